@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a result can be, and what a shell is told about it.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The result of a case.
+///
+/// The order is that of severity, so that the verdict of many is the maximum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Nothing was checked, for a reason that was itself checked and is named.
+    Skip,
+    /// Everything that was checked is as it must be.
+    Pass,
+    /// It fails just as a listed known issue says.
+    Known,
+    /// memrig, QEMU or the host broke; nothing is known about the kernel.
+    Error,
+    /// Positive evidence against the kernel.
+    Fail,
+}
+
+impl Verdict {
+    /// All verdicts, in the order in which reports list them.
+    pub const ALL: [Self; 5] = [Self::Pass, Self::Fail, Self::Error, Self::Known, Self::Skip];
+
+    /// The word that reports and filters use.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::Pass => "pass",
+            Self::Known => "known",
+            Self::Error => "error",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// Exit code of the program. The numbers are part of its interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// All that was selected passed (or is known, or was skipped).
+    Pass = 0,
+    /// The kernel failed somewhere.
+    KernelFailed = 1,
+    /// The call was wrong, or a suite does not read.
+    Usage = 2,
+    /// Only errors: nothing can be said about the kernel.
+    Broken = 3,
+    /// Nothing was selected.
+    NothingSelected = 4,
+    /// Stopped by a signal from outside.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// The exit code for a set of verdicts; an empty set means that nothing was selected.
+    pub fn of(verdicts: impl IntoIterator<Item = Verdict>) -> Self {
+        match verdicts.into_iter().max() {
+            None => Self::NothingSelected,
+            Some(Verdict::Fail) => Self::KernelFailed,
+            Some(Verdict::Error) => Self::Broken,
+            Some(Verdict::Pass | Verdict::Known | Verdict::Skip) => Self::Pass,
+        }
+    }
+
+    /// The number that a shell sees.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_outweighs_an_error_and_an_error_outweighs_a_pass() {
+        use Verdict::*;
+        assert_eq!(Exit::of([Pass, Error, Fail, Skip]).code(), 1);
+        assert_eq!(Exit::of([Pass, Error, Known]).code(), 3);
+        assert_eq!(Exit::of([Pass, Known, Skip]).code(), 0);
+        assert_eq!(Exit::of([]).code(), 4);
+    }
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What every room uses: architectures, units, verdicts, children, and the one place that prints.
+//!
+//! It knows nothing of kernels, guests or suites.
+
+mod arch;
+mod errno;
+pub mod exec;
+pub mod fault;
+pub mod ui;
+mod units;
+
+pub use arch::{Arch, UnknownArch};
+pub use errno::{Errno, UnknownErrno};
+pub use units::{ByteSize, PAGE_SIZE, Pages, ParseSizeError};
