@@ -94,6 +94,7 @@ pub struct Command {
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     dir: Option<PathBuf>,
+    stdin: Option<File>,
     stdout: Sink,
     stderr: Sink,
 }
@@ -106,6 +107,7 @@ impl Command {
             args: Vec::new(),
             env: Vec::new(),
             dir: None,
+            stdin: None,
             stdout: Sink::Null,
             stderr: Sink::Null,
         }
@@ -137,6 +139,13 @@ impl Command {
     #[must_use]
     pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.dir = Some(dir.into());
+        self
+    }
+
+    /// Lets it read from a file; without this it reads nothing.
+    #[must_use]
+    pub fn stdin(mut self, file: File) -> Self {
+        self.stdin = Some(file);
         self
     }
 
@@ -391,7 +400,7 @@ fn start(command: Command) -> io::Result<Child> {
     let mut spec = process::Command::new(&command.program);
     spec.args(&command.args)
         .envs(command.env)
-        .stdin(Stdio::null())
+        .stdin(command.stdin.map_or_else(Stdio::null, Stdio::from))
         .stdout(command.stdout.into_stdio())
         .stderr(command.stderr.into_stdio())
         .process_group(0);

@@ -125,6 +125,11 @@ impl Ui {
         }
     }
 
+    /// A task whose beginning is worth a bar on a terminal, and no line anywhere else.
+    pub fn live_task(&self, name: &str) -> Option<Task> {
+        self.shared.bars.is_some().then(|| self.task(name, None))
+    }
+
     fn say(&self, weight: Weight, text: &str) {
         let (prefix, style) = match weight {
             Weight::Plain => ("", Style::new()),
