@@ -1,2 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Placeholder.
+//! Protocols and file formats. This room knows nothing of tests.
+
+pub mod cpio;
+pub mod deb;
+pub mod elf;
+pub mod kconfig;
+pub mod klog;
+pub mod qmp;
+pub mod ssh;

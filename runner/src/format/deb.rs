@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Debian's formats: packages, indices and version numbers.
+//!
+//! Sources: deb(5), deb-version(7), Debian Policy chapters 5 and 7.
+
+mod index;
+mod package;
+mod version;
+
+#[cfg(test)]
+pub(crate) use package::tests as samples;
+
+pub use index::{Dependency, Relation, Stanza, depends, stanza_of, stanzas};
+pub use package::{DebError, Member, MemberKind, members};
+pub use version::compare;

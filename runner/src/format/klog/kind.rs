@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a finding is.
+
+use std::{fmt, str::FromStr};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// The sort of event that a report in the kernel's log stands for.
+        ///
+        /// Text and serde use the same kebab-case words.
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+        )]
+        #[serde(rename_all = "kebab-case")]
+        #[non_exhaustive]
+        pub enum Kind {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Kind {
+            /// Every kind, in order of declaration.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The word for it, as in the record: `kasan`, `addressing-exception`.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// The kernel gave up: `Kernel panic - not syncing`.
+    Panic = "panic",
+    /// A fault in kernel mode that has no kind of its own: page fault, general protection, divide error, double fault.
+    Oops = "oops",
+    /// `kernel BUG at` and the `BUG:` lines that have no kind of their own.
+    Bug = "bug",
+    /// `WARN_ON` and its kin.
+    Warning = "warning",
+    /// The lock validator: circular, recursive or inconsistent locking, RCU misuse, and its own limits.
+    Lockdep = "lockdep",
+    /// The address sanitizer.
+    Kasan = "kasan",
+    /// The sanitizer for uninitialised memory.
+    Kmsan = "kmsan",
+    /// The data-race detector.
+    Kcsan = "kcsan",
+    /// The sampling memory-error detector.
+    Kfence = "kfence",
+    /// The sanitizer for undefined behaviour.
+    Ubsan = "ubsan",
+    /// A task that stayed blocked.
+    HungTask = "hung-task",
+    /// A CPU that did not schedule.
+    SoftLockup = "soft-lockup",
+    /// A CPU that took no interrupt.
+    HardLockup = "hard-lockup",
+    /// RCU saw no quiescent state.
+    RcuStall = "rcu-stall",
+    /// `page allocation failure`: an allocation failed and its caller had not asked for silence.
+    PageAllocFailure = "page-alloc-failure",
+    /// The OOM killer was called.
+    Oom = "oom",
+    /// `BUG: Bad page state` and its kin: struct page, page table or RSS counters are wrong.
+    BadPage = "bad-page",
+    /// SLUB found an object or a slab damaged.
+    SlabCorruption = "slab-corruption",
+    /// s390 program interruption 5: no storage at that address.
+    AddressingException = "addressing-exception",
+    /// s390 program interruption 6.
+    SpecificationException = "specification-exception",
+    /// s390 program interruption 1.
+    IllegalOperation = "illegal-operation",
+    /// Any other s390 program interruption in kernel mode that ended in `die()`.
+    OtherProgramCheck = "other-program-check",
+    /// s390: the CPU was stopped for good.
+    DisabledWait = "disabled-wait",
+    /// kmemleak, a reference tracker, or a device or inode that stays referenced.
+    Leak = "leak",
+}
+
+/// A text that names no [`Kind`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no kind of kernel finding: expected one such as panic, warning, kasan, addressing-exception"
+)]
+pub struct UnknownKind(String);
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = UnknownKind;
+
+    fn from_str(text: &str) -> Result<Self, UnknownKind> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| UnknownKind(text.to_owned()))
+    }
+}
+
+/// One event that the kernel reported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Finding {
+    /// What sort of event.
+    pub kind: Kind,
+    /// One line without addresses, process numbers and times, fit to compare over boots and kernels:
+    /// `WARNING in memory_block_release`, `addressing exception in page_init_poison <- sparse_add_section`.
+    pub title: String,
+    /// The function where it happened, else `file:line`.
+    pub place: Option<String>,
+    /// The report's first lines, without the printk prefix, at most [`MAX_LINES`].
+    pub lines: Vec<String>,
+    /// Byte offset of the report's first line in everything that was fed.
+    pub offset: u64,
+    /// Number of that line, from 1.
+    pub line: u64,
+    /// printk's time of that line in nanoseconds after boot, where there was one.
+    pub time_ns: Option<u64>,
+    /// The kernel does not go on after this.
+    pub fatal: bool,
+}
+
+/// How many lines a [`Finding`] keeps.
+pub const MAX_LINES: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_come_back() {
+        for kind in Kind::ALL {
+            assert_eq!(kind.as_str().parse::<Kind>().as_ref(), Ok(kind));
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+        assert!("Panic".parse::<Kind>().is_err());
+    }
+}

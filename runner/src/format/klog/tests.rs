@@ -1,0 +1,486 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What must not be found, what no Debian kernel prints, and hostile bytes. The logs here are made up, in the kernel's formats.
+
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+
+use super::{Classifier, Finding, Kind, Watch, classify, classify_since, is_panic, line::PIECE_MAX};
+
+/// Lines with printk's prefix, a millisecond apart.
+fn stamped(text: &str) -> String {
+    let mut log = String::new();
+    for (number, line) in text.lines().enumerate() {
+        writeln!(log, "[{:5}.{:03}000] {line}", 1 + number / 1000, number % 1000).unwrap();
+    }
+    log
+}
+
+fn found(text: &str) -> Vec<(Kind, String)> {
+    classify(stamped(text).as_bytes())
+        .into_iter()
+        .map(|finding| (finding.kind, finding.title))
+        .collect()
+}
+
+fn only(text: &str) -> (Kind, String) {
+    let mut all = found(text);
+    assert_eq!(all.len(), 1, "{text}: {all:?}");
+    all.remove(0)
+}
+
+#[test]
+fn false_alarms() {
+    let lines = [
+        "Kernel command line: console=ttyS0 panic=-1 oops=panic panic_on_warn=1 BUG: WARNING: Kernel panic - not syncing: x",
+        "Command line: root=/dev/vda oops=panic",
+        "Booting the kernel.",
+        "DEBUG BUILD",
+        "mlx5: DEBUG: BUG: not really",
+        "ODEBUG: Out of memory. ODEBUG disabled",
+        "ODEBUG: selftest passed",
+        "INFO: lockdep is turned off.",
+        "INFO: NMI handler (perf_event_nmi_handler) took too long to run: 1.500 msecs",
+        "rcu: INFO: Stall ended before state dump start",
+        "perf: interrupt took too long (2510 > 2500), lowering kernel.perf_event_max_sample_rate to 79500",
+        "Spectre V2 : WARNING: Unprivileged eBPF is enabled with eIBRS on, data leaks possible",
+        "WARNING: this is documentation-like text",
+        "WARNING! power/level is deprecated; use power/control instead",
+        "**   NOTICE NOTICE NOTICE NOTICE NOTICE NOTICE NOTICE    **",
+        "Disabling lock debugging due to kernel taint",
+        "kmemleak: Kernel memory leak detector initialized (mem pool available: 15768)",
+        "User process fault: interruption code 0001 ilc:1 in crash[112,1000000+1000]",
+        "crash[136]: segfault at 8 ip 0000000000401000 sp 00007ffcf7827870 error 6 in crash[1000,401000+1000]",
+        "traps: crash[99] trap invalid opcode ip:401000 sp:7ffc error:0 in crash[401000+1000]",
+        "traps: crash[99] general protection fault ip:401000 sp:7ffc error:0",
+        "audit: type=1400 audit(1.2:3): comm=\"BUG: x\"",
+        "systemd[1]: Listening on systemd-oomd.socket - Userspace Out-Of-Memory (OOM) Killer Socket.",
+        "Memory failure: 0x1234: recovery action for dirty LRU page: Recovered",
+        "page dumped because: unmovable page",
+        "memory offlining [mem 0x100000000-0x107ffffff] failed due to failure to isolate range",
+        "sclp_cmd: assign storage failed (cmd=0x00010001, response=0x0120, rn=0x0005)",
+        "workqueue: drain_local_stock hogged CPU for >10000us 4 times, consider switching to WQ_UNBOUND",
+        "sysrq: Show Blocked State",
+        "task:kthreadd        state:S stack:0     pid:2     tgid:2     ppid:0      flags:0x00004000",
+        "Call Trace:",
+        " <TASK>",
+        " __schedule+0x428/0xb98",
+        "Last Breaking-Event-Address:",
+        "PSW restart: default on",
+        "---[ end trace 0000000000000000 ]---",
+        "---[ end Kernel panic - not syncing: VFS: Unable to mount root fs ]---",
+        "sysrq: HELP : loglevel(0-9) reboot(b) crash(c) show-all-locks(d) terminate-all-tasks(e)",
+        "test_kprobes: Oops, no probe",
+        "==========================================",
+        "notice: the kernel BUG at tracker is moving",
+        "Freeing unused kernel image (initmem) memory: 2744K",
+    ];
+    for line in lines {
+        assert_eq!(found(line), [], "{line}");
+    }
+    assert_eq!(found(&lines.join("\n")), []);
+    for line in lines {
+        assert_eq!(Watch::default().push(stamped(line).as_bytes()), [], "{line}");
+    }
+}
+
+#[test]
+fn userspace_says_the_same_words() {
+    let lines = [
+        "BUG: test failed",
+        "WARNING: CPU: 0 PID: 1 at x.c:1 f+0x1/0x2",
+        "Kernel panic - not syncing: said a script",
+        "------------[ cut here ]------------",
+        "INFO: task x:1 blocked for more than 120 seconds.",
+        "Out of memory: Killed process 1 (x)",
+        "Linux version 6.12.0 (a@b) (gcc) #1",
+        "unreferenced object 0xffff888003c8d8c0 (size 64):",
+        "Oops: something: 0000 [#1]",
+        "=================================================================",
+        "BUG: KASAN: not the kernel's",
+    ];
+    let log = format!(
+        "[    0.000000] Linux version 6.12\n{}\n[    9.000000] reboot: Power down\n",
+        lines.join("\n")
+    );
+    assert_eq!(classify(log.as_bytes()), []);
+    assert_eq!(Watch::default().push(log.as_bytes()), []);
+    // nor without a single line of the kernel's
+    assert_eq!(classify(lines.join("\n").as_bytes()), []);
+    assert!(!is_panic(b"Kernel panic - not syncing: said a script"));
+    assert!(is_panic(
+        b"login: [    1.000000][    C0] Kernel panic - not syncing: x"
+    ));
+}
+
+#[test]
+fn a_kernel_without_times() {
+    let log =
+        "Linux version 6.12.0\nKernel command line: printk.time=0\nBUG: Bad page state in process a  pfn:1\n";
+    assert_eq!(classify(log.as_bytes()).len(), 1);
+    let log = "Linux version 6.12.0\nKernel command line: printk.time=0\nKernel panic - not syncing: x";
+    assert_eq!(Watch::default().push(log.as_bytes()).len(), 1);
+}
+
+#[test]
+fn lockdep() {
+    let report = "\
+======================================================
+WARNING: possible circular locking dependency detected
+6.12.0 #1 Not tainted
+------------------------------------------------------
+sh/101 is trying to acquire lock:
+ffffffff8a2b1c50 (mem_hotplug_lock){++++}-{0:0}, at: mem_hotplug_begin+0x1e/0x30
+
+but task is already holding lock:
+ffff8880041b2a68 (device_hotplug_lock){+.+.}-{3:3}, at: lock_device_hotplug_sysfs+0x1b/0x40
+";
+    assert_eq!(
+        only(report),
+        (
+            Kind::Lockdep,
+            "lockdep: possible circular locking in mem_hotplug_begin".to_owned()
+        )
+    );
+    for (line, title) in [
+        ("WARNING: suspicious RCU usage", "lockdep: suspicious RCU usage"),
+        (
+            "WARNING: inconsistent lock state",
+            "lockdep: inconsistent lock state",
+        ),
+        (
+            "WARNING: HARDIRQ-safe -> HARDIRQ-unsafe lock order detected",
+            "lockdep: HARDIRQ-safe -> HARDIRQ-unsafe lock order",
+        ),
+        ("[ BUG: Invalid wait context ]", "lockdep: Invalid wait context"),
+        (
+            "BUG: MAX_LOCKDEP_CHAINS too low!",
+            "lockdep: MAX_LOCKDEP_CHAINS too low",
+        ),
+        (
+            "INFO: trying to register non-static key.",
+            "lockdep: non-static key",
+        ),
+    ] {
+        assert_eq!(only(line), (Kind::Lockdep, title.to_owned()));
+    }
+    assert_eq!(
+        only("=============================\nWARNING: a check of next year\n"),
+        (Kind::Warning, "WARNING: a check of next year".to_owned())
+    );
+}
+
+#[test]
+fn sanitizers() {
+    let kasan = "\
+==================================================================
+BUG: KASAN: slab-use-after-free in memory_block_release+0x42/0x60
+Read of size 8 at addr ffff8880041b2a68 by task sh/101
+Call Trace:
+ <TASK>
+ dump_stack_lvl+0x5d/0x80
+ memory_block_release+0x42/0x60
+ </TASK>
+Allocated by task 1:
+ kasan_save_stack+0x1e/0x40
+==================================================================
+Disabling lock debugging due to kernel taint";
+    let findings = classify(stamped(kasan).as_bytes());
+    assert_eq!(findings.len(), 1);
+    assert_eq!(
+        findings[0].title,
+        "KASAN: slab-use-after-free in memory_block_release"
+    );
+    assert_eq!(findings[0].lines.last().unwrap(), " kasan_save_stack+0x1e/0x40");
+    for (line, want) in [
+        (
+            "BUG: KMSAN: uninit-value in f+0x1/0x20",
+            (Kind::Kmsan, "KMSAN: uninit-value in f"),
+        ),
+        (
+            "BUG: KCSAN: data-race in f / g",
+            (Kind::Kcsan, "KCSAN: data-race in f / g"),
+        ),
+        (
+            "BUG: KFENCE: memory corruption in f.part.0+0x1/0x20",
+            (Kind::Kfence, "KFENCE: memory corruption in f"),
+        ),
+        (
+            "UBSAN: shift-out-of-bounds in mm/page_alloc.c:12:3",
+            (Kind::Ubsan, "UBSAN: shift-out-of-bounds in mm/page_alloc.c"),
+        ),
+        (
+            "BUG: KASAN: invalid-free in f+0x1/0x20",
+            (Kind::Kasan, "KASAN: invalid-free in f"),
+        ),
+    ] {
+        assert_eq!(only(line), (want.0, want.1.to_owned()));
+    }
+}
+
+#[test]
+fn formats_that_no_debian_kernel_here_prints() {
+    for (text, want) in [
+        (
+            "watchdog: Watchdog detected hard LOCKUP on cpu 2\nRIP: 0010:f+0x1/0x2",
+            (Kind::HardLockup, "hard lockup in f"),
+        ),
+        (
+            "kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
+            (Kind::Leak, "suspected memory leaks"),
+        ),
+        (
+            "unregister_netdevice: waiting for eth0 to become free. Usage count = 2",
+            (Kind::Leak, "netdevice stays referenced"),
+        ),
+        (
+            "BUG: workqueue lockup - pool cpus=0 node=0 flags=0x0 nice=0 stuck for 31s!",
+            (Kind::Bug, "workqueue lockup"),
+        ),
+        (
+            "BUG: sleeping function called from invalid context at mm/f.c:12",
+            (Kind::Bug, "sleeping function called from invalid context"),
+        ),
+        (
+            "CFI failure at f+0x1/0x2 (target: g+0x0/0x3; expected type: 0x1)",
+            (Kind::Oops, "CFI failure in f"),
+        ),
+        (
+            "BUG: spinlock bad magic on CPU#0, sh/101",
+            (Kind::Bug, "spinlock bad magic"),
+        ),
+        (
+            "BUG: something new at 0xffff8880041b2a68 of sh/101",
+            (Kind::Bug, "BUG: something new at ADDR of sh/N"),
+        ),
+        (
+            "traps: PANIC: double fault, error_code: 0x0\nOops: double fault: 0000 [#1] SMP\nRIP: 0010:f+0x1/0x2",
+            (Kind::Oops, "double fault in f"),
+        ),
+        (
+            "invalid opcode: 0000 [#1] PREEMPT SMP\nRIP: 0010:f+0x1/0x2",
+            (Kind::Oops, "invalid opcode in f"),
+        ),
+        (
+            "transaction constraint exception: 0018 ilc:2 [#1] SMP",
+            (Kind::OtherProgramCheck, "transaction constraint exception"),
+        ),
+    ] {
+        assert_eq!(only(text), (want.0, want.1.to_owned()), "{text}");
+    }
+}
+
+#[test]
+fn before_printk_and_below_the_kernel() {
+    let log = b"\r\nLinux version 6.12.0\r\nKernel fault: interruption code 0005 ilc:2\r\nPSW : 0000000180000000 0000000000011234 (setup_vmem+0x10/0x200)\r\n      R:0\r\nCall Trace:\r\n(sp:000000000000bf58 [<000000000001127a>] startup_kernel+0x2ea/0x6b8)\r\n";
+    let findings = classify(log);
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert_eq!(findings[0].kind, Kind::AddressingException);
+    assert_eq!(findings[0].title, "addressing exception at startup in setup_vmem");
+    assert!(findings[0].fatal && findings[0].lines.len() == 5, "{findings:?}");
+    let log =
+        b"[    1.000000] x\nHCPGIR450W CP entered; disabled wait PSW 00020001 80000000 00000000 00012345\n";
+    assert_eq!(classify(log)[0].kind, Kind::DisabledWait);
+    assert!(Watch::default().push(log)[0].fatal);
+}
+
+#[test]
+fn two_cpus_at_once() {
+    let with_caller = "\
+[    1.000001][    T1] ------------[ cut here ]------------
+[    1.000002][    T2] BUG: kernel NULL pointer dereference, address: 0000000000000008
+[    1.000003][    T1] WARNING: CPU: 0 PID: 1 at mm/a.c:1 a+0x1/0x20
+[    1.000004][    T2] Oops: Oops: 0002 [#1] SMP
+[    1.000005][    T1] RIP: 0010:a+0x1/0x20
+[    1.000006][    T2] RIP: 0010:b+0x1/0x20
+[    1.000007][    T1] Call Trace:
+[    1.000008][    T2] Call Trace:
+[    1.000009][    T1]  a_caller+0x1/0x20
+[    1.000010][    T2]  b_caller+0x1/0x20
+[    1.000011][    T2] ---[ end trace 0000000000000000 ]---
+[    1.000012][    T1] ---[ end trace 0000000000000000 ]---
+[    1.000013][    T2] Kernel panic - not syncing: Fatal exception in interrupt
+";
+    let titles = |log: &str| {
+        classify(log.as_bytes())
+            .into_iter()
+            .map(|finding| finding.title)
+            .collect::<Vec<_>>()
+    };
+    let want = [
+        "WARNING in a",
+        "BUG: kernel NULL pointer dereference in b <- b_caller",
+        "panic: Fatal exception in interrupt",
+    ];
+    assert_eq!(titles(with_caller), want);
+    let without = with_caller.replace("[    T1]", "").replace("[    T2]", "");
+    assert_eq!(titles(&without).len(), 3, "{:?}", titles(&without));
+    assert_eq!(titles(&without)[0], "WARNING in a");
+}
+
+#[test]
+fn a_report_in_the_middle_of_others_words() {
+    let log = b"# echo off[    5.000001] Kernel panic - not syncing: lost\nline > state\n";
+    assert_eq!(classify(log)[0].title, "panic: lost");
+    assert_eq!(classify(log)[0].offset, 10);
+    let log = b"progress 10%\rprogress 20%\r[    5.000001] Kernel panic - not syncing: lost\r\n";
+    assert_eq!(classify(log)[0].offset, 26);
+    let log = b"[    4.000001] half a li[    5.000001] Kernel panic - not syncing: lost\n";
+    assert_eq!(classify(log)[0].offset, 24);
+}
+
+#[test]
+fn replays_are_one() {
+    let log = stamped(
+        "------------[ cut here ]------------\nWARNING: CPU: 0 PID: 1 at mm/a.c:1 a+0x1/0x20\nCall Trace:\n---[ end trace 0000000000000000 ]---",
+    );
+    assert_eq!(classify(log.repeat(3).as_bytes()).len(), 1);
+    let later = log.replace("[    1.", "[    2.");
+    assert_eq!(classify((log + &later).as_bytes()).len(), 2);
+}
+
+#[test]
+fn since_a_step() {
+    let first = "[    1.000000] Kernel panic - not syncing: a\n";
+    let log = format!("{first}[    9.000000] Kernel panic - not syncing: b\n");
+    let titles: Vec<String> = classify_since(log.as_bytes(), first.len() as u64)
+        .into_iter()
+        .map(|finding| finding.title)
+        .collect();
+    assert_eq!(titles, ["panic: b"]);
+
+    let mut classifier = Classifier::default();
+    classifier
+        .push(b"[    1.000000] BUG: kernel NULL pointer dereference, address: 0\n[    1.000001] #PF: x\n");
+    assert_eq!(classifier.settle().len(), 1);
+    classifier.push(b"[    1.000002] Oops: Oops: 0002 [#1] SMP\n[    1.000003] ---[ end trace 0 ]---\n");
+    assert_eq!(classifier.settle(), []);
+    classifier.push(b"[    1.000004] Kernel panic - not syncing: Fata");
+    assert_eq!(classifier.settle(), []);
+    assert_eq!(classifier.finish().len(), 1);
+}
+
+#[test]
+fn split_anywhere() {
+    let log = b"x\n[    5.000001] Kernel panic - not syncing: lost\n[    5.000002] CPU: 0\n";
+    for cut in 0..log.len() {
+        let mut watch = Watch::default();
+        let mut alarms = watch.push(&log[..cut]);
+        alarms.extend(watch.push(&log[cut..]));
+        assert_eq!(alarms.len(), 1, "cut at {cut}: {alarms:?}");
+        assert_eq!((alarms[0].kind, alarms[0].offset), (Kind::Panic, 2));
+        let mut classifier = Classifier::default();
+        classifier.push(&log[..cut]);
+        classifier.push(&log[cut..]);
+        assert_eq!(classifier.finish(), classify(log), "cut at {cut}");
+    }
+    // at the last byte, and no line end will ever come
+    let end = b"[    5.000001] Kernel panic - not syncing";
+    assert_eq!(classify(end).len(), 1);
+    assert_eq!(Watch::default().push(end).len(), 1);
+    assert_eq!(Watch::default().push(&end[..end.len() - 1]), []);
+    assert_eq!(
+        classify(b"[    5.000001] ------------[ cut here ]------------")[0].title,
+        "report cut off"
+    );
+}
+
+#[test]
+fn hostile_bytes() {
+    let mut log = Vec::new();
+    log.extend_from_slice(
+        b"\0\0\xff\xfe[    1.000000] \x1b[31mBUG: KASAN: \xc3\x28]]> in f+0x1/0x20\x1b[0m\0\r\n",
+    );
+    log.extend(std::iter::repeat_n(b'A', 1 << 20));
+    log.extend_from_slice(b"\n[    9.000000] Kernel panic - not syncing: \x1b]0;x\x07]]>\xff\n");
+    let findings = classify(&log);
+    assert_eq!(findings.len(), 2, "{findings:?}");
+    assert_eq!(findings[1].title, "panic: ]]>\u{fffd}");
+    assert_eq!((findings[0].offset, findings[1].line), (4, 3));
+    // a pattern in the middle of a megabyte without line ends is still behind its prefix
+    let mut long = vec![b' '; PIECE_MAX * 3];
+    long.extend_from_slice(b"[    9.000000] Kernel panic - not syncing: x");
+    assert_eq!(classify(&long)[0].offset, PIECE_MAX as u64 * 3);
+}
+
+#[test]
+fn a_report_ends_when_the_kernel_pauses() {
+    let log = "[    1.000000] INFO: task sh:1 blocked for more than 5 seconds.\n[   60.000000] unrelated\n";
+    assert_eq!(classify(log.as_bytes())[0].lines.len(), 1);
+    let mut log = String::from("[    1.000000] INFO: task sh:1 blocked for more than 5 seconds.\n");
+    log.push_str(&"userspace talks\n".repeat(1500));
+    log.push_str("[    1.100000] unrelated\n");
+    assert_eq!(classify(log.as_bytes())[0].lines.len(), 1);
+}
+
+fn alarm_offsets(log: &[u8], sizes: &[usize]) -> Vec<(Kind, u64)> {
+    let mut watch = Watch::default();
+    let mut alarms = Vec::new();
+    let mut rest = log;
+    for size in sizes.iter().cycle() {
+        if rest.is_empty() {
+            break;
+        }
+        let (chunk, later) = rest.split_at((*size).min(rest.len()));
+        alarms.extend(watch.push(chunk));
+        rest = later;
+    }
+    alarms.extend(watch.push(b"\n"));
+    alarms
+        .into_iter()
+        .map(|alarm| (alarm.kind, alarm.offset))
+        .collect()
+}
+
+fn fragment() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..40),
+        Just(b"\n".to_vec()),
+        Just(b"\r\n".to_vec()),
+        Just(b"[    1.000000] ".to_vec()),
+        Just(b"\n[    2.000000][    T1] ".to_vec()),
+        Just(b"\x1b[0m".to_vec()),
+        prop::sample::select(vec![
+            "Kernel panic - not syncing: ",
+            "BUG: ",
+            "kernel BUG at mm/a.c:1!",
+            "WARNING: CPU: 0 PID: 1 at mm/a.c:1 a+0x1/0x20",
+            "------------[ cut here ]------------",
+            "---[ end trace 0 ]---",
+            "Call Trace:",
+            " f+0x1/0x20",
+            "addressing exception: 0005 ilc:2 [#1] SMP",
+            "Oops: 0004 ilc:3 [#1]",
+            "======================",
+            "x invoked oom-killer: ",
+            "Kernel command line: ",
+            "Kernel fault: interruption code 0005 ilc:2",
+        ])
+        .prop_map(|text| text.as_bytes().to_vec()),
+        (PIECE_MAX - 20..PIECE_MAX + 20).prop_map(|len| vec![b'x'; len]),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn chunks_make_no_difference(parts in prop::collection::vec(fragment(), 0..14), sizes in prop::collection::vec(1usize..300, 1..8)) {
+        let log = parts.concat();
+        let whole: Vec<Finding> = classify(&log);
+        let mut classifier = Classifier::default();
+        let mut rest = &log[..];
+        for size in sizes.iter().cycle() {
+            if rest.is_empty() { break; }
+            let (chunk, later) = rest.split_at((*size).min(rest.len()));
+            classifier.push(chunk);
+            rest = later;
+        }
+        prop_assert_eq!(classifier.finish(), whole.clone());
+        prop_assert!(whole.is_sorted_by_key(|finding| finding.offset));
+        for finding in &whole {
+            prop_assert!(finding.offset <= log.len() as u64 && !finding.title.is_empty());
+        }
+        alarm_offsets(&log, &sizes);
+    }
+}
