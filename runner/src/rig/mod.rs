@@ -1,2 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Placeholder.
+//! What it takes to have a guest: the host, packages, kernels, images, QEMU, a running machine and the Linux in it.
+
+pub mod accel;
+pub mod cache;
+pub mod guest;
+pub mod host;
+pub mod image;
+pub mod kernel;
+pub mod keys;
+pub mod machine;
+pub mod packages;
+pub mod qemu;

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The cache: everything that costs time to get or to make, kept under one root that several memrigs share.
+//!
+//! An entry is a directory. It is made under another name while a lock for its key is held, and renamed when it is whole, so
+//! that what has its final name can be used by anyone without a lock, also after a kill.
+
+use std::{
+    env,
+    fs::{File, TryLockError},
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+
+use crate::base::ui::Ui;
+
+/// Why the cache cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// No place for it is known.
+    #[error("no place for the cache: set MEMRIG_CACHE to a directory, or HOME")]
+    NoPlace,
+    /// A file or directory of it; the source has the path.
+    #[error("using the cache at `{root}` (another place can be named by MEMRIG_CACHE)")]
+    Io {
+        /// Root of the cache.
+        root: PathBuf,
+        /// What the host's kernel said.
+        source: io::Error,
+    },
+}
+
+/// The cache's root.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    root: PathBuf,
+    ui: Ui,
+}
+
+/// A held lock; dropping it lets the next one in.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Cache {
+    /// The user's cache: `MEMRIG_CACHE`, else `memrig` under `XDG_CACHE_HOME`, else under `~/.cache`.
+    ///
+    /// # Errors
+    /// No place is known, or it cannot be made.
+    pub fn open(ui: &Ui) -> Result<Self, CacheError> {
+        let variable = |name| {
+            env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        let root = variable("MEMRIG_CACHE")
+            // The base directory specification: a relative path is to be ignored.
+            .or_else(|| {
+                Some(
+                    variable("XDG_CACHE_HOME")
+                        .filter(|p| p.is_absolute())?
+                        .join("memrig"),
+                )
+            })
+            .or_else(|| Some(variable("HOME")?.join(".cache/memrig")))
+            .ok_or(CacheError::NoPlace)?;
+        Self::at(&root, ui)
+    }
+
+    /// A cache at a place of one's own.
+    ///
+    /// # Errors
+    /// The directory cannot be made.
+    pub fn at(root: &Path, ui: &Ui) -> Result<Self, CacheError> {
+        let absolute = std::path::absolute(root).and_then(|root| {
+            fs_err::create_dir_all(&root)?;
+            Ok(root)
+        });
+        let failed = |source| CacheError::Io {
+            root: root.to_owned(),
+            source,
+        };
+        Ok(Self {
+            root: absolute.map_err(failed)?,
+            ui: ui.clone(),
+        })
+    }
+
+    /// Its root.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A directory under the root, made if it is not there.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn dir(&self, name: impl AsRef<Path>) -> Result<PathBuf, CacheError> {
+        let dir = self.root.join(name);
+        fs_err::create_dir_all(&dir).map_err(|source| self.failed(source))?;
+        Ok(dir)
+    }
+
+    /// Waits for, and takes, the lock of this name. Says so if another one holds it.
+    ///
+    /// # Errors
+    /// The lock file cannot be made.
+    pub fn lock(&self, name: &str) -> Result<Lock, CacheError> {
+        let path = self
+            .dir("locks")?
+            .join(format!("{}.lock", name.replace('/', "-")));
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path);
+        let file = file.map_err(|source| self.failed(source))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                self.ui
+                    .line(&format!("waiting for another memrig that works on {name}"));
+                file.lock().map_err(|source| self.failed(source))?;
+            }
+            Err(TryLockError::Error(source)) => return Err(self.failed(source)),
+        }
+        Ok(Lock { _file: file })
+    }
+
+    /// Where the entry of this kind and key is, if it is whole.
+    pub fn find(&self, kind: &str, key: &str) -> Option<PathBuf> {
+        let path = self.root.join(kind).join(key);
+        path.is_dir().then_some(path)
+    }
+
+    /// The directory of an entry; made by `build`, which fills an empty directory, if it is not there.
+    ///
+    /// # Errors
+    /// Those of `build`, and those of the cache.
+    pub fn entry<E: From<CacheError>>(
+        &self,
+        kind: &str,
+        key: &str,
+        build: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<PathBuf, E> {
+        if let Some(found) = self.find(kind, key) {
+            return Ok(found);
+        }
+        let _lock = self.lock(&format!("{kind}/{key}"))?;
+        if let Some(found) = self.find(kind, key) {
+            return Ok(found);
+        }
+        let parent = self.dir(kind)?;
+        let new = tempfile::Builder::new().prefix(".new-").tempdir_in(&parent);
+        let new = new.map_err(|source| self.failed(source))?;
+        build(new.path())?;
+        let path = parent.join(key);
+        fs_err::rename(new.path(), &path).map_err(|source| self.failed(source))?;
+        // It has moved away: there is nothing left to remove.
+        let _moved = new.keep();
+        Ok(path)
+    }
+
+    /// Wraps what the host's kernel said.
+    pub fn failed(&self, source: io::Error) -> CacheError {
+        CacheError::Io {
+            root: self.root.clone(),
+            source,
+        }
+    }
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing into a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+/// SHA-256 of bytes, in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// SHA-256 of a file, in hexadecimal.
+///
+/// # Errors
+/// Reading the file; the error has its path.
+pub fn sha256_file(path: &Path) -> io::Result<String> {
+    let mut file = fs_err::File::open(path)?;
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hex(&digest.finalize())),
+            n => digest.update(&buffer[..n]),
+        }
+    }
+}
+
+/// A key out of several inputs: no two different lists of inputs give the same.
+#[derive(Debug, Clone, Default)]
+pub struct Key(Sha256);
+
+impl Key {
+    /// A key of nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds one input.
+    #[must_use]
+    pub fn with(mut self, input: impl AsRef<[u8]>) -> Self {
+        let input = input.as_ref();
+        self.0.update((input.len() as u64).to_le_bytes());
+        self.0.update(input);
+        self
+    }
+
+    /// The first 32 hexadecimal digits.
+    pub fn finish(self) -> String {
+        hex(&self.0.finalize()[..16])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        thread,
+        time::Duration,
+    };
+
+    use super::*;
+
+    #[test]
+    fn known_digests() {
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(sha256(b""), empty);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(sha256_file(file.path()).unwrap(), empty);
+        assert_ne!(
+            Key::new().with("a").with("bc").finish(),
+            Key::new().with("ab").with("c").finish()
+        );
+    }
+
+    #[test]
+    fn an_entry_is_built_once_however_many_ask() {
+        let root = tempfile::tempdir().unwrap();
+        let ui = Ui::silent();
+        let built = AtomicUsize::new(0);
+        let ask = || {
+            let cache = Cache::at(root.path(), &ui).unwrap();
+            let path = cache.entry("thing", "key", |dir| {
+                built.fetch_add(1, Ordering::SeqCst);
+                thread::sleep(Duration::from_millis(50));
+                fs_err::write(dir.join("file"), "whole").map_err(|e| cache.failed(e))
+            });
+            fs_err::read_to_string(path.unwrap().join("file")).unwrap()
+        };
+        thread::scope(|scope| {
+            let asking: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+            for thread in asking {
+                assert_eq!(thread.join().unwrap(), "whole");
+            }
+        });
+        assert_eq!(built.load(Ordering::SeqCst), 1);
+        assert!(
+            ui.lines()
+                .iter()
+                .any(|line| line.contains("waiting for another memrig"))
+        );
+    }
+
+    #[test]
+    fn a_failed_build_leaves_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let cache = Cache::at(root.path(), &Ui::silent()).unwrap();
+        let failed = cache.entry("thing", "key", |dir| {
+            fs_err::write(dir.join("half"), "").map_err(|e| cache.failed(e))?;
+            Err(CacheError::NoPlace)
+        });
+        assert!(failed.is_err());
+        assert!(cache.find("thing", "key").is_none());
+        assert_eq!(fs_err::read_dir(root.path().join("thing")).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From a description to a guest that answers.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{
+    diagnosis::{Blame, Diagnosis, of_machine, show_tasks},
+    port::{GuestPort as _, PortError},
+    ssh::SshPort,
+};
+use crate::{
+    format::ssh::{Login, SshError},
+    rig::machine::{Clock, Logs, Machine, MachineError, MachineSpec, StartOptions, Wait},
+};
+
+/// What the guest's init prints when it can be talked to.
+const READY: &str = "memrig: ready";
+
+/// A fixed piece of work for a shell.
+const SPEED_SCRIPT: &str = "i=0; while [ $i -lt 10000 ]; do i=$((i+1)); done";
+
+/// How long [`SPEED_SCRIPT`] takes in a guest that is translated on an idle host of 2020 or later.
+const SPEED_REFERENCE: Duration = Duration::from_millis(250);
+
+/// How many times longer things take here than in a guest under TCG on an idle host; at least 1.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Speed(f64);
+
+impl Speed {
+    /// Nothing takes longer.
+    pub const NORMAL: Self = Self(1.0);
+
+    /// The speed of a guest in which the fixed piece of work took this long. At most 50, so that a hang is still found.
+    pub fn of(measured: Duration) -> Self {
+        Self((measured.as_secs_f64() / SPEED_REFERENCE.as_secs_f64()).clamp(1.0, 50.0))
+    }
+
+    /// The factor.
+    pub fn factor(self) -> f64 {
+        self.0
+    }
+
+    /// A time limit for this guest.
+    pub fn scale(self, limit: Duration) -> Duration {
+        limit.mul_f64(self.0)
+    }
+}
+
+/// How long the parts of a boot may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BootLimits {
+    /// From the first instruction to the console's word that the guest is ready.
+    pub ready: Duration,
+    /// From there to a shell.
+    pub shell: Duration,
+}
+
+impl Default for BootLimits {
+    /// For guests that are translated on a busy host: a boot takes 4 s on an idle one.
+    fn default() -> Self {
+        Self {
+            ready: Duration::from_secs(300),
+            shell: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Why there is no guest.
+#[derive(Debug, thiserror::Error)]
+pub enum BootCause {
+    /// There is no machine, or QEMU does not obey.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    /// The machine ended, or never came to the point where it can be talked to.
+    #[error("{0}")]
+    Guest(Diagnosis),
+    /// The guest says that it is ready, and lets nobody in.
+    #[error("the guest is ready, and its shell is not to be had")]
+    Shell(#[source] SshError),
+    /// The guest's shell does not do what every shell does.
+    #[error("the guest's shell does not work")]
+    Work(#[source] PortError),
+    /// The description has no network card.
+    #[error("the machine has no network card, and nobody can talk to its guest")]
+    NoNetwork,
+}
+
+/// Why a guest did not boot, and whom that speaks against.
+#[derive(Debug, thiserror::Error)]
+#[error("{cause}")]
+pub struct BootError {
+    /// What happened.
+    #[source]
+    pub cause: BootCause,
+    /// The last lines of the console.
+    pub console: String,
+}
+
+impl BootError {
+    /// Whom it speaks against.
+    pub fn blame(&self) -> Blame {
+        match &self.cause {
+            BootCause::Guest(diagnosis) => diagnosis.blame(),
+            BootCause::Machine(_) | BootCause::Shell(_) | BootCause::Work(_) | BootCause::NoNetwork => {
+                Blame::Bench
+            }
+        }
+    }
+}
+
+/// How many lines of the console go into an error.
+const CONSOLE_TAIL: usize = 30;
+
+/// A guest that answers.
+#[derive(Debug)]
+pub struct Guest {
+    /// Its machine.
+    pub machine: Machine,
+    /// The way into it.
+    pub port: SshPort,
+    /// How slow it is.
+    pub speed: Speed,
+}
+
+impl Guest {
+    /// Starts a machine, lets its guest boot, and opens a shell in it.
+    ///
+    /// A guest that does not boot is asked for its tasks before it is stopped; the answer is in the console's log.
+    ///
+    /// # Errors
+    /// [`BootError`] says why, and [`BootError::blame`] whom that speaks against.
+    pub async fn boot(
+        spec: &MachineSpec,
+        logs: &Logs,
+        clock: Clock,
+        options: StartOptions,
+        login: &Login,
+        limits: BootLimits,
+    ) -> Result<Self, BootError> {
+        let without_console = |cause| BootError {
+            cause,
+            console: String::new(),
+        };
+        let machine = Machine::start(spec, logs, clock, options)
+            .await
+            .map_err(|error| without_console(error.into()))?;
+        Self::boot_machine(machine, login, limits).await
+    }
+
+    /// The same for a machine that was started and does not run yet, so that its properties could be set before the guest's first
+    /// instruction.
+    ///
+    /// # Errors
+    /// As [`Guest::boot`].
+    pub async fn boot_machine(
+        machine: Machine,
+        login: &Login,
+        limits: BootLimits,
+    ) -> Result<Self, BootError> {
+        let mut lines = machine.console().from_start();
+        let ready = async {
+            machine.resume().await?;
+            let ready = lines.find(|line| line.text.contains(READY).then_some(()));
+            Ok::<_, MachineError>(machine.wait_for(ready, limits.ready).await)
+        };
+        let cause = match ready.await {
+            Ok(Ok(Some(()))) => return Self::attach(machine, login, limits.shell, None).await,
+            Err(error) => error.into(),
+            // The console has closed, which only QEMU's end does.
+            Ok(Ok(None)) => BootCause::Guest(Diagnosis::Ended(machine.ended().await)),
+            Ok(Err(Wait::Ended(end))) => BootCause::Guest(Diagnosis::Ended(end)),
+            Ok(Err(Wait::Deadline(_))) => {
+                BootCause::Guest(of_machine(&machine).await.unwrap_or(Diagnosis::Hangs))
+            }
+        };
+        Err(give_up(machine, cause).await)
+    }
+
+    /// Opens a shell in a machine whose guest is ready, such as a clone that runs.
+    ///
+    /// Without a `speed`, as a clone has from its template, it is measured, which takes a quarter of a second or more.
+    ///
+    /// # Errors
+    /// As [`Guest::boot`].
+    pub async fn attach(
+        machine: Machine,
+        login: &Login,
+        limit: Duration,
+        speed: Option<Speed>,
+    ) -> Result<Self, BootError> {
+        let Some(port) = machine.ssh_port() else {
+            return Err(give_up(machine, BootCause::NoNetwork).await);
+        };
+        let shell = match machine
+            .wait_for(SshPort::connect(port, login, limit), limit)
+            .await
+        {
+            Ok(Ok(shell)) => shell,
+            Err(Wait::Ended(end)) => {
+                return Err(give_up(machine, BootCause::Guest(Diagnosis::Ended(end))).await);
+            }
+            Ok(Err(error)) => {
+                let cause = no_shell(&machine, error).await;
+                return Err(give_up(machine, cause).await);
+            }
+            Err(Wait::Deadline(limit)) => {
+                let cause = no_shell(&machine, SshError::Deadline(limit)).await;
+                return Err(give_up(machine, cause).await);
+            }
+        };
+        if let Some(speed) = speed {
+            return Ok(Self {
+                machine,
+                port: shell,
+                speed,
+            });
+        }
+        let start = Instant::now();
+        let worked = machine.wait_for(shell.exec(SPEED_SCRIPT, limit), limit).await;
+        let speed = Speed::of(start.elapsed());
+        let cause = match worked {
+            Ok(Ok(output)) if output.code == 0 => {
+                return Ok(Self {
+                    machine,
+                    port: shell,
+                    speed,
+                });
+            }
+            Ok(Ok(output)) => BootCause::Work(PortError::Unclear {
+                what: "counting to 10000".to_owned(),
+                said: format!("{} (exit code {})", output.error_text().trim_end(), output.code),
+            }),
+            Ok(Err(error)) => of_machine(&machine)
+                .await
+                .map_or(BootCause::Work(error), BootCause::Guest),
+            Err(Wait::Ended(end)) => BootCause::Guest(Diagnosis::Ended(end)),
+            Err(Wait::Deadline(_)) => {
+                BootCause::Guest(of_machine(&machine).await.unwrap_or(Diagnosis::Hangs))
+            }
+        };
+        Err(give_up(machine, cause).await)
+    }
+
+    /// Stops the machine.
+    pub async fn stop(self) {
+        self.port.hang_up().await;
+        self.machine.stop().await;
+    }
+}
+
+/// A guest that was ready and then takes no connection hangs; one that takes it and refuses us was made wrongly.
+async fn no_shell(machine: &Machine, error: SshError) -> BootCause {
+    match of_machine(machine).await {
+        Some(diagnosis) => BootCause::Guest(diagnosis),
+        None if matches!(error, SshError::Deadline(_)) => BootCause::Guest(Diagnosis::Hangs),
+        None => BootCause::Shell(error),
+    }
+}
+
+async fn give_up(machine: Machine, cause: BootCause) -> BootError {
+    if matches!(cause, BootCause::Guest(Diagnosis::Hangs)) {
+        show_tasks(&machine).await;
+    }
+    let console = machine.console().clone();
+    machine.stop().await;
+    let text = console.text();
+    let lines: Vec<&str> = text.lines().collect();
+    BootError {
+        cause,
+        console: lines[lines.len().saturating_sub(CONSOLE_TAIL)..].join("\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fast_guest_gets_no_less_time_and_a_slow_one_more() {
+        let limit = Duration::from_secs(10);
+        assert_eq!(Speed::of(Duration::from_millis(20)).scale(limit), limit);
+        assert_eq!(Speed::of(SPEED_REFERENCE * 4).scale(limit), limit * 4);
+        assert_eq!(Speed::of(SPEED_REFERENCE * 1000).scale(limit), limit * 50);
+    }
+}

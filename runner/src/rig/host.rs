@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The machine that memrig runs on: what it is, and what it must have installed.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::{
+    ByteSize,
+    exec::{Command, ExecError, shell_line},
+    ui::Ui,
+};
+
+/// What a record says about the machine that made it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostFacts {
+    /// `PRETTY_NAME` of its os-release.
+    pub system: String,
+    /// Release of its kernel.
+    pub kernel: String,
+    /// Architecture that memrig was built for.
+    pub machine: String,
+    /// Processors that memrig may use.
+    pub cpus: usize,
+    /// Memory in all.
+    pub memory: ByteSize,
+}
+
+/// Why the machine is not ready.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// Only root can install packages, and memrig may not become root. The command line exits with 2.
+    #[error("these Debian packages are missing, and installing them needs root: {}\nrun: {command}", missing.join(" "))]
+    NeedsRoot {
+        /// The packages.
+        missing: Vec<String>,
+        /// What to type.
+        command: String,
+    },
+    /// This is no Debian or a relative of it.
+    #[error("this machine has no dpkg: install by its own means what these Debian packages have: {}", .0.join(" "))]
+    NoDpkg(Vec<String>),
+    /// Apt failed.
+    #[error("installing {}", packages.join(" "))]
+    Install {
+        /// The packages.
+        packages: Vec<String>,
+        /// What apt said.
+        source: ExecError,
+    },
+}
+
+/// Looks at the machine.
+///
+/// # Errors
+/// `/proc` is not as Linux has it.
+pub fn facts() -> io::Result<HostFacts> {
+    let release = fs_err::read_to_string("/etc/os-release").unwrap_or_default();
+    let system = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    let meminfo = fs_err::read_to_string("/proc/meminfo")?;
+    let kernel = fs_err::read_to_string("/proc/sys/kernel/osrelease")?;
+    Ok(HostFacts {
+        system: system.unwrap_or("unknown").trim_matches('"').to_owned(),
+        kernel: kernel.trim_end().to_owned(),
+        machine: std::env::consts::ARCH.to_owned(),
+        cpus: std::thread::available_parallelism()?.get(),
+        memory: memory_of(&meminfo).ok_or_else(|| io::Error::other("/proc/meminfo has no MemTotal"))?,
+    })
+}
+
+fn memory_of(meminfo: &str) -> Option<ByteSize> {
+    let kib = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = kib.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(ByteSize::bytes(kib * 1024))
+}
+
+/// Those of the packages that are not installed.
+///
+/// # Errors
+/// The machine has no dpkg.
+pub fn missing_packages<'a>(packages: &[&'a str]) -> Result<Vec<&'a str>, HostError> {
+    let mut missing = Vec::new();
+    for &package in packages {
+        let query = ["-W", "-f=${db:Status-Status}\n", package];
+        match Command::new("dpkg-query").args(query).env("LC_ALL", "C").output() {
+            Ok(out) if is_installed(&String::from_utf8_lossy(&out)) => {}
+            // Exits with 1 for a package that it never heard of.
+            Ok(_) | Err(ExecError::Failed { .. }) => missing.push(package),
+            Err(_) => {
+                return Err(HostError::NoDpkg(
+                    packages.iter().map(|&p| p.to_owned()).collect(),
+                ));
+            }
+        }
+    }
+    Ok(missing)
+}
+
+/// One line for each architecture that the package is known for.
+fn is_installed(status: &str) -> bool {
+    status.lines().any(|line| line == "installed")
+}
+
+/// Installs those of the packages that are missing: without root if none is, else as root or by a sudo that asks nothing.
+///
+/// # Errors
+/// [`HostError::NeedsRoot`] holds the command that a person can type; else apt failed.
+pub fn install_packages(packages: &[&str], ui: &Ui) -> Result<(), HostError> {
+    let missing = missing_packages(packages)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let may_sudo = || Command::new("sudo").args(["-n", "true"]).output().is_ok();
+    let prefix: &[&str] = if rustix::process::geteuid().is_root() {
+        &[]
+    } else if may_sudo() {
+        &["sudo", "-n"]
+    } else {
+        return Err(HostError::NeedsRoot {
+            command: format!("sudo {}", shell_line(install_words(&missing))),
+            missing: missing.iter().map(|&p| p.to_owned()).collect(),
+        });
+    };
+    let task = ui.task(format!("install {}", missing.join(" ")), None);
+    let root = |words: &[&str]| {
+        // `env`, because sudo drops the caller's environment.
+        let line = [
+            prefix,
+            &["env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C"],
+            words,
+        ]
+        .concat();
+        Command::new(line[0]).args(&line[1..]).output()
+    };
+    let install = || root(&install_words(&missing));
+    // Lists that are missing, or older than the mirror, are the usual reason for a first failure.
+    let outcome = install().or_else(|_| root(&["apt-get", "update"]).and_then(|_| install()));
+    match outcome {
+        Ok(_) => {
+            task.done("done");
+            Ok(())
+        }
+        Err(source) => {
+            task.failed();
+            Err(HostError::Install {
+                packages: missing.iter().map(|&p| p.to_owned()).collect(),
+                source,
+            })
+        }
+    }
+}
+
+fn install_words<'a>(packages: &[&'a str]) -> Vec<&'a str> {
+    [&["apt-get", "install", "-y", "--no-install-recommends"], packages].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_is_described() {
+        let facts = facts().unwrap();
+        assert!(facts.cpus > 0 && facts.memory > ByteSize::mib(64));
+        assert!(
+            facts.kernel.starts_with(|c: char| c.is_ascii_digit()),
+            "{facts:?}"
+        );
+        assert_eq!(memory_of("MemTotal:        4096 kB\n"), Some(ByteSize::mib(4)));
+        assert_eq!(memory_of("MemFree: 1 kB\n"), None);
+    }
+
+    #[test]
+    fn only_a_whole_package_is_installed() {
+        assert!(is_installed("installed\n") && is_installed("config-files\ninstalled\n"));
+        assert!(!is_installed("config-files\n") && !is_installed("not-installed\n") && !is_installed(""));
+    }
+
+    #[test]
+    fn the_command_can_be_typed() {
+        let error = HostError::NeedsRoot {
+            missing: vec!["ninja-build".to_owned()],
+            command: format!("sudo {}", shell_line(install_words(&["ninja-build"]))),
+        };
+        assert!(
+            error
+                .to_string()
+                .ends_with("run: sudo apt-get install -y --no-install-recommends ninja-build")
+        );
+    }
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A running machine: one QEMU with its monitor and its console.
+//!
+//! [`MachineSpec`] describes it, [`command_line`] turns the description into arguments, and [`Machine`] runs it. What a guest
+//! says on its console is read from before its first instruction on, and its end, whatever it is, is noticed when it comes and
+//! not by a time limit. Nothing here knows what runs in the guest.
+
+mod ask;
+mod command_line;
+mod console;
+mod end;
+mod launch;
+mod logs;
+mod monitor;
+mod port;
+mod running;
+mod spec;
+
+pub use command_line::{Wiring, command_line};
+pub use console::{Console, Line, Lines, Sign};
+pub use end::{End, PanicSource, Wait};
+pub use launch::StartOptions;
+pub use logs::{Clock, Logs};
+pub use running::{Machine, MachineError};
+pub use spec::{Accel, Hotplug, MachineSpec, MemoryFiles, Qemu, SpecError, Standby, VirtioMem};
