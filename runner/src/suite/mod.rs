@@ -1,2 +1,53 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Placeholder.
+//! What a case says: the text of a YAML suite in, checked types out.
+//!
+//! [`Suite::parse`] reads a whole suite and reports everything that is wrong with it at its exact place. The room is pure: the caller
+//! reads the file. It knows nothing of guests; what must be true after a step is the business of `memory`.
+
+mod case;
+mod check;
+mod check_blocks;
+mod check_steps;
+mod error;
+#[cfg(test)]
+mod error_tests;
+mod names;
+mod pattern;
+mod places;
+#[cfg(test)]
+mod places_tests;
+mod range;
+mod raw;
+mod raw_step;
+mod reference;
+mod schema;
+#[cfg(test)]
+mod shipped_tests;
+mod step;
+mod step_text;
+mod template;
+mod text;
+mod words;
+mod yaml;
+
+pub use case::{Case, Choice, Known, MachineSpec, Suite, Variant};
+pub use error::{Complaint, SuiteErrors};
+pub use names::{BadBlockRef, BlockName, BlockRef};
+pub use pattern::{BadPattern, BadTimeLimit, Pattern, TimeLimit};
+pub use range::{BadRange, KernelRange, KernelVersion};
+pub use raw::{Machine, Needs, Sclp, Variants};
+pub use raw_step::{
+    Assigned, AutoOnlineBlocks, Busy, Configure, Deconfigure, Free, Notifiers, Offline, Online, Pages,
+    Remove, Uevents,
+};
+pub use reference::reference_text;
+pub use schema::{schema, schema_text};
+pub use step::{
+    Action, Add, AddResult, Extent, File, Guest, Log, Read, RefuseAssign, Repeat, Step, Storage,
+    StorageCommands, StorageFile, Switch, Veto, Write,
+};
+pub use template::{BadTemplate, Placeholder, Template};
+pub use words::{
+    AutoPolicy, Boot, Filling, Memmap, MemmapOnMemory, Notifier, Uevent, Vetoable, Via, ZoneChoice,
+    kernel_bool,
+};

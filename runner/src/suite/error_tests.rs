@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Golden texts: what an author of a suite sees for each kind of mistake.
+
+use super::Suite;
+
+/// The beginning of a suite with one case, to which steps are appended.
+const HEAD: &str = "\
+suite: x
+cases:
+  - id: B01
+    name: a case
+    steps:
+";
+
+fn complaints(text: &str) -> String {
+    Suite::parse("x.yaml", text).expect_err(text).to_string()
+}
+
+fn steps(text: &str) -> String {
+    complaints(&format!("{HEAD}{text}"))
+}
+
+fn s390x(steps: &str) -> String {
+    complaints(&format!("{HEAD}{steps}").replace("steps:", "needs: { arch: [s390x] }\n    steps:"))
+}
+
+fn g2(steps: &str) -> String {
+    complaints(&format!("{HEAD}{steps}").replace("steps:", "needs: { generation: [G2] }\n    steps:"))
+}
+
+macro_rules! golden {
+    ($($name:ident = $text:expr;)+) => {
+        $(
+            #[test]
+            fn $name() {
+                insta::assert_snapshot!($text);
+            }
+        )+
+    };
+}
+
+golden! {
+    unknown_suite_key = complaints("suite: x\ncase:\n  - id: a\ncases: []\n");
+    unknown_key_below_a_comment = complaints("# yaml-language-server: $schema=x\n\nmashine: {}\nsuite: x\n# c\ncases: []\n");
+    unknown_step = steps("      - onlin: { block: b }\n");
+    unknown_step_far_from_any = steps("      - hotplug: { block: b }\n");
+    unknown_key_in_a_step = steps("      - add: { as: b }\n      - online:\n          block: b\n          zones: movable\n");
+    unknown_word = steps("      - add: { as: b }\n      - online: { block: b, zone: movabel }\n");
+    wrong_unit = steps("      - add: { as: b, size: 128X }\n");
+    wrong_unit_in_machine = complaints("suite: x\nmachine:\n  memory: 1 GB\ncases: []\n");
+    wrong_unit_in_a_list = complaints("suite: x\nvariants: { increment: [4M, 256Q] }\ncases: []\n");
+    unknown_errno = steps("      - add: { as: b }\n      - online: { block: b, fails: EINVALID }\n");
+    bad_regex = steps("      - log: { has: 'sclp(mem' }\n");
+    bad_range = complaints("suite: x\nneeds: { kernels: 6.18..6.9 }\ncases: []\n");
+    bad_placeholder = steps("      - read: { path: /x, is: '{numbr}' }\n");
+    bad_time_limit = complaints("suite: x\ncases:\n  - id: a\n    name: n\n    time_limit: 90\n    steps: [log: { has: x }]\n");
+    bad_arch = complaints("suite: x\nneeds: { arch: s390x }\ncases: []\n");
+    unknown_arch = complaints("suite: x\nneeds: { arch: [s390] }\ncases: []\n");
+    not_a_number = steps("      - add: { as: b, blocks: many }\n");
+    missing_field = complaints("suite: x\ncases:\n  - id: B01\n    steps: []\n");
+    missing_suite = complaints("# c\ncases: []\n");
+    missing_key_in_a_step = steps("      - add: { blocks: 2 }\n");
+    two_words_in_a_step = steps("      - add: { as: b }\n        online: { block: b }\n");
+    a_word_without_keys = steps("      - add\n");
+    a_key_twice = steps("      - add: { as: b, as: c }\n");
+    tab_indentation = complaints("suite: x\nmachine:\n\tmemory: 1GiB\ncases: []\n");
+    empty_file = complaints("");
+    only_comments = complaints("# nothing here\n\n");
+    not_a_mapping = complaints("- suite: x\n");
+    a_number = complaints("42\n");
+    unclosed = complaints("suite: x\ncases: [\n");
+    two_documents = complaints("suite: x\ncases: []\n---\nsuite: y\n");
+    billion_laughs = complaints(&billion_laughs_text());
+    no_cases = complaints("suite: x\ncases: []\n");
+    no_steps = complaints("suite: x\ncases:\n  - id: a\n    name: n\n    steps:\n");
+    wrong_suite_name = complaints("suite: My Suite\ncases: []\n");
+    duplicate_id = complaints(
+        "suite: x\ncases:\n  # the first\n  - id: B01\n    name: n\n    steps: [log: { has: x }]\n\n  - { id: B01, name: m, steps: [log: { lacks: x }] }\n"
+    );
+    no_such_block = steps("      - add: { as: block }\n\n      # a comment\n      - online: { block: blok }\n      - remove: { block: other }\n");
+    no_such_index = steps("      - add: { as: b, blocks: 2 }\n      - online: { block: b.2 }\n");
+    added_twice = steps("      - add: { as: b }\n      - add: { as: b }\n");
+    used_after_remove = steps("      - add: { as: b }\n      - remove: { block: b }\n      - uevents: { block: b, are: [remove] }\n      - online: { block: b }\n");
+    left_behind_by_repeat = steps("      - repeat:\n          times: 3\n          steps:\n            - add: { as: b }\n");
+    error_deep_in_repeat = steps("      - repeat:\n          times: 3\n          steps:\n            - add: { as: b }\n            - repeat: { times: 2, steps: [ offline: { block: b }, onlin: { block: b } ] }\n");
+    needs_another_arch = steps("      - add: { as: b }\n      - refuse_assign: { at: 1 }\n");
+    needs_x86 = s390x("      - add: { as: d, size: 64M, rejected: x }\n");
+    needs_g2 = s390x("      - add: { as: b }\n      - storage: { block: b, config: x, fails: EINVAL }\n");
+    zone_through_online = steps("      - add: { as: b }\n      - online: { block: b, via: online, zone: kernel }\n");
+    contradictory_add = complaints(&format!("{HEAD}      - add: {{ as: b, size: 64M, blocks: 2, refused: true, rejected: x }}\n").replace("steps:", "needs: { arch: [x86_64] }\n    steps:"));
+    contradictory_file = steps("      - read: { path: /x, file: y, is: z }\n      - write: { value: x }\n      - read: { path: /x }\n      - read: { path: x, is: '{number}' }\n");
+    contradictory_refusal = s390x("      - refuse_assign: { at: 1, all: true }\n      - refuse_assign: { off: true, response: 0x0300 }\n      - storage_commands: { are: assign }\n");
+    contradictory_veto = steps("      - veto: { notifier: MEM_GOING_ONLINE }\n      - veto: { off: true, errno: EIO }\n      - veto: { notifier: MEM_GOING_ONLINE, errno: EIO, priority: 1 }\n      - veto: { notifier: MEM_GOING_ONLINE, errno: EIO, priority: 2 }\n");
+    deconfigured_block = g2("      - add: { as: b }\n      - deconfigure: { block: b }\n      - online: { block: b }\n      - storage: { block: b }\n");
+    free_without_busy = steps("      - add: { as: b }\n      - busy: { block: b, with: slab, as: load }\n      - free: { busy: laod }\n");
+    bad_machine = complaints("suite: x\nmachine: { memory: 64M, cpus: 0, increment: 3M }\ncases:\n  - id: a\n    name: n\n    machine: { hotplug: 8GiB, increment: 4MiB }\n    steps: [log: { has: x }]\n  - id: b\n    name: n\n    steps: [log: { has: x }]\n");
+    increments_on_x86 = complaints("suite: x\nvariants: { increment: [4M] }\ncases:\n  - id: a\n    name: n\n    steps: [log: { has: x }]\n");
+    unknown_variant = complaints("suite: x\nvariants: { memmap_on_memory: [off, on] }\ncases:\n  - id: a\n    name: n\n    known:\n      - kernels: 6.9..\n        arch: [s390x]\n        variants: { memmap_on_memory: [force], cmdline: { quiet: [y] } }\n        reason: r\n    steps: [log: { has: x }]\n");
+    impossible_variant = complaints("suite: x\nvariants: { memmap_on_memory: [absent, off, off], cmdline: { memory_hotplug.memmap_on_memory: [on] } }\ncases:\n  - id: a\n    name: n\n    cmdline: [memory_hotplug.memmap_on_memory=on, a b]\n    steps: [log: { has: x }]\n");
+    impossible_needs = complaints("suite: x\ncases:\n  - id: a\n    name: n\n    needs: { arch: [x86_64], generation: [G2], config: { HUGETLB: y }, files: [etc/x] }\n    steps: [log: { has: x }]\n");
+    many_at_once = complaints(
+        "suite: x\nmachine: { memroy: 1G }\ncases:\n  - id: a\n    name: n\n    tags: [x]\n    steps:\n      - onlin: { block: b }\n      - add: { as: b, size: 5Y }\n      - repeat:\n          times: 2\n          steps:\n            - add: { as: c, fails: EFOO }\n  - name: no id\n    steps: []\n  - id: c\n    name: n\n    steps:\n      - offline:\n          blok: b\n"
+    );
+}
+
+/// Each list of steps repeats the one before it four times.
+fn billion_laughs_text() -> String {
+    let first = ["log: { has: x }"; 4].join(", ");
+    let head = HEAD.replace("steps:\n", &format!("steps: &a0 [{first}]\n"));
+    let cases = (1..9).map(|i| {
+        let steps = vec![format!("repeat: {{ times: 1, steps: *a{} }}", i - 1); 4].join(", ");
+        format!("  - {{ id: B1{i}, name: n, steps: &a{i} [{steps}] }}\n")
+    });
+    [head].into_iter().chain(cases).collect()
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The lists of fixed words that steps and needs choose from.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::memory::{AutoOnline, MemmapMode, OnlineKind};
+
+/// Makes an enum whose words in YAML are listed once.
+macro_rules! word_enum {
+    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+        pub enum $name {
+            $($(#[$vmeta])* #[serde(rename = $word)] $variant),+
+        }
+
+        impl $name {
+            /// The word as suites and reports write it.
+            pub fn word(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word),+
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.word())
+            }
+        }
+    };
+}
+
+word_enum!(
+    /// In which zone a block goes online.
+    ZoneChoice {
+        /// The kernel chooses.
+        Default = "default",
+        /// A zone from which the kernel allocates (`online_kernel`).
+        Kernel = "kernel",
+        /// The movable zone (`online_movable`).
+        Movable = "movable",
+    }
+);
+
+word_enum!(
+    /// Through which file of memoryN a block is switched.
+    Via {
+        /// `state`: the same state again is refused with EINVAL.
+        State = "state",
+        /// `online`: 1 and 0; the same state again is no error.
+        Online = "online",
+    }
+);
+
+word_enum!(
+    /// What the kernel does with a block that is added (`auto_online_blocks`).
+    AutoPolicy {
+        /// It stays offline.
+        Offline = "offline",
+        /// It goes online in the zone of the kernel's choice.
+        Online = "online",
+        /// It goes online in the kernel's zone.
+        Kernel = "kernel",
+        /// It goes online in the movable zone.
+        Movable = "movable",
+    }
+);
+
+word_enum!(
+    /// State of the parameter `memory_hotplug.memmap_on_memory` of a running kernel.
+    MemmapOnMemory {
+        /// The kernel has no such parameter.
+        Absent = "absent",
+        /// The memmap comes from system memory.
+        Off = "off",
+        /// The memmap is in the block, where its size allows that.
+        On = "on",
+        /// The memmap is in the block, rounded up to whole pageblocks.
+        Force = "force",
+    }
+);
+
+word_enum!(
+    /// Where the memmap of a block is.
+    Memmap {
+        /// In the block itself.
+        Altmap = "altmap",
+        /// In memory that was there before.
+        System = "system",
+    }
+);
+
+word_enum!(
+    /// A notification of the memory notifier chain (include/linux/memory.h).
+    Notifier {
+        /// Only 6.9 to 6.18.
+        PrepareOnline = "MEM_PREPARE_ONLINE",
+        /// Before a block goes online; a callback may refuse.
+        GoingOnline = "MEM_GOING_ONLINE",
+        /// Online was refused after MEM_GOING_ONLINE.
+        CancelOnline = "MEM_CANCEL_ONLINE",
+        /// The block is online.
+        Online = "MEM_ONLINE",
+        /// Before a block goes offline; a callback may refuse.
+        GoingOffline = "MEM_GOING_OFFLINE",
+        /// Offline was refused after MEM_GOING_OFFLINE.
+        CancelOffline = "MEM_CANCEL_OFFLINE",
+        /// The block is offline.
+        Offline = "MEM_OFFLINE",
+        /// Only 6.9 to 6.18.
+        FinishOffline = "MEM_FINISH_OFFLINE",
+    }
+);
+
+word_enum!(
+    /// A notification that the kernel's error injection can refuse (lib/memory-notifier-error-inject.c, the same in 6.1 to 7.3).
+    Vetoable {
+        /// Refuses an online.
+        GoingOnline = "MEM_GOING_ONLINE",
+        /// Refuses an offline.
+        GoingOffline = "MEM_GOING_OFFLINE",
+    }
+);
+
+word_enum!(
+    /// An event that the kernel sends to user space about a memory block.
+    Uevent {
+        /// The block appeared.
+        Add = "add",
+        /// It went online.
+        Online = "online",
+        /// It went offline.
+        Offline = "offline",
+        /// It is gone.
+        Remove = "remove",
+    }
+);
+
+word_enum!(
+    /// What fills a block so that it cannot go offline.
+    Filling {
+        /// Objects of the kernel that cannot be moved; needs a block of a kernel zone.
+        Slab = "slab",
+        /// Pages of a process, held by a pin that does not let them move.
+        Pin = "pin",
+    }
+);
+
+word_enum!(
+    /// Whether a case may start from a clone of a booted guest.
+    Boot {
+        /// A clone of a guest that was stopped right after boot.
+        Clone = "clone",
+        /// A guest that boots for this case: for cases about booting.
+        Fresh = "fresh",
+    }
+);
+
+impl ZoneChoice {
+    /// The word to write to `state`.
+    pub fn kind(self) -> OnlineKind {
+        match self {
+            Self::Default => OnlineKind::Default,
+            Self::Kernel => OnlineKind::Kernel,
+            Self::Movable => OnlineKind::Movable,
+        }
+    }
+}
+
+impl AutoPolicy {
+    /// The word to write to `auto_online_blocks`.
+    pub fn auto_online(self) -> AutoOnline {
+        match self {
+            Self::Offline => AutoOnline::Offline,
+            Self::Online => AutoOnline::Online,
+            Self::Kernel => AutoOnline::OnlineKernel,
+            Self::Movable => AutoOnline::OnlineMovable,
+        }
+    }
+}
+
+impl MemmapOnMemory {
+    /// The state as the facts of a kernel have it.
+    pub fn mode(self) -> MemmapMode {
+        match self {
+            Self::Absent => MemmapMode::Absent,
+            Self::Off => MemmapMode::Off,
+            Self::On => MemmapMode::On,
+            Self::Force => MemmapMode::Force,
+        }
+    }
+}
+
+impl Notifier {
+    /// Whether only the kernels 6.9 to 6.18 send it (c5f1e2d18909 added it, 6.19 took it back).
+    pub fn only_6_9_to_6_18(self) -> bool {
+        matches!(self, Self::PrepareOnline | Self::FinishOffline)
+    }
+}
+
+/// Reads a text as the kernel's kstrtobool (lib/kstrtox.c of 6.6 on) does; `None` where that answers EINVAL.
+pub fn kernel_bool(text: &str) -> Option<bool> {
+    let mut letters = text.chars().map(|c| c.to_ascii_lowercase());
+    match letters.next()? {
+        'e' | 'y' | 't' | '1' => Some(true),
+        'd' | 'n' | 'f' | '0' => Some(false),
+        'o' => match letters.next()? {
+            'n' => Some(true),
+            'f' => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn booleans_are_read_as_the_kernel_reads_them() {
+        for (text, is) in [
+            ("1", Some(true)),
+            ("on", Some(true)),
+            ("foo", Some(false)),
+            ("0\n", Some(false)),
+        ] {
+            assert_eq!(kernel_bool(text), is, "{text}");
+        }
+        for text in ["x", "2", "", "\n", "o"] {
+            assert_eq!(kernel_bool(text), None, "{text}");
+        }
+    }
+}
