@@ -1,2 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Placeholder.
+//! What a run wrote down: its types, the folder and the journal that hold it, and reading it back.
+//!
+//! A run is one folder (`docs/results-format.md`). Everything that a report shows can be made again from that folder
+//! alone. This room judges nothing and prints nothing.
+
+mod case;
+mod event;
+mod facts;
+mod folder;
+mod journal;
+mod key;
+mod read;
+mod seconds;
+
+pub use case::{Attempt, CaseRecord, FindingRecord, GuestEnd, MismatchRecord, StepRecord};
+pub use event::{Entry, Event};
+pub use facts::{
+    FORMAT, HostFacts, ImageFacts, KernelFacts, PackageFacts, QemuFacts, RunFacts, RunId, SuiteFacts,
+};
+pub use folder::{CaseFolder, FolderError, LedgerEntry, RunFolder};
+pub use journal::{Journal, JournalError};
+pub use key::{CaseKey, NotUnique, check_unique};
+pub use read::{Damage, Finish, ReadError, RunRecord};
+pub use seconds::Seconds;

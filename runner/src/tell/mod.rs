@@ -1,2 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Placeholder.
+//! What a run's record says, in the forms that people and programs read.
+//!
+//! Everything here is a pure function of the record: it reads no file, knows no clock and prints nothing, so that a
+//! report made years later is the report that was made then.
+
+mod csv;
+mod evidence;
+mod junit;
+mod table;
+mod terminal;
+mod text;
+
+pub use csv::csv;
+pub use junit::junit;
+pub use terminal::{Style, summary};

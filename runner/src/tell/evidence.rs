@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What speaks for a case's verdict, in words and numbers.
+
+use super::{
+    table::{Align, columns},
+    text::{Lines, indented, one_line, printable},
+};
+use crate::{
+    base::fault::Verdict,
+    record::{CaseRecord, GuestEnd, MismatchRecord, StepRecord},
+};
+
+/// The kind of a failure, in one word for filters.
+pub(super) fn kind(case: &CaseRecord) -> String {
+    match case.ended {
+        Some(GuestEnd::Panicked) => return "panic".to_owned(),
+        Some(GuestEnd::Hung) => return "hang".to_owned(),
+        _ => {}
+    }
+    if failed_steps(case).any(|step| !step.mismatches.is_empty()) {
+        return "prediction".to_owned();
+    }
+    match case.findings.first() {
+        Some(finding) => one_line(&finding.kind),
+        None => "step".to_owned(),
+    }
+}
+
+/// What there is to say about the case in one line.
+pub(super) fn headline(case: &CaseRecord) -> String {
+    let words = match case.verdict {
+        Verdict::Fail => failed_steps(case)
+            .next()
+            .and_then(step_headline)
+            .or_else(|| case.reason.clone())
+            .or_else(|| {
+                let finding = case.findings.first()?;
+                Some(format!("{}: {}", finding.kind, finding.title))
+            }),
+        Verdict::Known => case.known.clone().or_else(|| case.reason.clone()),
+        Verdict::Pass | Verdict::Skip | Verdict::Error => case.reason.clone(),
+    };
+    words.map_or_else(
+        || "no reason was written down".to_owned(),
+        |words| one_line(&words),
+    )
+}
+
+fn step_headline(step: &StepRecord) -> Option<String> {
+    let what = match (&step.message, step.mismatches.as_slice()) {
+        (Some(message), _) => message.clone(),
+        (None, [first, others @ ..]) => {
+            let more = match others.len() {
+                0 => String::new(),
+                n => format!(" (and {n} more)"),
+            };
+            format!(
+                "{} must be {}, is {}{more}",
+                first.counter,
+                value(first.predicted.as_deref()),
+                value(first.seen.as_deref())
+            )
+        }
+        (None, []) => return None,
+    };
+    Some(format!("step {} `{}`: {what}", step.number, step.text))
+}
+
+/// Steps whose verdict needs an explanation.
+pub(super) fn failed_steps(case: &CaseRecord) -> impl Iterator<Item = &StepRecord> {
+    case.steps
+        .iter()
+        .filter(|step| !matches!(step.verdict, Verdict::Pass | Verdict::Skip))
+}
+
+/// `file:line` of the step, or of the case.
+pub(super) fn place(case: &CaseRecord, step: Option<&StepRecord>) -> String {
+    let line = step.map_or(case.line, |step| step.line);
+    format!("{}:{line}", one_line(&case.suite_file))
+}
+
+/// Each step that did not go well: its place, what it does, what went wrong, and the numbers side by side.
+pub(super) fn steps(case: &CaseRecord) -> String {
+    let mut lines = Lines::default();
+    for step in failed_steps(case) {
+        lines.line(format_args!(
+            "{}: step {}: {}",
+            place(case, Some(step)),
+            step.number,
+            one_line(&step.text)
+        ));
+        if let Some(message) = &step.message {
+            lines.text(&indented(&printable(message), "  "));
+        }
+        if !step.mismatches.is_empty() {
+            lines.text(&indented(&mismatches(&step.mismatches), "  "));
+        }
+    }
+    lines.into_text()
+}
+
+/// The attempts, where there was more than one.
+pub(super) fn attempts(case: &CaseRecord) -> String {
+    let mut lines = Lines::default();
+    if case.attempts.len() > 1 {
+        for (index, attempt) in case.attempts.iter().enumerate() {
+            let reason = match &attempt.reason {
+                Some(reason) => format!(": {}", one_line(reason)),
+                None => String::new(),
+            };
+            lines.line(format_args!("attempt {}: {}{reason}", index + 1, attempt.verdict));
+        }
+    }
+    lines.into_text()
+}
+
+/// What was predicted and what was seen, side by side.
+fn mismatches(mismatches: &[MismatchRecord]) -> String {
+    let head = [
+        "counter",
+        "before",
+        "predicted",
+        "seen",
+        "off by",
+        "allowed",
+        "unit",
+    ];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for mismatch in mismatches {
+        let allowed = match mismatch.tolerance {
+            0 => String::new(),
+            pages => format!("±{pages}"),
+        };
+        rows.push(vec![
+            one_line(&mismatch.counter),
+            value(mismatch.before.as_deref()),
+            value(mismatch.predicted.as_deref()),
+            value(mismatch.seen.as_deref()),
+            off_by(mismatch),
+            allowed,
+            one_line(&mismatch.unit),
+        ]);
+    }
+    use Align::{Left, Right};
+    columns(&rows, &[Left, Right, Right, Right, Right, Right, Left])
+}
+
+fn value(text: Option<&str>) -> String {
+    text.map_or_else(|| "absent".to_owned(), one_line)
+}
+
+/// `seen` less `predicted`, where both are numbers.
+fn off_by(mismatch: &MismatchRecord) -> String {
+    let number = |text: &Option<String>| text.as_deref()?.parse::<i64>().ok();
+    match (number(&mismatch.predicted), number(&mismatch.seen)) {
+        (Some(predicted), Some(seen)) => format!("{:+}", i128::from(seen) - i128::from(predicted)),
+        _ => String::new(),
+    }
+}
+
+/// Everything that speaks for the verdict: steps, findings, and the log.
+pub(super) fn all(case: &CaseRecord) -> String {
+    let mut parts = vec![attempts(case), steps(case)];
+    for finding in &case.findings {
+        let place = match &finding.place {
+            Some(place) => format!(" at {}", one_line(place)),
+            None => String::new(),
+        };
+        let since = match finding.since_step {
+            Some(step) => format!("in step {step}"),
+            None => "before the first step".to_owned(),
+        };
+        let mut lines = Lines::default();
+        lines.line(format_args!(
+            "{}: {}{place}, {since}",
+            one_line(&finding.kind),
+            one_line(&finding.title)
+        ));
+        lines.text(&indented(&printable(&finding.lines.join("\n")), "  "));
+        parts.push(lines.into_text());
+    }
+    if !case.log_excerpt.is_empty() {
+        let lines = indented(&printable(&case.log_excerpt), "  ");
+        parts.push(format!("from the log:\n{lines}"));
+    }
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n")
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The end of a run, as a person at a terminal wants it: the answer, then the evidence, then the counts.
+
+use std::collections::BTreeMap;
+
+use anstyle::AnsiColor;
+
+use super::{
+    evidence,
+    table::{Align, columns},
+    text::{Lines, count, indented, one_line},
+};
+use crate::{
+    base::fault::Verdict,
+    record::{CaseRecord, Finish, RunRecord, Seconds},
+};
+
+/// Whether the text has colour codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Style {
+    /// Text alone.
+    #[default]
+    Plain,
+    /// Verdicts in colours, by ANSI escape sequences.
+    Coloured,
+}
+
+impl Style {
+    fn verdict(self, verdict: Verdict, text: &str) -> String {
+        let colour = match (self, verdict) {
+            (Self::Plain, _) => return text.to_owned(),
+            (Self::Coloured, Verdict::Pass) => AnsiColor::Green,
+            (Self::Coloured, Verdict::Fail) => AnsiColor::Red,
+            (Self::Coloured, Verdict::Error) => AnsiColor::Magenta,
+            (Self::Coloured, Verdict::Known | Verdict::Skip) => AnsiColor::Yellow,
+        };
+        let style = colour.on_default().bold();
+        format!("{style}{text}{style:#}")
+    }
+}
+
+/// The summary of a run.
+///
+/// The first line is the answer. Failures and errors follow with their evidence, the log to read and the command that
+/// runs the case again; then known issues, skips by their reason, and how many cases each kernel has of each verdict.
+pub fn summary(record: &RunRecord, style: Style) -> String {
+    let mut parts = vec![answer(record, style)];
+    let of = |verdict: Verdict| record.cases.iter().filter(move |case| case.verdict == verdict);
+    parts.extend(of(Verdict::Fail).map(|case| trouble(record, case, style)));
+    parts.extend(of(Verdict::Error).map(|case| trouble(record, case, style)));
+    parts.push(lines(of(Verdict::Known), |case| {
+        format!(
+            "{} {}: {}",
+            style.verdict(Verdict::Known, "known"),
+            title(case),
+            evidence::headline(case)
+        )
+    }));
+    let turned = of(Verdict::Pass).filter_map(|case| Some((case, case.known.as_ref()?)));
+    parts.push(lines(turned, |(case, known)| {
+        format!(
+            "{} {}: listed as known, and passes: {}",
+            style.verdict(Verdict::Pass, "pass"),
+            title(case),
+            one_line(known)
+        )
+    }));
+    let sometimes = record
+        .cases
+        .iter()
+        .filter(|case| matches!(case.verdict, Verdict::Pass | Verdict::Known) && case.attempts.len() > 1);
+    parts.push(lines(sometimes, |case| {
+        format!(
+            "{} {}: only at attempt {}",
+            style.verdict(case.verdict, case.verdict.word()),
+            title(case),
+            case.attempts.len()
+        )
+    }));
+    parts.push(skips(of(Verdict::Skip), style));
+    parts.push(lines(&record.notes, |note| format!("note: {}", one_line(note))));
+    parts.push(matrix(record));
+    parts.push(format!("record: {}\n", one_line(record.folder.as_str())));
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n")
+}
+
+fn lines<T>(all: impl IntoIterator<Item = T>, line: impl Fn(T) -> String) -> String {
+    all.into_iter().map(|one| line(one) + "\n").collect()
+}
+
+/// `37 cases: 35 pass, 1 fail, 1 known`, and what keeps it from being the whole truth.
+fn answer(record: &RunRecord, style: Style) -> String {
+    let counts: Vec<String> = Verdict::ALL
+        .into_iter()
+        .map(|verdict| (verdict, tally(&record.cases, verdict)))
+        .filter(|(_, n)| *n > 0)
+        .map(|(verdict, n)| style.verdict(verdict, &format!("{n} {verdict}")))
+        .collect();
+    let mut parts = vec![if record.cases.is_empty() {
+        "no case was run".to_owned()
+    } else {
+        format!("{}: {}", count(record.cases.len(), "case"), counts.join(", "))
+    }];
+    if !record.not_run.is_empty() {
+        parts.push(format!("{} not run", count(record.not_run.len(), "case")));
+    }
+    if record.finish == Finish::CutOff {
+        parts.push("the run was cut off".to_owned());
+    }
+    parts.join("; ") + "\n"
+}
+
+fn tally<'a>(cases: impl IntoIterator<Item = &'a CaseRecord>, verdict: Verdict) -> usize {
+    cases.into_iter().filter(|case| case.verdict == verdict).count()
+}
+
+/// Suite, id and name.
+fn title(case: &CaseRecord) -> String {
+    one_line(&format!("{} {} {}", case.key.suite, case.key.case, case.name))
+}
+
+/// A case that failed or broke.
+fn trouble(record: &RunRecord, case: &CaseRecord, style: Style) -> String {
+    let key = &case.key;
+    let whom = [
+        key.arch.to_string(),
+        key.kernel.clone(),
+        key.config.clone(),
+        key.variant.clone(),
+    ];
+    let whom: Vec<String> = whom.into_iter().filter(|part| !part.is_empty()).collect();
+    let mut body = Lines::default();
+    body.line(format_args!("on {}", one_line(&whom.join(" "))));
+    body.text(&evidence::attempts(case));
+    let steps = evidence::steps(case);
+    let reason = evidence::headline(case);
+    if steps.is_empty() {
+        body.line(format_args!("{}: {reason}", evidence::place(case, None)));
+    } else {
+        body.text(&steps);
+        if case.verdict == Verdict::Error {
+            body.line(format_args!("{reason}"));
+        }
+    }
+    for finding in &case.findings {
+        body.line(format_args!("log: {}", one_line(&finding.title)));
+    }
+    let folder = one_line(record.folder.as_str());
+    body.line(format_args!("console: {folder}/{}/console.log", case.files()));
+    body.line(format_args!(
+        "again: memrig replay {} {}",
+        record.facts.id,
+        key.id()
+    ));
+    let word = case.verdict.word().to_uppercase();
+    format!(
+        "{} {}\n{}",
+        style.verdict(case.verdict, &word),
+        title(case),
+        indented(&body.into_text(), "  ")
+    )
+}
+
+/// Skipped cases, gathered by their reason.
+fn skips<'a>(cases: impl Iterator<Item = &'a CaseRecord>, style: Style) -> String {
+    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+    for case in cases {
+        *reasons.entry(evidence::headline(case)).or_default() += 1;
+    }
+    lines(reasons, |(reason, n)| {
+        format!(
+            "{} {}: {reason}",
+            style.verdict(Verdict::Skip, "skip"),
+            count(n, "case")
+        )
+    })
+}
+
+/// How many cases each kernel has of each verdict.
+fn matrix(record: &RunRecord) -> String {
+    let mut kernels: Vec<String> = Vec::new();
+    let name = |case: &CaseRecord| {
+        let key = &case.key;
+        one_line(&format!("{} {} {}", key.arch, key.kernel, key.config))
+    };
+    for case in &record.cases {
+        let kernel = name(case);
+        if !kernels.contains(&kernel) {
+            kernels.push(kernel);
+        }
+    }
+    if kernels.is_empty() {
+        return String::new();
+    }
+    let mut head = vec!["kernel".to_owned()];
+    head.extend(Verdict::ALL.map(|verdict| verdict.to_string()));
+    head.push("seconds".to_owned());
+    let mut rows = vec![head];
+    for kernel in kernels {
+        let cases: Vec<&CaseRecord> = record.cases.iter().filter(|case| name(case) == kernel).collect();
+        let mut row = vec![kernel];
+        row.extend(Verdict::ALL.map(|verdict| tally(cases.iter().copied(), verdict).to_string()));
+        let seconds: Seconds = cases.iter().map(|case| case.seconds).sum();
+        row.push(seconds.to_string());
+        rows.push(row);
+    }
+    let mut align = vec![Align::Left];
+    align.resize(rows[0].len(), Align::Right);
+    columns(&rows, &align)
+}

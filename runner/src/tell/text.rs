@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Text that came from a guest, made fit to be shown.
+
+use std::fmt::{Arguments, Write};
+
+/// Text that grows by lines.
+#[derive(Debug, Default)]
+pub(super) struct Lines(String);
+
+impl Lines {
+    /// Adds one line.
+    pub(super) fn line(&mut self, line: Arguments<'_>) {
+        put(&mut self.0, line);
+        self.0.push('\n');
+    }
+
+    /// Adds text that has its own ends of lines.
+    pub(super) fn text(&mut self, text: &str) {
+        self.0.push_str(text);
+    }
+
+    /// Everything that was added.
+    pub(super) fn into_text(self) -> String {
+        self.0
+    }
+}
+
+/// Text without control characters: they are written out as `\x1b`, ends of lines become `\n`, tabs stay.
+///
+/// What is left is within the `Char` production of XML 1.0, and moves no terminal's cursor.
+pub(super) fn printable(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\n' | '\t' => clean.push(c),
+            '\r' if chars.peek() == Some(&'\n') => {}
+            '\r' => clean.push('\n'),
+            c if c.is_control() => put(&mut clean, format_args!("\\x{:02x}", u32::from(c))),
+            // The only code points beside the control characters that XML 1.0 has no way to write.
+            '\u{fffe}' | '\u{ffff}' => put(&mut clean, format_args!("\\u{{{:x}}}", u32::from(c))),
+            c => clean.push(c),
+        }
+    }
+    clean
+}
+
+fn put(text: &mut String, arguments: Arguments<'_>) {
+    text.write_fmt(arguments)
+        .expect("writing into a String cannot fail");
+}
+
+/// [`printable`] text in one line: ends of lines and tabs become spaces.
+pub(super) fn one_line(text: &str) -> String {
+    let line = printable(text).replace(['\n', '\t'], " ");
+    line.trim().to_owned()
+}
+
+/// Every line of the text with `indent` before it, and an end of line after it.
+pub(super) fn indented(text: &str, indent: &str) -> String {
+    let mut lines = String::new();
+    for line in text.lines() {
+        if !line.is_empty() {
+            lines.push_str(indent);
+            lines.push_str(line);
+        }
+        lines.push('\n');
+    }
+    lines
+}
+
+/// `1 case`, `2 cases`.
+pub(super) fn count(n: usize, one: &str) -> String {
+    let s = if n == 1 { "" } else { "s" };
+    format!("{n} {one}{s}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_written_out() {
+        assert_eq!(
+            printable("\u{1b}[31mred\r\nnul\0\u{9b}bell\u{7}\tok\rend\u{fffe}"),
+            "\\x1b[31mred\nnul\\x00\\x9bbell\\x07\tok\nend\\u{fffe}"
+        );
+        assert_eq!(one_line("  a\nb\tc\r\n"), "a b c");
+    }
+}
