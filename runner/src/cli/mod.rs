@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The verbs: arguments in, exit code out.
+//! The verbs: arguments in, exit code out. One file a verb.
 
-use std::process::ExitCode;
+mod args;
+mod doctor;
+mod failure;
+mod list;
+mod main;
+mod report;
+mod run;
+mod setup;
+mod shell;
+mod suites;
 
-/// Runs the program with the arguments of this process.
-pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
-}
+pub use args::Cli;
+pub use main::main;

@@ -1,2 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Placeholder.
+//! Running: from suites and kernels to a record. Plan (pure), prepare (get what is needed), schedule, and the life of a case.
+
+mod act;
+mod bench;
+mod case;
+mod dimm;
+mod inside;
+mod look;
+mod needs;
+mod notifiers;
+mod plan;
+mod prepare;
+mod schedule;
+mod session;
+mod shell;
+
+mod stage;
+mod trouble;
+
+pub use plan::{Filter, Job, LoadedSuite, PlannedKernel, plan};
+pub use prepare::{Emulator, PrepareError, Prepared, Rig, Wanted, prepare, qemu_version};
+pub use schedule::{Capacity, Stop};
+pub use session::{Outcome, Request, RunError, run};
+
+pub use shell::open_shell;
+pub use stage::dry_run;

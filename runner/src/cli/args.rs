@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The command line: what can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+
+use crate::{base::Arch, rig::kernel::KernelSource};
+
+/// Test bench for Linux memory-hotplug patch series
+#[derive(Debug, Parser)]
+#[command(
+    name = "memrig",
+    version,
+    about,
+    long_about = "Boots real Linux on x86_64 and s390x under QEMU with hot-pluggable and standby memory, drives hotplug \
+                  from outside and inside, and checks every step against a model of the memory accounting.",
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 all pass, 1 the kernel failed, 2 usage or a suite that does not read, 3 only errors (nothing \
+                  is known about the kernel), 4 nothing selected, 130 interrupted.",
+    after_long_help = EXAMPLES
+)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  memrig run                                    the quick suite on six Debian kernels
+  memrig run standby -k debian:trixie -a s390x  one suite, one kernel
+  memrig run blocks -c B03                      one case everywhere
+  memrig run accounting -k image:bzImage,config=.config
+  memrig run --dry-run blocks                   the plan, with QEMU commands to paste
+  memrig shell standby -c S04 -k debian:sid -a s390x
+  memrig replay results/latest B03
+
+Exit codes:
+  0    all pass (or are known, or were skipped)
+  1    the kernel failed
+  2    the call was wrong, or a suite does not read
+  3    only errors: memrig, QEMU or the host broke
+  4    nothing was selected
+  130  interrupted";
+
+/// The verbs of memrig.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run suites
+    Run(Run),
+    /// List suites and cases
+    List(List),
+    /// Get everything a run needs, and run nothing
+    Setup(Setup),
+    /// Say what is there, what is missing, and what to do
+    Doctor(Doctor),
+    /// Open a shell in the guest of a case
+    Shell(Shell),
+    /// Run a case of an earlier run again
+    Replay(Replay),
+    /// Make the reports of a run again from its record
+    Report(Report),
+    /// Print a completion script
+    Completions {
+        /// The shell to print it for
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page
+    Man,
+}
+
+/// Which jobs are meant.
+#[derive(Debug, Clone, Args)]
+pub struct Select {
+    /// Suites by name, or by path where it has a slash or ends in .yaml
+    #[arg(value_name = "SUITE", value_hint = ValueHint::FilePath)]
+    pub suites: Vec<String>,
+
+    /// Kernel: debian:bookworm, debian:trixie, debian:sid or image:PATH[,modules=DIR][,config=FILE]
+    ///
+    /// Can be given several times; without it, the three Debian kernels.
+    #[arg(short, long = "kernel", value_name = "KERNEL")]
+    pub kernels: Vec<KernelSource>,
+
+    /// Architecture: x86_64 or s390x; without it, both
+    #[arg(short, long = "arch", value_name = "ARCH")]
+    pub arches: Vec<Arch>,
+
+    /// Only cases whose id is this, or whose name contains it
+    #[arg(short, long = "case", value_name = "CASE")]
+    pub cases: Vec<String>,
+
+    /// Only jobs with this variant, such as memmap_on_memory=on
+    #[arg(long = "variant", value_name = "NAME=VALUE")]
+    pub variants: Vec<String>,
+}
+
+/// Where things are.
+#[derive(Debug, Clone, Args)]
+pub struct Places {
+    /// QEMU to use instead of memrig's choice, such as s390x=/usr/bin/qemu-system-s390x
+    #[arg(long = "qemu", value_name = "ARCH=PATH", value_parser = qemu_choice)]
+    pub qemus: Vec<(Arch, PathBuf)>,
+
+    /// Folder that gets one folder for each run
+    #[arg(long, value_name = "DIR", default_value = "results", env = "MEMRIG_RESULTS", value_hint = ValueHint::DirPath)]
+    pub results: PathBuf,
+}
+
+fn qemu_choice(text: &str) -> Result<(Arch, PathBuf), String> {
+    let (arch, path) = text
+        .split_once('=')
+        .ok_or("expected ARCH=PATH, such as s390x=/usr/bin/qemu-system-s390x")?;
+    Ok((
+        arch.parse()
+            .map_err(|e: crate::base::UnknownArch| e.to_string())?,
+        path.into(),
+    ))
+}
+
+/// Arguments of `memrig run`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  memrig run
+  memrig run standby accounting -k debian:trixie
+  memrig run blocks -c B03 -a x86_64 -j 1
+  memrig run --dry-run dimm")]
+pub struct Run {
+    /// Which jobs
+    #[command(flatten)]
+    pub select: Select,
+    /// Where things are
+    #[command(flatten)]
+    pub places: Places,
+
+    /// Guests at once; without it, as many as the host's processors and memory allow
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<usize>,
+
+    /// Stop starting jobs after the first failure
+    #[arg(long)]
+    pub fail_fast: bool,
+
+    /// Print the plan and the QEMU commands, and run nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Make every skip an error
+    #[arg(long)]
+    pub require_all: bool,
+}
+
+/// Arguments of `memrig list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Suites; without any, all that come with memrig
+    #[arg(value_name = "SUITE")]
+    pub suites: Vec<String>,
+}
+
+/// Arguments of `memrig setup`.
+#[derive(Debug, Args)]
+pub struct Setup {
+    /// Kernels to get; without any, the three Debian kernels
+    #[arg(short, long = "kernel", value_name = "KERNEL")]
+    pub kernels: Vec<KernelSource>,
+
+    /// Architectures; without any, both
+    #[arg(short, long = "arch", value_name = "ARCH")]
+    pub arches: Vec<Arch>,
+
+    /// Ask the mirror for newer versions
+    #[arg(long)]
+    pub refresh: bool,
+}
+
+/// Arguments of `memrig doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Where things are
+    #[command(flatten)]
+    pub places: Places,
+}
+
+/// Arguments of `memrig shell`.
+#[derive(Debug, Args)]
+pub struct Shell {
+    /// Which job; the first one that matches is taken
+    #[command(flatten)]
+    pub select: Select,
+    /// Where things are
+    #[command(flatten)]
+    pub places: Places,
+}
+
+/// Arguments of `memrig replay`.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// Folder of the run, or its name in the results folder
+    #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
+    pub run: PathBuf,
+    /// Id of the case, or classname/id
+    #[arg(value_name = "CASE")]
+    pub case: String,
+    /// Where things are
+    #[command(flatten)]
+    pub places: Places,
+}
+
+/// Arguments of `memrig report`.
+#[derive(Debug, Args)]
+pub struct Report {
+    /// Folder of the run
+    #[arg(value_name = "RUN", value_hint = ValueHint::DirPath, default_value = "results/latest")]
+    pub run: PathBuf,
+    /// Write junit.xml and cases.csv into the run's folder again
+    #[arg(long)]
+    pub write: bool,
+}

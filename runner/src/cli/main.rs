@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From the process's arguments to its exit code.
+
+use std::{io::Write, process::ExitCode};
+
+use clap::{CommandFactory, Parser};
+
+use super::{
+    args::{Cli, Verb},
+    doctor,
+    failure::Failure,
+    list, report, run, setup, shell,
+};
+use crate::base::{fault::Exit, ui::Ui};
+
+/// Runs the program with the arguments of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap prints help to stdout and errors to stderr; a reader that has gone away is no error.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() {
+                Exit::Usage.code()
+            } else {
+                Exit::Pass.code()
+            });
+        }
+    };
+    let ui = Ui::terminal();
+    let done = match &cli.verb {
+        Verb::Run(args) => run::run(args, &ui),
+        Verb::List(args) => list::list(args, &ui),
+        Verb::Setup(args) => setup::setup(args, &ui),
+        Verb::Doctor(args) => doctor::doctor(args, &ui),
+        Verb::Shell(args) => shell::shell(args, &ui),
+        Verb::Replay(args) => run::replay(args, &ui),
+        Verb::Report(args) => report::report(args, &ui),
+        Verb::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "memrig", &mut script);
+            print(&script)
+        }
+        Verb::Man => man(),
+    };
+    let exit = done.unwrap_or_else(|failure| failure.tell(&ui));
+    ExitCode::from(exit.code())
+}
+
+fn man() -> Result<Exit, Failure> {
+    let mut page = Vec::new();
+    let command = Cli::command();
+    clap_mangen::Man::new(command.clone())
+        .render(&mut page)
+        .map_err(Failure::broken)?;
+    for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+        let verb = verb.clone().display_name(format!("memrig {}", verb.get_name()));
+        let man = clap_mangen::Man::new(verb);
+        man.render_synopsis_section(&mut page).map_err(Failure::broken)?;
+        man.render_description_section(&mut page)
+            .map_err(Failure::broken)?;
+        man.render_options_section(&mut page).map_err(Failure::broken)?;
+    }
+    print(&page)
+}
+
+/// Writes what a program reads; a reader that has gone away is no error.
+fn print(bytes: &[u8]) -> Result<Exit, Failure> {
+    match std::io::stdout().write_all(bytes) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::broken(error)),
+        _ => Ok(Exit::Pass),
+    }
+}

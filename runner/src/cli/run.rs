@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `memrig run` and `memrig replay`.
+
+use std::{path::Path, sync::Arc};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{
+    args::{Places, Replay, Run, Select},
+    failure::Failure,
+    report,
+    setup::{self, get},
+    suites,
+};
+use crate::{
+    base::{ByteSize, fault::Exit, ui::Ui},
+    record::RunRecord,
+    rig::{host, kernel::KernelSource},
+    run::{self, Capacity, Filter, Job, LoadedSuite, PlannedKernel, Request, Rig, Wanted, dry_run, plan},
+};
+
+/// What a selection comes to: the rig, and the jobs.
+pub(super) struct Selected {
+    pub(super) rig: Rig,
+    pub(super) jobs: Vec<Job>,
+    pub(super) host: host::HostFacts,
+}
+
+/// Memory of the host that guests leave alone, in bytes.
+const HOST_RESERVE: ByteSize = ByteSize::gib(1);
+
+/// Finds out what is meant, gets what that needs, and plans. Nothing boots here.
+pub(super) fn select(
+    args: &Select,
+    places: &Places,
+    suites: &[Arc<LoadedSuite>],
+    ui: &Ui,
+) -> Result<Selected, Failure> {
+    let host = host::facts().map_err(Failure::broken)?;
+    for (loaded, case) in suites
+        .iter()
+        .flat_map(|loaded| loaded.suite.cases.iter().map(move |case| (loaded, case)))
+    {
+        let needed = case.machine.memory + case.machine.hotplug;
+        let there = host.memory.as_bytes().saturating_sub(HOST_RESERVE.as_bytes());
+        if needed.as_bytes() > there && case.machine.memory.as_bytes() > there {
+            return Err(Failure::usage(anyhow::anyhow!(
+                "{}:{}: case {} needs a guest with {} of memory, and the host has {} MiB for guests",
+                loaded.file,
+                case.line,
+                case.id,
+                case.machine.memory,
+                there >> 20
+            ))
+            .hint("make the machine of the case smaller, or leave the case out with --case"));
+        }
+    }
+    let wanted = Wanted {
+        kernels: setup::kernels(&args.kernels, &args.arches),
+        qemus: places.qemus.iter().cloned().collect(),
+        refresh: false,
+    };
+    let rig = get(&wanted, ui)?;
+    let kernels: Vec<PlannedKernel> = rig
+        .kernels
+        .iter()
+        .map(|prepared| PlannedKernel {
+            label: prepared.kernel.label.clone(),
+            arch: prepared.kernel.arch,
+            release: prepared.kernel.release_or_unknown().to_owned(),
+            config: prepared.kernel.config.clone().map(Arc::new),
+        })
+        .collect();
+    let filter = Filter {
+        cases: args.cases.clone(),
+        variants: args.variants.clone(),
+    };
+    let jobs = plan(suites, &kernels, &filter).map_err(Failure::usage)?;
+    Ok(Selected { rig, jobs, host })
+}
+
+/// Guests at once, and the memory that they share.
+fn capacity(asked: Option<usize>, host: &host::HostFacts) -> Capacity {
+    Capacity {
+        guests: asked.unwrap_or(host.cpus).max(1),
+        memory: ByteSize::bytes(host.memory.as_bytes().saturating_sub(HOST_RESERVE.as_bytes())),
+    }
+}
+
+fn utf8(path: &Path) -> Result<Utf8PathBuf, Failure> {
+    Utf8PathBuf::from_path_buf(path.to_owned())
+        .map_err(|path| Failure::usage(anyhow::anyhow!("`{}` is no UTF-8", path.display())))
+}
+
+/// Checks that the folder takes a run, before anything long begins.
+fn check_results(results: &Utf8Path) -> Result<(), Failure> {
+    let unwritable = |error: std::io::Error| {
+        Failure::usage(
+            anyhow::Error::new(error).context(format!("the results folder `{results}` cannot be written")),
+        )
+        .hint("name another folder with --results")
+    };
+    fs_err::create_dir_all(results).map_err(unwritable)?;
+    tempfile::Builder::new()
+        .prefix(".probe-")
+        .tempfile_in(results)
+        .map_err(unwritable)?;
+    Ok(())
+}
+
+pub(super) fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
+    let suites = suites::load(&args.select.suites, &["quick"])?;
+    let results = utf8(&args.places.results)?;
+    if !args.dry_run {
+        check_results(&results)?;
+    }
+    let selected = select(&args.select, &args.places, &suites, ui)?;
+    if selected.jobs.is_empty() {
+        ui.error("nothing is selected: no case fits the kernels, architectures, names and variants that were given");
+        return Ok(Exit::NothingSelected);
+    }
+    if args.dry_run {
+        for job in &selected.jobs {
+            let name = format!(
+                "{} {}/{} {}",
+                job.key.kernel, job.key.suite, job.key.case, job.key.variant
+            );
+            ui.out(&format!("# {} {}", job.key.arch, name.trim_end()));
+            match &job.skip {
+                Some(reason) => ui.out(&format!("# skipped: {reason}")),
+                None => ui.out(&dry_run(job, &selected.rig)),
+            }
+        }
+        return Ok(Exit::Pass);
+    }
+    execute(selected, results, args.jobs, args.fail_fast, args.require_all, ui)
+}
+
+/// Runs what was selected, writes the reports and prints the summary.
+fn execute(
+    selected: Selected,
+    results: Utf8PathBuf,
+    jobs: Option<usize>,
+    fail_fast: bool,
+    require_all: bool,
+    ui: &Ui,
+) -> Result<Exit, Failure> {
+    let request = Request {
+        capacity: capacity(jobs, &selected.host),
+        jobs: selected.jobs,
+        rig: selected.rig,
+        results,
+        fail_fast,
+        require_all,
+        host: selected.host,
+    };
+    let runtime = tokio::runtime::Runtime::new().map_err(Failure::broken)?;
+    let outcome = runtime.block_on(run::run(request, ui)).map_err(Failure::broken)?;
+    report::write(&outcome.record, &outcome.folder)?;
+    report::print(&outcome.record, ui);
+    Ok(outcome.exit)
+}
+
+pub(super) fn replay(args: &Replay, ui: &Ui) -> Result<Exit, Failure> {
+    // Summaries name a run by its id alone.
+    let there = if args.run.exists() {
+        args.run.clone()
+    } else {
+        args.places.results.join(&args.run)
+    };
+    let folder = utf8(&there)?;
+    let (record, _) = RunRecord::read(&folder).map_err(Failure::usage)?;
+    let keys: Vec<_> = record
+        .cases
+        .iter()
+        .map(|case| case.key.clone())
+        .chain(record.not_run.iter().cloned())
+        .filter(|key| key.case == args.case || key.id() == args.case)
+        .collect();
+    if keys.is_empty() {
+        return Err(Failure::usage(anyhow::anyhow!(
+            "the run in `{folder}` has no case `{}`",
+            args.case
+        ))
+        .hint("name it by its id, as B03, or by classname/id as in the reports"));
+    }
+    let files: Vec<String> = record
+        .facts
+        .suites
+        .iter()
+        .map(|suite| suite.file.clone())
+        .collect();
+    let loaded = suites::load(
+        &files.iter().map(|file| ours_or_path(file)).collect::<Vec<_>>(),
+        &[],
+    )?;
+    for suite in &loaded {
+        if record
+            .facts
+            .suites
+            .iter()
+            .any(|then| then.file == suite.file && then.sha256 != suite.sha256)
+        {
+            ui.warning(&format!("{} is not what it was in that run", suite.file));
+        }
+    }
+    let mut kernels: Vec<KernelSource> = Vec::new();
+    for kernel in &record.facts.kernels {
+        let source = kernel.label.parse().map_err(Failure::usage)?;
+        if keys.iter().any(|key| key.kernel.starts_with(&kernel.label)) && !kernels.contains(&source) {
+            kernels.push(source);
+        }
+    }
+    let mut arches: Vec<_> = keys.iter().map(|key| key.arch).collect();
+    arches.sort_unstable();
+    arches.dedup();
+    let select_args = Select {
+        suites: files,
+        kernels,
+        arches,
+        cases: Vec::new(),
+        variants: Vec::new(),
+    };
+    let mut selected = select(&select_args, &args.places, &loaded, ui)?;
+    selected.jobs.retain(|job| {
+        keys.iter().any(|key| {
+            // The kernel may have a newer release by now: its label is what was asked for.
+            let label = |kernel: &str| {
+                kernel
+                    .rsplit_once('-')
+                    .map_or(kernel.to_owned(), |(label, _)| label.to_owned())
+            };
+            (key.arch, &key.suite, &key.variant, &key.case)
+                == (job.key.arch, &job.key.suite, &job.key.variant, &job.key.case)
+                && (key.kernel == job.key.kernel || label(&key.kernel) == label(&job.key.kernel))
+        })
+    });
+    if selected.jobs.is_empty() {
+        return Err(Failure::usage(anyhow::anyhow!(
+            "the suites of today have no such case any more"
+        )));
+    }
+    execute(selected, utf8(&args.places.results)?, None, false, false, ui)
+}
+
+/// The name under which a suite of an earlier run is found again.
+fn ours_or_path(file: &str) -> String {
+    let name = file
+        .strip_prefix("suites/")
+        .and_then(|file| file.strip_suffix(".yaml"));
+    match name {
+        Some(name) if suites::names().contains(&name) => name.to_owned(),
+        _ => file.to_owned(),
+    }
+}

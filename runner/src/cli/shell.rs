@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `memrig shell`: a prompt in the very guest of a case.
+
+use super::{args::Shell, failure::Failure, run::select, suites};
+use crate::{
+    base::{fault::Exit, ui::Ui},
+    run::open_shell,
+};
+
+pub(super) fn shell(args: &Shell, ui: &Ui) -> Result<Exit, Failure> {
+    let suites = suites::load(&args.select.suites, &["quick"])?;
+    let selected = select(&args.select, &args.places, &suites, ui)?;
+    let Some(job) = selected.jobs.iter().find(|job| job.skip.is_none()).cloned() else {
+        ui.error("nothing is selected that could be booted");
+        return Ok(Exit::NothingSelected);
+    };
+    let runtime = tokio::runtime::Runtime::new().map_err(Failure::broken)?;
+    runtime
+        .block_on(open_shell(&job, selected.rig, ui))
+        .map_err(|error| {
+            Failure::broken(anyhow::anyhow!(error))
+                .hint("`memrig run` with the same arguments keeps the console and QEMU's own log")
+        })?;
+    Ok(Exit::Pass)
+}

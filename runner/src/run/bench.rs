@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A guest on the bench: what is known of it, and how it is looked at.
+//!
+//! The bench owns the model and the last ledger. Steps act through it, and after each of them it reads the guest's memory state
+//! and compares it with what the model predicts.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use super::{inside, notifiers::Numbers, trouble::Trouble};
+use crate::{
+    base::{Arch, ByteSize, Pages},
+    memory::{BlockId, Dimm, Hypervisor, LEDGER_SCRIPT, Ledger, MemoryFacts, Mismatch, Model, Op, compare},
+    rig::{
+        guest::{Guest, Output},
+        qemu::standby::{self, StorageCommand, property},
+    },
+    suite::{BlockName, BlockRef, File},
+};
+
+/// Blocks that a step named.
+#[derive(Debug, Clone)]
+pub(super) struct Named {
+    /// The blocks, ascending. They keep their numbers after they are removed.
+    pub(super) blocks: Vec<BlockId>,
+    /// QEMU's id of the DIMM that made them.
+    pub(super) dimm: Option<String>,
+    /// They were removed: others may take their place, and what they did can still be looked at.
+    pub(super) gone: bool,
+}
+
+/// How the case looks at notifications.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Probe {
+    /// How the kernel numbers them.
+    pub(super) numbers: Numbers,
+    /// Whether the kernel sends MEM_PREPARE_ONLINE and MEM_FINISH_OFFLINE.
+    pub(super) prepares: bool,
+}
+
+/// A guest under test.
+pub(super) struct Bench<'a> {
+    pub(super) guest: &'a Guest,
+    pub(super) facts: MemoryFacts,
+    /// Memory at boot, in bytes.
+    pub(super) core: ByteSize,
+    pub(super) model: Model,
+    /// The last ledger that was read.
+    pub(super) ledger: Ledger,
+    pub(super) names: BTreeMap<BlockName, Named>,
+    /// DIMMs plugged so far, for their ids.
+    pub(super) dimms: u32,
+    /// The notifier probe, where the case has one.
+    pub(super) probe: Option<Probe>,
+    /// Priority with which the notifier error injection was loaded.
+    pub(super) injection: Option<i32>,
+    /// Storage commands up to this number came before the last step that acts.
+    pub(super) commands_since: u64,
+    /// Length of the uevent log, in bytes, before the last step that acts.
+    pub(super) uevents_since: usize,
+    /// Kinds of operations that were done in this guest.
+    pub(super) kinds: BTreeSet<&'static str>,
+    /// How long one thing in the guest may take.
+    pub(super) limit: Duration,
+}
+
+/// How many pages the first operation of a kind, or the first pages of a zone, may take from the free ones for good, beside what the model allows.
+///
+/// Seen on Debian 6.12 and 7.2, s390x: 36 to 88 pages less after the first online or configure in a guest, and at most 15 after the second
+/// and later ones. A memmap is 512 pages or more, so that it cannot hide in this.
+const FIRST_TIME: Pages = Pages(96);
+
+impl<'a> Bench<'a> {
+    /// Reads the first ledger and starts the model from it.
+    pub(super) async fn new(
+        guest: &'a Guest,
+        facts: MemoryFacts,
+        core: ByteSize,
+        limit: Duration,
+    ) -> Result<Self, Trouble> {
+        let ledger = settled(guest, facts.arch, limit).await?;
+        let model = Model::new(facts.clone(), &ledger);
+        let mut bench = Self {
+            guest,
+            facts,
+            core,
+            model,
+            ledger,
+            names: BTreeMap::new(),
+            dimms: 0,
+            probe: None,
+            injection: None,
+            commands_since: 0,
+            uevents_since: 0,
+            kinds: BTreeSet::new(),
+            limit,
+        };
+        bench.mark().await?;
+        Ok(bench)
+    }
+
+    /// Remembers where logs that grow are now, so that later looks show only what came since.
+    pub(super) async fn mark(&mut self) -> Result<(), Trouble> {
+        if self.has_standby() {
+            self.commands_since = self
+                .commands()
+                .await?
+                .last()
+                .map_or(self.commands_since, |last| last.seq);
+        }
+        Ok(())
+    }
+
+    /// Whether QEMU has standby memory for the guest.
+    pub(super) fn has_standby(&self) -> bool {
+        self.facts.arch == Arch::S390x
+    }
+
+    /// The storage commands since the last mark.
+    pub(super) async fn commands(&self) -> Result<Vec<StorageCommand>, Trouble> {
+        standby_set(self.guest, property::COMMANDS_SINCE, json!(self.commands_since)).await?;
+        let value = standby_get(self.guest, property::COMMANDS).await?;
+        serde_json::from_value(value.clone()).map_err(|error| {
+            Trouble::bench(format!(
+                "QEMU's list of storage commands does not read: {error}: {value}"
+            ))
+        })
+    }
+
+    /// Runs a script in the guest; only a broken guest is an error, not the script's exit code.
+    pub(super) async fn exec(&self, script: &str) -> Result<Output, Trouble> {
+        inside::exec(self.guest, script, self.limit).await
+    }
+
+    /// Runs a script that must succeed, and returns what it printed.
+    pub(super) async fn exec_ok(&self, what: &str, script: &str) -> Result<String, Trouble> {
+        let output = self.exec(script).await?;
+        if output.code != 0 {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(Trouble::bench(format!(
+                "{what}: the script ended with {}: {}",
+                output.code,
+                said.trim_end()
+            )));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// The blocks that a reference means.
+    pub(super) fn blocks(&self, of: &BlockRef) -> Result<Vec<BlockId>, Trouble> {
+        let named = self.names.get(&of.name).ok_or_else(|| {
+            Trouble::bench(format!("no step before this one added blocks named {}", of.name))
+        })?;
+        match of.index {
+            None => Ok(named.blocks.clone()),
+            Some(index) => named
+                .blocks
+                .get(index as usize)
+                .map(|block| vec![*block])
+                .ok_or_else(|| {
+                    Trouble::bench(format!(
+                        "{} has only {} blocks, counted from 0",
+                        of.name,
+                        named.blocks.len()
+                    ))
+                }),
+        }
+    }
+
+    /// The paths that a file of a step means, each with its block, where it is a block's.
+    pub(super) fn targets(&self, file: &File) -> Result<Vec<(Option<BlockId>, String)>, Trouble> {
+        match file {
+            File::Path(path) => Ok(vec![(None, path.clone())]),
+            File::OfBlock { block, file } => {
+                let path = |block| (Some(block), block_file(block, file));
+                Ok(self.blocks(block)?.into_iter().map(path).collect())
+            }
+        }
+    }
+
+    /// The numbers of the storage increments that a block consists of, ascending. Increment n starts at (n - 1) times its size.
+    pub(super) fn increments(&self, block: BlockId) -> Result<Vec<u32>, Trouble> {
+        let increment = self
+            .facts
+            .increment
+            .map(ByteSize::as_bytes)
+            .ok_or_else(|| Trouble::bench("the machine has no increments"))?;
+        let start = block.start(self.facts.block_size);
+        let end = start + self.facts.block_size.as_bytes();
+        Ok((start / increment..end.div_ceil(increment))
+            .map(|index| index as u32 + 1)
+            .collect())
+    }
+
+    /// Whether an operation is of a kind that was not done before in this guest.
+    fn is_first(&mut self, op: &Op) -> bool {
+        match op {
+            // Every one of them is remembered, also after the first that is new.
+            Op::Several(ops) => ops.iter().filter(|op| self.is_first(op)).count() > 0,
+            Op::Add { .. } => self.kinds.insert("add"),
+            Op::Online { .. } => self.kinds.insert("online"),
+            Op::Offline { .. } => self.kinds.insert("offline"),
+            Op::Remove { .. } => self.kinds.insert("remove"),
+            _ => false,
+        }
+    }
+
+    /// Reads the ledger after `op`, compares it with what the model predicts, and takes it as the state from here on.
+    ///
+    /// `exact` says whether the free pages can be predicted: a step that starts programs or fills memory moves them.
+    pub(super) async fn observe(&mut self, op: &Op, exact: bool) -> Result<Vec<Mismatch>, Trouble> {
+        let first = self.is_first(op);
+        let mut left = SETTLE;
+        loop {
+            // After a step that starts programs, the next one is measured from where the guest has come to rest.
+            let seen = if exact {
+                ledger(self.guest, self.facts.arch, self.limit).await?
+            } else {
+                settled(self.guest, self.facts.arch, self.limit).await?
+            };
+            let op = match op {
+                Op::UnplugRefused { blocks, .. } => self.model.unplug_refused(&self.ledger, &seen, blocks),
+                op => op.clone(),
+            };
+            let mut tolerance = self.model.tolerance(&self.ledger, &op);
+            let predicted = self.model.predict(&self.ledger, &op);
+            if let Some(free) = &mut tolerance.free
+                && (first || populates(&self.ledger, &predicted))
+            {
+                free.below = free.below + FIRST_TIME;
+            }
+            if !exact {
+                tolerance.free = None;
+            }
+            let mismatches = compare(
+                &self.ledger,
+                &self.model.predict(&self.ledger, &op),
+                &seen,
+                tolerance,
+            );
+            // What the guest does on its own (freeing in the background, other CPUs' lists) settles; what an operation did stays.
+            if mismatches.is_empty() || left == 0 {
+                self.model.commit(&self.ledger, &op);
+                self.ledger = seen;
+                return Ok(mismatches);
+            }
+            left -= 1;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}
+
+/// Whether a zone has pages afterwards that had none before.
+fn populates(before: &Ledger, after: &Ledger) -> bool {
+    let present = |ledger: &Ledger, zone| ledger.zones.get(zone).is_some_and(|zone| zone.present.0 > 0);
+    after
+        .zones
+        .keys()
+        .any(|zone| present(after, zone) && !present(before, zone))
+}
+
+/// How far two readings of the free pages may be apart for the guest to count as settled.
+const AT_REST: i64 = 8;
+
+/// How often the first ledger is read until the guest has settled. A guest that never does is taken as it is.
+const SETTLE_FIRST: u32 = 15;
+
+/// Reads the ledger until what booting left to be done no longer moves the free pages. Seen: 91 pages on Debian 7.2, x86_64, within a step that
+/// does nothing.
+async fn settled(guest: &Guest, arch: Arch, limit: Duration) -> Result<Ledger, Trouble> {
+    let mut last = ledger(guest, arch, limit).await?;
+    for _ in 0..SETTLE_FIRST {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let now = ledger(guest, arch, limit).await?;
+        let moved = (now.free - last.free).abs().0;
+        last = now;
+        if moved <= AT_REST {
+            break;
+        }
+    }
+    Ok(last)
+}
+
+/// How often a ledger that differs is read again before the difference counts.
+const SETTLE: u32 = 3;
+
+/// Gives back what kernel caches hold in reserve, before the free pages are read.
+///
+/// Going offline shrinks all slab caches (slab_memory_callback in mm/slub.c), and sysfs files that are read for the first time grow them: seen
+/// were 40 to 80 pages a step, which went to 15 once the caches were shrunk before each reading. 4 keeps drop_caches from telling
+/// the kernel log. Counters that CPUs keep for themselves are folded in (vmstat_refresh in mm/vmstat.c).
+const CALM: &str = "\
+echo 6 > /proc/sys/vm/drop_caches
+for f in /sys/kernel/slab/*/shrink; do [ -w \"$f\" ] && echo 1 > \"$f\"; done 2> /dev/null
+cat /proc/sys/vm/stat_refresh";
+
+/// Reads the whole memory state: one command in the guest, and a question or two to QEMU.
+async fn ledger(guest: &Guest, arch: Arch, limit: Duration) -> Result<Ledger, Trouble> {
+    let output = inside::exec(guest, &format!("{CALM}\n{LEDGER_SCRIPT}"), limit).await?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let hypervisor = hypervisor(guest, arch).await?;
+    Ledger::parse(&text, hypervisor)
+        .map_err(|error| Trouble::bench(format!("the guest's memory state does not read: {error}")))
+}
+
+/// `/sys/devices/system/memory/memoryN/FILE`.
+pub(super) fn block_file(block: BlockId, file: &str) -> String {
+    format!("/sys/devices/system/memory/memory{}/{file}", block.0)
+}
+
+/// What the hypervisor has handed out.
+async fn hypervisor(guest: &Guest, arch: Arch) -> Result<Hypervisor, Trouble> {
+    match arch {
+        Arch::X86_64 => dimms(guest).await.map(Hypervisor::Dimms),
+        Arch::S390x => Ok(Hypervisor::Standby {
+            assigned: numbers(standby_get(guest, property::ASSIGNED_INCREMENTS).await?)?,
+            unassigned_core: numbers(standby_get(guest, property::UNASSIGNED_CORE_INCREMENTS).await?)?,
+        }),
+    }
+}
+
+fn numbers(list: Value) -> Result<BTreeSet<u32>, Trouble> {
+    serde_json::from_value(list)
+        .map_err(|error| Trouble::bench(format!("QEMU's list of increments does not read: {error}")))
+}
+
+/// The plugged DIMMs, by QEMU's id.
+pub(super) async fn dimms(guest: &Guest) -> Result<BTreeMap<String, Dimm>, Trouble> {
+    let devices = qmp(guest, "query-memory-devices", json!({})).await?;
+    let shape = || Trouble::bench(format!("QEMU's list of memory devices does not read: {devices}"));
+    let mut dimms = BTreeMap::new();
+    for device in devices.as_array().ok_or_else(shape)? {
+        if device["type"] != "dimm" {
+            continue;
+        }
+        let data = &device["data"];
+        let number = |key: &str| data[key].as_u64().ok_or_else(shape);
+        let dimm = Dimm {
+            address: number("addr")?,
+            size: ByteSize::bytes(number("size")?),
+            slot: number("slot")? as u32,
+            node: number("node")? as u32,
+        };
+        dimms.insert(data["id"].as_str().ok_or_else(shape)?.to_owned(), dimm);
+    }
+    Ok(dimms)
+}
+
+/// Sends a command to QEMU that must succeed.
+pub(super) async fn qmp(guest: &Guest, command: &str, arguments: Value) -> Result<Value, Trouble> {
+    guest
+        .machine
+        .qmp()
+        .execute_raw(command, arguments)
+        .await
+        .map_err(|error| Trouble::bench(error.to_string()))
+}
+
+/// Reads a property of the standby memory.
+pub(super) async fn standby_get(guest: &Guest, property: &str) -> Result<Value, Trouble> {
+    qmp(
+        guest,
+        "qom-get",
+        json!({ "path": standby::PATH, "property": property }),
+    )
+    .await
+}
+
+/// Sets a property of the standby memory.
+pub(super) async fn standby_set(guest: &Guest, property: &str, value: Value) -> Result<(), Trouble> {
+    qmp(
+        guest,
+        "qom-set",
+        json!({ "path": standby::PATH, "property": property, "value": value }),
+    )
+    .await
+    .map(drop)
+}

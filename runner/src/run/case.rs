@@ -1,0 +1,498 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The life of a case: boot a guest, look at it, do the steps, check after each, read the log, judge.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::{bench::Bench, inside, needs, plan::Job, stage::Stage, trouble::Trouble};
+use crate::{
+    base::fault::Verdict,
+    format::klog,
+    memory::{FACTS_SCRIPT, Ledger, MemoryFacts, Op},
+    record::{
+        Attempt, CaseFolder, CaseRecord, Event, FindingRecord, GuestEnd, LedgerEntry, MismatchRecord,
+        Seconds, StepRecord,
+    },
+    rig::{
+        guest::Guest,
+        machine::End,
+        qemu::standby::{self, property},
+    },
+    suite::{Action, Case, Step},
+};
+
+/// How long one thing in the guest may take where the suite does not say, before the factor of the guest's speed.
+const STEP_LIMIT: Duration = Duration::from_secs(60);
+
+/// Lines of the log that a report shows.
+const EXCERPT_LINES: usize = 40;
+
+/// What became of a case in one attempt.
+struct Tale {
+    trouble: Option<Trouble>,
+    steps: Vec<StepRecord>,
+    findings: Vec<FindingRecord>,
+    facts: serde_json::Value,
+    ended: Option<GuestEnd>,
+    command_line: String,
+    log: String,
+    release: Option<String>,
+}
+
+impl Tale {
+    fn new() -> Self {
+        Self {
+            trouble: None,
+            steps: Vec::new(),
+            findings: Vec::new(),
+            facts: serde_json::Value::Null,
+            ended: None,
+            command_line: String::new(),
+            log: String::new(),
+            release: None,
+        }
+    }
+}
+
+/// Runs a case to its verdict. An error is tried once more on a fresh guest.
+pub(super) async fn run(job: &Job, stage: &Stage) -> CaseRecord {
+    let started = Instant::now();
+    let skip = job
+        .skip
+        .clone()
+        .or_else(|| needs::generation(job.case(), stage.generation(job)?));
+    if let Some(reason) = &skip {
+        return record(
+            job,
+            Tale {
+                trouble: Some(Trouble::Lacking {
+                    message: reason.clone(),
+                }),
+                ..Tale::new()
+            },
+            Vec::new(),
+            started,
+            stage,
+        );
+    }
+    let mut attempts = Vec::new();
+    loop {
+        let number = attempts.len() as u32 + 1;
+        let began = Instant::now();
+        stage.note(&Event::CaseStarted {
+            key: job.key.clone(),
+            name: job.case().name.clone(),
+            suite_file: job.suite.file.clone(),
+            line: job.case().line as u32,
+            attempt: number,
+        });
+        let tale = match stage.folder.case(&job.key, number) {
+            Ok(folder) => attempt(job, stage, &folder).await,
+            Err(error) => Tale {
+                trouble: Some(Trouble::bench(chain(&error))),
+                ..Tale::new()
+            },
+        };
+        let verdict = tale.trouble.as_ref().map_or(Verdict::Pass, Trouble::verdict);
+        attempts.push(Attempt {
+            verdict,
+            reason: tale.trouble.as_ref().map(|trouble| trouble.message().to_owned()),
+            seconds: seconds(began.elapsed()),
+        });
+        let again = verdict == Verdict::Error && number == 1 && !stage.stop.is_asked();
+        if !again {
+            return record(job, tale, attempts, started, stage);
+        }
+    }
+}
+
+/// One attempt: everything between two guests.
+async fn attempt(job: &Job, stage: &Stage, folder: &CaseFolder) -> Tale {
+    let mut tale = Tale::new();
+    let booted = tokio::select! {
+        booted = stage.boot(job, folder) => booted,
+        () = stage.stop.asked() => Err(Trouble::bench(INTERRUPTED)),
+    };
+    let guest = match booted {
+        Ok(guest) => guest,
+        Err(trouble) => {
+            tale.log = fs_err::read_to_string(folder.console_log()).unwrap_or_else(|_| String::new());
+            tale.findings = findings(&tale.log, None, job.case());
+            tale.ended = Some(if matches!(trouble, Trouble::Kernel { .. }) {
+                GuestEnd::Panicked
+            } else {
+                GuestEnd::NotReady
+            });
+            tale.trouble = Some(trouble);
+            return tale;
+        }
+    };
+    tale.command_line = stage.by_hand(&guest);
+    let mut ledgers = Vec::new();
+    let done = tokio::select! {
+        done = steps(job, stage, &guest, &mut tale, &mut ledgers) => done,
+        () = stage.stop.asked() => Err(Trouble::bench(INTERRUPTED)),
+    };
+    tale.trouble = done.err();
+    read_log(job.case(), &guest, folder, &mut tale).await;
+    if let Err(error) = folder.write_ledgers(&ledgers) {
+        tale.trouble.get_or_insert(Trouble::bench(chain(&error)));
+    }
+    tale.ended = Some(ended(guest.machine.end(), tale.trouble.as_ref()));
+    guest.stop().await;
+    tale
+}
+
+/// Why a case that somebody interrupted has no verdict.
+pub(super) const INTERRUPTED: &str = "interrupted";
+
+/// Looks at the guest, checks that the case means something on it, and does the steps.
+async fn steps(
+    job: &Job,
+    stage: &Stage,
+    guest: &Guest,
+    tale: &mut Tale,
+    ledgers: &mut Vec<LedgerEntry<Ledger>>,
+) -> Result<(), Trouble> {
+    let case = job.case();
+    let limit = guest
+        .speed
+        .scale(case.time_limit.map_or(STEP_LIMIT, |limit| limit.duration()));
+    let output = inside::exec(guest, FACTS_SCRIPT, limit).await?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let increment = match job.key.arch {
+        crate::base::Arch::S390x => {
+            let size = guest
+                .machine
+                .property(standby::PATH, property::INCREMENT_SIZE)
+                .await;
+            let size = size.map_err(|error| Trouble::bench(chain(&error)))?;
+            size.as_u64().map(crate::base::ByteSize::bytes)
+        }
+        crate::base::Arch::X86_64 => None,
+    };
+    let facts = MemoryFacts::parse(&text, increment)
+        .map_err(|error| Trouble::bench(format!("the guest's facts do not read: {error}")))?;
+    tale.facts = json!(facts);
+    tale.release = Some(facts.release.clone());
+    stage.learn(job, &facts);
+    needs::check(case, job, &facts, guest, limit).await?;
+    at_boot(case, guest, tale)?;
+    let mut bench = Bench::new(guest, facts, job.machine.memory, limit).await?;
+    if looks_at_notifiers(&case.steps) {
+        bench.arm_probe().await?;
+        bench.observe(&Op::Nothing, false).await?;
+    }
+    ledgers.push(LedgerEntry {
+        step: None,
+        at: stage.journal.now(),
+        ledger: bench.ledger.clone(),
+    });
+    for (index, step) in case.steps.iter().enumerate() {
+        let number = index as u32 + 1;
+        stage.note(&Event::StepStarted {
+            case: job.key.id(),
+            number,
+            text: step.to_string(),
+        });
+        let began = Instant::now();
+        let console = guest.machine.console().text().len();
+        let done = Box::pin(do_step(&mut bench, step)).await;
+        let since = findings_since(guest, console, number, case);
+        let trouble = match (done, since.first()) {
+            (Err(trouble), _) => Some(trouble),
+            (Ok(()), Some(finding)) => Some(Trouble::kernel(format!(
+                "the kernel log shows: {}",
+                finding.title
+            ))),
+            (Ok(()), None) => None,
+        };
+        tale.findings.extend(since);
+        ledgers.push(LedgerEntry {
+            step: Some(number),
+            at: stage.journal.now(),
+            ledger: bench.ledger.clone(),
+        });
+        let record = step_record(
+            step,
+            number,
+            began.elapsed(),
+            trouble.as_ref(),
+            ledgers.len() as u32 - 1,
+        );
+        stage.note(&Event::StepFinished {
+            case: job.key.id(),
+            step: record.clone(),
+        });
+        tale.steps.push(record);
+        if let Some(trouble) = trouble {
+            return Err(trouble);
+        }
+    }
+    Ok(())
+}
+
+/// Does one step and compares the guest's memory state with what the model predicts.
+async fn do_step(bench: &mut Bench<'_>, step: &Step) -> Result<(), Trouble> {
+    if let Action::Repeat(repeat) = &step.action {
+        for round in 1..=repeat.times {
+            for inner in &repeat.steps {
+                Box::pin(do_step(bench, inner))
+                    .await
+                    .map_err(|trouble| in_round(trouble, round, inner))?;
+            }
+        }
+        return Ok(());
+    }
+    if step.action.only_looks() {
+        return match &step.action {
+            Action::Read(read) => bench.read_file(read).await,
+            Action::Log(log) => bench.log(log).await,
+            Action::StorageCommands(commands) => bench.storage_commands(commands).await,
+            Action::Assigned(assigned) => bench.assigned(assigned).await,
+            Action::Notifiers(notifiers) => bench.notifiers(notifiers).await,
+            Action::Uevents(uevents) => bench.uevents(uevents).await,
+            Action::Pages(pages) => bench.pages(pages).await,
+            _ => Err(Trouble::bench("a step that looks has no eye")),
+        };
+    }
+    bench.mark().await?;
+    bench.mark_uevents().await?;
+    bench.clear_probe().await?;
+    let (op, exact) = match &step.action {
+        Action::Add(add) => (bench.add(add).await?, true),
+        Action::Online(online) => (bench.online(online).await?, true),
+        Action::Offline(offline) => (bench.offline(offline).await?, true),
+        Action::Remove(remove) => (bench.remove(remove).await?, true),
+        Action::Configure(configure) => (bench.configure(configure).await?, true),
+        Action::Deconfigure(deconfigure) => (bench.deconfigure(deconfigure).await?, true),
+        Action::Storage(storage) => (bench.storage(storage).await?, true),
+        Action::Write(write) => (bench.write_file(write).await?, true),
+        Action::AutoOnline(auto) => (bench.auto_online(auto).await?, true),
+        Action::RefuseAssign(refuse) => (bench.refuse_assign(refuse).await?, true),
+        // What follows starts programs, loads modules or fills memory: the free pages move.
+        Action::Veto(veto) => (bench.veto(veto).await?, false),
+        Action::Busy(busy) => (bench.busy(busy).await?, false),
+        Action::Free(free) => (bench.free(free).await?, false),
+        Action::Guest(program) => (bench.program(program).await?, false),
+        _ => return Err(Trouble::bench("a step that acts has no hand")),
+    };
+    let mismatches = bench.observe(&op, exact).await?;
+    if mismatches.is_empty() {
+        return Ok(());
+    }
+    let first = &mismatches[0];
+    let message = format!(
+        "{} of the guest's memory state {} not as predicted, first {}: predicted {}, seen {}",
+        mismatches.len(),
+        if mismatches.len() == 1 { "is" } else { "are" },
+        first.counter,
+        first.predicted,
+        first.seen
+    );
+    Err(Trouble::Kernel { message, mismatches })
+}
+
+/// Tells in which round of a repetition a step did not pass.
+fn in_round(trouble: Trouble, round: u32, step: &Step) -> Trouble {
+    let place = |message: String| format!("round {round}, `{step}`: {message}");
+    match trouble {
+        Trouble::Kernel { message, mismatches } => Trouble::Kernel {
+            message: place(message),
+            mismatches,
+        },
+        Trouble::Bench { message } => Trouble::Bench {
+            message: place(message),
+        },
+        Trouble::Lacking { message } => Trouble::Lacking { message },
+    }
+}
+
+fn looks_at_notifiers(steps: &[Step]) -> bool {
+    steps.iter().any(|step| match &step.action {
+        Action::Notifiers(_) => true,
+        Action::Repeat(repeat) => looks_at_notifiers(&repeat.steps),
+        _ => false,
+    })
+}
+
+/// Findings of booting are the kernel's too.
+fn at_boot(case: &Case, guest: &Guest, tale: &mut Tale) -> Result<(), Trouble> {
+    tale.findings = findings(&guest.machine.console().text(), None, case);
+    match tale.findings.first() {
+        Some(finding) => Err(Trouble::kernel(format!(
+            "the kernel log shows, while booting: {}",
+            finding.title
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn findings_since(guest: &Guest, console: usize, step: u32, case: &Case) -> Vec<FindingRecord> {
+    let text = guest.machine.console().text();
+    findings(text.get(console..).unwrap_or(&text), Some(step), case)
+}
+
+/// What a log shows that the case does not allow.
+fn findings(log: &str, since_step: Option<u32>, case: &Case) -> Vec<FindingRecord> {
+    klog::classify(log.as_bytes())
+        .into_iter()
+        .filter(|finding| {
+            let allowed = |line: &String| {
+                case.allow_log
+                    .iter()
+                    .any(|pattern| pattern.regex().is_match(line))
+            };
+            !finding.lines.iter().any(allowed)
+        })
+        .map(|finding| FindingRecord {
+            kind: finding.kind.to_string(),
+            title: finding.title,
+            place: finding.place,
+            lines: finding.lines,
+            since_step,
+        })
+        .collect()
+}
+
+/// Keeps the kernel's log, from the guest where it lives and from the console where it does not, and finds what was not seen yet.
+async fn read_log(case: &Case, guest: &Guest, folder: &CaseFolder, tale: &mut Tale) {
+    let console = guest.machine.console().text();
+    let living = match guest.machine.end() {
+        None => inside::exec(guest, "dmesg", guest.speed.scale(STEP_LIMIT))
+            .await
+            .ok()
+            .filter(|output| output.code == 0),
+        Some(_) => None,
+    };
+    tale.log = living.map_or(console, |output| {
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    });
+    if let Err(error) = fs_err::write(folder.dmesg_log(), &tale.log) {
+        tale.trouble.get_or_insert(Trouble::bench(error.to_string()));
+    }
+    for finding in findings(&tale.log, None, case) {
+        if tale.findings.iter().all(|known| known.title != finding.title) {
+            tale.trouble.get_or_insert(Trouble::kernel(format!(
+                "the kernel log shows: {}",
+                finding.title
+            )));
+            tale.findings.push(finding);
+        }
+    }
+}
+
+fn ended(end: Option<End>, trouble: Option<&Trouble>) -> GuestEnd {
+    match end {
+        None if trouble.is_some_and(|trouble| trouble.message().contains("hangs")) => GuestEnd::Hung,
+        None | Some(End::Stopped) => GuestEnd::Stopped,
+        Some(End::Panicked { .. } | End::DisabledWait { .. }) => GuestEnd::Panicked,
+        Some(End::SwitchedOff | End::Reset) => GuestEnd::PoweredOff,
+        Some(other @ (End::QemuExited { .. } | End::QemuFailed { .. })) => {
+            GuestEnd::QemuExited(other.to_string())
+        }
+    }
+}
+
+fn step_record(
+    step: &Step,
+    number: u32,
+    took: Duration,
+    trouble: Option<&Trouble>,
+    ledger: u32,
+) -> StepRecord {
+    let mismatches = match trouble {
+        Some(Trouble::Kernel { mismatches, .. }) => mismatches.iter().map(MismatchRecord::from).collect(),
+        _ => Vec::new(),
+    };
+    StepRecord {
+        number,
+        line: step.line as u32,
+        text: step.to_string(),
+        verdict: trouble.map_or(Verdict::Pass, Trouble::verdict),
+        seconds: seconds(took),
+        message: trouble.map(|trouble| trouble.message().to_owned()),
+        mismatches,
+        ledger: Some(ledger),
+    }
+}
+
+/// Makes the record, and turns a failure that is known into `known`.
+fn record(job: &Job, tale: Tale, attempts: Vec<Attempt>, started: Instant, stage: &Stage) -> CaseRecord {
+    let case = job.case();
+    let mut verdict = tale.trouble.as_ref().map_or(Verdict::Pass, Trouble::verdict);
+    let mut reason = tale.trouble.as_ref().map(|trouble| trouble.message().to_owned());
+    let release = tale
+        .release
+        .clone()
+        .unwrap_or_else(|| stage.kernel(job).release_or_unknown().to_owned());
+    let known = case
+        .known
+        .iter()
+        .find(|known| known.applies(&release, job.key.arch, &job.variant));
+    match (known, verdict) {
+        (Some(known), Verdict::Fail) => {
+            verdict = Verdict::Known;
+            reason = Some(match reason {
+                Some(seen) => format!("{}: {seen}", known.reason),
+                None => known.reason.clone(),
+            });
+        }
+        (Some(known), Verdict::Pass) => {
+            reason = Some(format!("passes although it is listed as known: {}", known.reason))
+        }
+        _ => {}
+    }
+    if verdict == Verdict::Skip && stage.require_all {
+        verdict = Verdict::Error;
+        reason = reason.map(|reason| format!("skipped, and all cases are required: {reason}"));
+    }
+    let log_excerpt = if matches!(verdict, Verdict::Pass | Verdict::Skip) {
+        String::new()
+    } else {
+        excerpt(&tale)
+    };
+    CaseRecord {
+        key: job.key.clone(),
+        name: case.name.clone(),
+        suite_file: job.suite.file.clone(),
+        line: case.line as u32,
+        verdict,
+        reason,
+        attempts,
+        seconds: seconds(started.elapsed()),
+        steps: tale.steps,
+        findings: tale.findings,
+        command_line: tale.command_line,
+        ended: tale.ended,
+        facts: tale.facts,
+        log_excerpt,
+        known: known.map(|known| known.reason.clone()),
+    }
+}
+
+/// The lines of the log that a reader needs first: those of the first finding, or the last ones.
+fn excerpt(tale: &Tale) -> String {
+    if let Some(finding) = tale.findings.first() {
+        return finding.lines.join("\n");
+    }
+    let lines: Vec<&str> = tale.log.lines().collect();
+    lines[lines.len().saturating_sub(EXCERPT_LINES)..].join("\n")
+}
+
+fn seconds(duration: Duration) -> Seconds {
+    Seconds::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// An error with its causes, in one line.
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

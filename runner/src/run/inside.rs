@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Doing things inside of a guest, where everything that goes wrong is somebody's fault: the kernel's or the bench's.
+
+use std::{future::Future, time::Duration};
+
+use super::trouble::Trouble;
+use crate::{
+    base::Errno,
+    rig::{
+        guest::{Blame, Diagnosis, Guest, GuestPort, Output, PortError},
+        machine::{End, Wait},
+    },
+};
+
+/// What the port's own limit may be late by.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Runs a script. Its exit code is an answer, not an error.
+pub(super) async fn exec(guest: &Guest, script: &str, limit: Duration) -> Result<Output, Trouble> {
+    judged(guest, guest.port.exec(script, limit), limit).await
+}
+
+/// Reads a file. The kernel's errno is an answer, not an error.
+pub(super) async fn read(
+    guest: &Guest,
+    path: &str,
+    limit: Duration,
+) -> Result<Result<String, Errno>, Trouble> {
+    judged(guest, guest.port.read(path, limit), limit).await
+}
+
+/// Writes a file. The kernel's errno is an answer, not an error.
+pub(super) async fn write(
+    guest: &Guest,
+    path: &str,
+    value: &str,
+    limit: Duration,
+) -> Result<Result<(), Errno>, Trouble> {
+    judged(guest, guest.port.write(path, value, limit), limit).await
+}
+
+async fn judged<T>(
+    guest: &Guest,
+    work: impl Future<Output = Result<T, PortError>>,
+    limit: Duration,
+) -> Result<T, Trouble> {
+    match guest.machine.wait_for(work, limit + GRACE).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error @ PortError::Unclear { .. })) => Err(Trouble::bench(error.to_string())),
+        Ok(Err(error)) => Err(blame(guest, error).await),
+        Err(Wait::Ended(end)) => Err(ended(&end)),
+        Err(Wait::Deadline(limit)) => Err(blame(
+            guest,
+            PortError::Deadline {
+                what: "the step".to_owned(),
+                limit,
+            },
+        )
+        .await),
+    }
+}
+
+/// A machine that ended while something was done in it.
+pub(super) fn ended(end: &End) -> Trouble {
+    if end.blames_kernel() {
+        Trouble::kernel(end.to_string())
+    } else {
+        Trouble::bench(end.to_string())
+    }
+}
+
+/// Finds out who is to blame for a guest that did not answer. One that hangs shows where on its console.
+pub(super) async fn blame(guest: &Guest, error: PortError) -> Trouble {
+    let diagnosis = guest.diagnose(&error).await;
+    if matches!(diagnosis, Diagnosis::Hangs | Diagnosis::StuckAlone) {
+        guest.show_tasks().await;
+    }
+    let message = format!("{error}: {diagnosis}");
+    match diagnosis.blame() {
+        Blame::Kernel => Trouble::kernel(message),
+        Blame::Bench => Trouble::bench(message),
+    }
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From suites and kernels to jobs. Pure: the same input gives the same plan.
+
+use std::sync::Arc;
+
+use crate::{
+    base::{Arch, ByteSize},
+    format::kconfig::Kconfig,
+    record::{CaseKey, NotUnique, check_unique},
+    suite::{Case, MachineSpec, Needs, Suite, Variant},
+};
+
+/// A suite as it was read.
+#[derive(Debug)]
+pub struct LoadedSuite {
+    /// Where it came from, as the user would name it.
+    pub file: String,
+    /// SHA-256 of its text, in hex.
+    pub sha256: String,
+    /// The suite.
+    pub suite: Suite,
+}
+
+/// What a plan must know of a kernel.
+#[derive(Debug, Clone)]
+pub struct PlannedKernel {
+    /// How the user named it.
+    pub label: String,
+    /// Its architecture.
+    pub arch: Arch,
+    /// Its release, as far as it is known before it boots.
+    pub release: String,
+    /// Its configuration, where it came with one.
+    pub config: Option<Arc<Kconfig>>,
+}
+
+/// Which jobs are meant; an empty list means all.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Ids of cases, or parts of their names.
+    pub cases: Vec<String>,
+    /// Choices of variants, such as `memmap_on_memory=on`.
+    pub variants: Vec<String>,
+}
+
+/// One case on one kernel in one variant.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// What tells it from all others of the run.
+    pub key: CaseKey,
+    /// Its suite.
+    pub suite: Arc<LoadedSuite>,
+    /// Index of the case in the suite.
+    pub case: usize,
+    /// The variant.
+    pub variant: Variant,
+    /// Index of the kernel in the plan's input.
+    pub kernel: usize,
+    /// The machine, with what the variant changes.
+    pub machine: MachineSpec,
+    /// Words for the kernel's command line.
+    pub cmdline: Vec<String>,
+    /// Why it is not run, where that can be seen without booting.
+    pub skip: Option<String>,
+}
+
+impl Job {
+    /// The case.
+    pub fn case(&self) -> &Case {
+        &self.suite.suite.cases[self.case]
+    }
+
+    /// What its guest can use at the most, in bytes: its memory, and what can be plugged or assigned.
+    pub fn memory(&self) -> ByteSize {
+        self.machine.memory + self.machine.hotplug
+    }
+}
+
+impl Filter {
+    fn takes(&self, case: &Case, variant: &Variant) -> bool {
+        let case_named = |text: &String| {
+            case.id.eq_ignore_ascii_case(text) || case.name.to_lowercase().contains(&text.to_lowercase())
+        };
+        let chosen = |text: &String| variant.choices.iter().any(|choice| choice.to_string() == *text);
+        (self.cases.is_empty() || self.cases.iter().any(case_named)) && self.variants.iter().all(chosen)
+    }
+}
+
+/// Makes the jobs: by suite, then by case, then by kernel, then by variant.
+///
+/// A case that does not mean anything on an architecture makes no job there. One that lacks something else makes a job that is
+/// skipped with the reason.
+pub fn plan(
+    suites: &[Arc<LoadedSuite>],
+    kernels: &[PlannedKernel],
+    filter: &Filter,
+) -> Result<Vec<Job>, NotUnique> {
+    let mut jobs = Vec::new();
+    for suite in suites {
+        for (index, case) in suite.suite.cases.iter().enumerate() {
+            for (at, kernel) in kernels
+                .iter()
+                .enumerate()
+                .filter(|(_, kernel)| means_something(case, kernel.arch))
+            {
+                for variant in case.variants.iter().filter(|variant| filter.takes(case, variant)) {
+                    jobs.push(job(suite, index, variant, at, kernel));
+                }
+            }
+        }
+    }
+    check_unique(jobs.iter().map(|job| &job.key))?;
+    Ok(jobs)
+}
+
+/// Whether a case means anything on an architecture: only s390x has generations of the interface.
+pub(super) fn means_something(case: &Case, arch: Arch) -> bool {
+    case.needs.allows(arch) && (case.needs.generation.is_none() || arch == Arch::S390x)
+}
+
+fn job(suite: &Arc<LoadedSuite>, index: usize, variant: &Variant, at: usize, kernel: &PlannedKernel) -> Job {
+    let case = &suite.suite.cases[index];
+    Job {
+        key: CaseKey {
+            arch: kernel.arch,
+            kernel: format!("{}-{}", kernel.label, kernel.release),
+            config: String::new(),
+            suite: suite.suite.name.clone(),
+            variant: variant.to_string(),
+            case: case.id.clone(),
+        },
+        suite: suite.clone(),
+        case: index,
+        variant: variant.clone(),
+        kernel: at,
+        machine: variant.machine(&case.machine),
+        cmdline: case.cmdline.iter().cloned().chain(variant.cmdline()).collect(),
+        skip: lacking(&case.needs, kernel),
+    }
+}
+
+/// What the kernel lacks, as far as it can be seen without booting.
+fn lacking(needs: &Needs, kernel: &PlannedKernel) -> Option<String> {
+    if let Some(range) = &needs.kernels
+        && !range.contains(&kernel.release)
+    {
+        return Some(format!(
+            "needs a kernel in {range}, and this is {}",
+            kernel.release
+        ));
+    }
+    let config = kernel.config.as_ref()?;
+    needs.config.iter().find_map(|(option, wanted)| {
+        let seen = config.shown(option);
+        let fits = match wanted.as_str() {
+            "set" => matches!(&*seen, "y" | "m"),
+            wanted => seen == wanted,
+        };
+        (!fits).then(|| format!("needs {option}={wanted}, and the kernel has {option}={seen}"))
+    })
+}

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Getting everything that a run needs: host packages, QEMU, kernels, guest images. What is there already is not got again.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    base::{
+        Arch,
+        exec::{Command, ExecError},
+        ui::Ui,
+    },
+    rig::{
+        accel,
+        cache::{self, Cache, CacheError},
+        host::{self, HostError},
+        image::{self, ImageError},
+        kernel::{self, Kernel, KernelError, KernelSource},
+        machine::{Accel, MachineError, Qemu},
+        packages::{Packages, PackagesError, Suite},
+        qemu::{self, BuildError, Capabilities, CapabilityError},
+    },
+};
+
+/// What is to be got.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Kernels, in the order in which reports list them.
+    pub kernels: Vec<(KernelSource, Arch)>,
+    /// QEMU binaries that the user names.
+    pub qemus: BTreeMap<Arch, PathBuf>,
+    /// Ask the mirror for newer versions.
+    pub refresh: bool,
+}
+
+/// What is there.
+#[derive(Debug)]
+pub struct Rig {
+    /// The kernels, in the order in which they were asked for.
+    pub kernels: Vec<Prepared>,
+    /// A QEMU for each architecture that is needed.
+    pub emulators: BTreeMap<Arch, Emulator>,
+}
+
+/// A kernel that can be booted.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// Its initramfs.
+    pub initrd: PathBuf,
+    /// SHA-256 of the initramfs, in hex.
+    pub image_sha256: String,
+}
+
+/// A QEMU and what it can do.
+#[derive(Debug)]
+pub struct Emulator {
+    /// The binary.
+    pub qemu: Qemu,
+    /// How it runs guests.
+    pub accel: Accel,
+    /// What it says its version is.
+    pub version: String,
+    /// SHA-256 of the binary, in hex.
+    pub sha256: String,
+    /// What it offers beyond what every QEMU does; s390x.
+    pub capabilities: Option<Capabilities>,
+}
+
+/// Why something could not be got.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// Packages of the host.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The cache.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// A package.
+    #[error(transparent)]
+    Packages(#[from] PackagesError),
+    /// The source of QEMU is not the one that the patches are for.
+    #[error(
+        "the mirror has QEMU {seen}, and the patches are for {wanted}: name a QEMU with --qemu s390x=PATH, or use a mirror that has it"
+    )]
+    Source {
+        /// What the patches are for.
+        wanted: String,
+        /// What there is.
+        seen: String,
+    },
+    /// Building QEMU.
+    #[error("building QEMU for s390x")]
+    Build(#[from] BuildError),
+    /// A QEMU does not answer.
+    #[error("asking `{binary}` what it can do")]
+    Capabilities {
+        /// The binary.
+        binary: PathBuf,
+        /// Why.
+        source: CapabilityError,
+    },
+    /// A kernel.
+    #[error("getting {label} for {arch}")]
+    Kernel {
+        /// Its label.
+        label: String,
+        /// Its architecture.
+        arch: Arch,
+        /// Why.
+        source: Box<KernelError>,
+    },
+    /// A guest image.
+    #[error("making the guest image for {label} on {arch}")]
+    Image {
+        /// Label of the kernel.
+        label: String,
+        /// Its architecture.
+        arch: Arch,
+        /// Why.
+        source: Box<ImageError>,
+    },
+    /// A QEMU does not start.
+    #[error("trying QEMU")]
+    Machine(#[from] MachineError),
+    /// A program does not run.
+    #[error("a QEMU that does not run")]
+    Exec(#[from] ExecError),
+    /// A file.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+impl PrepareError {
+    /// Whether the user has to do something with rights that memrig has not, or has named something wrong.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Host(error) => matches!(error, HostError::NeedsRoot { .. }),
+            Self::Kernel { source, .. } => matches!(
+                **source,
+                KernelError::Image { .. }
+                    | KernelError::NoModules { .. }
+                    | KernelError::Config { .. }
+                    | KernelError::Io(_)
+            ),
+            Self::Capabilities { .. } | Self::Exec(_) => true,
+            _ => false,
+        }
+    }
+}
+
+/// Packages of the host that running guests needs.
+fn run_packages(arches: &BTreeSet<Arch>, qemus: &BTreeMap<Arch, PathBuf>) -> Vec<&'static str> {
+    let ours = |arch| arches.contains(&arch) && !qemus.contains_key(&arch);
+    ours(Arch::X86_64)
+        .then_some("qemu-system-x86")
+        .into_iter()
+        .collect()
+}
+
+/// Gets everything, shows what takes time, and leaves what is there alone.
+///
+/// # Errors
+/// The first thing that could not be got; what was got before it is kept.
+pub fn prepare(wanted: &Wanted, ui: &Ui) -> Result<Rig, PrepareError> {
+    let cache = Cache::open(ui)?;
+    let packages = if wanted.refresh {
+        Packages::refreshing(&cache, ui)
+    } else {
+        Packages::open(&cache, ui)
+    };
+    let arches: BTreeSet<Arch> = wanted.kernels.iter().map(|(_, arch)| *arch).collect();
+    // What the user named wrongly is found before anything long begins.
+    for (source, arch) in &wanted.kernels {
+        if matches!(source, KernelSource::Image { .. }) {
+            get_kernel(source, *arch, &packages, &cache, ui)?;
+        }
+    }
+    host::install_packages(&run_packages(&arches, &wanted.qemus), ui)?;
+    let mut emulators = BTreeMap::new();
+    for &arch in &arches {
+        emulators.insert(
+            arch,
+            emulator(arch, wanted.qemus.get(&arch), &packages, &cache, ui)?,
+        );
+    }
+    let mut kernels = Vec::new();
+    for (source, arch) in &wanted.kernels {
+        let kernel = get_kernel(source, *arch, &packages, &cache, ui)?;
+        let image =
+            image::obtain(&kernel, &[], &packages, &cache, ui).map_err(|source| PrepareError::Image {
+                label: kernel.label.clone(),
+                arch: *arch,
+                source: Box::new(source),
+            })?;
+        kernels.push(Prepared {
+            kernel,
+            initrd: image.path,
+            image_sha256: image.sha256,
+        });
+    }
+    Ok(Rig { kernels, emulators })
+}
+
+fn get_kernel(
+    source: &KernelSource,
+    arch: Arch,
+    packages: &Packages,
+    cache: &Cache,
+    ui: &Ui,
+) -> Result<Kernel, PrepareError> {
+    kernel::obtain(source, arch, packages, cache, ui).map_err(|error| PrepareError::Kernel {
+        label: source.to_string(),
+        arch,
+        source: Box::new(error),
+    })
+}
+
+/// The QEMU for an architecture: the user's, the distribution's, or ours.
+fn emulator(
+    arch: Arch,
+    named: Option<&PathBuf>,
+    packages: &Packages,
+    cache: &Cache,
+    ui: &Ui,
+) -> Result<Emulator, PrepareError> {
+    let (binary, firmware) = match (named, arch) {
+        (Some(path), Arch::X86_64) => (path.clone(), None),
+        (Some(path), Arch::S390x) => (path.clone(), Some(firmware(cache)?)),
+        (None, Arch::X86_64) => (PathBuf::from(arch.qemu_binary()), None),
+        (None, Arch::S390x) => {
+            let built = standby_qemu(packages, cache, ui)?;
+            (built.binary, Some(built.firmware))
+        }
+    };
+    let binary = in_path(&binary);
+    // Only standby memory is something that a QEMU may lack.
+    let capabilities = match arch {
+        Arch::X86_64 => None,
+        Arch::S390x => {
+            let asked = Capabilities::of(&binary);
+            Some(asked.map_err(|source| PrepareError::Capabilities {
+                binary: binary.clone(),
+                source,
+            })?)
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let qemu = runtime.block_on(Qemu::ask(&binary, firmware))?;
+    let choice = runtime.block_on(accel::choose(&qemu, arch));
+    ui.line(&format!("{arch}: {}", choice.why));
+    Ok(Emulator {
+        accel: choice.accel,
+        version: qemu_version(&binary)?,
+        sha256: cache::sha256_file(&binary)?,
+        qemu,
+        capabilities,
+    })
+}
+
+/// What a QEMU says its version is, such as `7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)`.
+///
+/// # Errors
+/// It does not run.
+pub fn qemu_version(binary: &Path) -> Result<String, ExecError> {
+    let said = Command::new(binary).arg("--version").output()?;
+    let said = String::from_utf8_lossy(&said);
+    let first = said.lines().next().unwrap_or_default();
+    Ok(first.trim_start_matches("QEMU emulator version ").to_owned())
+}
+
+/// Where a bare name is found in `PATH`; the name itself where it is not, so that the error names it.
+fn in_path(binary: &Path) -> PathBuf {
+    if binary.components().count() > 1 {
+        return binary.to_owned();
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|dir| dir.join(binary))
+        .find(|candidate| candidate.is_file())
+        .unwrap_or_else(|| binary.to_owned())
+}
+
+/// Our firmware for a QEMU that is not ours.
+fn firmware(cache: &Cache) -> Result<PathBuf, PrepareError> {
+    let path = cache.dir("firmware")?.join("s390x-wait.elf");
+    if !path.is_file() {
+        fs_err::write(&path, qemu::firmware())?;
+    }
+    Ok(path)
+}
+
+/// Our QEMU, built if it was not yet. One that is there needs no source any more.
+fn standby_qemu(packages: &Packages, cache: &Cache, ui: &Ui) -> Result<qemu::StandbyQemu, PrepareError> {
+    let pinned = &qemu::SOURCE;
+    // The key holds the compiler's version, so that a host without one has to get it first.
+    host::install_packages(qemu::HOST_PACKAGES, ui)?;
+    if let Some(built) = qemu::find(&pinned.at(""), cache.root())? {
+        return Ok(built);
+    }
+    let tarball = packages.fetch_source(Suite::Trixie, pinned.package)?;
+    if tarball.sha256 != pinned.sha256 {
+        return Err(PrepareError::Source {
+            wanted: pinned.version.to_owned(),
+            seen: tarball.version,
+        });
+    }
+    Ok(qemu::build(&pinned.at(tarball.path), cache.root(), ui)?)
+}
+
+impl Emulator {
+    /// The word for how it runs guests.
+    pub fn accel_word(&self) -> &'static str {
+        match self.accel {
+            Accel::Kvm => "kvm",
+            Accel::Tcg => "tcg",
+            Accel::TcgIcount => "tcg with icount",
+        }
+    }
+}
+
+impl Prepared {
+    /// Options of the configuration that say something about memory hotplug.
+    pub(super) fn telling_options(&self) -> BTreeMap<String, String> {
+        const TELLING: [&str; 12] = [
+            "CONFIG_DEBUG_VM",
+            "CONFIG_HUGETLB_PAGE",
+            "CONFIG_KASAN",
+            "CONFIG_MEMORY_HOTPLUG",
+            "CONFIG_MEMORY_HOTPLUG_DEFAULT_ONLINE",
+            "CONFIG_MEMORY_HOTREMOVE",
+            "CONFIG_MEMORY_NOTIFIER_ERROR_INJECT",
+            "CONFIG_MHP_DEFAULT_ONLINE_TYPE_OFFLINE",
+            "CONFIG_MHP_DEFAULT_ONLINE_TYPE_ONLINE_AUTO",
+            "CONFIG_MHP_MEMMAP_ON_MEMORY",
+            "CONFIG_PAGE_OWNER",
+            "CONFIG_SPARSEMEM_VMEMMAP",
+        ];
+        let Some(config) = &self.kernel.config else {
+            return BTreeMap::new();
+        };
+        TELLING
+            .iter()
+            .map(|option| ((*option).to_owned(), config.shown(option).into_owned()))
+            .collect()
+    }
+}

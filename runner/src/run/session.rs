@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One run: a folder, a journal, the jobs, and what came of them.
+
+use std::{sync::Arc, time::Duration};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{
+    case::{self, INTERRUPTED},
+    plan::Job,
+    prepare::Rig,
+    schedule::{Admission, Capacity, Stop, run_all},
+    stage::Stage,
+};
+use crate::{
+    base::{
+        fault::{Exit, Verdict},
+        ui::Ui,
+    },
+    record::{
+        CaseRecord, Event, FORMAT, FolderError, HostFacts, ImageFacts, Journal, JournalError, KernelFacts,
+        PackageFacts, QemuFacts, ReadError, RunFacts, RunFolder, RunRecord, SuiteFacts,
+    },
+    rig::host::HostFacts as Host,
+};
+
+/// What is to be run, and how.
+#[derive(Debug)]
+pub struct Request {
+    /// The jobs, in their order.
+    pub jobs: Vec<Job>,
+    /// Kernels, images and emulators; jobs refer to its kernels by index.
+    pub rig: Rig,
+    /// The folder that gets the run's folder.
+    pub results: Utf8PathBuf,
+    /// What the host gives.
+    pub capacity: Capacity,
+    /// Start no more jobs after a failure.
+    pub fail_fast: bool,
+    /// A skip is an error.
+    pub require_all: bool,
+    /// The host.
+    pub host: Host,
+}
+
+/// Why a run could not be made or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The journal could not be written any more; what it has so far is kept.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// What was written does not read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The run could not be prepared.
+    #[error("preparing the run: {0}")]
+    Stage(String),
+    /// Signals cannot be caught.
+    #[error("catching signals")]
+    Signals(#[from] std::io::Error),
+}
+
+/// A run that is over.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Its folder.
+    pub folder: Utf8PathBuf,
+    /// What it wrote down, read back.
+    pub record: RunRecord,
+    /// What the shell is to be told.
+    pub exit: Exit,
+}
+
+/// Runs all jobs, and writes down what comes of them as it comes.
+///
+/// # Errors
+/// If something cannot be written down. What was written before stays.
+pub async fn run(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
+    let stop = Stop::on_signals()?;
+    let folder = RunFolder::create(&request.results)?;
+    let journal = Arc::new(Journal::create(folder.path())?);
+    let facts = facts(&request, &folder);
+    folder.write_facts(&facts)?;
+    let planned = request.jobs.iter().map(|job| job.key.clone()).collect();
+    journal.append(&Event::RunStarted {
+        facts: Box::new(facts),
+        planned,
+    })?;
+    folder.point_latest()?;
+    ui.line(&format!(
+        "{} jobs, {} at once, record in {}",
+        request.jobs.len(),
+        request.capacity.guests,
+        folder.path()
+    ));
+    let path = folder.path().to_owned();
+    let stage = Stage::new(
+        request.rig,
+        folder,
+        journal.clone(),
+        stop.clone(),
+        request.require_all,
+        ui.clone(),
+    )
+    .map_err(RunError::Stage)?;
+    let stage = Arc::new(stage);
+    let jobs = request
+        .jobs
+        .into_iter()
+        .map(|job| Admission {
+            memory: job.memory(),
+            job,
+        })
+        .collect();
+    let mut broken = None;
+    run_all(
+        jobs,
+        request.capacity,
+        &stop,
+        |job| {
+            let stage = stage.clone();
+            async move {
+                let task = stage.ui.live_task(&format!("{} {}", job.key.arch, job.key.case));
+                let record = case::run(&job, &stage).await;
+                if let Some(task) = task {
+                    task.clear();
+                }
+                record
+            }
+        },
+        |record: CaseRecord| {
+            tell(&record, ui);
+            let failed = matches!(record.verdict, Verdict::Fail | Verdict::Error);
+            // An interrupted case stays unfinished in the journal, so that a resumed run does it again.
+            if record.reason.as_deref() == Some(INTERRUPTED) {
+                return true;
+            }
+            if let Err(error) = journal.append(&Event::CaseFinished {
+                record: Box::new(record),
+            }) {
+                broken = Some(error);
+                return false;
+            }
+            !(failed && request.fail_fast)
+        },
+    )
+    .await;
+    if let Some(error) = broken {
+        return Err(error.into());
+    }
+    finish(&path, &journal, &stop)
+}
+
+/// Writes the last event and reads the whole run back.
+fn finish(path: &Utf8Path, journal: &Journal, stop: &Stop) -> Result<Outcome, RunError> {
+    let (record, _) = RunRecord::read(path)?;
+    let exit = if stop.is_asked() {
+        Exit::Interrupted
+    } else {
+        Exit::of(record.cases.iter().map(|case| case.verdict))
+    };
+    journal.append(&Event::RunFinished { exit: exit.code() })?;
+    let (record, _) = RunRecord::read(path)?;
+    Ok(Outcome {
+        folder: path.to_owned(),
+        record,
+        exit,
+    })
+}
+
+/// One line for a case that is over.
+fn tell(record: &CaseRecord, ui: &Ui) {
+    let reason = record
+        .reason
+        .as_ref()
+        .map_or_else(String::new, |reason| format!(": {reason}"));
+    let variant = if record.key.variant.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", record.key.variant)
+    };
+    ui.line(&format!(
+        "{:5} {:6} {} {}/{}{variant} ({:.1} s){reason}",
+        record.verdict,
+        record.key.arch,
+        record.key.kernel,
+        record.key.suite,
+        record.key.case,
+        Duration::as_secs_f64(&record.seconds.duration()),
+    ));
+}
+
+fn facts(request: &Request, folder: &RunFolder) -> RunFacts {
+    let mut suites: Vec<SuiteFacts> = Vec::new();
+    for job in &request.jobs {
+        if suites.iter().all(|suite| suite.file != job.suite.file) {
+            suites.push(SuiteFacts {
+                file: job.suite.file.clone(),
+                sha256: job.suite.sha256.clone(),
+            });
+        }
+    }
+    RunFacts {
+        format: FORMAT,
+        id: folder.id().clone(),
+        started: folder.started(),
+        memrig: env!("CARGO_PKG_VERSION").to_owned(),
+        argv: std::env::args().collect(),
+        host: HostFacts {
+            uname: format!(
+                "{} {} {}",
+                request.host.system, request.host.kernel, request.host.machine
+            ),
+            cpus: request.host.cpus as u32,
+            memory: request.host.memory,
+        },
+        kernels: request
+            .rig
+            .kernels
+            .iter()
+            .map(|prepared| KernelFacts {
+                label: prepared.kernel.label.clone(),
+                release: prepared.kernel.release_or_unknown().to_owned(),
+                arch: prepared.kernel.arch,
+                packages: prepared
+                    .kernel
+                    .packages
+                    .iter()
+                    .map(|package| PackageFacts {
+                        name: package.name.clone(),
+                        version: package.version.clone(),
+                        sha256: package.sha256.clone(),
+                    })
+                    .collect(),
+                image_sha256: prepared.kernel.sha256.clone(),
+                config: prepared.telling_options(),
+            })
+            .collect(),
+        qemus: request
+            .rig
+            .emulators
+            .iter()
+            .map(|(arch, emulator)| QemuFacts {
+                arch: *arch,
+                binary: emulator
+                    .qemu
+                    .binary
+                    .file_name()
+                    .map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+                version: emulator.version.clone(),
+                sha256: emulator.sha256.clone(),
+                accel: emulator.accel_word().to_owned(),
+            })
+            .collect(),
+        images: request
+            .rig
+            .kernels
+            .iter()
+            .map(|prepared| ImageFacts {
+                arch: prepared.kernel.arch,
+                kernel: prepared.kernel.label.clone(),
+                sha256: prepared.image_sha256.clone(),
+            })
+            .collect(),
+        suites,
+        seed: 0,
+    }
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What all cases of a run share, and how a guest is made from it.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use serde_json::json;
+
+use super::{
+    case::chain,
+    plan::Job,
+    prepare::{Prepared, Rig},
+    schedule::Stop,
+    trouble::Trouble,
+};
+use crate::{
+    base::{Arch, exec::shell_line, ui::Ui},
+    format::ssh::Login,
+    memory::{Generation, MemoryFacts},
+    record::{CaseFolder, Event, Journal, RunFolder},
+    rig::{
+        guest::{Blame, BootLimits, Guest},
+        image,
+        kernel::Kernel,
+        keys::SshKeys,
+        machine::{
+            Clock, Hotplug, Logs, Machine, MachineError, MachineSpec, Standby, StartOptions, Wiring,
+            command_line,
+        },
+        qemu::standby::{self, property},
+    },
+};
+
+/// Everything that the cases of a run share.
+pub(super) struct Stage {
+    rig: Rig,
+    pub(super) folder: RunFolder,
+    pub(super) journal: Arc<Journal>,
+    pub(super) stop: Stop,
+    pub(super) require_all: bool,
+    pub(super) ui: Ui,
+    clock: Clock,
+    keys: Keys,
+    /// The interface generation of each kernel that has booted, by its index: a case that needs another is not booted for.
+    generations: Mutex<BTreeMap<usize, Generation>>,
+}
+
+/// The keys of the run, and the ramdisk that brings them to a guest.
+struct Keys {
+    login: Login,
+    /// Kept until the run is over.
+    folder: tempfile::TempDir,
+}
+
+impl Keys {
+    fn make() -> Result<Self, Box<dyn std::error::Error>> {
+        let keys = SshKeys::generate()?;
+        let folder = tempfile::Builder::new().prefix("memrig-keys-").tempdir()?;
+        fs_err::write(
+            folder.path().join("keys.cpio"),
+            image::keys_cpio(&keys.dropbear_host_key()?, &keys.authorized_key()?)?,
+        )?;
+        let login = Login {
+            user: "root".to_owned(),
+            private_key: keys.client_private()?,
+            server_key: Some(keys.host_public()?),
+        };
+        Ok(Self { login, folder })
+    }
+
+    fn ramdisk(&self) -> PathBuf {
+        self.folder.path().join("keys.cpio")
+    }
+}
+
+impl Stage {
+    pub(super) fn new(
+        rig: Rig,
+        folder: RunFolder,
+        journal: Arc<Journal>,
+        stop: Stop,
+        require_all: bool,
+        ui: Ui,
+    ) -> Result<Self, String> {
+        let keys = Keys::make().map_err(|error| chain(error.as_ref()))?;
+        Ok(Self {
+            rig,
+            folder,
+            journal,
+            stop,
+            require_all,
+            ui,
+            clock: Clock::start(),
+            keys,
+            generations: Mutex::default(),
+        })
+    }
+
+    /// The kernel of a job.
+    pub(super) fn kernel(&self, job: &Job) -> &Kernel {
+        &self.rig.kernels[job.kernel].kernel
+    }
+
+    /// Remembers what was seen of a job's kernel.
+    pub(super) fn learn(&self, job: &Job, facts: &MemoryFacts) {
+        if let (Ok(mut known), Some(generation)) = (self.generations.lock(), facts.generation) {
+            known.insert(job.kernel, generation);
+        }
+    }
+
+    /// The interface generation of a job's kernel, if a guest with it has booted already in this run.
+    pub(super) fn generation(&self, job: &Job) -> Option<Generation> {
+        self.generations.lock().ok()?.get(&job.kernel).copied()
+    }
+
+    /// Writes an event down. A journal that cannot be written any more is told when the case is over.
+    pub(super) fn note(&self, event: &Event) {
+        if let Err(error) = self.journal.append(event) {
+            self.ui.warning(&chain(&error));
+        }
+    }
+
+    /// The QEMU command of a guest, to be pasted.
+    pub(super) fn by_hand(&self, guest: &Guest) -> String {
+        shell_line(guest.machine.by_hand())
+    }
+
+    /// Boots the guest of a job, and waits until it can be talked to.
+    pub(super) async fn boot(&self, job: &Job, folder: &CaseFolder) -> Result<Guest, Trouble> {
+        self.fits(job)?;
+        let spec = spec(
+            job,
+            &self.rig,
+            vec![self.rig.kernels[job.kernel].initrd.clone(), self.keys.ramdisk()],
+        );
+        let logs = Logs::in_folder(folder.path().as_std_path());
+        let broken = |error: MachineError| Trouble::bench(chain(&error));
+        let machine = Machine::start(&spec, &logs, self.clock, StartOptions::default())
+            .await
+            .map_err(broken)?;
+        for (path, property, value) in properties(job) {
+            machine
+                .set_property(&path, &property, value)
+                .await
+                .map_err(broken)?;
+        }
+        Guest::boot_machine(machine, &self.keys.login, BootLimits::default())
+            .await
+            .map_err(|error| {
+                let message = chain(&error);
+                match error.blame() {
+                    Blame::Kernel => Trouble::kernel(message),
+                    Blame::Bench => Trouble::bench(message),
+                }
+            })
+    }
+
+    /// Whether the QEMU can give the job its machine. One that cannot is no fault of the kernel.
+    fn fits(&self, job: &Job) -> Result<(), Trouble> {
+        let emulator = &self.rig.emulators[&job.key.arch];
+        let Some(capabilities) = &emulator.capabilities else {
+            return Ok(());
+        };
+        let lacks = if !capabilities.standby {
+            "standby memory"
+        } else if !capabilities.edat1 {
+            "EDAT-1, without which Linux 6.9 to 6.18 never puts a memmap on the memory itself"
+        } else if !capabilities.refuse_at || !capabilities.commands {
+            "the properties that memrig reads storage commands by"
+        } else {
+            return Ok(());
+        };
+        Err(Trouble::bench(format!(
+            "QEMU {} at {} lacks {lacks}; leave out --qemu to use memrig's own",
+            capabilities.version,
+            emulator.qemu.binary.display()
+        )))
+    }
+}
+
+/// What must be set before the guest's first instruction: path, property, value.
+fn properties(job: &Job) -> Vec<(String, String, serde_json::Value)> {
+    let mut properties = Vec::new();
+    let mut set =
+        |property: &str, value| properties.push((standby::PATH.to_owned(), property.to_owned(), value));
+    if job.key.arch == Arch::S390x {
+        if job.machine.max_element_id != 1 {
+            set(property::MAX_ELEMENT_ID, json!(job.machine.max_element_id));
+        }
+        if let Some(response) = job.machine.element_response {
+            set(property::ELEMENT_RESPONSE, json!(response));
+        }
+    }
+    properties
+}
+
+/// The machine of a job.
+fn spec(job: &Job, rig: &Rig, initrds: Vec<PathBuf>) -> MachineSpec {
+    let prepared: &Prepared = &rig.kernels[job.kernel];
+    let emulator = &rig.emulators[&job.key.arch];
+    let machine = &job.machine;
+    let mut spec = MachineSpec::new(job.key.arch, emulator.qemu.clone());
+    spec.kernel = Some(prepared.kernel.image.clone());
+    spec.initrds = initrds;
+    spec.cmdline = cmdline(job);
+    spec.memory = machine.memory;
+    spec.cpus = machine.cpus;
+    spec.accel = emulator.accel;
+    spec.hotplug = match job.key.arch {
+        Arch::X86_64 => Hotplug::Dimms {
+            slots: machine.slots,
+            max: machine.memory + machine.hotplug,
+        },
+        Arch::S390x => Hotplug::Standby(Standby {
+            size: machine.hotplug,
+            increment: machine.increment,
+        }),
+    };
+    if machine.nodes > 1 {
+        spec.nodes = vec![machine.memory];
+        spec.nodes
+            .resize(machine.nodes as usize, crate::base::ByteSize::bytes(0));
+    }
+    spec
+}
+
+/// The kernel's command line. What the job says comes last, so that it wins.
+fn cmdline(job: &Job) -> String {
+    let console = MachineSpec::console(job.key.arch);
+    // A distribution's kernel may put new blocks online by itself; a case that wants that says so.
+    let mut words = vec![
+        format!("console={console}"),
+        "loglevel=8".to_owned(),
+        // The kernel's own lines are told from all others by their time.
+        "printk.time=1".to_owned(),
+        "memhp_default_state=offline".to_owned(),
+        "panic_on_oops=0".to_owned(),
+        "hung_task_panic=0".to_owned(),
+    ];
+    words.extend(job.cmdline.iter().cloned());
+    words.join(" ")
+}
+
+/// The QEMU command that a job would run, to be pasted. The guest's keys are made for a run, so it lacks them.
+pub fn dry_run(job: &Job, rig: &Rig) -> String {
+    let spec = spec(job, rig, Vec::new());
+    let initrd = &rig.kernels[job.kernel].initrd;
+    shell_line(command_line(&spec, Some(initrd), &Wiring::Terminal))
+}
