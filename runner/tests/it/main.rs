@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The integration tests, as one binary: linking is what costs.
+
+mod bad_input;
+mod bare_metal;
+mod firmware;
+mod ground;
+mod guests;
+mod layering;
+mod machine_accel;
+mod machine_ends;
+mod machine_guests;
+mod machine_starts;
+mod qmp_qemu;
+mod results;
+mod runs;
+mod ssh_loopback;

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Runs as they are written down, read back and reported.
+
+mod committed;
+mod cut_off;
+mod junit;
+mod sample;
+mod summary;
+mod xml;

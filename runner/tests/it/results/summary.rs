@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a person sees at the end of a run.
+
+use camino::Utf8PathBuf;
+use memrig::{
+    base::fault::Verdict,
+    record::{Finish, RunRecord, Seconds},
+    tell::{self, Style},
+};
+
+use super::sample;
+
+/// The sample, as if it had been read from `results/sample`.
+pub(crate) fn record() -> RunRecord {
+    RunRecord {
+        folder: Utf8PathBuf::from("results/sample"),
+        facts: sample::facts(),
+        cases: sample::cases(),
+        unfinished: Vec::new(),
+        not_run: Vec::new(),
+        notes: vec!["a sample".to_owned()],
+        finish: Finish::Exit(1),
+        seconds: Seconds::from_millis(12_000),
+    }
+}
+
+#[test]
+fn the_answer_comes_first_and_the_evidence_after() {
+    insta::assert_snapshot!(tell::summary(&record(), Style::Plain));
+}
+
+#[test]
+fn colours_change_nothing_but_colours() {
+    let coloured = tell::summary(&record(), Style::Coloured);
+    assert_ne!(coloured, tell::summary(&record(), Style::Plain));
+    let plain = anstream::adapter::strip_str(&coloured).to_string();
+    assert_eq!(plain, tell::summary(&record(), Style::Plain));
+}
+
+#[test]
+fn what_a_guest_says_moves_no_cursor() {
+    let mut record = record();
+    record.cases[1].findings[0].title = "\u{1b}[2J\u{9b}2J gone\rforged".to_owned();
+    record.cases[1].steps[2].message = Some("\u{7}\u{1b}]0;title\u{7}".to_owned());
+    let text = tell::summary(&record, Style::Plain);
+    assert!(text.chars().all(|c| c == '\n' || !c.is_control()));
+    assert!(text.contains("\\x1b[2J\\x9b2J gone forged"), "{text}");
+}
+
+#[test]
+fn a_known_issue_that_does_not_show_is_told() {
+    let mut record = record();
+    record.cases[0].known = Some("blocks stay behind".to_owned());
+    let text = tell::summary(&record, Style::Plain);
+    assert!(
+        text.contains(
+            "pass blocks B01 online and offline: listed as known, and passes: blocks stay behind\n"
+        )
+    );
+}
+
+/// A fail that did not show again stays a fail, and the console that shows it is named.
+#[test]
+fn a_fail_that_shows_sometimes_is_told_with_its_own_console() {
+    let mut record = record();
+    let case = &mut record.cases[1];
+    let mut again = case.attempts[0].clone();
+    again.verdict = Verdict::Pass;
+    again.reason = None;
+    case.attempts.push(again);
+    let text = tell::summary(&record, Style::Plain);
+    assert!(
+        text.contains("  attempt 1: fail: 4 counters are not as predicted\n  attempt 2: pass\n"),
+        "{text}"
+    );
+    assert!(text.contains("/B01/attempt-1/console.log\n"), "{text}");
+}
+
+#[test]
+fn nothing_is_not_everything() {
+    let mut record = record();
+    record.cases.clear();
+    assert!(tell::summary(&record, Style::Plain).starts_with("no case was run\n"));
+}
+
+#[test]
+fn the_table_of_cases_has_a_line_for_each() {
+    insta::assert_snapshot!(tell::csv(&record()));
+}

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Whole runs of the program with real guests: green where the kernel is right, red where it is made wrong.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use camino::Utf8Path;
+use memrig::{
+    base::fault::Verdict,
+    record::{CaseRecord, RunRecord},
+};
+
+use crate::ground::{KERNELS, rig};
+
+/// The program, with a results folder of the test's own.
+fn memrig(results: &Path) -> Command {
+    // What is slow on a new machine happens before any time is taken.
+    rig();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_memrig"));
+    command.env("MEMRIG_RESULTS", results).stdin(Stdio::null());
+    command
+}
+
+fn latest(results: &Path) -> PathBuf {
+    fs_err::canonicalize(results.join("latest")).unwrap()
+}
+
+fn record(results: &Path) -> RunRecord {
+    let folder = latest(results);
+    RunRecord::read(Utf8Path::from_path(&folder).unwrap()).unwrap().0
+}
+
+fn told(output: &Output) -> String {
+    format!(
+        "{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+fn suite(folder: &Path, text: &str) -> PathBuf {
+    let path = folder.join("own.yaml");
+    fs_err::write(&path, text).unwrap();
+    path
+}
+
+fn case<'a>(record: &'a RunRecord, id: &str) -> &'a CaseRecord {
+    record
+        .cases
+        .iter()
+        .find(|case| case.key.case == id)
+        .unwrap_or_else(|| panic!("no case {id}"))
+}
+
+#[test]
+fn the_quick_suite_passes_on_two_kernels_of_both_architectures() {
+    let folder = tempfile::tempdir().unwrap();
+    let kernels = KERNELS
+        .iter()
+        .flat_map(|suite| ["-k".to_owned(), format!("debian:{suite}")]);
+    let output = memrig(folder.path())
+        .args(["run", "quick"])
+        .args(kernels)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let record = record(folder.path());
+    let passed = record
+        .cases
+        .iter()
+        .filter(|case| case.verdict == Verdict::Pass)
+        .count();
+    let steps: usize = record.cases.iter().map(|case| case.steps.len()).sum();
+    assert!(
+        passed >= 20 && steps >= 80,
+        "{passed} passed with {steps} steps: {}",
+        told(&output)
+    );
+    assert!(
+        record
+            .cases
+            .iter()
+            .all(|case| matches!(case.verdict, Verdict::Pass | Verdict::Skip))
+    );
+    let junit = fs_err::read_to_string(latest(folder.path()).join("junit.xml")).unwrap();
+    assert_eq!(junit.matches("<testcase ").count(), record.cases.len());
+}
+
+const RED: &str = "\
+suite: own
+needs: { arch: [s390x], generation: [G1] }
+cases:
+  - id: REFUSED
+    name: an assign is refused that nobody expects
+    steps:
+      - add: { as: b }
+      - refuse_assign: { at: 1 }
+      - online: { block: b, zone: movable }
+  - id: LEAK
+    name: an online that is refused halfway leaves storage assigned
+    machine: { increment: 4MiB }
+    steps:
+      - add: { as: b }
+      - refuse_assign: { at: 2 }
+      - online: { block: b, zone: movable, fails: EPERM }
+  - id: PANIC
+    name: the kernel panics in the middle of a case
+    steps:
+      - add: { as: b }
+      - guest: { run: echo c > /proc/sysrq-trigger }
+      - online: { block: b, zone: movable }
+  - id: WARN
+    name: an expectation that is wrong
+    steps:
+      - add: { as: b }
+      - read: { block: b, file: phys_index, is: no index at all }
+  - id: FINE
+    name: what follows a panic has a guest of its own
+    steps:
+      - add: { as: b }
+      - online: { block: b, zone: movable }
+";
+
+#[test]
+fn what_is_made_wrong_is_red() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = suite(folder.path(), RED);
+    let output = memrig(folder.path())
+        .arg("run")
+        .arg(&own)
+        .args(["-k", "debian:trixie", "-a", "s390x"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    let record = record(folder.path());
+    let fails = |id: &str, why: &str| {
+        let case = case(&record, id);
+        let reason = case.reason.clone().unwrap_or_default();
+        assert_eq!(case.verdict, Verdict::Fail, "{id}: {reason}");
+        assert!(reason.contains(why), "{id}: {reason}");
+    };
+    fails("REFUSED", "failed with EPERM, and must succeed");
+    fails("LEAK", "assigned");
+    fails("PANIC", "panic");
+    fails("WARN", "does not say what it must");
+    assert_eq!(
+        case(&record, "FINE").verdict,
+        Verdict::Pass,
+        "{:?}",
+        case(&record, "FINE").reason
+    );
+    // The panic stopped the case where it happened, and its log is kept.
+    assert_eq!(case(&record, "PANIC").steps.len(), 2);
+    assert!(case(&record, "PANIC").log_excerpt.contains("Kernel panic"));
+}
+
+#[test]
+fn a_qemu_without_standby_memory_is_an_error_and_no_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    // The x86_64 QEMU stands for any binary that is not ours: it runs, and has nothing of what is needed.
+    let output = memrig(folder.path())
+        .args([
+            "run",
+            "quick",
+            "-k",
+            "debian:trixie",
+            "-a",
+            "s390x",
+            "-c",
+            "Q01",
+            "--qemu",
+            "s390x=/usr/bin/qemu-system-x86_64",
+        ])
+        .output()
+        .unwrap();
+    assert_ne!(output.status.code(), Some(0), "{}", told(&output));
+    assert_ne!(output.status.code(), Some(1), "{}", told(&output));
+}
+
+/// A process's name, state and parent, as its `stat` has them; `None` if it is gone.
+fn stat(pid: u32) -> Option<(String, char, u32)> {
+    let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (name, rest) = stat.split_once('(')?.1.rsplit_once(") ")?;
+    let mut words = rest.split(' ');
+    let (state, parent) = (words.next()?.chars().next()?, words.next()?.parse().ok()?);
+    Some((name.to_owned(), state, parent))
+}
+
+/// The QEMUs that a process has started.
+fn qemus_of(parent: u32) -> Vec<u32> {
+    fs_err::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid| {
+            stat(*pid).is_some_and(|(name, _, its)| its == parent && name.starts_with("qemu-system"))
+        })
+        .collect()
+}
+
+fn alive(pid: u32) -> bool {
+    !matches!(stat(pid), None | Some((_, 'Z' | 'X', _)))
+}
+
+#[test]
+fn after_a_kill_no_qemu_lives_and_the_record_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = memrig(folder.path())
+        .args(["run", "quick", "-k", "debian:trixie", "-c", "Q01", "-j", "1"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let limit = Instant::now() + Duration::from_secs(120);
+    let mut qemus = Vec::new();
+    while qemus.is_empty() {
+        assert!(Instant::now() < limit, "no guest was started");
+        std::thread::sleep(Duration::from_millis(50));
+        qemus = qemus_of(child.id());
+        // A binary that is asked what it can do is no guest of the run.
+        if !folder.path().join("latest").exists() {
+            qemus.clear();
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let limit = Instant::now() + Duration::from_secs(10);
+    while qemus.iter().any(|pid| alive(*pid)) {
+        assert!(Instant::now() < limit, "QEMU {qemus:?} outlived memrig");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let record = record(folder.path());
+    assert!(
+        record.cases.iter().any(|case| case.verdict == Verdict::Error),
+        "a case that was cut off is an error"
+    );
+    assert!(!record.not_run.is_empty());
+}
+
+#[test]
+fn two_runs_at_once_do_not_meet() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = [
+        "run",
+        "quick",
+        "-k",
+        "debian:trixie",
+        "-a",
+        "x86_64",
+        "-c",
+        "Q02",
+        "-j",
+        "1",
+    ];
+    let children: Vec<_> = (0..2)
+        .map(|_| {
+            memrig(folder.path())
+                .args(args)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    }
+    let runs = fs_err::read_dir(folder.path())
+        .unwrap()
+        .filter(|e| e.as_ref().unwrap().path().join("junit.xml").exists());
+    // `latest` points to one of them.
+    assert_eq!(runs.count(), 3);
+}

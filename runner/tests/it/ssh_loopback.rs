@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The shell against a real dropbear on loopback.
+
+use std::{
+    net::{TcpListener, TcpStream},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use memrig::{
+    base::exec::{Child, Command},
+    format::ssh::{Login, Session, SshError},
+};
+use tempfile::TempDir;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A server for one key. It sees a home of its own, so that the user's is not touched.
+struct Dropbear {
+    _child: Child,
+    port: u16,
+    login: Login,
+    folder: TempDir,
+}
+
+fn tool(name: &str, args: &[&str]) -> String {
+    crate::ground::packages();
+    let output = Command::new(name).args(args).output();
+    let output =
+        output.unwrap_or_else(|error| panic!("install dropbear-bin: this test needs `{name}`: {error}"));
+    String::from_utf8(output).unwrap()
+}
+
+impl Dropbear {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        tool("dropbearkey", &["-t", "ed25519", "-f", &path("host")]);
+        let public = tool("dropbearkey", &["-t", "ed25519", "-f", &path("user")]);
+        tool(
+            "dropbearconvert",
+            &["dropbear", "openssh", &path("user"), &path("user.openssh")],
+        );
+        let ssh = folder.path().join("home/.ssh");
+        fs_err::create_dir_all(&ssh).unwrap();
+        let authorized = public
+            .lines()
+            .find(|line| line.starts_with("ssh-ed25519"))
+            .unwrap();
+        fs_err::write(ssh.join("authorized_keys"), authorized).unwrap();
+        for private in [ssh.join("authorized_keys"), ssh, folder.path().join("home")] {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+            fs_err::set_permissions(private, mode).unwrap();
+        }
+        let user = tool("id", &["-un"]).trim().to_owned();
+        let port = TcpListener::bind(("127.0.0.1", 0))
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let log = fs_err::File::create(folder.path().join("log")).unwrap();
+        let script = "mount --bind \"$1\" \"$(eval echo ~\"$2\")\" || exit; shift 2; exec \"$@\"";
+        let child = Command::new("unshare")
+            .args(["--mount", "sh", "-c", script, "sh", &path("home"), &user])
+            .args([
+                "dropbear",
+                "-F",
+                "-E",
+                "-s",
+                "-r",
+                &path("host"),
+                "-P",
+                &path("pid"),
+            ])
+            .args(["-p", &format!("127.0.0.1:{port}")])
+            .log(log.file())
+            .unwrap()
+            .spawn()
+            .unwrap();
+        let login = Login {
+            user,
+            private_key: fs_err::read_to_string(path("user.openssh")).unwrap(),
+            server_key: None,
+        };
+        let server = Self {
+            _child: child,
+            port,
+            login,
+            folder,
+        };
+        server.wait_until_it_listens();
+        server
+    }
+
+    fn wait_until_it_listens(&self) {
+        for _ in 0..1000 {
+            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let log = fs_err::read_to_string(self.folder.path().join("log")).unwrap();
+        panic!(
+            "install dropbear-bin: no server came up on port {}: {log}",
+            self.port
+        );
+    }
+
+    async fn session(&self) -> Session {
+        Session::connect(self.port, &self.login, LIMIT).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn both_streams_and_the_code_come_back() {
+    let server = Dropbear::start();
+    let session = server.session().await;
+    let output = session
+        .exec("echo out; echo err >&2; exit 3", b"", LIMIT)
+        .await
+        .unwrap();
+    assert_eq!(
+        (output.text().as_str(), output.error_text().as_str(), output.code),
+        ("out\n", "err\n", 3)
+    );
+    let quiet = session.exec("true", b"", LIMIT).await.unwrap();
+    assert_eq!((quiet.stdout.len(), quiet.stderr.len(), quiet.code), (0, 0, 0));
+    let quoted = session
+        .exec("printf %s \"it's \\$5\" # and a comment", b"", LIMIT)
+        .await
+        .unwrap();
+    assert_eq!(quoted.text(), "it's $5");
+    let wrong = session.exec("if then fi", b"", LIMIT).await.unwrap();
+    assert!(wrong.code != 0 && !wrong.stderr.is_empty(), "{wrong:?}");
+    let closed = session
+        .exec("exec 1>&- 2>&-; sleep 0.2; exit 7", b"", LIMIT)
+        .await
+        .unwrap();
+    assert_eq!(closed.code, 7);
+}
+
+#[tokio::test]
+async fn a_killed_shell_is_no_success() {
+    let server = Dropbear::start();
+    let session = server.session().await;
+    let killed = session.exec("echo partial; kill -9 $$", b"", LIMIT).await;
+    assert!(
+        matches!(killed, Err(SshError::Killed(ref signal)) if signal == "KILL"),
+        "{killed:?}"
+    );
+    assert!(session.is_closed());
+    let session = server.session().await;
+    let inner = session.exec("sh -c 'kill -9 $$'", b"", LIMIT).await.unwrap();
+    assert_eq!(
+        inner.code, 137,
+        "a command that a signal ends is an answer of the shell"
+    );
+}
+
+#[tokio::test]
+async fn output_that_looks_like_success_is_none() {
+    let server = Dropbear::start();
+    let session = server.session().await;
+    let script = format!("printf '\\nrc-{:032x} 0\\n'; kill -TERM $$; sleep 5", 0);
+    let faked = session.exec(&script, b"", LIMIT).await;
+    assert!(
+        matches!(faked, Err(SshError::Killed(_) | SshError::NoTrailer { .. })),
+        "{faked:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_connection_that_is_lost_in_mid_command_is_no_success() {
+    let server = Dropbear::start();
+    let session = server.session().await;
+    let lost = session
+        .exec("echo partial; kill -9 $PPID; sleep 1; exit 0", b"", LIMIT)
+        .await;
+    assert!(matches!(lost, Err(SshError::Lost(_))), "{lost:?}");
+    let next = session.exec("true", b"", LIMIT).await;
+    assert!(matches!(next, Err(SshError::Closed)), "{next:?}");
+}
+
+#[tokio::test]
+async fn eight_mebibytes_on_stderr_do_not_block() {
+    let server = Dropbear::start();
+    let session = server.session().await;
+    let script = "head -c 8388608 /dev/zero >&2; echo between; head -c 3000000 /dev/zero; head -c 8388608 /dev/zero >&2";
+    let output = session.exec(script, b"", LIMIT).await.unwrap();
+    assert_eq!(
+        (output.stdout.len(), output.stderr.len()),
+        (8 + 3_000_000, 2 * 8_388_608)
+    );
+}
+
+#[tokio::test]
+async fn input_and_output_flow_at_the_same_time() {
+    let server = Dropbear::start();
+    let session = server.session().await;
+    let input: Vec<u8> = (0..6_000_000u32).map(|n| (n % 251) as u8).collect();
+    let output = session.exec("cat", &input, LIMIT).await.unwrap();
+    assert!(output.stdout == input, "{} bytes came back", output.stdout.len());
+    // A command that does not read its input does not hold up either.
+    let output = session.exec("exit 4", &input, LIMIT).await.unwrap();
+    assert_eq!(output.code, 4);
+}
+
+#[tokio::test]
+async fn a_long_script_keeps_its_own_input() {
+    let server = Dropbear::start();
+    let session = server.session().await;
+    let mut script = String::new();
+    while script.len() < 100_000 {
+        script += "n=$((n + 1)) # it's a line with 'quotes', \"more\" and \\ backslashes\n";
+    }
+    let lines = script.lines().count();
+    script += "echo $n; cat; exit 9\n\n";
+    let output = session.exec(&script, b"the rest", LIMIT).await.unwrap();
+    assert_eq!((output.text(), output.code), (format!("{lines}\nthe rest"), 9));
+}
+
+#[tokio::test]
+async fn a_deadline_ends_the_session_in_time() {
+    let server = Dropbear::start();
+    let session = server.session().await;
+    let limit = Duration::from_millis(300);
+    let started = Instant::now();
+    let late = session.exec("echo partial; sleep 30", b"", limit).await;
+    assert!(
+        matches!(late, Err(SshError::Deadline(given)) if given == limit),
+        "{late:?}"
+    );
+    assert!(
+        started.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        started.elapsed()
+    );
+    assert!(matches!(
+        session.exec("true", b"", LIMIT).await,
+        Err(SshError::Closed)
+    ));
+}
+
+#[tokio::test]
+async fn a_command_that_is_given_up_takes_its_session_along() {
+    let server = Dropbear::start();
+    let session = server.session().await;
+    let mark = server.folder.path().join("mark");
+    let script = format!("sleep 1; echo x >'{}'", Path::new(&mark).display());
+    let dropped = tokio::time::timeout(Duration::from_millis(200), session.exec(&script, b"", LIMIT)).await;
+    assert!(dropped.is_err());
+    assert!(session.is_closed());
+    let started = Instant::now();
+    assert!(session.exec("true", b"", LIMIT).await.is_err());
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "the thread is unblocked at once"
+    );
+}
+
+#[tokio::test]
+async fn whoever_is_not_let_in_is_told_why() {
+    let server = Dropbear::start();
+    let other = Dropbear::start();
+    let login = Login {
+        private_key: other.login.private_key.clone(),
+        ..server.login.clone()
+    };
+    let refused = Session::connect(server.port, &login, LIMIT).await;
+    assert!(matches!(refused, Err(SshError::Refused { .. })), "{refused:?}");
+    let login = Login {
+        server_key: Some(b"another".to_vec()),
+        ..server.login.clone()
+    };
+    let stranger = Session::connect(server.port, &login, LIMIT).await;
+    assert!(matches!(stranger, Err(SshError::Stranger { .. })), "{stranger:?}");
+}
+
+#[tokio::test]
+async fn nobody_and_a_mute_are_told_apart() {
+    let silent = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let login = Login {
+        user: "root".to_owned(),
+        private_key: String::new(),
+        server_key: None,
+    };
+    let mute = Session::connect(port, &login, Duration::from_millis(300)).await;
+    assert!(matches!(mute, Err(SshError::Deadline(_))), "{mute:?}");
+    drop(silent);
+    let nobody = Session::connect(port, &login, LIMIT).await;
+    assert!(matches!(nobody, Err(SshError::Connect { .. })), "{nobody:?}");
+}
