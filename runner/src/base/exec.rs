@@ -68,6 +68,11 @@ fn said(stderr: &str) -> String {
     }
 }
 
+/// The end of a child of which nothing is known: exit code 127, never success.
+fn unknown_end() -> ExitStatus {
+    ExitStatus::from_raw(127 << 8)
+}
+
 /// Where a stream of a child goes.
 #[derive(Debug, Default)]
 enum Sink {
@@ -328,9 +333,9 @@ impl Child {
     pub async fn wait(&self) -> ExitStatus {
         let mut exit = self.exit.clone();
         match exit.wait_for(Option::is_some).await {
-            Ok(status) => status.unwrap_or_default(),
+            Ok(status) => status.unwrap_or_else(unknown_end),
             // The waiting thread always sends before it ends.
-            Err(_) => self.status().unwrap_or_default(),
+            Err(_) => self.status().unwrap_or_else(unknown_end),
         }
     }
 
@@ -431,7 +436,7 @@ fn start(command: Command) -> io::Result<Child> {
     thread::Builder::new()
         .name(format!("wait {pid:?}"))
         .spawn(move || {
-            let status = child.wait().unwrap_or_else(|_| ExitStatus::from_raw(0x7f00));
+            let status = child.wait().unwrap_or_else(|_| unknown_end());
             sender.send_replace(Some(status));
         })?;
     Ok(Child {
