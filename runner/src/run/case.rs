@@ -359,16 +359,20 @@ fn findings(log: &str, since_step: Option<u32>, case: &Case) -> Vec<FindingRecor
 /// Keeps the kernel's log, from the guest where it lives and from the console where it does not, and finds what was not seen yet.
 async fn read_log(case: &Case, guest: &Guest, folder: &CaseFolder, tale: &mut Tale) {
     let console = guest.machine.console().text();
-    let living = match guest.machine.end() {
-        None => inside::exec(guest, "dmesg", guest.speed.scale(STEP_LIMIT))
-            .await
-            .ok()
-            .filter(|output| output.code == 0),
-        Some(_) => None,
-    };
-    tale.log = living.map_or(console, |output| {
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    });
+    tale.log = console;
+    if guest.machine.end().is_none() {
+        match inside::exec(guest, "dmesg", guest.speed.scale(STEP_LIMIT)).await {
+            Ok(output) if output.code == 0 => tale.log = output.text(),
+            Ok(output) => {
+                let message = format!("reading the kernel log ended with {}", output.code);
+                tale.trouble.get_or_insert(Trouble::bench(message));
+            }
+            // A guest that does not answer any more did not pass, whatever its steps did.
+            Err(trouble) => {
+                tale.trouble.get_or_insert(trouble);
+            }
+        }
+    }
     if let Err(error) = fs_err::write(folder.dmesg_log(), &tale.log) {
         tale.trouble.get_or_insert(Trouble::bench(error.to_string()));
     }
