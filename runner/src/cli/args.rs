@@ -127,7 +127,8 @@ fn qemu_choice(text: &str) -> Result<(Arch, PathBuf), String> {
   memrig run
   memrig run standby accounting -k debian:trixie
   memrig run blocks -c B03 -a x86_64 -j 1
-  memrig run --dry-run dimm")]
+  memrig run --dry-run dimm
+  memrig run --resume results/latest")]
 pub struct Run {
     /// Which jobs
     #[command(flatten)]
@@ -144,6 +145,10 @@ pub struct Run {
     #[arg(long)]
     pub fail_fast: bool,
 
+    /// Boot a guest for every case, instead of cloning one that has booted
+    #[arg(long)]
+    pub no_clone: bool,
+
     /// Print the plan and the QEMU commands, and run nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -151,6 +156,11 @@ pub struct Run {
     /// Make every skip an error
     #[arg(long)]
     pub require_all: bool,
+
+    /// Finish a run that was cut off: its folder, or its name in the results folder
+    #[arg(long, value_name = "RUN", value_hint = ValueHint::DirPath,
+          conflicts_with_all = ["suites", "kernels", "arches", "cases", "variants", "dry_run"])]
+    pub resume: Option<PathBuf>,
 }
 
 /// Arguments of `memrig list`.

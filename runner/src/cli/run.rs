@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     base::{ByteSize, fault::Exit, ui::Ui},
-    record::RunRecord,
+    record::{CaseKey, RunRecord},
     rig::{host, kernel::KernelSource},
     run::{self, Capacity, Filter, Job, LoadedSuite, PlannedKernel, Request, Rig, Wanted, dry_run, plan},
 };
@@ -80,11 +80,12 @@ pub(super) fn select(
 }
 
 /// Guests at once, and the memory that they share.
-fn capacity(asked: Option<usize>, host: &host::HostFacts) -> Capacity {
-    Capacity {
+fn capacity(asked: Option<usize>, host: &host::HostFacts) -> Result<Capacity, Failure> {
+    let available = host::available_memory().map_err(Failure::broken)?;
+    Ok(Capacity {
         guests: asked.unwrap_or(host.cpus).max(1),
-        memory: ByteSize::bytes(host.memory.as_bytes().saturating_sub(HOST_RESERVE.as_bytes())),
-    }
+        memory: ByteSize::bytes(available.as_bytes().saturating_sub(HOST_RESERVE.as_bytes())),
+    })
 }
 
 fn utf8(path: &Path) -> Result<Utf8PathBuf, Failure> {
@@ -109,6 +110,15 @@ fn check_results(results: &Utf8Path) -> Result<(), Failure> {
 }
 
 pub(super) fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
+    let how = How {
+        jobs: args.jobs,
+        fail_fast: args.fail_fast,
+        require_all: args.require_all,
+        no_clone: args.no_clone,
+    };
+    if let Some(run) = &args.resume {
+        return resume(run, args, &how, ui);
+    }
     let suites = suites::load(&args.select.suites, &["quick"])?;
     let results = utf8(&args.places.results)?;
     if !args.dry_run {
@@ -133,25 +143,35 @@ pub(super) fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
         }
         return Ok(Exit::Pass);
     }
-    execute(selected, results, args.jobs, args.fail_fast, args.require_all, ui)
+    execute(selected, results, None, &how, ui)
+}
+
+/// How a selection is run.
+#[derive(Debug, Default)]
+struct How {
+    jobs: Option<usize>,
+    fail_fast: bool,
+    require_all: bool,
+    no_clone: bool,
 }
 
 /// Runs what was selected, writes the reports and prints the summary.
 fn execute(
     selected: Selected,
     results: Utf8PathBuf,
-    jobs: Option<usize>,
-    fail_fast: bool,
-    require_all: bool,
+    resume: Option<Utf8PathBuf>,
+    how: &How,
     ui: &Ui,
 ) -> Result<Exit, Failure> {
     let request = Request {
-        capacity: capacity(jobs, &selected.host),
+        capacity: capacity(how.jobs, &selected.host)?,
         jobs: selected.jobs,
         rig: selected.rig,
         results,
-        fail_fast,
-        require_all,
+        resume,
+        fail_fast: how.fail_fast,
+        require_all: how.require_all,
+        clone: !how.no_clone,
         host: selected.host,
     };
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::broken)?;
@@ -161,14 +181,17 @@ fn execute(
     Ok(outcome.exit)
 }
 
-pub(super) fn replay(args: &Replay, ui: &Ui) -> Result<Exit, Failure> {
-    // Summaries name a run by its id alone.
-    let there = if args.run.exists() {
-        args.run.clone()
+/// The folder of a run, by its path or by its name in the results folder: summaries name a run by its id alone.
+fn run_folder(run: &Path, places: &Places) -> Result<Utf8PathBuf, Failure> {
+    if run.exists() {
+        utf8(run)
     } else {
-        args.places.results.join(&args.run)
-    };
-    let folder = utf8(&there)?;
+        utf8(&places.results.join(run))
+    }
+}
+
+pub(super) fn replay(args: &Replay, ui: &Ui) -> Result<Exit, Failure> {
+    let folder = run_folder(&args.run, &args.places)?;
     let (record, _) = RunRecord::read(&folder).map_err(Failure::usage)?;
     let keys: Vec<_> = record
         .cases
@@ -184,6 +207,67 @@ pub(super) fn replay(args: &Replay, ui: &Ui) -> Result<Exit, Failure> {
         ))
         .hint("name it by its id, as B03, or by classname/id as in the reports"));
     }
+    let mut selected = select_again(&record, &keys, &args.places, ui)?;
+    selected.jobs.retain(|job| {
+        keys.iter().any(|key| {
+            // The kernel may have a newer release by now: its label is what was asked for.
+            let label = |kernel: &str| {
+                kernel
+                    .rsplit_once('-')
+                    .map_or(kernel.to_owned(), |(label, _)| label.to_owned())
+            };
+            (key.arch, &key.suite, &key.variant, &key.case)
+                == (job.key.arch, &job.key.suite, &job.key.variant, &job.key.case)
+                && (key.kernel == job.key.kernel || label(&key.kernel) == label(&job.key.kernel))
+        })
+    });
+    if selected.jobs.is_empty() {
+        return Err(Failure::usage(anyhow::anyhow!(
+            "the suites of today have no such case any more"
+        )));
+    }
+    execute(selected, utf8(&args.places.results)?, None, &How::default(), ui)
+}
+
+/// Finishes a run that was cut off: the cases that did not end, and those that were never begun.
+fn resume(run: &Path, args: &Run, how: &How, ui: &Ui) -> Result<Exit, Failure> {
+    let folder = run_folder(run, &args.places)?;
+    let (record, _) = RunRecord::read(&folder).map_err(Failure::usage)?;
+    let keys: Vec<CaseKey> = record.unfinished.iter().chain(&record.not_run).cloned().collect();
+    if keys.is_empty() {
+        ui.error(&format!("the run in `{folder}` is whole: nothing is left to do"));
+        return Ok(Exit::NothingSelected);
+    }
+    let mut selected = select_again(&record, &keys, &args.places, ui)?;
+    for then in &record.facts.kernels {
+        let same = |prepared: &&run::Prepared| {
+            prepared.kernel.label == then.label && prepared.kernel.arch == then.arch
+        };
+        if let Some(now) = selected.rig.kernels.iter().find(same)
+            && now.kernel.sha256 != then.image_sha256
+        {
+            return Err(Failure::usage(anyhow::anyhow!(
+                "{} for {} is not the kernel that the run in `{folder}` had",
+                then.label,
+                then.arch
+            ))
+            .hint("start a new run: one run tells of one kernel"));
+        }
+    }
+    selected.jobs.retain(|job| keys.contains(&job.key));
+    if selected.jobs.len() != keys.len() {
+        return Err(Failure::usage(anyhow::anyhow!(
+            "{} of the {} cases that are left are not in the suites of today",
+            keys.len() - selected.jobs.len(),
+            keys.len()
+        ))
+        .hint("start a new run"));
+    }
+    execute(selected, utf8(&args.places.results)?, Some(folder), how, ui)
+}
+
+/// Plans what an earlier run did for some of its cases; more than those are in the plan.
+fn select_again(record: &RunRecord, keys: &[CaseKey], places: &Places, ui: &Ui) -> Result<Selected, Failure> {
     let files: Vec<String> = record
         .facts
         .suites
@@ -221,26 +305,7 @@ pub(super) fn replay(args: &Replay, ui: &Ui) -> Result<Exit, Failure> {
         cases: Vec::new(),
         variants: Vec::new(),
     };
-    let mut selected = select(&select_args, &args.places, &loaded, ui)?;
-    selected.jobs.retain(|job| {
-        keys.iter().any(|key| {
-            // The kernel may have a newer release by now: its label is what was asked for.
-            let label = |kernel: &str| {
-                kernel
-                    .rsplit_once('-')
-                    .map_or(kernel.to_owned(), |(label, _)| label.to_owned())
-            };
-            (key.arch, &key.suite, &key.variant, &key.case)
-                == (job.key.arch, &job.key.suite, &job.key.variant, &job.key.case)
-                && (key.kernel == job.key.kernel || label(&key.kernel) == label(&job.key.kernel))
-        })
-    });
-    if selected.jobs.is_empty() {
-        return Err(Failure::usage(anyhow::anyhow!(
-            "the suites of today have no such case any more"
-        )));
-    }
-    execute(selected, utf8(&args.places.results)?, None, false, false, ui)
+    select(&select_args, places, &loaded, ui)
 }
 
 /// The name under which a suite of an earlier run is found again.

@@ -6,5 +6,6 @@ pub mod deb;
 pub mod elf;
 pub mod kconfig;
 pub mod klog;
+pub mod line;
 pub mod qmp;
 pub mod ssh;

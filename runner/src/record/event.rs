@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::ByteSize;
+
 use super::{CaseKey, CaseRecord, RunFacts, StepRecord};
 
 /// One line of `events.jsonl`.
@@ -29,6 +31,17 @@ pub enum Event {
     RunResumed {
         /// The command line that did so.
         argv: Vec<String>,
+    },
+    /// A guest has booted and was stopped, so that those of cases go on from it.
+    TemplateMade {
+        /// Its number in the run; its logs are in `templates/<number>`.
+        number: u32,
+        /// Label of its kernel.
+        kernel: String,
+        /// The kernel's command line.
+        cmdline: String,
+        /// What it takes of the host's memory, in files without names.
+        resident: ByteSize,
     },
     /// A case began, or began again.
     CaseStarted {

@@ -138,9 +138,23 @@ impl RunFolder {
         point().map_err(|source| FolderError::Write { path: latest, source })
     }
 
+    /// Makes the folder of a guest that others go on from, by its number in the run.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the folder cannot be made.
+    pub fn template(&self, number: usize) -> Result<Utf8PathBuf, FolderError> {
+        let path = self.path.join(format!("templates/{number}"));
+        match fs::create_dir_all(&path) {
+            Ok(()) => Ok(path),
+            Err(source) => Err(FolderError::Write { path, source }),
+        }
+    }
+
     /// Makes the folder of an attempt at a case.
     ///
-    /// From the second attempt on, the files of the one before are moved to `attempt-1`, `attempt-2`, … in it.
+    /// From the second attempt on, the files of the one before are moved to `attempt-1`, `attempt-2`, … in it, and those of
+    /// an attempt that was cut off, before a run that is taken up again, to `cut-off`.
     ///
     /// # Errors
     ///
@@ -150,9 +164,12 @@ impl RunFolder {
         let make = || {
             fs::create_dir_all(&path)?;
             if attempt > 1 {
-                move_aside(&path, attempt - 1)?;
+                move_aside(&path, &format!("attempt-{}", attempt - 1))
+            } else if holds_files(&path)? {
+                move_aside(&path, "cut-off")
+            } else {
+                Ok(())
             }
-            Ok(())
         };
         make().map_err(|source| FolderError::Write {
             path: path.clone(),
@@ -162,9 +179,18 @@ impl RunFolder {
     }
 }
 
-/// Moves the files of attempt `number` into a folder of their own.
-fn move_aside(case: &Utf8Path, number: u32) -> io::Result<()> {
-    let aside = case.join(format!("attempt-{number}"));
+fn holds_files(case: &Utf8Path) -> io::Result<bool> {
+    for entry in fs::read_dir(case)? {
+        if entry?.file_type()?.is_file() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Moves the files of an attempt into a folder of their own.
+fn move_aside(case: &Utf8Path, name: &str) -> io::Result<()> {
+    let aside = case.join(name);
     fs::create_dir_all(&aside)?;
     for entry in fs::read_dir(case)? {
         let entry = entry?;

@@ -266,7 +266,10 @@ impl Told {
             }
             Event::Note { text } => self.notes.push(text),
             Event::RunFinished { exit } => self.exit = Some(exit),
-            Event::StepStarted { .. } | Event::QemuEvent { .. } | Event::ConsoleMark { .. } => {}
+            Event::TemplateMade { .. }
+            | Event::StepStarted { .. }
+            | Event::QemuEvent { .. }
+            | Event::ConsoleMark { .. } => {}
         }
     }
 

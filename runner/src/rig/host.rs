@@ -68,8 +68,32 @@ pub fn facts() -> io::Result<HostFacts> {
     })
 }
 
+/// Memory that can be used without swapping, in bytes: what the kernel says is available, and no more than what is left of a
+/// limit of the control group.
+///
+/// # Errors
+/// `/proc` is not as Linux has it.
+pub fn available_memory() -> io::Result<ByteSize> {
+    let meminfo = fs_err::read_to_string("/proc/meminfo")?;
+    let available = field_of(&meminfo, "MemAvailable:")
+        .ok_or_else(|| io::Error::other("/proc/meminfo has no MemAvailable"))?;
+    // Version 2 of control groups, as a container sees its own; without it there is no limit to be seen.
+    let number = |file: &str| -> Option<u64> {
+        let text = fs_err::read_to_string(format!("/sys/fs/cgroup/{file}")).ok()?;
+        text.trim().parse().ok()
+    };
+    let left = number("memory.max")
+        .zip(number("memory.current"))
+        .map(|(limit, used)| ByteSize::bytes(limit.saturating_sub(used)));
+    Ok(left.map_or(available, |left| left.min(available)))
+}
+
 fn memory_of(meminfo: &str) -> Option<ByteSize> {
-    let kib = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    field_of(meminfo, "MemTotal:")
+}
+
+fn field_of(meminfo: &str, field: &str) -> Option<ByteSize> {
+    let kib = meminfo.lines().find_map(|line| line.strip_prefix(field))?;
     let kib: u64 = kib.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(ByteSize::bytes(kib * 1024))
 }
@@ -168,6 +192,11 @@ mod tests {
         );
         assert_eq!(memory_of("MemTotal:        4096 kB\n"), Some(ByteSize::mib(4)));
         assert_eq!(memory_of("MemFree: 1 kB\n"), None);
+        let available = available_memory().unwrap();
+        assert!(
+            available <= facts.memory && available > ByteSize::mib(16),
+            "{available}"
+        );
     }
 
     #[test]

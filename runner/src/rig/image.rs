@@ -3,9 +3,9 @@
 //!
 //! It depends on its inputs alone: same inputs, same bytes. The keys of a run come in a second small archive behind it.
 
+mod programs;
 #[cfg(test)]
 mod tests;
-mod uevents;
 mod userland;
 
 use std::{
@@ -14,6 +14,8 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+
+use programs::Program;
 
 use super::{
     cache::{self, Cache, CacheError, Key},
@@ -30,12 +32,12 @@ use crate::{
     },
 };
 
-/// Modules that the guest loads when it boots, where the kernel has them as modules: its network. On s390x the bus is always
-/// built in.
+/// Modules that the guest loads when it boots, where the kernel has them as modules: its network, and the line by which it is told
+/// what to do. On s390x the bus is always built in.
 pub const fn boot_modules(arch: Arch) -> &'static [&'static str] {
     match arch {
-        Arch::X86_64 => &["virtio_pci", "virtio_net"],
-        Arch::S390x => &["virtio_net"],
+        Arch::X86_64 => &["virtio_pci", "virtio_net", "virtio_console"],
+        Arch::S390x => &["virtio_net", "virtio_console"],
     }
 }
 
@@ -48,6 +50,7 @@ pub const SPARE_MODULES: [&str; 4] = [
 ];
 
 const INIT: &[u8] = include_bytes!("../../../guest-images/rootfs/init");
+const LINE: &[u8] = include_bytes!("../../../guest-images/rootfs/line");
 
 /// What init mounts in one go.
 const FSTAB: &str = "proc /proc proc defaults 0 0\nsys /sys sysfs defaults 0 0\n\
@@ -58,7 +61,7 @@ const HOST_KEY: &str = "etc/dropbear/host_key";
 const AUTHORIZED_KEYS: &str = "root/.ssh/authorized_keys";
 
 /// Changes when the layout of the image does.
-const LAYOUT: &str = "image 1";
+const LAYOUT: &str = "image 2";
 
 /// A file that a caller puts into the image.
 #[derive(Debug, Clone, Copy)]
@@ -198,7 +201,8 @@ fn attempt(
     let mut key = Key::new()
         .with(LAYOUT)
         .with(INIT)
-        .with(uevents::program(kernel.arch))
+        .with(LINE)
+        .with(Program::ALL.map(|program| program.file(kernel.arch)).concat())
         .with(userland::APPLETS.join(" "))
         .with(&release);
     for part in &parts {
@@ -279,7 +283,10 @@ fn modules_of(kernel: &Kernel) -> Result<(Vec<ModuleFile>, Vec<ModuleFile>), Ima
 fn ours(tree: &mut Tree, arch: Arch) -> Result<(), TreeError> {
     let text = |text: &str| Node::File(text.as_bytes().to_vec());
     tree.put("init", Node::File(INIT.to_vec()), 0o755)?;
-    tree.put("bin/memrig-uevents", Node::File(uevents::program(arch)), 0o755)?;
+    tree.put("bin/memrig-line", Node::File(LINE.to_vec()), 0o755)?;
+    for program in Program::ALL {
+        tree.put(program.path(), Node::File(program.file(arch)), 0o755)?;
+    }
     // The kernel opens it for init before anything is mounted.
     tree.put("dev/console", Node::Char(5, 1), 0o600)?;
     for dir in ["proc", "sys", "run", "tmp"] {

@@ -291,10 +291,9 @@ const SETTLE: u32 = 3;
 /// Gives back what kernel caches hold in reserve, before the free pages are read.
 ///
 /// Going offline shrinks all slab caches (slab_memory_callback in mm/slub.c), and sysfs files that are read for the first time grow them: seen
-/// were 40 to 80 pages a step, which went to 15 once the caches were shrunk before each reading. 4 keeps drop_caches from telling
-/// the kernel log. Counters that CPUs keep for themselves are folded in (vmstat_refresh in mm/vmstat.c).
-const CALM: &str = "\
-echo 6 > /proc/sys/vm/drop_caches
+/// were 40 to 80 pages a step, which went to 15 once the caches were shrunk before each reading. Counters that CPUs keep for
+/// themselves are folded in (vmstat_refresh in mm/vmstat.c).
+pub(super) const CALM: &str = "\
 for f in /sys/kernel/slab/*/shrink; do [ -w \"$f\" ] && echo 1 > \"$f\"; done 2> /dev/null
 cat /proc/sys/vm/stat_refresh";
 

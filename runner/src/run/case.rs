@@ -5,7 +5,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{bench::Bench, inside, needs, plan::Job, stage::Stage, trouble::Trouble};
+use super::{
+    bench::Bench,
+    inside, needs,
+    plan::Job,
+    stage::{Origin, Stage},
+    trouble::Trouble,
+};
 use crate::{
     base::fault::Verdict,
     format::klog,
@@ -19,7 +25,7 @@ use crate::{
         machine::End,
         qemu::standby::{self, property},
     },
-    suite::{Action, Case, Step},
+    suite::{Action, Case, Known, Step},
 };
 
 /// How long one thing in the guest may take where the suite does not say, before the factor of the guest's speed.
@@ -53,9 +59,13 @@ impl Tale {
             release: None,
         }
     }
+
+    fn verdict(&self) -> Verdict {
+        self.trouble.as_ref().map_or(Verdict::Pass, Trouble::verdict)
+    }
 }
 
-/// Runs a case to its verdict. An error is tried once more on a fresh guest.
+/// Runs a case to its verdict. An error is tried once more on a fresh guest, and a failure twice, to tell always from sometimes.
 pub(super) async fn run(job: &Job, stage: &Stage) -> CaseRecord {
     let started = Instant::now();
     let skip = job
@@ -76,7 +86,8 @@ pub(super) async fn run(job: &Job, stage: &Stage) -> CaseRecord {
             stage,
         );
     }
-    let mut attempts = Vec::new();
+    let mut attempts: Vec<Attempt> = Vec::new();
+    let mut decided: Option<Tale> = None;
     loop {
         let number = attempts.len() as u32 + 1;
         let began = Instant::now();
@@ -87,31 +98,82 @@ pub(super) async fn run(job: &Job, stage: &Stage) -> CaseRecord {
             line: job.case().line as u32,
             attempt: number,
         });
+        // What broke may be the clone's fault.
+        let origin = match attempts.last() {
+            Some(last) if last.verdict == Verdict::Error => Origin::Boot,
+            _ => Origin::Clone,
+        };
         let tale = match stage.folder.case(&job.key, number) {
-            Ok(folder) => attempt(job, stage, &folder).await,
+            Ok(folder) => attempt(job, stage, &folder, origin).await,
             Err(error) => Tale {
                 trouble: Some(Trouble::bench(chain(&error))),
                 ..Tale::new()
             },
         };
-        let verdict = tale.trouble.as_ref().map_or(Verdict::Pass, Trouble::verdict);
         attempts.push(Attempt {
-            verdict,
+            verdict: tale.verdict(),
             reason: tale.trouble.as_ref().map(|trouble| trouble.message().to_owned()),
             seconds: seconds(began.elapsed()),
         });
-        let again = verdict == Verdict::Error && number == 1 && !stage.stop.is_asked();
+        let known = known(job, &tale, stage).is_some();
+        let again = again(&attempts, known) && !stage.stop.is_asked();
+        // The last of those with the verdict that counts is told of.
+        if decided
+            .as_ref()
+            .is_none_or(|decided| decided.verdict() != Verdict::Fail || tale.verdict() == Verdict::Fail)
+        {
+            decided = Some(tale);
+        }
         if !again {
-            return record(job, tale, attempts, started, stage);
+            return record(job, decided.unwrap_or_else(Tale::new), attempts, started, stage);
         }
     }
 }
 
+/// How often a case that fails is run in all, to tell always from sometimes. It stays a failure.
+const FAIL_ROUNDS: usize = 3;
+
+/// Whether a case is to be tried on one more guest: once after an error, and after a failure that nobody knows of, until
+/// there are three rounds with it.
+fn again(attempts: &[Attempt], known: bool) -> bool {
+    let first_fail = attempts
+        .iter()
+        .position(|attempt| attempt.verdict == Verdict::Fail);
+    match first_fail {
+        Some(first) => !known && attempts.len() - first < FAIL_ROUNDS,
+        None => attempts.len() == 1 && attempts[0].verdict == Verdict::Error,
+    }
+}
+
+/// In how many of the guests that gave a verdict a case failed; `None` if it was tried once or did not fail.
+fn how_often(attempts: &[Attempt]) -> Option<String> {
+    let count = |verdict| {
+        attempts
+            .iter()
+            .filter(|attempt| attempt.verdict == verdict)
+            .count()
+    };
+    let (fails, errors) = (count(Verdict::Fail), count(Verdict::Error));
+    (fails > 0 && attempts.len() - errors > 1).then(|| format!("{fails} of {}", attempts.len() - errors))
+}
+
+/// The listed issue that a case fails by, if it fails.
+fn known<'a>(job: &'a Job, tale: &Tale, stage: &Stage) -> Option<&'a Known> {
+    let release = match &tale.release {
+        Some(release) => release,
+        None => stage.kernel(job).release_or_unknown(),
+    };
+    job.case()
+        .known
+        .iter()
+        .find(|known| known.applies(release, job.key.arch, &job.variant))
+}
+
 /// One attempt: everything between two guests.
-async fn attempt(job: &Job, stage: &Stage, folder: &CaseFolder) -> Tale {
+async fn attempt(job: &Job, stage: &Stage, folder: &CaseFolder, origin: Origin) -> Tale {
     let mut tale = Tale::new();
     let booted = tokio::select! {
-        booted = stage.boot(job, folder) => booted,
+        booted = stage.guest(job, folder, origin) => booted,
         () = stage.stop.asked() => Err(Trouble::bench(INTERRUPTED)),
     };
     let guest = match booted {
@@ -425,16 +487,12 @@ fn step_record(
 /// Makes the record, and turns a failure that is known into `known`.
 fn record(job: &Job, tale: Tale, attempts: Vec<Attempt>, started: Instant, stage: &Stage) -> CaseRecord {
     let case = job.case();
-    let mut verdict = tale.trouble.as_ref().map_or(Verdict::Pass, Trouble::verdict);
+    let mut verdict = tale.verdict();
     let mut reason = tale.trouble.as_ref().map(|trouble| trouble.message().to_owned());
-    let release = tale
-        .release
-        .clone()
-        .unwrap_or_else(|| stage.kernel(job).release_or_unknown().to_owned());
-    let known = case
-        .known
-        .iter()
-        .find(|known| known.applies(&release, job.key.arch, &job.variant));
+    if let (Some(often), Some(reason)) = (how_often(&attempts), &mut reason) {
+        *reason = format!("{reason} [{often}]");
+    }
+    let known = known(job, &tale, stage);
     match (known, verdict) {
         (Some(known), Verdict::Fail) => {
             verdict = Verdict::Known;
@@ -499,4 +557,56 @@ pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempts(verdicts: &[Verdict]) -> Vec<Attempt> {
+        verdicts
+            .iter()
+            .map(|verdict| Attempt {
+                verdict: *verdict,
+                reason: None,
+                seconds: Seconds::default(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn an_error_is_tried_once_more_and_a_failure_in_two_more_guests() {
+        use Verdict::{Error, Fail, Pass, Skip};
+        for (verdicts, more) in [
+            (&[Pass][..], false),
+            (&[Skip], false),
+            (&[Error], true),
+            (&[Error, Error], false),
+            (&[Error, Pass], false),
+            (&[Fail], true),
+            (&[Fail, Pass], true),
+            (&[Fail, Error], true),
+            (&[Fail, Pass, Pass], false),
+            (&[Error, Fail], true),
+            (&[Error, Fail, Fail], true),
+            (&[Error, Fail, Fail, Fail], false),
+        ] {
+            assert_eq!(again(&attempts(verdicts), false), more, "{verdicts:?}");
+        }
+        assert!(
+            !again(&attempts(&[Fail]), true),
+            "a known issue needs no more evidence"
+        );
+    }
+
+    #[test]
+    fn it_is_told_how_often_a_case_fails() {
+        use Verdict::{Error, Fail, Pass};
+        let often = |verdicts| how_often(&attempts(verdicts));
+        assert_eq!(often(&[Fail, Fail, Fail]).as_deref(), Some("3 of 3"));
+        assert_eq!(often(&[Fail, Pass, Pass]).as_deref(), Some("1 of 3"));
+        assert_eq!(often(&[Error, Fail, Error, Pass]).as_deref(), Some("1 of 2"));
+        assert_eq!(often(&[Fail]), None);
+        assert_eq!(often(&[Error, Pass]), None);
+    }
 }

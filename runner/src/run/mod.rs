@@ -9,6 +9,7 @@ mod inside;
 mod look;
 mod needs;
 mod notifiers;
+mod order;
 mod plan;
 mod prepare;
 mod schedule;
@@ -16,6 +17,7 @@ mod session;
 mod shell;
 
 mod stage;
+mod templates;
 mod trouble;
 
 pub use plan::{Filter, Job, LoadedSuite, PlannedKernel, plan};

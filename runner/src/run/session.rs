@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One run: a folder, a journal, the jobs, and what came of them.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     case::{self, INTERRUPTED},
+    order::{Place, order},
     plan::Job,
     prepare::Rig,
     schedule::{Admission, Capacity, Stop, run_all},
@@ -14,12 +15,13 @@ use super::{
 };
 use crate::{
     base::{
+        ByteSize,
         fault::{Exit, Verdict},
         ui::Ui,
     },
     record::{
-        CaseRecord, Event, FORMAT, FolderError, HostFacts, ImageFacts, Journal, JournalError, KernelFacts,
-        PackageFacts, QemuFacts, ReadError, RunFacts, RunFolder, RunRecord, SuiteFacts,
+        CaseKey, CaseRecord, Event, FORMAT, FolderError, HostFacts, ImageFacts, Journal, JournalError,
+        KernelFacts, PackageFacts, QemuFacts, ReadError, RunFacts, RunFolder, RunRecord, SuiteFacts,
     },
     rig::host::HostFacts as Host,
 };
@@ -33,12 +35,16 @@ pub struct Request {
     pub rig: Rig,
     /// The folder that gets the run's folder.
     pub results: Utf8PathBuf,
+    /// The folder of a run to go on with, instead of a new one.
+    pub resume: Option<Utf8PathBuf>,
     /// What the host gives.
     pub capacity: Capacity,
     /// Start no more jobs after a failure.
     pub fail_fast: bool,
     /// A skip is an error.
     pub require_all: bool,
+    /// Guests go on from templates where several are alike; otherwise all of them boot.
+    pub clone: bool,
     /// The host.
     pub host: Host,
 }
@@ -80,16 +86,11 @@ pub struct Outcome {
 /// If something cannot be written down. What was written before stays.
 pub async fn run(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
     let stop = Stop::on_signals()?;
-    let folder = RunFolder::create(&request.results)?;
-    let journal = Arc::new(Journal::create(folder.path())?);
-    let facts = facts(&request, &folder);
-    folder.write_facts(&facts)?;
-    let planned = request.jobs.iter().map(|job| job.key.clone()).collect();
-    journal.append(&Event::RunStarted {
-        facts: Box::new(facts),
-        planned,
-    })?;
-    folder.point_latest()?;
+    let times = Times::of_latest(&request.results);
+    let (folder, journal) = match &request.resume {
+        None => begin(&request)?,
+        Some(path) => take_up(path)?,
+    };
     ui.line(&format!(
         "{} jobs, {} at once, record in {}",
         request.jobs.len(),
@@ -106,25 +107,25 @@ pub async fn run(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
         ui.clone(),
     )
     .map_err(RunError::Stage)?;
+    let stage = if request.clone {
+        stage.cloning(request.jobs.iter())
+    } else {
+        stage
+    };
     let stage = Arc::new(stage);
-    let jobs = request
-        .jobs
-        .into_iter()
-        .map(|job| Admission {
-            memory: job.memory(),
-            job,
-        })
-        .collect();
+    let jobs = in_order(request.jobs, &stage, &times);
     let mut broken = None;
     run_all(
         jobs,
         request.capacity,
         &stop,
+        || stage.templates().resident(),
         |job| {
             let stage = stage.clone();
             async move {
                 let task = stage.ui.live_task(&format!("{} {}", job.key.arch, job.key.case));
                 let record = case::run(&job, &stage).await;
+                stage.templates().done_with(&stage.spec(&job));
                 if let Some(task) = task {
                     task.clear();
                 }
@@ -152,6 +153,81 @@ pub async fn run(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
         return Err(error.into());
     }
     finish(&path, &journal, &stop)
+}
+
+/// Makes the folder and the journal of a new run.
+fn begin(request: &Request) -> Result<(RunFolder, Arc<Journal>), RunError> {
+    let folder = RunFolder::create(&request.results)?;
+    let journal = Arc::new(Journal::create(folder.path())?);
+    let facts = facts(request, &folder);
+    folder.write_facts(&facts)?;
+    let planned = request.jobs.iter().map(|job| job.key.clone()).collect();
+    journal.append(&Event::RunStarted {
+        facts: Box::new(facts),
+        planned,
+    })?;
+    folder.point_latest()?;
+    Ok((folder, journal))
+}
+
+/// Goes on with a run that was cut off.
+fn take_up(path: &Utf8Path) -> Result<(RunFolder, Arc<Journal>), RunError> {
+    let (record, _) = RunRecord::read(path)?;
+    let folder = RunFolder::of(path, &record.facts);
+    let journal = Arc::new(Journal::resume(path)?);
+    journal.append(&Event::RunResumed {
+        argv: std::env::args().collect(),
+    })?;
+    Ok((folder, journal))
+}
+
+/// How long cases took in an earlier run.
+struct Times(HashMap<CaseKey, Duration>);
+
+/// How long a case is taken to last of which nothing is known.
+const UNKNOWN_TIME: Duration = Duration::from_secs(5);
+
+impl Times {
+    /// Those of the run that began last. Without one nothing is known, which only costs time.
+    fn of_latest(results: &Utf8Path) -> Self {
+        let cases =
+            RunRecord::read(&results.join("latest")).map_or_else(|_| Vec::new(), |(record, _)| record.cases);
+        Self(
+            cases
+                .into_iter()
+                .map(|case| (case.key, case.seconds.duration()))
+                .collect(),
+        )
+    }
+
+    fn of(&self, key: &CaseKey) -> Duration {
+        self.0.get(key).copied().unwrap_or(UNKNOWN_TIME)
+    }
+}
+
+/// What QEMU takes beside the guest's memory, in bytes: most of it is translated code. Seen: 100 MiB after a case.
+const QEMU_OVERHEAD: ByteSize = ByteSize::mib(256);
+
+/// The jobs in the order in which they are started, with what each can take.
+fn in_order(jobs: Vec<Job>, stage: &Stage, times: &Times) -> Vec<Admission<Job>> {
+    let places = jobs.into_iter().enumerate().map(|(at, job)| Place {
+        arch: job.key.arch,
+        // A job without a template is a group of its own.
+        group: stage.group(&job).unwrap_or(usize::MAX - at),
+        expected: if job.skip.is_some() {
+            Duration::ZERO
+        } else {
+            times.of(&job.key)
+        },
+        job,
+    });
+    order(places.collect())
+        .into_iter()
+        .map(|job| Admission {
+            memory: job.memory() + QEMU_OVERHEAD,
+            job,
+        })
+        .collect()
 }
 
 /// Writes the last event and reads the whole run back.

@@ -9,7 +9,14 @@ use std::{
 
 use camino::Utf8PathBuf;
 
-use super::{case::chain, inside, plan::Job, prepare::Rig, schedule::Stop, stage::Stage};
+use super::{
+    case::chain,
+    inside,
+    plan::Job,
+    prepare::Rig,
+    schedule::Stop,
+    stage::{Origin, Stage},
+};
 use crate::{
     base::ui::Ui,
     record::{Journal, RunFolder},
@@ -39,7 +46,7 @@ pub async fn open_shell(job: &Job, rig: Rig, ui: &Ui) -> Result<(), String> {
         job.key.kernel, job.key.suite, job.key.case
     ));
     let guest = stage
-        .boot(job, &case_folder)
+        .guest(job, &case_folder, Origin::Boot)
         .await
         .map_err(|trouble| trouble.message().to_owned())?;
     ui.line(&format!(

@@ -10,10 +10,12 @@ use std::{
 use serde_json::json;
 
 use super::{
+    bench::CALM,
     case::chain,
     plan::Job,
     prepare::{Prepared, Rig},
     schedule::Stop,
+    templates::{Made, Templates},
     trouble::Trouble,
 };
 use crate::{
@@ -22,16 +24,14 @@ use crate::{
     memory::{Generation, MemoryFacts},
     record::{CaseFolder, Event, Journal, RunFolder},
     rig::{
-        guest::{Blame, BootLimits, Guest},
+        guest::{Blame, BootError, BootLimits, Guest, Template},
         image,
         kernel::Kernel,
         keys::SshKeys,
-        machine::{
-            Clock, Hotplug, Logs, Machine, MachineError, MachineSpec, Standby, StartOptions, Wiring,
-            command_line,
-        },
+        machine::{Clock, Hotplug, Logs, MachineSpec, Property, Standby, StartOptions, Wiring, command_line},
         qemu::standby::{self, property},
     },
+    suite::Boot,
 };
 
 /// Everything that the cases of a run share.
@@ -44,8 +44,18 @@ pub(super) struct Stage {
     pub(super) ui: Ui,
     clock: Clock,
     keys: Keys,
+    templates: Templates,
     /// The interface generation of each kernel that has booted, by its index: a case that needs another is not booted for.
     generations: Mutex<BTreeMap<usize, Generation>>,
+}
+
+/// Where a guest comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A template, if there is one.
+    Clone,
+    /// Its own boot.
+    Boot,
 }
 
 /// The keys of the run, and the ramdisk that brings them to a guest.
@@ -87,6 +97,7 @@ impl Stage {
     ) -> Result<Self, String> {
         let keys = Keys::make().map_err(|error| chain(error.as_ref()))?;
         Ok(Self {
+            templates: Templates::default(),
             rig,
             folder,
             journal,
@@ -97,6 +108,29 @@ impl Stage {
             keys,
             generations: Mutex::default(),
         })
+    }
+
+    /// Has the guests of these jobs go on from templates where several of them are alike.
+    pub(super) fn cloning<'a>(mut self, jobs: impl Iterator<Item = &'a Job>) -> Self {
+        let may_clone = |job: &&Job| job.skip.is_none() && job.case().boot == Boot::Clone;
+        self.templates = Templates::of(jobs.filter(may_clone).map(|job| self.spec(job)));
+        self
+    }
+
+    /// Which template a job's guest goes on from, counted from 0.
+    pub(super) fn group(&self, job: &Job) -> Option<usize> {
+        self.templates.index(&self.spec(job))
+    }
+
+    /// The guests that others go on from.
+    pub(super) fn templates(&self) -> &Templates {
+        &self.templates
+    }
+
+    /// The machine of a job, with the keys of the run.
+    pub(super) fn spec(&self, job: &Job) -> MachineSpec {
+        let initrd = self.rig.kernels[job.kernel].initrd.clone();
+        spec(job, &self.rig, vec![initrd, self.keys.ramdisk()])
     }
 
     /// The kernel of a job.
@@ -128,34 +162,72 @@ impl Stage {
         shell_line(guest.machine.by_hand())
     }
 
-    /// Boots the guest of a job, and waits until it can be talked to.
-    pub(super) async fn boot(&self, job: &Job, folder: &CaseFolder) -> Result<Guest, Trouble> {
+    /// Gives a job its guest, which can be talked to: a clone where there is a template for it, or one that boots.
+    pub(super) async fn guest(
+        &self,
+        job: &Job,
+        folder: &CaseFolder,
+        origin: Origin,
+    ) -> Result<Guest, Trouble> {
         self.fits(job)?;
-        let spec = spec(
-            job,
-            &self.rig,
-            vec![self.rig.kernels[job.kernel].initrd.clone(), self.keys.ramdisk()],
-        );
-        let logs = Logs::in_folder(folder.path().as_std_path());
-        let broken = |error: MachineError| Trouble::bench(chain(&error));
-        let machine = Machine::start(&spec, &logs, self.clock, StartOptions::default())
-            .await
-            .map_err(broken)?;
-        for (path, property, value) in properties(job) {
-            machine
-                .set_property(&path, &property, value)
+        let spec = self.spec(job);
+        if origin == Origin::Clone
+            && let Some(template) = self.template(&spec).await
+        {
+            let logs = Logs::in_folder(folder.path().as_std_path());
+            return template
+                .clone_guest(&logs, self.clock, &self.keys.login, BootLimits::default())
                 .await
-                .map_err(broken)?;
+                .map_err(|error| not_ready(&error));
         }
-        Guest::boot_machine(machine, &self.keys.login, BootLimits::default())
-            .await
-            .map_err(|error| {
-                let message = chain(&error);
-                match error.blame() {
-                    Blame::Kernel => Trouble::kernel(message),
-                    Blame::Bench => Trouble::bench(message),
-                }
-            })
+        self.boot(&spec, folder).await
+    }
+
+    /// Boots a machine, and waits until its guest can be talked to.
+    async fn boot(&self, spec: &MachineSpec, folder: &CaseFolder) -> Result<Guest, Trouble> {
+        Guest::boot(
+            spec,
+            &Logs::in_folder(folder.path().as_std_path()),
+            self.clock,
+            StartOptions::default(),
+            &self.keys.login,
+            BootLimits::default(),
+        )
+        .await
+        .map_err(|error| not_ready(&error))
+    }
+
+    /// The template for a machine; made by the first who asks. `None` if there is none for it, and its guests boot.
+    async fn template(&self, spec: &MachineSpec) -> Option<Arc<Template>> {
+        let make = async |number| {
+            let folder = self.folder.template(number).map_err(|error| chain(&error))?;
+            let logs = Logs::in_folder(folder.as_std_path());
+            let limits = BootLimits::default();
+            let template = Template::make(spec, &logs, self.clock, &self.keys.login, limits, CALM).await;
+            template.map_err(|error| chain(&error))
+        };
+        let (number, made) = self.templates.get(spec, make).await?;
+        match made {
+            Made::There(template) => Some(template),
+            Made::JustNow(template) => {
+                self.note(&Event::TemplateMade {
+                    number: number as u32,
+                    kernel: self.rig.kernels.iter().find_map(|prepared| {
+                        (Some(&prepared.kernel.image) == spec.kernel.as_ref())
+                            .then(|| prepared.kernel.label.clone())
+                    })?,
+                    cmdline: spec.cmdline.clone(),
+                    resident: template.resident(),
+                });
+                Some(template)
+            }
+            Made::Failed(reason) => {
+                self.ui
+                    .line(&format!("template {number}: {reason}; its cases boot"));
+                None
+            }
+            Made::Never => None,
+        }
     }
 
     /// Whether the QEMU can give the job its machine. One that cannot is no fault of the kernel.
@@ -181,11 +253,25 @@ impl Stage {
     }
 }
 
-/// What must be set before the guest's first instruction: path, property, value.
-fn properties(job: &Job) -> Vec<(String, String, serde_json::Value)> {
+/// Whom a guest that did not get ready accuses.
+fn not_ready(error: &BootError) -> Trouble {
+    let message = chain(error);
+    match error.blame() {
+        Blame::Kernel => Trouble::kernel(message),
+        Blame::Bench => Trouble::bench(message),
+    }
+}
+
+/// What must be set before the guest's first instruction.
+fn properties(job: &Job) -> Vec<Property> {
     let mut properties = Vec::new();
-    let mut set =
-        |property: &str, value| properties.push((standby::PATH.to_owned(), property.to_owned(), value));
+    let mut set = |name: &str, value| {
+        properties.push(Property {
+            path: standby::PATH.to_owned(),
+            name: name.to_owned(),
+            value,
+        });
+    };
     if job.key.arch == Arch::S390x {
         if job.machine.max_element_id != 1 {
             set(property::MAX_ELEMENT_ID, json!(job.machine.max_element_id));
@@ -209,6 +295,7 @@ fn spec(job: &Job, rig: &Rig, initrds: Vec<PathBuf>) -> MachineSpec {
     spec.memory = machine.memory;
     spec.cpus = machine.cpus;
     spec.accel = emulator.accel;
+    spec.properties = properties(job);
     spec.hotplug = match job.key.arch {
         Arch::X86_64 => Hotplug::Dimms {
             slots: machine.slots,

@@ -90,6 +90,7 @@ async fn a_sign_of_the_callers_ends_the_guest_too() {
     let spec = spec(&image, folder.path());
     let options = StartOptions {
         sign: Some(Box::new(|line| line.starts_with("Oops:"))),
+        ..StartOptions::default()
     };
     let logs = Logs::in_folder(folder.path());
     let machine = Machine::start(&spec, &logs, Clock::start(), options)

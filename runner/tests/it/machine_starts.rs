@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use memrig::rig::machine::{End, MachineError, MemoryFiles, Qemu, Wait};
+use memrig::rig::machine::{End, MachineError, Memory, Qemu, Wait};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::firmware::{Firmware, bare_spec, qemu, spec, start};
@@ -119,19 +119,11 @@ async fn a_binary_is_asked_what_it_can_do() {
     let folder = tempfile::tempdir().unwrap();
     let mut spec = bare_spec();
     spec.qemu = asked;
-    let memory = folder.path().join("memory");
-    fs_err::create_dir(&memory).unwrap();
+    let memory = Memory::new(&spec).unwrap();
     for shared in [true, false] {
-        spec.memory_files = Some(MemoryFiles {
-            folder: memory.clone(),
-            shared,
-        });
+        spec.memory_files = Some(memory.files(shared));
         start(&spec, folder.path()).await.unwrap().stop().await;
     }
-    assert_eq!(
-        fs_err::metadata(memory.join("ram")).unwrap().len(),
-        spec.memory.as_bytes()
-    );
     let error = Qemu::ask("false", None).await.unwrap_err();
     assert!(error.to_string().contains("exited with 1"), "{error}");
 }

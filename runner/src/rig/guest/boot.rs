@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use super::{
     diagnosis::{Blame, Diagnosis, of_machine, show_tasks},
-    port::{GuestPort as _, PortError},
+    line::LinePort,
+    port::{GuestPort as _, Output, Port, PortError},
     ssh::SshPort,
 };
 use crate::{
@@ -17,6 +18,18 @@ use crate::{
 
 /// What the guest's init prints when it can be talked to.
 const READY: &str = "memrig: ready";
+
+/// What follows where the guest also has a shell at its line.
+const WITH_LINE: &str = ", with a line";
+
+/// How a guest can be talked to, beside SSH.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ways {
+    /// A shell waits at its line.
+    Line,
+    /// No other.
+    SshAlone,
+}
 
 /// A fixed piece of work for a shell.
 const SPEED_SCRIPT: &str = "i=0; while [ $i -lt 10000 ]; do i=$((i+1)); done";
@@ -99,6 +112,14 @@ pub struct BootError {
 }
 
 impl BootError {
+    /// There is no machine to have a guest in.
+    pub(super) fn of_machine(error: MachineError) -> Self {
+        Self {
+            cause: error.into(),
+            console: String::new(),
+        }
+    }
+
     /// Whom it speaks against.
     pub fn blame(&self) -> Blame {
         match &self.cause {
@@ -119,7 +140,7 @@ pub struct Guest {
     /// Its machine.
     pub machine: Machine,
     /// The way into it.
-    pub port: SshPort,
+    pub port: Port,
     /// How slow it is.
     pub speed: Speed,
 }
@@ -139,13 +160,9 @@ impl Guest {
         login: &Login,
         limits: BootLimits,
     ) -> Result<Self, BootError> {
-        let without_console = |cause| BootError {
-            cause,
-            console: String::new(),
-        };
         let machine = Machine::start(spec, logs, clock, options)
             .await
-            .map_err(|error| without_console(error.into()))?;
+            .map_err(BootError::of_machine)?;
         Self::boot_machine(machine, login, limits).await
     }
 
@@ -162,11 +179,18 @@ impl Guest {
         let mut lines = machine.console().from_start();
         let ready = async {
             machine.resume().await?;
-            let ready = lines.find(|line| line.text.contains(READY).then_some(()));
+            let ready = lines.find(|line| {
+                let at = line.text.find(READY)?;
+                Some(if line.text[at..].contains(WITH_LINE) {
+                    Ways::Line
+                } else {
+                    Ways::SshAlone
+                })
+            });
             Ok::<_, MachineError>(machine.wait_for(ready, limits.ready).await)
         };
         let cause = match ready.await {
-            Ok(Ok(Some(()))) => return Self::attach(machine, login, limits.shell, None).await,
+            Ok(Ok(Some(ways))) => return Self::attach(machine, login, limits.shell, ways, None).await,
             Err(error) => error.into(),
             // The console has closed, which only QEMU's end does.
             Ok(Ok(None)) => BootCause::Guest(Diagnosis::Ended(machine.ended().await)),
@@ -178,26 +202,32 @@ impl Guest {
         Err(give_up(machine, cause).await)
     }
 
-    /// Opens a shell in a machine whose guest is ready, such as a clone that runs.
+    /// Finds the way into a machine whose guest is ready, such as a clone that runs.
     ///
     /// Without a `speed`, as a clone has from its template, it is measured, which takes a quarter of a second or more.
-    ///
-    /// # Errors
-    /// As [`Guest::boot`].
-    pub async fn attach(
+    pub(super) async fn attach(
         machine: Machine,
         login: &Login,
         limit: Duration,
+        ways: Ways,
         speed: Option<Speed>,
     ) -> Result<Self, BootError> {
         let Some(port) = machine.ssh_port() else {
             return Err(give_up(machine, BootCause::NoNetwork).await);
         };
-        let shell = match machine
-            .wait_for(SshPort::connect(port, login, limit), limit)
-            .await
-        {
-            Ok(Ok(shell)) => shell,
+        let line = match ways {
+            Ways::Line => machine.take_line().map(LinePort::new),
+            Ways::SshAlone => None,
+        };
+        let shell = if line.is_some() {
+            Ok(Ok(SshPort::later(port, login)))
+        } else {
+            machine
+                .wait_for(SshPort::connect(port, login, limit), limit)
+                .await
+        };
+        let shell = match shell {
+            Ok(Ok(ssh)) => Port::new(line, ssh),
             Err(Wait::Ended(end)) => {
                 return Err(give_up(machine, BootCause::Guest(Diagnosis::Ended(end))).await);
             }
@@ -217,19 +247,33 @@ impl Guest {
                 speed,
             });
         }
+        let mut guest = Self {
+            machine,
+            port: shell,
+            speed: Speed::NORMAL,
+        };
         let start = Instant::now();
-        let worked = machine.wait_for(shell.exec(SPEED_SCRIPT, limit), limit).await;
-        let speed = Speed::of(start.elapsed());
-        let cause = match worked {
-            Ok(Ok(output)) if output.code == 0 => {
-                return Ok(Self {
-                    machine,
-                    port: shell,
-                    speed,
-                });
-            }
+        let worked = guest
+            .machine
+            .wait_for(guest.port.exec(SPEED_SCRIPT, limit), limit)
+            .await;
+        guest.speed = Speed::of(start.elapsed());
+        match worked {
+            Ok(Ok(output)) if output.code == 0 => Ok(guest),
+            worked => Err(guest.did_not_work("counting to 10000", worked).await),
+        }
+    }
+
+    /// Why the guest did not do what every guest does; stops it.
+    pub(super) async fn did_not_work(
+        self,
+        what: &str,
+        outcome: Result<Result<Output, PortError>, Wait>,
+    ) -> BootError {
+        let machine = self.machine;
+        let cause = match outcome {
             Ok(Ok(output)) => BootCause::Work(PortError::Unclear {
-                what: "counting to 10000".to_owned(),
+                what: what.to_owned(),
                 said: format!("{} (exit code {})", output.error_text().trim_end(), output.code),
             }),
             Ok(Err(error)) => of_machine(&machine)
@@ -240,12 +284,12 @@ impl Guest {
                 BootCause::Guest(of_machine(&machine).await.unwrap_or(Diagnosis::Hangs))
             }
         };
-        Err(give_up(machine, cause).await)
+        give_up(machine, cause).await
     }
 
     /// Stops the machine.
     pub async fn stop(self) {
-        self.port.hang_up().await;
+        self.port.ssh().hang_up().await;
         self.machine.stop().await;
     }
 }

@@ -108,7 +108,7 @@ impl Guest {
         }
         let limit = self.speed.scale(ALIVE_LIMIT);
         let lives = async {
-            let port = self.port.another(limit).await.ok()?;
+            let port = self.port.ssh().another(limit).await.ok()?;
             port.exec("true", limit).await.ok()
         };
         match self.machine.wait_for(lives, limit).await {

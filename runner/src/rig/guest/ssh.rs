@@ -9,10 +9,7 @@ use tokio::{
 };
 
 use super::port::{GuestPort, Output, PortError};
-use crate::{
-    base::{Errno, exec::shell_quote},
-    format::ssh::{Login, Session, SshError},
-};
+use crate::format::ssh::{Login, Session, SshError};
 
 /// How long a guest that listens may take to log us in. A guest under TCG takes about a quarter of a second.
 const LOGIN_LIMIT: Duration = Duration::from_secs(30);
@@ -57,6 +54,15 @@ impl SshPort {
         }
     }
 
+    /// A port that connects when it is used.
+    pub fn later(port: u16, login: &Login) -> Self {
+        Self {
+            port,
+            login: login.clone(),
+            session: Mutex::new(None),
+        }
+    }
+
     /// A second port to the same guest, with a session of its own.
     ///
     /// # Errors
@@ -90,48 +96,6 @@ impl GuestPort for SshPort {
             .await
             .map_err(|error| port_error(error, what()))
     }
-
-    async fn read(&self, path: &str, limit: Duration) -> Result<Result<String, Errno>, PortError> {
-        let what = || format!("read of {path}");
-        let script = format!("cat {}", shell_quote(path));
-        let output = self
-            .run(&script, limit)
-            .await
-            .map_err(|error| port_error(error, what()))?;
-        Ok(errno_of(&output, what)?.map_or_else(|| Ok(output.text()), Err))
-    }
-
-    async fn write(&self, path: &str, value: &str, limit: Duration) -> Result<Result<(), Errno>, PortError> {
-        let what = || format!("write of `{value}` to {path}");
-        let output = self.run(&write_script(path, value), limit).await;
-        let output = output.map_err(|error| port_error(error, what()))?;
-        Ok(errno_of(&output, what)?.map_or(Ok(()), Err))
-    }
-}
-
-/// The script for one write.
-///
-/// `echo` and not `printf`: busybox' `printf` keeps the errno to itself. The test comes first because sysfs answers an attempt to
-/// create a file with EACCES.
-fn write_script(path: &str, value: &str) -> String {
-    let (path, value) = (shell_quote(path), shell_quote(value));
-    format!("[ -e {path} ] || {{ echo ': No such file or directory' >&2; exit 1; }}\necho -n {value} >{path}")
-}
-
-/// The errno that a shell told, if it failed.
-fn errno_of(output: &Output, what: impl FnOnce() -> String) -> Result<Option<Errno>, PortError> {
-    let said = output.error_text();
-    let last = said.trim_end().lines().next_back().unwrap_or_default();
-    if output.code == 0 && last.is_empty() {
-        return Ok(None);
-    }
-    match Errno::from_message(last) {
-        Some(errno) if output.code != 0 => Ok(Some(errno)),
-        _ => {
-            let said = format!("{} (exit code {})", said.trim_end(), output.code);
-            Err(PortError::Unclear { what: what(), said })
-        }
-    }
 }
 
 fn first_line(script: &str) -> &str {
@@ -157,46 +121,6 @@ fn port_error(error: SshError, what: String) -> PortError {
                 None => error.to_string(),
             };
             PortError::Lost { what, why }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn output(code: u8, stderr: &str) -> Output {
-        Output {
-            stdout: Vec::new(),
-            stderr: stderr.into(),
-            code,
-        }
-    }
-
-    #[test]
-    fn the_errno_is_the_one_that_the_shell_names() {
-        let errno = |output| errno_of(&output, || "write".to_owned());
-        let einval: Errno = "EINVAL".parse().unwrap();
-        let eacces: Errno = "EACCES".parse().unwrap();
-        assert_eq!(errno(output(0, "")), Ok(None));
-        let said = "sh: write error: Invalid argument\n";
-        assert_eq!(errno(output(1, said)), Ok(Some(einval)));
-        let said = "warning\nsh: line 0: can't create /sys/x: Permission denied\n";
-        assert_eq!(errno(output(1, said)), Ok(Some(eacces)));
-    }
-
-    #[test]
-    fn what_names_no_errno_is_no_answer() {
-        for unclear in [
-            output(1, "sh: write error: Host is unhappy"),
-            output(1, ""),
-            output(0, "sh: write error: Invalid argument"),
-        ] {
-            let result = errno_of(&unclear, || "write".to_owned());
-            assert!(
-                matches!(result, Err(PortError::Unclear { .. })),
-                "{unclear:?} {result:?}"
-            );
         }
     }
 }

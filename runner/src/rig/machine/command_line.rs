@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::spec::{Accel, Hotplug, MachineSpec, MemoryFiles, VirtioMem};
+use super::spec::{Accel, Hotplug, MachineSpec, VirtioMem};
 use crate::base::{Arch, ByteSize};
 
 /// How the outside reaches the machine.
@@ -19,6 +19,8 @@ pub enum Wiring {
         console: PathBuf,
         /// Socket of the machine protocol.
         qmp: PathBuf,
+        /// Socket of the line.
+        line: PathBuf,
         /// The host's port that is forwarded to the guest's port 22.
         ssh_port: u16,
     },
@@ -151,10 +153,12 @@ fn numa(spec: &MachineSpec, args: &mut Arguments) {
 
 /// A piece of the guest's memory.
 fn backend(id: &str, size: ByteSize, spec: &MachineSpec) -> String {
-    let Some(MemoryFiles { folder, shared }) = &spec.memory_files else {
+    let file = spec.memory_files.as_ref();
+    // `check` holds that each memory has one.
+    let Some((path, shared)) = file.and_then(|files| Some((files.paths.get(id)?, files.shared))) else {
         return format!("memory-backend-ram,id={id},size={size}");
     };
-    let path = escaped(&folder.join(id));
+    let path = escaped(path);
     let sharing = match (shared, spec.qemu.rom_off) {
         (true, _) => "share=on",
         (false, true) => "share=off,readonly=on,rom=off",
@@ -206,6 +210,11 @@ fn devices(spec: &MachineSpec, wiring: &Wiring, args: &mut Arguments) {
         };
         args.pair("-device", format!("virtio-net-{bus},netdev=net{rom}"));
     }
+    if let (true, Wiring::Bench { line, .. }) = (spec.line, wiring) {
+        args.pair("-device", format!("virtio-serial-{bus}"));
+        args.pair("-chardev", format!("socket,id=line,path={}", escaped(line)));
+        args.pair("-device", "virtserialport,chardev=line,nr=1");
+    }
     match spec.arch {
         Arch::X86_64 => {
             args.pair("-device", "pvpanic");
@@ -241,13 +250,14 @@ mod tests {
     use super::*;
     use crate::{
         base::exec::shell_line,
-        rig::machine::{Qemu, Standby},
+        rig::machine::{MemoryFiles, Qemu, Standby},
     };
 
     fn bench() -> Wiring {
         Wiring::Bench {
             console: "/tmp/m/console".into(),
             qmp: "/tmp/m/qmp".into(),
+            line: "/tmp/m/line".into(),
             ssh_port: 40022,
         }
     }
@@ -308,8 +318,9 @@ mod tests {
     #[test]
     fn a_clone_maps_the_files_of_its_template_privately() {
         let files = |shared| {
+            let path = |id: &str| (id.to_owned(), PathBuf::from("/dev/shm/a,b").join(id));
             Some(MemoryFiles {
-                folder: "/dev/shm/a,b".into(),
+                paths: ["ram", "standby"].map(path).into(),
                 shared,
             })
         };
@@ -338,6 +349,36 @@ mod tests {
             !lines(&spec, None, &bench()).contains("readonly"),
             "QEMU 7.2 would map it as ROM"
         );
+    }
+
+    #[test]
+    fn every_memory_of_the_machine_has_a_file_or_none_has() {
+        let mut spec = x86_64();
+        spec.memory = ByteSize::gib(2);
+        spec.nodes = vec![ByteSize::gib(2), ByteSize::bytes(0)];
+        spec.virtio_mem = vec![VirtioMem {
+            id: "vm0".to_owned(),
+            size: ByteSize::gib(1),
+            requested: ByteSize::bytes(0),
+            block: None,
+            node: None,
+        }];
+        let ids: Vec<String> = spec.memories().into_iter().map(|(id, _)| id).collect();
+        assert_eq!(ids, ["ram0", "mem-vm0"]);
+        let path = |id: &String| (id.clone(), PathBuf::from("/f").join(id));
+        let files = |ids: &[String]| {
+            Some(MemoryFiles {
+                paths: ids.iter().map(path).collect(),
+                shared: true,
+            })
+        };
+        spec.memory_files = files(&ids);
+        let line = lines(&spec, None, &bench());
+        assert!(!line.contains("memory-backend-ram"), "{line}");
+        assert_eq!(line.matches("mem-path=/f/").count(), 2, "{line}");
+        spec.memory_files = files(&ids[..1]);
+        assert!(spec.check().is_err());
+        assert!(lines(&spec.booting(), None, &bench()).contains("memory-backend-ram,id=ram0"));
     }
 
     #[test]

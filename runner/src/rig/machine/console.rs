@@ -64,9 +64,25 @@ impl fmt::Debug for Console {
 }
 
 impl Console {
-    pub(super) fn new() -> Self {
+    /// A console on which this was said already, at `at` or before.
+    pub(super) fn after(said: &str, at: Duration) -> Self {
+        let (whole, partial) = said.rsplit_once('\n').unwrap_or(("", said));
+        let line = |text: &str| Line {
+            at,
+            text: text.trim_end_matches('\r').to_owned(),
+        };
+        let lines = if said.contains('\n') {
+            whole.split('\n').map(line).collect()
+        } else {
+            Vec::new()
+        };
+        let heard = Heard {
+            lines,
+            partial: partial.as_bytes().to_vec(),
+            closed: false,
+        };
         Self {
-            heard: Arc::default(),
+            heard: Arc::new(Mutex::new(heard)),
             grown: watch::Sender::new(()),
         }
     }
@@ -272,7 +288,7 @@ mod tests {
 
     fn guest(sign: Option<Sign>) -> Guest {
         let (says, heard) = duplex(1 << 16);
-        let (console, ending) = (Console::new(), Ending::new());
+        let (console, ending) = (Console::after("", Duration::ZERO), Ending::new());
         let listener = Listener {
             console: console.clone(),
             log: Vec::new(),
@@ -335,6 +351,16 @@ mod tests {
         }
         assert_eq!(count, 10_001);
         assert_eq!(guest.console.from_now().next().await, None);
+    }
+
+    #[test]
+    fn a_console_goes_on_where_another_stopped() {
+        for said in ["", "one", "one\n", "one\n\ntwo", "\n"] {
+            let console = Console::after(said, Duration::ZERO);
+            assert_eq!(console.text(), said);
+            assert_eq!(console.count(), said.matches('\n').count());
+        }
+        assert_eq!(Console::after("one\r\n", SOON).text(), "one\n");
     }
 
     #[tokio::test(start_paused = true)]

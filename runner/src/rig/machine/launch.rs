@@ -6,6 +6,7 @@ use std::{
     fmt,
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -25,7 +26,7 @@ use super::{
     logs::{Clock, Logs},
     monitor, port,
     running::{Machine, MachineError},
-    spec::MachineSpec,
+    spec::{MachineSpec, Property},
 };
 use crate::{
     base::exec::{Child, Command},
@@ -46,12 +47,15 @@ const STDERR_TAIL: u64 = 4096;
 pub struct StartOptions {
     /// A sign in a line of the console that also ends the guest, besides the kernel's own last words.
     pub sign: Option<Sign>,
+    /// What the guest said on its console before its state was saved; the console and its log begin with it.
+    pub said: Option<Arc<str>>,
 }
 
 impl fmt::Debug for StartOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StartOptions")
             .field("sign", &self.sign.is_some())
+            .field("said", &self.said.as_ref().map(|said| said.len()))
             .finish()
     }
 }
@@ -61,6 +65,7 @@ struct Launched {
     child: Child,
     qmp: Client,
     console: UnixStream,
+    guest_line: Option<UnixStream>,
     ssh_port: u16,
     line: Vec<OsString>,
 }
@@ -71,7 +76,7 @@ pub(super) fn io_error(what: &str) -> impl FnOnce(io::Error) -> MachineError {
 }
 
 impl Machine {
-    /// Starts QEMU, and connects to its monitor and its console. The guest does not run yet: see [`Machine::resume`].
+    /// Starts QEMU, connects to its monitor and its console, and sets the description's properties. The guest does not run yet: see [`Machine::resume`].
     ///
     /// # Errors
     /// If the description is impossible, or QEMU does not start; QEMU's own words are in the error.
@@ -96,8 +101,15 @@ impl Machine {
                 result => break result?,
             }
         };
-        let by_hand = command_line(spec, initrd.as_deref(), &Wiring::Terminal);
-        watch(launched, spec, by_hand, folder, logs, clock, options)
+        // The ramdisks in a row are gone with the machine: a person gets the first, which has all but the keys of the run.
+        let first = spec.initrds.first().map(PathBuf::as_path);
+        let by_hand = command_line(&spec.booting(), first, &Wiring::Terminal);
+        let machine = watch(launched, spec, by_hand, folder, logs, clock, options)?;
+        for property in &spec.properties {
+            let Property { path, name, value } = property;
+            machine.set_property(path, name, value.clone()).await?;
+        }
+        Ok(machine)
     }
 }
 
@@ -129,9 +141,11 @@ async fn launch(
 ) -> Result<Launched, MachineError> {
     let console_path = folder.join("console");
     let monitor_path = folder.join("qmp");
+    let line_path = folder.join("line");
     let ssh_port = port::free_port().map_err(io_error("a free port of loopback"))?;
     let console = listen(&console_path).map_err(io_error("the socket of the console"))?;
     let monitor = listen(&monitor_path).map_err(io_error("the socket of the monitor"))?;
+    let guest_line = listen(&line_path).map_err(io_error("the socket of the line"))?;
     let log = fs::File::options()
         .create(true)
         .append(true)
@@ -144,6 +158,7 @@ async fn launch(
     let wiring = Wiring::Bench {
         console: console_path,
         qmp: monitor_path,
+        line: line_path,
         ssh_port,
     };
     let line = command_line(spec, initrd, &wiring);
@@ -156,9 +171,13 @@ async fn launch(
     let connected = async {
         let (console, _) = console.accept().await?;
         let (monitor, _) = monitor.accept().await?;
+        let guest_line = match spec.line {
+            true => Some(guest_line.accept().await?.0),
+            false => None,
+        };
         let (reader, writer) = monitor.into_split();
         let qmp = Client::start(reader, writer, transcript).await?;
-        Ok::<_, QmpError>((console, qmp))
+        Ok::<_, QmpError>((console, guest_line, qmp))
     };
     let exited = |status| {
         let stderr = tail_of(&logs.qemu, said_before);
@@ -171,7 +190,7 @@ async fn launch(
     tokio::select! {
         biased;
         connected = connected => match connected {
-            Ok((console, qmp)) => Ok(Launched { child, qmp, console, ssh_port, line }),
+            Ok((console, guest_line, qmp)) => Ok(Launched { child, qmp, console, guest_line, ssh_port, line }),
             // Usually it is QEMU's end that broke the connection.
             Err(error) => match timeout(Duration::from_secs(2), child.wait()).await {
                 Ok(status) => Err(start(exited(status))),
@@ -235,15 +254,19 @@ fn watch(
         child,
         qmp,
         console: stream,
+        guest_line,
         ssh_port,
         line,
     } = launched;
-    let log = fs::File::options()
+    let mut log = fs::File::options()
         .create(true)
         .append(true)
         .open(&logs.console)
         .map_err(io_error("the log of the console"))?;
-    let (ending, console) = (Ending::new(), Console::new());
+    let said = options.said.unwrap_or_else(|| "".into());
+    log.write_all(said.as_bytes())
+        .map_err(io_error("the log of the console"))?;
+    let (ending, console) = (Ending::new(), Console::after(&said, clock.now()));
     let (heard, keyboard) = stream.into_split();
     let mut watchers = JoinSet::new();
     let listener = Listener {
@@ -276,13 +299,14 @@ fn watch(
         qmp,
         console,
         keyboard: Mutex::new(keyboard),
+        guest_line: std::sync::Mutex::new(guest_line),
         ending,
         ssh_port: spec.network.then_some(ssh_port),
         line,
         by_hand,
         watchers,
         clock,
-        _folder: folder,
+        folder,
     })
 }
 

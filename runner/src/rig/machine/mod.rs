@@ -14,6 +14,7 @@ mod logs;
 mod monitor;
 mod port;
 mod running;
+mod saved;
 mod spec;
 
 pub use command_line::{Wiring, command_line};
@@ -22,4 +23,5 @@ pub use end::{End, PanicSource, Wait};
 pub use launch::StartOptions;
 pub use logs::{Clock, Logs};
 pub use running::{Machine, MachineError};
-pub use spec::{Accel, Hotplug, MachineSpec, MemoryFiles, Qemu, SpecError, Standby, VirtioMem};
+pub use saved::{Memory, State};
+pub use spec::{Accel, Hotplug, MachineSpec, MemoryFiles, Property, Qemu, SpecError, Standby, VirtioMem};

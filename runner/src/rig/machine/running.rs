@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A machine from its start to its end.
 
-use std::{ffi::OsString, io, path::PathBuf, process::ExitStatus, time::Duration};
+use std::{ffi::OsString, io, path::PathBuf, process::ExitStatus, sync::PoisonError, time::Duration};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
     io::AsyncWriteExt,
-    net::unix::OwnedWriteHalf,
+    net::{UnixStream, unix::OwnedWriteHalf},
     sync::Mutex,
     task::JoinSet,
     time::{sleep, timeout},
@@ -85,6 +85,7 @@ pub struct Machine {
     pub(super) qmp: Client,
     pub(super) console: Console,
     pub(super) keyboard: Mutex<OwnedWriteHalf>,
+    pub(super) guest_line: std::sync::Mutex<Option<UnixStream>>,
     pub(super) ending: Ending,
     pub(super) ssh_port: Option<u16>,
     pub(super) line: Vec<OsString>,
@@ -92,7 +93,8 @@ pub struct Machine {
     /// The tasks that watch; they end with the machine.
     pub(super) watchers: JoinSet<()>,
     pub(super) clock: Clock,
-    pub(super) _folder: TempDir,
+    /// The sockets; gone with the machine.
+    pub(super) folder: TempDir,
 }
 
 impl Machine {
@@ -185,6 +187,14 @@ impl Machine {
     /// The host's port that leads to the guest's port 22; `None` without a network.
     pub fn ssh_port(&self) -> Option<u16> {
         self.ssh_port
+    }
+
+    /// The host's end of the line; `None` if the machine has none, or somebody took it before.
+    pub fn take_line(&self) -> Option<UnixStream> {
+        self.guest_line
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     /// Process id of QEMU.

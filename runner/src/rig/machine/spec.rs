@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a machine is made of, without running it.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::base::{Arch, ByteSize};
 
@@ -87,10 +87,21 @@ pub struct VirtioMem {
 /// The guest's RAM as files, so that a stopped guest can be cloned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemoryFiles {
-    /// The folder of the files; one file for each memory of the machine.
-    pub folder: PathBuf,
+    /// The file of each of [`MachineSpec::memories`], by its id.
+    pub paths: BTreeMap<String, PathBuf>,
     /// Changes go to the files (the template) or stay with this machine (a clone).
     pub shared: bool,
+}
+
+/// A property of an object in the machine that is set before the guest's first instruction, and that QEMU's command line has no word for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Property {
+    /// QEMU's path of the object, such as `/machine/sclp/standby-memory`.
+    pub path: String,
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: serde_json::Value,
 }
 
 /// The description of a machine.
@@ -124,14 +135,18 @@ pub struct MachineSpec {
     pub memory_files: Option<MemoryFiles>,
     /// It has a network card whose only use is one forwarded port to the guest's port 22.
     pub network: bool,
+    /// It has a line: a serial port to the guest that needs no network.
+    pub line: bool,
     /// It waits for a state over QMP (`migrate-incoming`) instead of booting.
     pub incoming: bool,
+    /// What is set before the guest's first instruction.
+    pub properties: Vec<Property>,
     /// More arguments for QEMU, as they are.
     pub extra: Vec<String>,
 }
 
 impl MachineSpec {
-    /// A machine with 1 GiB, one CPU and a network card, that boots nothing yet.
+    /// A machine with 1 GiB, one CPU, a network card and a line, that boots nothing yet.
     pub fn new(arch: Arch, qemu: Qemu) -> Self {
         Self {
             arch,
@@ -147,7 +162,9 @@ impl MachineSpec {
             accel: Accel::Tcg,
             memory_files: None,
             network: true,
+            line: true,
             incoming: false,
+            properties: Vec::new(),
             extra: Vec::new(),
         }
     }
@@ -157,6 +174,35 @@ impl MachineSpec {
         match arch {
             Arch::X86_64 => "ttyS0",
             Arch::S390x => "ttysclp0",
+        }
+    }
+
+    /// The memories that the machine starts with, as QEMU's ids and sizes: RAM or that of each NUMA node, standby memory, and
+    /// virtio-mem devices.
+    pub fn memories(&self) -> Vec<(String, ByteSize)> {
+        let mut memories = Vec::new();
+        if self.nodes.is_empty() {
+            memories.push(("ram".to_owned(), self.memory));
+        }
+        // A node without memory has no file.
+        let nodes = self.nodes.iter().enumerate();
+        let nodes = nodes.filter(|(_, size)| **size != ByteSize::bytes(0));
+        memories.extend(nodes.map(|(node, size)| (format!("ram{node}"), *size)));
+        if let Hotplug::Standby(standby) = &self.hotplug {
+            memories.push(("standby".to_owned(), standby.size));
+        }
+        let devices = self.virtio_mem.iter();
+        memories.extend(devices.map(|device| (format!("mem-{}", device.id), device.size)));
+        memories
+    }
+
+    /// The same machine as it boots by itself: no files of memory, and no state that it waits for.
+    #[must_use]
+    pub fn booting(&self) -> Self {
+        Self {
+            memory_files: None,
+            incoming: false,
+            ..self.clone()
         }
     }
 
@@ -198,6 +244,14 @@ impl MachineSpec {
                 });
             }
         }
+        if let Some(files) = &self.memory_files
+            && let Some((id, _)) = self
+                .memories()
+                .into_iter()
+                .find(|(id, _)| !files.paths.contains_key(id))
+        {
+            return Err(SpecError::NoFile(id));
+        }
         if self.cpus == 0 || (self.accel == Accel::TcgIcount && self.cpus != 1) {
             return Err(SpecError::Cpus(self.cpus));
         }
@@ -232,6 +286,9 @@ pub enum SpecError {
         /// What the machine has.
         memory: ByteSize,
     },
+    /// Memory in files, and one of them has none.
+    #[error("the memory `{0}` has no file")]
+    NoFile(String),
     /// Too few CPUs, or too many for icount.
     #[error("a machine with {0} CPUs: it needs at least one, and exactly one where instructions are counted")]
     Cpus(u32),

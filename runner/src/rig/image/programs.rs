@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The guest's listener for uevents, as a program of one page.
+//! Programs of the guest that Debian's busybox does not have, each of one page.
 //!
-//! It has to run on both architectures, while a host can be counted on to have a compiler for its own at most: so that the
-//! bytes are kept here, and their source is `guest-images/rootfs/uevents-ARCH.S`.
+//! They have to run on both architectures, while a host can be counted on to have a compiler for its own at most: so that the
+//! bytes are kept here, and their sources are `guest-images/rootfs/NAME-ARCH.S`.
 
 use crate::{
     base::Arch,
@@ -11,7 +11,7 @@ use crate::{
 
 /// `uevents-x86_64.S`, assembled.
 #[rustfmt::skip]
-const X86_64: [u8; 159] = [
+const UEVENTS_X86_64: [u8; 159] = [
     0x48, 0x81, 0xec, 0x00, 0x21, 0x00, 0x00, 0xb8, 0x29, 0x00, 0x00, 0x00, 0xbf, 0x10, 0x00, 0x00,
     0x00, 0xbe, 0x03, 0x00, 0x00, 0x00, 0xba, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05, 0x85, 0xc0, 0x78,
     0x72, 0x89, 0xc3, 0xc7, 0x04, 0x24, 0x00, 0x00, 0x00, 0x01, 0xb8, 0x36, 0x00, 0x00, 0x00, 0x89,
@@ -26,7 +26,7 @@ const X86_64: [u8; 159] = [
 
 /// `uevents-s390x.S`, assembled.
 #[rustfmt::skip]
-const S390X: [u8; 156] = [
+const UEVENTS_S390X: [u8; 156] = [
     0xa7, 0xfb, 0xdf, 0x00, 0xa7, 0x29, 0x00, 0x10, 0xa7, 0x39, 0x00, 0x03, 0xa7, 0x49, 0x00, 0x0f,
     0xa7, 0x19, 0x01, 0x67, 0x0a, 0x00, 0xb9, 0x02, 0x00, 0x72, 0xa7, 0x44, 0x00, 0x3e, 0xa5, 0x0e,
     0x01, 0x00, 0x50, 0x00, 0xf0, 0x00, 0xa7, 0x39, 0x00, 0x01, 0xa7, 0x49, 0x00, 0x21, 0xb9, 0x04,
@@ -39,15 +39,76 @@ const S390X: [u8; 156] = [
     0x0a, 0x04, 0xa7, 0xf4, 0xff, 0xea, 0xa7, 0x29, 0x00, 0x01, 0x0a, 0x01,
 ];
 
+/// `reseed-x86_64.S`, assembled.
+#[rustfmt::skip]
+const RESEED_X86_64: [u8; 115] = [
+    0x48, 0x83, 0xec, 0x40, 0xb8, 0x02, 0x00, 0x00, 0x00, 0x48, 0x8d, 0x3d, 0x56, 0x00, 0x00, 0x00,
+    0xbe, 0x02, 0x00, 0x00, 0x00, 0x0f, 0x05, 0x85, 0xc0, 0x78, 0x44, 0x89, 0xc3, 0x31, 0xc0, 0x31,
+    0xff, 0x48, 0x89, 0xe6, 0xba, 0x40, 0x00, 0x00, 0x00, 0x0f, 0x05, 0x48, 0x85, 0xc0, 0x7e, 0x2f,
+    0x48, 0x89, 0xc2, 0xb8, 0x01, 0x00, 0x00, 0x00, 0x89, 0xdf, 0x48, 0x89, 0xe6, 0x0f, 0x05, 0x48,
+    0x85, 0xc0, 0x7e, 0x1b, 0xb8, 0x10, 0x00, 0x00, 0x00, 0x89, 0xdf, 0xbe, 0x07, 0x52, 0x00, 0x00,
+    0x0f, 0x05, 0x85, 0xc0, 0x78, 0x09, 0x31, 0xff, 0xb8, 0x3c, 0x00, 0x00, 0x00, 0x0f, 0x05, 0xbf,
+    0x01, 0x00, 0x00, 0x00, 0xeb, 0xf2, 0x2f, 0x64, 0x65, 0x76, 0x2f, 0x75, 0x72, 0x61, 0x6e, 0x64,
+    0x6f, 0x6d, 0x00,
+];
+
+/// `reseed-s390x.S`, assembled.
+#[rustfmt::skip]
+const RESEED_S390X: [u8; 112] = [
+    0xa7, 0xfb, 0xff, 0xc0, 0xc0, 0x20, 0x00, 0x00, 0x00, 0x2e, 0xa7, 0x39, 0x00, 0x02, 0x0a, 0x05,
+    0xb9, 0x02, 0x00, 0x72, 0xa7, 0x44, 0x00, 0x22, 0xa7, 0x29, 0x00, 0x00, 0xb9, 0x04, 0x00, 0x3f,
+    0xa7, 0x49, 0x00, 0x40, 0x0a, 0x03, 0xb9, 0x02, 0x00, 0x42, 0xa7, 0xd4, 0x00, 0x17, 0xb9, 0x04,
+    0x00, 0x27, 0xb9, 0x04, 0x00, 0x3f, 0x0a, 0x04, 0xb9, 0x02, 0x00, 0x22, 0xa7, 0xd4, 0x00, 0x0e,
+    0xb9, 0x04, 0x00, 0x27, 0xa7, 0x39, 0x52, 0x07, 0x0a, 0x36, 0xb9, 0x02, 0x00, 0x22, 0xa7, 0x44,
+    0x00, 0x05, 0xa7, 0x29, 0x00, 0x00, 0x0a, 0x01, 0xa7, 0x29, 0x00, 0x01, 0xa7, 0xf4, 0xff, 0xfd,
+    0x2f, 0x64, 0x65, 0x76, 0x2f, 0x75, 0x72, 0x61, 0x6e, 0x64, 0x6f, 0x6d, 0x00, 0x07, 0x07, 0x07,
+];
+
+/// One of the programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Program {
+    /// Prints every uevent.
+    Uevents,
+    /// Has the kernel draw its random numbers from what it is given.
+    Reseed,
+}
+
+impl Program {
+    /// Both.
+    pub(super) const ALL: [Self; 2] = [Self::Uevents, Self::Reseed];
+
+    /// Where it is in the guest.
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::Uevents => "bin/memrig-uevents",
+            Self::Reseed => "bin/memrig-reseed",
+        }
+    }
+
+    fn code(self, arch: Arch) -> &'static [u8] {
+        match (self, arch) {
+            (Self::Uevents, Arch::X86_64) => &UEVENTS_X86_64,
+            (Self::Uevents, Arch::S390x) => &UEVENTS_S390X,
+            (Self::Reseed, Arch::X86_64) => &RESEED_X86_64,
+            (Self::Reseed, Arch::S390x) => &RESEED_S390X,
+        }
+    }
+
+    /// The program, as an ELF file.
+    pub(super) fn file(self, arch: Arch) -> Vec<u8> {
+        elf(arch, self.code(arch))
+    }
+}
+
 /// Where the file is mapped: both architectures' usual place of a static program.
 const BASE: u64 = 0x40_0000;
 const HEADERS: u64 = 64 + 56;
 
-/// The program, as an ELF file.
-pub(super) fn program(arch: Arch) -> Vec<u8> {
-    let (code, machine, big_endian): (&[u8], u16, bool) = match arch {
-        Arch::X86_64 => (&X86_64, EM_X86_64, false),
-        Arch::S390x => (&S390X, EM_S390, true),
+/// Machine code as an ELF file.
+fn elf(arch: Arch, code: &[u8]) -> Vec<u8> {
+    let (machine, big_endian) = match arch {
+        Arch::X86_64 => (EM_X86_64, false),
+        Arch::S390x => (EM_S390, true),
     };
     let size = HEADERS + code.len() as u64;
     let mut out = b"\x7fELF\x02".to_vec();
@@ -124,29 +185,45 @@ mod tests {
         Some(fs_err::read(path("a.bin")).unwrap())
     }
 
+    const SOURCES: [(Program, &str, &str); 2] = [
+        (
+            Program::Uevents,
+            include_str!("../../../../guest-images/rootfs/uevents-x86_64.S"),
+            include_str!("../../../../guest-images/rootfs/uevents-s390x.S"),
+        ),
+        (
+            Program::Reseed,
+            include_str!("../../../../guest-images/rootfs/reseed-x86_64.S"),
+            include_str!("../../../../guest-images/rootfs/reseed-s390x.S"),
+        ),
+    ];
+
     #[test]
     fn the_bytes_are_what_their_sources_say() {
-        let x86 = include_str!("../../../../guest-images/rootfs/uevents-x86_64.S");
-        let s390 = include_str!("../../../../guest-images/rootfs/uevents-s390x.S");
         let native = cfg!(target_arch = "x86_64");
-        if let Some(bytes) = assembled(if native { "" } else { "x86_64-linux-gnu-" }, &["--64"], x86) {
-            assert_eq!(bytes, X86_64);
-        } else {
-            assert!(!native, "a host that links Rust programs has an assembler");
-        }
-        if let Some(bytes) = assembled("s390x-linux-gnu-", &["-march=z10"], s390) {
-            assert_eq!(bytes, S390X);
+        for (program, x86_64, s390x) in SOURCES {
+            let prefix = if native { "" } else { "x86_64-linux-gnu-" };
+            if let Some(bytes) = assembled(prefix, &["--64"], x86_64) {
+                assert_eq!(bytes, program.code(Arch::X86_64), "{program:?}");
+            } else {
+                assert!(!native, "a host that links Rust programs has an assembler");
+            }
+            if let Some(bytes) = assembled("s390x-linux-gnu-", &["-march=z10"], s390x) {
+                assert_eq!(bytes, program.code(Arch::S390x), "{program:?}");
+            }
         }
     }
 
     #[test]
-    fn it_is_an_elf_file_of_its_architecture() {
+    fn they_are_elf_files_of_their_architecture() {
         for (arch, machine) in [(Arch::X86_64, EM_X86_64), (Arch::S390x, EM_S390)] {
-            let program = program(arch);
-            let elf = Elf::parse(&program).unwrap();
-            assert_eq!(elf.machine(), machine);
-            assert_eq!(elf.needed().unwrap(), Vec::<&str>::new());
-            assert!(program.len() < 4096);
+            for program in Program::ALL {
+                let file = program.file(arch);
+                let elf = Elf::parse(&file).unwrap();
+                assert_eq!(elf.machine(), machine);
+                assert_eq!(elf.needed().unwrap(), Vec::<&str>::new());
+                assert!(file.len() < 4096);
+            }
         }
     }
 }

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The port over a line: a serial port on whose other end a shell of the guest waits for scripts.
+//!
+//! A script costs one fork in the guest, and no connection: a clone answers as soon as it runs. What is sent is `TOKEN LENGTH`,
+//! a newline and the script; what comes back is in `guest-images/rootfs/line`.
+
+use std::{io, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::UnixStream,
+    sync::Mutex,
+    time::timeout,
+};
+
+use super::port::{Output, PortError};
+use crate::format::line::{Answer, Question};
+
+/// A line that answers, or did until something went wrong on it.
+#[derive(Debug)]
+pub struct LinePort {
+    /// `None` after an answer that did not come: whatever comes later belongs to no question.
+    stream: Mutex<Option<UnixStream>>,
+}
+
+impl LinePort {
+    /// A line to a guest whose shell waits, or will.
+    pub fn new(stream: UnixStream) -> Self {
+        Self {
+            stream: Mutex::new(Some(stream)),
+        }
+    }
+
+    /// Runs a script; `None` if the line is not to be used any more.
+    ///
+    /// After an error, and after this future was dropped before its end, it is not.
+    pub(super) async fn exec(&self, script: &str, limit: Duration) -> Option<Result<Output, PortError>> {
+        let mut slot = self.stream.lock().await;
+        let mut stream = slot.take()?;
+        let what = || {
+            format!(
+                "script `{}`",
+                script.trim_start().lines().next().unwrap_or_default()
+            )
+        };
+        let done = match timeout(limit, converse(&mut stream, script)).await {
+            Ok(Ok(Some(output))) => Ok(output),
+            Ok(Ok(None)) => Err(PortError::Killed {
+                what: what(),
+                how: "was killed, and another took its place".to_owned(),
+            }),
+            Ok(Err(error)) => Err(PortError::Lost {
+                what: what(),
+                why: error.to_string(),
+            }),
+            Err(_) => Err(PortError::Deadline { what: what(), limit }),
+        };
+        if done.is_ok() {
+            *slot = Some(stream);
+        }
+        Some(done)
+    }
+}
+
+/// Asks and takes the answer; `None` if the guest's shell ended before it answered.
+async fn converse(stream: &mut UnixStream, script: &str) -> io::Result<Option<Output>> {
+    let question = Question::new(script);
+    stream.write_all(question.bytes()).await?;
+    let mut said = Vec::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let count = stream.read(&mut buffer).await?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        said.extend_from_slice(&buffer[..count]);
+        match question.answer(&said) {
+            Answer::NotYet => {}
+            Answer::Whole { stdout, stderr, code } => {
+                return Ok(Some(Output { stdout, stderr, code }));
+            }
+            Answer::NewShell => return Ok(None),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The guests that others go on from: each is made when the first job asks for it, and gone after the last.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tokio::sync::Mutex;
+
+use crate::{
+    base::ByteSize,
+    rig::{guest::Template, machine::MachineSpec},
+};
+
+/// Templates of a run, by the machine that they are of. `T` is the template.
+#[derive(Debug)]
+pub(super) struct Templates<T = Template> {
+    slots: Vec<Slot<T>>,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    spec: MachineSpec,
+    /// Jobs that have not ended yet.
+    left: AtomicUsize,
+    state: Mutex<State<T>>,
+}
+
+#[derive(Debug)]
+enum State<T> {
+    NotYet,
+    There(Arc<T>),
+    /// It could not be made, or nobody needs it any more.
+    Never,
+}
+
+/// What became of asking for a template.
+#[derive(Debug)]
+pub(super) enum Made<T = Template> {
+    /// It was there.
+    There(Arc<T>),
+    /// It was made for whoever asks.
+    JustNow(Arc<T>),
+    /// It could not be made just now, and why.
+    Failed(String),
+    /// It could not be made before.
+    Never,
+}
+
+impl<T> Default for Templates<T> {
+    /// None: every guest boots.
+    fn default() -> Self {
+        Self { slots: Vec::new() }
+    }
+}
+
+impl<T> Templates<T> {
+    /// One for each machine that comes up more than once: a template for a single job costs more than it saves.
+    pub(super) fn of(machines: impl Iterator<Item = MachineSpec>) -> Self {
+        let mut slots: Vec<Slot<T>> = Vec::new();
+        for spec in machines {
+            match slots.iter_mut().find(|slot| slot.spec == spec) {
+                Some(slot) => *slot.left.get_mut() += 1,
+                None => slots.push(Slot {
+                    spec,
+                    left: AtomicUsize::new(1),
+                    state: Mutex::new(State::NotYet),
+                }),
+            }
+        }
+        slots.retain_mut(|slot| *slot.left.get_mut() > 1);
+        Self { slots }
+    }
+
+    /// The template for a machine and its number, made by `make` for the first who asks while the others wait. `None` if the machine has none.
+    ///
+    /// Cancel-safe: a template that was not finished is made by the next who asks.
+    pub(super) async fn get(
+        &self,
+        spec: &MachineSpec,
+        make: impl AsyncFnOnce(usize) -> Result<T, String>,
+    ) -> Option<(usize, Made<T>)> {
+        let (index, slot) = self.slot(spec)?;
+        let number = index + 1;
+        let mut state = slot.state.lock().await;
+        let made = match &*state {
+            State::There(template) => Made::There(template.clone()),
+            State::Never => Made::Never,
+            State::NotYet => match make(number).await {
+                Ok(template) => {
+                    let template = Arc::new(template);
+                    *state = State::There(template.clone());
+                    Made::JustNow(template)
+                }
+                Err(reason) => {
+                    *state = State::Never;
+                    Made::Failed(reason)
+                }
+            },
+        };
+        Some((number, made))
+    }
+
+    /// One job on this machine has ended; with the last, the template goes.
+    pub(super) fn done_with(&self, spec: &MachineSpec) {
+        if let Some((_, slot)) = self.slot(spec)
+            && slot.left.fetch_sub(1, Ordering::SeqCst) == 1
+            && let Ok(mut state) = slot.state.try_lock()
+        {
+            *state = State::Never;
+        }
+    }
+
+    /// Which of the templates is that for a machine, counted from 0.
+    pub(super) fn index(&self, spec: &MachineSpec) -> Option<usize> {
+        self.slot(spec).map(|(index, _)| index)
+    }
+
+    fn slot(&self, spec: &MachineSpec) -> Option<(usize, &Slot<T>)> {
+        self.slots.iter().enumerate().find(|(_, slot)| slot.spec == *spec)
+    }
+}
+
+impl Templates {
+    /// How much of the host's memory those take that are there, in bytes.
+    pub(super) fn resident(&self) -> ByteSize {
+        let there = self
+            .slots
+            .iter()
+            .filter_map(|slot| match &*slot.state.try_lock().ok()? {
+                State::There(template) => Some(template.resident()),
+                State::NotYet | State::Never => None,
+            });
+        there.fold(ByteSize::bytes(0), |sum, size| sum + size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{base::Arch, rig::machine::Qemu};
+
+    fn machine(cmdline: &str) -> MachineSpec {
+        MachineSpec {
+            cmdline: cmdline.to_owned(),
+            ..MachineSpec::new(Arch::X86_64, Qemu::plain("qemu"))
+        }
+    }
+
+    async fn never_called(_: usize) -> Result<&'static str, String> {
+        panic!("nobody asked for it")
+    }
+
+    #[tokio::test]
+    async fn it_is_made_once_and_gone_after_the_last_job() {
+        let machines = ["a", "b", "a"].map(machine);
+        let templates = Templates::of(machines.into_iter());
+        assert!(
+            templates.get(&machine("b"), never_called).await.is_none(),
+            "one job alone boots"
+        );
+        let made = templates.get(&machine("a"), async |_| Ok("template")).await;
+        let Some((1, Made::JustNow(made))) = made else {
+            panic!("{made:?}")
+        };
+        let again = templates.get(&machine("a"), never_called).await;
+        assert!(matches!(again, Some((1, Made::There(again))) if Arc::ptr_eq(&again, &made)));
+        templates.done_with(&machine("a"));
+        assert_eq!(Arc::strong_count(&made), 2);
+        templates.done_with(&machine("a"));
+        assert_eq!(Arc::strong_count(&made), 1);
+    }
+
+    #[tokio::test]
+    async fn one_that_cannot_be_made_is_tried_once() {
+        let templates = Templates::<()>::of(["a", "a"].map(machine).into_iter());
+        let failed = templates
+            .get(&machine("a"), async |_| Err("why".to_owned()))
+            .await;
+        assert!(matches!(failed, Some((1, Made::Failed(why))) if why == "why"));
+        let never = async |_| panic!("once is enough");
+        assert!(matches!(
+            templates.get(&machine("a"), never).await,
+            Some((1, Made::Never))
+        ));
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_waiting_leaves_it_to_the_next() {
+        let templates = Templates::of(["a", "a"].map(machine).into_iter());
+        let a = machine("a");
+        let cancelled = templates.get(&a, async |_| std::future::pending().await);
+        assert!(
+            tokio::time::timeout(std::time::Duration::from_millis(1), cancelled)
+                .await
+                .is_err()
+        );
+        let made = templates.get(&machine("a"), async |_| Ok(1)).await;
+        assert!(matches!(made, Some((1, Made::JustNow(_)))));
+    }
+}
