@@ -21,7 +21,7 @@ use crate::{
         Seconds, StepRecord,
     },
     rig::{
-        guest::Guest,
+        guest::{Guest, Output},
         machine::End,
         qemu::standby::{self, property},
     },
@@ -33,6 +33,12 @@ const STEP_LIMIT: Duration = Duration::from_secs(60);
 
 /// Lines of the log that a report shows.
 const EXCERPT_LINES: usize = 40;
+
+/// How long one thing in the guest of a case may take.
+fn limit(case: &Case, guest: &Guest) -> Duration {
+    let limit = case.time_limit.map_or(STEP_LIMIT, |limit| limit.duration());
+    guest.speed.scale(limit)
+}
 
 /// What became of a case in one attempt.
 struct Tale {
@@ -218,9 +224,7 @@ async fn steps(
     ledgers: &mut Vec<LedgerEntry<Ledger>>,
 ) -> Result<(), Trouble> {
     let case = job.case();
-    let limit = guest
-        .speed
-        .scale(case.time_limit.map_or(STEP_LIMIT, |limit| limit.duration()));
+    let limit = limit(case, guest);
     let output = inside::exec(guest, FACTS_SCRIPT, limit).await?;
     let text = String::from_utf8_lossy(&output.stdout);
     let increment = match job.key.arch {
@@ -418,18 +422,25 @@ fn findings(log: &str, since_step: Option<u32>, case: &Case) -> Vec<FindingRecor
         .collect()
 }
 
+/// The kernel's log as the guest tells it. A guest that does not answer any more did not pass, whatever its steps did.
+fn whole_log(answer: Result<Output, Trouble>) -> Result<String, Trouble> {
+    match answer {
+        Ok(output) if output.code == 0 => Ok(output.text()),
+        Ok(output) => Err(Trouble::bench(format!(
+            "reading the kernel log ended with {}",
+            output.code
+        ))),
+        Err(trouble) => Err(trouble),
+    }
+}
+
 /// Keeps the kernel's log, from the guest where it lives and from the console where it does not, and finds what was not seen yet.
 async fn read_log(case: &Case, guest: &Guest, folder: &CaseFolder, tale: &mut Tale) {
     let console = guest.machine.console().text();
     tale.log = console;
     if guest.machine.end().is_none() {
-        match inside::exec(guest, "dmesg", guest.speed.scale(STEP_LIMIT)).await {
-            Ok(output) if output.code == 0 => tale.log = output.text(),
-            Ok(output) => {
-                let message = format!("reading the kernel log ended with {}", output.code);
-                tale.trouble.get_or_insert(Trouble::bench(message));
-            }
-            // A guest that does not answer any more did not pass, whatever its steps did.
+        match whole_log(inside::exec(guest, "dmesg", limit(case, guest)).await) {
+            Ok(log) => tale.log = log,
             Err(trouble) => {
                 tale.trouble.get_or_insert(trouble);
             }
@@ -597,6 +608,21 @@ mod tests {
             !again(&attempts(&[Fail]), true),
             "a known issue needs no more evidence"
         );
+    }
+
+    #[test]
+    fn a_guest_that_does_not_tell_its_log_did_not_pass() {
+        let said = |code| {
+            Ok(Output {
+                stdout: b"log".to_vec(),
+                stderr: Vec::new(),
+                code,
+            })
+        };
+        assert_eq!(whole_log(said(0)).as_deref(), Ok("log"));
+        assert_eq!(whole_log(said(1)).unwrap_err().verdict(), Verdict::Error);
+        let silent = Trouble::kernel("no answer");
+        assert_eq!(whole_log(Err(silent.clone())), Err(silent));
     }
 
     #[test]

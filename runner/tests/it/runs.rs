@@ -146,6 +146,14 @@ fn what_is_made_wrong_is_red() {
     fails("LEAK", "assigned");
     fails("PANIC", "panic");
     fails("WARN", "does not say what it must");
+    // Nobody knows of these failures, so that each was looked at three times.
+    assert_eq!(case(&record, "WARN").attempts.len(), 3);
+    assert!(
+        case(&record, "WARN")
+            .reason
+            .as_ref()
+            .is_some_and(|why| why.ends_with("[3 of 3]"))
+    );
     assert_eq!(
         case(&record, "FINE").verdict,
         Verdict::Pass,
