@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::{base::Arch, rig::kernel::KernelSource};
 
@@ -63,6 +63,12 @@ pub enum Verb {
     Replay(Replay),
     /// Make the reports of a run again from its record
     Report(Report),
+    /// Show what a case came to, run by run
+    History(History),
+    /// List cases that come out now one way and now another
+    Flaky(Flaky),
+    /// Show how boot memory and times move from run to run
+    Trend(Trend),
     /// Print a completion script
     Completions {
         /// The shell to print it for
@@ -219,4 +225,88 @@ pub struct Report {
     /// Write junit.xml and cases.csv into the run's folder again
     #[arg(long)]
     pub write: bool,
+
+    /// Results folder whose earlier runs tell what is new; without it, the folder that the run is in
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub results: Option<PathBuf>,
+}
+
+/// Which runs and cases of the results are looked at.
+#[derive(Debug, Clone, Args)]
+pub struct Past {
+    /// Folder with one folder for each run
+    #[arg(long, value_name = "DIR", default_value = "results", env = "MEMRIG_RESULTS", value_hint = ValueHint::DirPath)]
+    pub results: PathBuf,
+
+    /// Only this kernel line, as it was named: debian:sid
+    #[arg(short, long = "kernel", value_name = "KERNEL")]
+    pub line: Option<String>,
+
+    /// Only this architecture
+    #[arg(short, long, value_name = "ARCH")]
+    pub arch: Option<Arch>,
+
+    /// Only this suite
+    #[arg(short, long, value_name = "SUITE")]
+    pub suite: Option<String>,
+
+    /// Only this variant, such as memmap_on_memory=on
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub variant: Option<String>,
+
+    /// Only the last N runs
+    #[arg(long, value_name = "N")]
+    pub last: Option<u32>,
+
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t = TableFormat::Text)]
+    pub format: TableFormat,
+
+    /// Make the index anew from the results
+    #[arg(long)]
+    pub rebuild: bool,
+}
+
+/// Forms of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// For a person
+    Text,
+    /// Comma-separated values
+    Csv,
+    /// JSON
+    Json,
+}
+
+/// Arguments of `memrig history`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "One letter is one run, the oldest first: . pass, F fail, E error, K known, s skip, p passed after another attempt did not."
+)]
+pub struct History {
+    /// Id of the case
+    #[arg(value_name = "CASE")]
+    pub case: String,
+    /// Which runs
+    #[command(flatten)]
+    pub past: Past,
+}
+
+/// Arguments of `memrig flaky`.
+#[derive(Debug, Args)]
+pub struct Flaky {
+    /// Which runs
+    #[command(flatten)]
+    pub past: Past,
+}
+
+/// Arguments of `memrig trend`.
+#[derive(Debug, Args)]
+pub struct Trend {
+    /// Only this case, so that the same work is compared
+    #[arg(short, long, value_name = "CASE")]
+    pub case: Option<String>,
+    /// Which runs
+    #[command(flatten)]
+    pub past: Past,
 }

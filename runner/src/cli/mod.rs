@@ -4,6 +4,7 @@
 mod args;
 mod doctor;
 mod failure;
+mod history;
 mod list;
 mod main;
 mod report;

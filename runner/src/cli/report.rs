@@ -5,11 +5,11 @@ use std::io::IsTerminal;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{args::Report, failure::Failure};
+use super::{args::Report, failure::Failure, history};
 use crate::{
     base::{fault::Exit, ui::Ui},
     record::RunRecord,
-    tell::{Style, csv, junit, summary},
+    tell::{News, Style, csv, junit, summary_with},
 };
 
 /// Writes `junit.xml` and `cases.csv` into the folder of a run.
@@ -21,14 +21,19 @@ pub(super) fn write(record: &RunRecord, folder: &Utf8Path) -> Result<(), Failure
 }
 
 /// Prints the summary of a run.
-pub(super) fn print(record: &RunRecord, ui: &Ui) {
+pub(super) fn print(record: &RunRecord, news: Option<&News>, ui: &Ui) {
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    ui.out(summary(record, if colour { Style::Coloured } else { Style::Plain }).trim_end());
+    let style = if colour { Style::Coloured } else { Style::Plain };
+    ui.out(summary_with(record, news, style).trim_end());
+}
+
+fn utf8(path: &std::path::Path) -> Result<Utf8PathBuf, Failure> {
+    Utf8PathBuf::from_path_buf(path.to_owned())
+        .map_err(|path| Failure::usage(anyhow::anyhow!("`{}` is no UTF-8", path.display())))
 }
 
 pub(super) fn report(args: &Report, ui: &Ui) -> Result<Exit, Failure> {
-    let folder = Utf8PathBuf::from_path_buf(args.run.clone())
-        .map_err(|path| Failure::usage(anyhow::anyhow!("`{}` is no UTF-8", path.display())))?;
+    let folder = utf8(&args.run)?;
     let (record, damage) = RunRecord::read(&folder).map_err(Failure::usage)?;
     for damage in &damage {
         ui.warning(&damage.to_string());
@@ -36,6 +41,11 @@ pub(super) fn report(args: &Report, ui: &Ui) -> Result<Exit, Failure> {
     if args.write {
         write(&record, &folder)?;
     }
-    print(&record, ui);
+    let results = match &args.results {
+        Some(results) => Some(utf8(results)?),
+        None => history::results_of(&folder),
+    };
+    let news = results.and_then(|results| history::news_of(&record, &results, ui));
+    print(&record, news.as_ref(), ui);
     Ok(Exit::of(record.cases.iter().map(|case| case.verdict)))
 }

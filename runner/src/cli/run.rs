@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{
     args::{Places, Replay, Run, Select},
     failure::Failure,
-    report,
+    history, report,
     setup::{self, get},
     suites,
 };
@@ -149,7 +149,7 @@ fn execute(
         capacity: capacity(jobs, &selected.host),
         jobs: selected.jobs,
         rig: selected.rig,
-        results,
+        results: results.clone(),
         fail_fast,
         require_all,
         host: selected.host,
@@ -157,7 +157,8 @@ fn execute(
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::broken)?;
     let outcome = runtime.block_on(run::run(request, ui)).map_err(Failure::broken)?;
     report::write(&outcome.record, &outcome.folder)?;
-    report::print(&outcome.record, ui);
+    let news = history::news_of(&outcome.record, &results, ui);
+    report::print(&outcome.record, news.as_ref(), ui);
     Ok(outcome.exit)
 }
 

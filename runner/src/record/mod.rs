@@ -8,6 +8,7 @@ mod case;
 mod event;
 mod facts;
 mod folder;
+pub mod index;
 mod journal;
 mod key;
 mod read;

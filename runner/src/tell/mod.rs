@@ -6,11 +6,15 @@
 
 mod csv;
 mod evidence;
+mod history;
 mod junit;
+mod news;
 mod table;
 mod terminal;
 mod text;
 
-pub use csv::csv;
+pub use csv::{csv, flaky_csv, history_csv, trend_csv};
+pub use history::{Flaky, Trend, flaky, flaky_text, history_text, trend, trend_text};
 pub use junit::junit;
-pub use terminal::{Style, summary};
+pub use news::{News, Past, Standing, news};
+pub use terminal::{Style, summary, summary_with};
