@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a nightly job waits for after its guests: the index of 200 runs, made anew and asked.
+//! What a nightly job waits for after its guests: the index of 200 runs, made anew and asked, and the
+//! page of a run of 2 000 cases.
 //!
 //! Prints one JSON object. The runs are made here, in a temporary folder.
 
@@ -253,10 +254,20 @@ fn index(root: &Utf8Path) -> Value {
     })
 }
 
+/// The page of a run of 2 000 cases, read from its folder.
+fn page(root: &Utf8Path) -> Value {
+    let folder = write(&root.join("large"), 1, 2_000);
+    let (took, bytes) = timed(|| {
+        let (record, _) = RunRecord::read(&folder).unwrap();
+        tell::html(&record, None, &record.traces()).len()
+    });
+    json!({ "cases": 2_000, "made_s": took, "bytes": bytes })
+}
+
 fn main() {
     let dir = tempfile::tempdir().unwrap();
     let root = Utf8Path::from_path(dir.path()).unwrap();
-    let measured = json!({ "index": index(root) });
+    let measured = json!({ "index": index(root), "page": page(root) });
     let mut out = std::io::stdout();
     serde_json::to_writer_pretty(&mut out, &measured).unwrap();
     out.write_all(b"\n").unwrap();

@@ -222,9 +222,13 @@ pub struct Report {
     /// Folder of the run
     #[arg(value_name = "RUN", value_hint = ValueHint::DirPath, default_value = "results/latest")]
     pub run: PathBuf,
-    /// Write junit.xml and cases.csv into the run's folder again
+    /// Write junit.xml, cases.csv and report.html into the run's folder again
     #[arg(long)]
     pub write: bool,
+
+    /// Write report.html into the run's folder
+    #[arg(long)]
+    pub html: bool,
 
     /// Results folder whose earlier runs tell what is new; without it, the folder that the run is in
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]

@@ -9,15 +9,21 @@ use super::{args::Report, failure::Failure, history};
 use crate::{
     base::{fault::Exit, ui::Ui},
     record::RunRecord,
-    tell::{News, Style, csv, junit, summary_with},
+    tell::{News, Style, csv, html, junit, summary_with},
 };
 
-/// Writes `junit.xml` and `cases.csv` into the folder of a run.
-pub(super) fn write(record: &RunRecord, folder: &Utf8Path) -> Result<(), Failure> {
+/// Writes `junit.xml`, `cases.csv` and `report.html` into the folder of a run.
+pub(super) fn write(record: &RunRecord, news: Option<&News>, folder: &Utf8Path) -> Result<(), Failure> {
+    write_html(record, news, folder)?;
     let mut xml = Vec::new();
     junit(record, &mut xml).map_err(Failure::broken)?;
     fs_err::write(folder.join("junit.xml"), xml).map_err(Failure::broken)?;
     fs_err::write(folder.join("cases.csv"), csv(record)).map_err(Failure::broken)
+}
+
+fn write_html(record: &RunRecord, news: Option<&News>, folder: &Utf8Path) -> Result<(), Failure> {
+    let page = html(record, news, &record.traces());
+    fs_err::write(folder.join("report.html"), page).map_err(Failure::broken)
 }
 
 /// Prints the summary of a run.
@@ -38,14 +44,17 @@ pub(super) fn report(args: &Report, ui: &Ui) -> Result<Exit, Failure> {
     for damage in &damage {
         ui.warning(&damage.to_string());
     }
-    if args.write {
-        write(&record, &folder)?;
-    }
     let results = match &args.results {
         Some(results) => Some(utf8(results)?),
         None => history::results_of(&folder),
     };
     let news = results.and_then(|results| history::news_of(&record, &results, ui));
+    if args.write {
+        write(&record, news.as_ref(), &folder)?;
+    }
+    if args.html {
+        write_html(&record, news.as_ref(), &folder)?;
+    }
     print(&record, news.as_ref(), ui);
     Ok(Exit::of(record.cases.iter().map(|case| case.verdict)))
 }

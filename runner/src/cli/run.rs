@@ -156,8 +156,8 @@ fn execute(
     };
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::broken)?;
     let outcome = runtime.block_on(run::run(request, ui)).map_err(Failure::broken)?;
-    report::write(&outcome.record, &outcome.folder)?;
     let news = history::news_of(&outcome.record, &results, ui);
+    report::write(&outcome.record, news.as_ref(), &outcome.folder)?;
     report::print(&outcome.record, news.as_ref(), ui);
     Ok(outcome.exit)
 }

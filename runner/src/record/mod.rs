@@ -13,6 +13,7 @@ mod journal;
 mod key;
 mod read;
 mod seconds;
+mod trace;
 
 pub use case::{Attempt, CaseRecord, FindingRecord, GuestEnd, MismatchRecord, StepRecord};
 pub use event::{Entry, Event};
@@ -24,3 +25,4 @@ pub use journal::{Journal, JournalError};
 pub use key::{CaseKey, NotUnique, check_unique};
 pub use read::{Damage, Finish, ReadError, RunRecord};
 pub use seconds::Seconds;
+pub use trace::{ConsoleLine, LedgerPoint, QmpLine, StepSpan, Trace, Traces};

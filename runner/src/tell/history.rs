@@ -15,7 +15,7 @@ use crate::{
     base::{Arch, fault::Verdict},
     record::{
         Seconds,
-        index::{Seen, What},
+        index::{Outcome, Seen, Unsteady, What},
     },
 };
 
@@ -49,36 +49,25 @@ pub struct Flaky {
 ///
 /// A case is flaky where it passed and failed on the very same kernel, or where attempts within one run differ. A change that
 /// comes with another release is none.
-pub fn flaky(seen: &[Seen]) -> Vec<Flaky> {
-    let mut groups: BTreeMap<(&What, &str), Vec<&Seen>> = BTreeMap::new();
-    for one in seen {
-        groups.entry((&one.what, &one.kernel)).or_default().push(one);
-    }
-    let mut found: Vec<Flaky> = groups
-        .into_values()
-        .filter_map(|mut runs| {
-            runs.sort_by(|a, b| (a.started, &a.run).cmp(&(b.started, &b.run)));
-            unsteady(&runs)
-        })
-        .collect();
+pub fn flaky(cases: &[Unsteady]) -> Vec<Flaky> {
+    let mut found: Vec<Flaky> = cases.iter().filter_map(unsteady).collect();
     let rate = |flaky: &Flaky| (flaky.failed + flaky.mixed) * 1000 / flaky.runs.max(1);
     found.sort_by_key(|flaky| std::cmp::Reverse(rate(flaky)));
     found
 }
 
-/// The runs of one case on one kernel, in order of time.
-fn unsteady(runs: &[&Seen]) -> Option<Flaky> {
-    let judged: Vec<&&Seen> = runs.iter().filter(|one| judges(one.verdict)).collect();
-    let bad = |one: &&&Seen| one.verdict != Verdict::Pass;
+fn unsteady(case: &Unsteady) -> Option<Flaky> {
+    let runs = &case.runs;
+    let bad = |one: &Outcome| one.verdict != Verdict::Pass;
+    let judged: Vec<&Outcome> = runs.iter().filter(|one| judges(one.verdict)).collect();
     let failed = judged.iter().filter(|one| bad(one)).count();
-    let mixed: Vec<&&Seen> = runs.iter().filter(|one| one.mixed).collect();
+    let mixed = runs.iter().filter(|one| one.mixed).count();
     let both = failed > 0 && failed < judged.len();
-    if !both && mixed.is_empty() {
+    if !both && mixed == 0 {
         return None;
     }
-    let first = *judged.first().or(mixed.first())?;
-    let turned = judged.iter().find(|one| bad(one) != bad(&first));
-    let since = [turned.copied(), mixed.first().copied()]
+    let turned = judged.iter().find(|one| bad(one) != bad(judged[0])).copied();
+    let since = [turned, runs.iter().find(|one| one.mixed)]
         .into_iter()
         .flatten()
         .min_by_key(|one| (one.started, &one.run))?;
@@ -87,12 +76,12 @@ fn unsteady(runs: &[&Seen]) -> Option<Flaky> {
         .iter()
         .rfind(|one| one.mixed || (both && judges(one.verdict) && bad(one) == rarer_is_bad))?;
     Some(Flaky {
-        what: first.what.clone(),
-        name: first.name.clone(),
-        kernel: first.kernel.clone(),
+        what: case.what.clone(),
+        name: case.name.clone(),
+        kernel: case.kernel.clone(),
         runs: judged.len(),
         failed,
-        mixed: mixed.len(),
+        mixed,
         errors: runs.iter().filter(|one| one.verdict == Verdict::Error).count(),
         since: since.run.clone(),
         since_time: since.started,
@@ -347,6 +336,29 @@ mod tests {
         }
     }
 
+    /// The same as the index puts it together.
+    fn together(seen: &[Seen]) -> Vec<Unsteady> {
+        let mut all: Vec<Unsteady> = Vec::new();
+        for one in seen {
+            let outcome = Outcome {
+                run: one.run.clone(),
+                started: one.started,
+                verdict: one.verdict,
+                mixed: one.mixed,
+            };
+            match all.iter_mut().find(|unsteady| unsteady.kernel == one.kernel) {
+                Some(unsteady) => unsteady.runs.push(outcome),
+                None => all.push(Unsteady {
+                    what: one.what.clone(),
+                    name: one.name.clone(),
+                    kernel: one.kernel.clone(),
+                    runs: vec![outcome],
+                }),
+            }
+        }
+        all
+    }
+
     #[test]
     fn two_results_on_one_kernel_are_flaky_and_a_change_with_a_release_is_not() {
         use Verdict::*;
@@ -355,13 +367,13 @@ mod tests {
             seen(2, "sid-7.2", Fail, false),
             seen(3, "sid-7.2", Fail, false),
         ];
-        assert_eq!(flaky(&steady), []);
+        assert_eq!(flaky(&together(&steady)), []);
         let broken = [
             seen(1, "sid-7.1", Pass, false),
             seen(2, "sid-7.1", Error, false),
             seen(3, "sid-7.1", Skip, false),
         ];
-        assert_eq!(flaky(&broken), []);
+        assert_eq!(flaky(&together(&broken)), []);
         let two = [
             seen(1, "sid-7.1", Pass, false),
             seen(2, "sid-7.1", Pass, false),
@@ -369,7 +381,7 @@ mod tests {
             seen(4, "sid-7.1", Error, false),
             seen(5, "sid-7.1", Pass, false),
         ];
-        let found = flaky(&two);
+        let found = flaky(&together(&two));
         assert_eq!(found.len(), 1);
         let one = &found[0];
         assert_eq!((one.runs, one.failed, one.mixed, one.errors), (4, 1, 0, 1));
@@ -378,7 +390,7 @@ mod tests {
 
     #[test]
     fn attempts_that_differ_are_flaky_in_a_single_run() {
-        let found = flaky(&[seen(7, "sid-7.1", Verdict::Pass, true)]);
+        let found = flaky(&together(&[seen(7, "sid-7.1", Verdict::Pass, true)]));
         assert_eq!((found[0].mixed, &*found[0].since), (1, "run-7"));
     }
 
@@ -418,7 +430,7 @@ mod tests {
             seen(6, "sid-7.2", Skip, false),
         ];
         insta::assert_snapshot!(history_text(&all));
-        insta::assert_snapshot!(flaky_text(&flaky(&all)));
+        insta::assert_snapshot!(flaky_text(&flaky(&together(&all))));
         insta::assert_snapshot!(super::super::history_csv(&all[3..5]));
     }
 }

@@ -7,6 +7,7 @@
 mod csv;
 mod evidence;
 mod history;
+mod html;
 mod junit;
 mod news;
 mod table;
@@ -15,6 +16,7 @@ mod text;
 
 pub use csv::{csv, flaky_csv, history_csv, trend_csv};
 pub use history::{Flaky, Trend, flaky, flaky_text, history_text, trend, trend_text};
+pub use html::html;
 pub use junit::junit;
 pub use news::{News, Past, Standing, news};
 pub use terminal::{Style, summary, summary_with};

@@ -39,6 +39,16 @@ pub(crate) fn packages() {
     });
 }
 
+/// Makes sure that there is a browser that needs no display.
+pub(crate) fn browser() {
+    static INSTALLED: OnceLock<()> = OnceLock::new();
+    INSTALLED.get_or_init(|| {
+        if let Err(error) = host::install_packages(&["chromium"], &Ui::terminal()) {
+            panic!("the page cannot be looked at without a browser: {error}");
+        }
+    });
+}
+
 /// Everything that guests need. The first test that asks waits until all is got; on a new machine that takes minutes.
 pub(crate) fn rig() -> &'static Rig {
     static RIG: OnceLock<Rig> = OnceLock::new();

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod bare_metal;
+mod browser;
 mod firmware;
 mod ground;
 mod guests;
@@ -11,6 +12,7 @@ mod machine_accel;
 mod machine_ends;
 mod machine_guests;
 mod machine_starts;
+mod page;
 mod qmp_qemu;
 mod results;
 mod runs;

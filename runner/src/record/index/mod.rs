@@ -12,5 +12,5 @@ mod store;
 mod tests;
 
 pub use query::Which;
-pub use seen::{Boot, Seen, What};
+pub use seen::{Boot, Outcome, Seen, Unsteady, What};
 pub use store::{Index, IndexError, Refreshed, Unread};

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the index can be asked.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use rusqlite::{Row, ToSql, types::Type};
 
 use super::{
-    seen::{Boot, Seen, What},
+    seen::{Boot, Outcome, Seen, Unsteady, What},
     store::{Index, IndexError},
 };
 use crate::{
@@ -48,19 +50,68 @@ impl Index {
         self.rows(&format!("{COLUMNS} WHERE {filter} {ORDER}"), &values)
     }
 
-    /// The same, only for cases that came out in more than one way on one kernel, or in the attempts of one run.
+    /// The cases that came out in more than one way on one kernel, or in the attempts of one run.
     ///
     /// # Errors
     ///
     /// The index does not read.
-    pub fn unsteady(&self, which: &Which) -> Result<Vec<Seen>, IndexError> {
+    pub fn unsteady(&self, which: &Which) -> Result<Vec<Unsteady>, IndexError> {
         let (filter, values) = which.filter();
-        let unsteady = "(seen.what, seen.kernel) IN (SELECT what, kernel FROM seen WHERE verdict <> 'skip' GROUP BY what, kernel
-            HAVING count(DISTINCT verdict) > 1 OR max(mixed) > 0)";
-        self.rows(
-            &format!("{COLUMNS} WHERE {filter} AND {unsteady} {ORDER}"),
-            &values,
-        )
+        self.ask_unsteady(&filter, &values)
+            .map_err(|source| self.sqlite(source))
+    }
+
+    fn ask_unsteady(&self, filter: &str, values: &[Box<dyn ToSql>]) -> rusqlite::Result<Vec<Unsteady>> {
+        let runs: HashMap<i64, (String, Timestamp)> = self
+            .db
+            .prepare_cached("SELECT id, name, started FROM run WHERE started IS NOT NULL")?
+            .query_map([], |row| Ok((row.get(0)?, (row.get(1)?, time(row, 2)?))))?
+            .collect::<rusqlite::Result<_>>()?;
+        // A row is a case in a run: what it is called is asked once for each case, and not with each row.
+        let mut statement = self.db.prepare_cached(&format!(
+            "SELECT seen.what, seen.kernel, seen.run, seen.verdict, seen.mixed
+             FROM seen JOIN what ON what.id = seen.what JOIN run ON run.id = seen.run
+             WHERE {filter} AND (seen.what, seen.kernel) IN (SELECT what, kernel FROM seen WHERE verdict <> 'skip'
+                GROUP BY what, kernel HAVING count(DISTINCT verdict) > 1 OR max(mixed) > 0)
+             ORDER BY seen.what, seen.kernel, run.started, run.name"
+        ))?;
+        let values: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();
+        let mut rows = statement.query(values.as_slice())?;
+        let mut all: Vec<Unsteady> = Vec::new();
+        let mut last = None;
+        while let Some(row) = rows.next()? {
+            let what: i64 = row.get(0)?;
+            let kernel = row.get_ref(1)?.as_str()?;
+            if last != Some(what) || all.last().is_none_or(|one| one.kernel != kernel) {
+                let (what, name) = self.what(what)?;
+                all.push(Unsteady {
+                    what,
+                    name,
+                    kernel: kernel.to_owned(),
+                    runs: Vec::new(),
+                });
+            }
+            last = Some(what);
+            if let (Some((run, started)), Some(one)) = (runs.get(&row.get(2)?), all.last_mut()) {
+                one.runs.push(Outcome {
+                    run: run.clone(),
+                    started: *started,
+                    verdict: verdict(row.get_ref(3)?.as_str()?)?,
+                    mixed: row.get(4)?,
+                });
+            }
+        }
+        Ok(all)
+    }
+
+    /// The case of a number, and its name in the last run that has it.
+    fn what(&self, id: i64) -> rusqlite::Result<(What, String)> {
+        self.db
+            .prepare_cached(
+                "SELECT arch, line, config, suite, variant, case_id,
+                    (SELECT name FROM seen WHERE what = what.id ORDER BY run DESC LIMIT 1) FROM what WHERE id = ?1",
+            )?
+            .query_row([id], |row| Ok((what(row, 0)?, row.get(6)?)))
     }
 
     /// What was seen of the given cases in runs that started before `started`.
@@ -148,26 +199,36 @@ fn seen(row: &Row<'_>) -> rusqlite::Result<Seen> {
     };
     Ok(Seen {
         run: row.get(0)?,
-        started: Timestamp::from_millisecond(row.get(1)?).map_err(|error| foreign(1, error))?,
-        what: What {
-            arch: row
-                .get::<_, String>(2)?
-                .parse()
-                .map_err(|error| foreign(2, error))?,
-            line: row.get(3)?,
-            config: row.get(4)?,
-            suite: row.get(5)?,
-            variant: row.get(6)?,
-            case: row.get(7)?,
-        },
+        started: time(row, 1)?,
+        what: what(row, 2)?,
         name: row.get(8)?,
         kernel: row.get(9)?,
-        verdict: verdict(&row.get::<_, String>(10)?)?,
+        verdict: verdict(row.get_ref(10)?.as_str()?)?,
         reason: row.get(11)?,
         attempts: row.get(12)?,
         mixed: row.get(13)?,
         seconds: millis(14)?,
         boot,
+    })
+}
+
+fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    Timestamp::from_millisecond(row.get(column)?).map_err(|error| foreign(column, error))
+}
+
+/// The columns of a case, from the given one on.
+fn what(row: &Row<'_>, from: usize) -> rusqlite::Result<What> {
+    Ok(What {
+        arch: row
+            .get_ref(from)?
+            .as_str()?
+            .parse()
+            .map_err(|error| foreign(from, error))?,
+        line: row.get(from + 1)?,
+        config: row.get(from + 2)?,
+        suite: row.get(from + 3)?,
+        variant: row.get(from + 4)?,
+        case: row.get(from + 5)?,
     })
 }
 

@@ -81,3 +81,29 @@ pub struct Boot {
     /// What the attempt that decided took beside its steps: most of it is booting.
     pub seconds: Seconds,
 }
+
+/// A case that came out in more than one way on one kernel, or in the attempts of one run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unsteady {
+    /// Which case it is.
+    pub what: What,
+    /// Its name in words.
+    pub name: String,
+    /// The kernel: label, hyphen, release.
+    pub kernel: String,
+    /// Its runs on that kernel, the first one first.
+    pub runs: Vec<Outcome>,
+}
+
+/// What a case came to in one run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// Folder of the run, by its name in the results folder.
+    pub run: String,
+    /// When the run started.
+    pub started: Timestamp,
+    /// Its result.
+    pub verdict: Verdict,
+    /// Its attempts had different verdicts.
+    pub mixed: bool,
+}

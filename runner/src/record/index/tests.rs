@@ -308,7 +308,10 @@ fn filters_and_the_runs_before() {
         6
     );
     let unsteady = index.unsteady(&Which::default()).unwrap();
-    assert!(unsteady.len() == 3 && unsteady.iter().all(|one| one.what.case == "S01"));
+    assert_eq!(unsteady.len(), 1);
+    assert_eq!((&*unsteady[0].what.case, &*unsteady[0].name), ("S01", "a name"));
+    let verdicts: Vec<_> = unsteady[0].runs.iter().map(|one| one.verdict).collect();
+    assert_eq!(verdicts, [Verdict::Pass, Verdict::Fail, Verdict::Pass]);
     let third = "2026-09-03T01:00:00Z".parse().unwrap();
     let before = index.before(third, &[unsteady[0].what.clone()]).unwrap();
     assert_eq!(

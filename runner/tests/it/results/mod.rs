@@ -4,6 +4,6 @@
 mod committed;
 mod cut_off;
 mod junit;
-mod sample;
+pub(crate) mod sample;
 mod summary;
 mod xml;
