@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
-use crate::{base::Arch, rig::kernel::KernelSource};
+use crate::{base::Arch, rig::kernel::KernelSource, run::Shard};
 
 /// Test bench for Linux memory-hotplug patch series
 #[derive(Debug, Parser)]
@@ -63,6 +63,12 @@ pub enum Verb {
     Replay(Replay),
     /// Make the reports of a run again from its record
     Report(Report),
+    /// Run a matrix of kernels, architectures, command lines and suites
+    Matrix(Matrix),
+    /// Show what a matrix comes to, and how long it will take
+    Plan(Plan),
+    /// Put the parts of a run from several machines together
+    Merge(Merge),
     /// Show what a case came to, run by run
     History(History),
     /// List cases that come out now one way and now another
@@ -157,6 +163,123 @@ pub struct Run {
     /// Make every skip an error
     #[arg(long)]
     pub require_all: bool,
+
+    /// Which part
+    #[command(flatten)]
+    pub shard: Part,
+}
+
+/// Which part of a plan is meant, where several machines share it.
+#[derive(Debug, Clone, Args)]
+pub struct Part {
+    /// Run only this part of the plan: slice:M/N (parts that take about as long) or hash:M/N (a job keeps its part)
+    #[arg(long, value_name = "PART")]
+    pub shard: Option<Shard>,
+
+    /// How long jobs take, from `memrig plan --format times`; every machine needs the same file
+    #[arg(long, value_name = "FILE", requires = "shard", value_hint = ValueHint::FilePath)]
+    pub times: Option<PathBuf>,
+}
+
+/// Arguments of `memrig matrix`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  memrig matrix nightly
+  memrig matrix my.yaml --shard slice:2/5")]
+pub struct Matrix {
+    /// The matrix: nightly, or a path with a slash or the ending .yaml
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: String,
+    /// Where things are
+    #[command(flatten)]
+    pub places: Places,
+    /// Which part
+    #[command(flatten)]
+    pub shard: Part,
+
+    /// Guests at once; without it, as many as the host's processors and memory allow
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<usize>,
+
+    /// Stop starting jobs after the first failure
+    #[arg(long)]
+    pub fail_fast: bool,
+
+    /// Make every skip an error
+    #[arg(long)]
+    pub require_all: bool,
+}
+
+/// Arguments of `memrig plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// The matrix: nightly, or a path with a slash or the ending .yaml
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: String,
+    /// Where things are
+    #[command(flatten)]
+    pub places: Places,
+    /// Which part
+    #[command(flatten)]
+    pub shard: Part,
+
+    /// Form of the plan
+    #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+    pub format: PlanFormat,
+
+    /// How many parts the matrix of `--format github` has
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub shards: u32,
+
+    /// How jobs find their part in `--format github`
+    #[arg(long, value_enum, default_value_t = PartBy::Slice)]
+    pub by: PartBy,
+}
+
+/// Forms of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// Jobs and time by kernel and suite, from the times of earlier runs
+    Text,
+    /// Every job, in JSON
+    Json,
+    /// Milliseconds of each job, for --times
+    Times,
+    /// The parts, as GitHub Actions wants a matrix
+    Github,
+}
+
+/// How jobs find their part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PartBy {
+    /// Parts that take about as long
+    Slice,
+    /// By a hash of the job's name
+    Hash,
+}
+
+impl PartBy {
+    /// The word that `--shard` has for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Slice => "slice",
+            Self::Hash => "hash",
+        }
+    }
+}
+
+/// Arguments of `memrig merge`.
+#[derive(Debug, Args)]
+pub struct Merge {
+    /// Folders of runs, each of one part
+    #[arg(value_name = "RUN", required = true, value_hint = ValueHint::DirPath)]
+    pub runs: Vec<PathBuf>,
+    /// Folder that gets the folder of the merged run
+    #[arg(long, value_name = "DIR", default_value = "results", env = "MEMRIG_RESULTS", value_hint = ValueHint::DirPath)]
+    pub results: PathBuf,
+    /// Merge what is there although parts are missing
+    #[arg(long)]
+    pub partial: bool,
 }
 
 /// Arguments of `memrig list`.

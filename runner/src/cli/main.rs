@@ -9,7 +9,7 @@ use super::{
     args::{Cli, Verb},
     doctor,
     failure::Failure,
-    history, list, report, run, setup, shell,
+    history, list, matrix, report, run, setup, shell,
 };
 use crate::base::{fault::Exit, ui::Ui};
 
@@ -36,6 +36,9 @@ pub fn main() -> ExitCode {
         Verb::Shell(args) => shell::shell(args, &ui),
         Verb::Replay(args) => run::replay(args, &ui),
         Verb::Report(args) => report::report(args, &ui),
+        Verb::Matrix(args) => matrix::matrix(args, &ui),
+        Verb::Plan(args) => matrix::plan(args, &ui),
+        Verb::Merge(args) => matrix::merge(args, &ui),
         Verb::History(args) => history::history(args, &ui),
         Verb::Flaky(args) => history::flaky(args, &ui),
         Verb::Trend(args) => history::trend(args, &ui),

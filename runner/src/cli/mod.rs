@@ -7,6 +7,7 @@ mod failure;
 mod history;
 mod list;
 mod main;
+mod matrix;
 mod report;
 mod run;
 mod setup;

@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{
     args::{Places, Replay, Run, Select},
     failure::Failure,
-    history, report,
+    history, matrix, report,
     setup::{self, get},
     suites,
 };
@@ -37,6 +37,24 @@ pub(super) fn select(
     ui: &Ui,
 ) -> Result<Selected, Failure> {
     let host = host::facts().map_err(Failure::broken)?;
+    check_memory(suites, &host)?;
+    let wanted = Wanted {
+        kernels: setup::kernels(&args.kernels, &args.arches),
+        qemus: places.qemus.iter().cloned().collect(),
+        refresh: false,
+    };
+    let rig = get(&wanted, ui)?;
+    let kernels = planned_kernels(&rig);
+    let filter = Filter {
+        cases: args.cases.clone(),
+        variants: args.variants.clone(),
+    };
+    let jobs = plan(suites, &kernels, &filter).map_err(Failure::usage)?;
+    Ok(Selected { rig, jobs, host })
+}
+
+/// Refuses machines that are larger than the host.
+pub(super) fn check_memory(suites: &[Arc<LoadedSuite>], host: &host::HostFacts) -> Result<(), Failure> {
     for (loaded, case) in suites
         .iter()
         .flat_map(|loaded| loaded.suite.cases.iter().map(move |case| (loaded, case)))
@@ -55,14 +73,12 @@ pub(super) fn select(
             .hint("make the machine of the case smaller, or leave the case out with --case"));
         }
     }
-    let wanted = Wanted {
-        kernels: setup::kernels(&args.kernels, &args.arches),
-        qemus: places.qemus.iter().cloned().collect(),
-        refresh: false,
-    };
-    let rig = get(&wanted, ui)?;
-    let kernels: Vec<PlannedKernel> = rig
-        .kernels
+    Ok(())
+}
+
+/// What a plan must know of the kernels that were got.
+pub(super) fn planned_kernels(rig: &Rig) -> Vec<PlannedKernel> {
+    rig.kernels
         .iter()
         .map(|prepared| PlannedKernel {
             label: prepared.kernel.label.clone(),
@@ -70,13 +86,7 @@ pub(super) fn select(
             release: prepared.kernel.release_or_unknown().to_owned(),
             config: prepared.kernel.config.clone().map(Arc::new),
         })
-        .collect();
-    let filter = Filter {
-        cases: args.cases.clone(),
-        variants: args.variants.clone(),
-    };
-    let jobs = plan(suites, &kernels, &filter).map_err(Failure::usage)?;
-    Ok(Selected { rig, jobs, host })
+        .collect()
 }
 
 /// Guests at once, and the memory that they share.
@@ -87,13 +97,13 @@ fn capacity(asked: Option<usize>, host: &host::HostFacts) -> Capacity {
     }
 }
 
-fn utf8(path: &Path) -> Result<Utf8PathBuf, Failure> {
+pub(super) fn utf8(path: &Path) -> Result<Utf8PathBuf, Failure> {
     Utf8PathBuf::from_path_buf(path.to_owned())
         .map_err(|path| Failure::usage(anyhow::anyhow!("`{}` is no UTF-8", path.display())))
 }
 
 /// Checks that the folder takes a run, before anything long begins.
-fn check_results(results: &Utf8Path) -> Result<(), Failure> {
+pub(super) fn check_results(results: &Utf8Path) -> Result<(), Failure> {
     let unwritable = |error: std::io::Error| {
         Failure::usage(
             anyhow::Error::new(error).context(format!("the results folder `{results}` cannot be written")),
@@ -114,7 +124,12 @@ pub(super) fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
     if !args.dry_run {
         check_results(&results)?;
     }
-    let selected = select(&args.select, &args.places, &suites, ui)?;
+    let mut selected = select(&args.select, &args.places, &suites, ui)?;
+    selected.jobs = matrix::part(
+        selected.jobs,
+        args.shard.shard.as_ref(),
+        args.shard.times.as_deref(),
+    )?;
     if selected.jobs.is_empty() {
         ui.error("nothing is selected: no case fits the kernels, architectures, names and variants that were given");
         return Ok(Exit::NothingSelected);
@@ -137,7 +152,7 @@ pub(super) fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
 }
 
 /// Runs what was selected, writes the reports and prints the summary.
-fn execute(
+pub(super) fn execute(
     selected: Selected,
     results: Utf8PathBuf,
     jobs: Option<usize>,

@@ -11,6 +11,7 @@ mod folder;
 pub mod index;
 mod journal;
 mod key;
+mod merge;
 mod read;
 mod seconds;
 mod trace;
@@ -23,6 +24,7 @@ pub use facts::{
 pub use folder::{CaseFolder, FolderError, LedgerEntry, RunFolder};
 pub use journal::{Journal, JournalError};
 pub use key::{CaseKey, NotUnique, check_unique};
+pub use merge::{MergeError, Merged, merge};
 pub use read::{Damage, Finish, ReadError, RunRecord};
 pub use seconds::Seconds;
 pub use trace::{ConsoleLine, LedgerPoint, QmpLine, StepSpan, Trace, Traces};

@@ -12,6 +12,7 @@ mod machine_accel;
 mod machine_ends;
 mod machine_guests;
 mod machine_starts;
+mod merge;
 mod page;
 mod qmp_qemu;
 mod results;
