@@ -75,6 +75,8 @@ pub enum Verb {
     Flaky(Flaky),
     /// Show how boot memory and times move from run to run
     Trend(Trend),
+    /// Make old runs small
+    Prune(Prune),
     /// Print a completion script
     Completions {
         /// The shell to print it for
@@ -349,6 +351,10 @@ pub struct Report {
     #[arg(long)]
     pub write: bool,
 
+    /// Print the run in this form instead of the summary
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub format: ReportFormat,
+
     /// Write report.html into the run's folder
     #[arg(long)]
     pub html: bool,
@@ -356,6 +362,42 @@ pub struct Report {
     /// Results folder whose earlier runs tell what is new; without it, the folder that the run is in
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub results: Option<PathBuf>,
+}
+
+/// Forms of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// The summary, for a person
+    Text,
+    /// The cases as comma-separated values
+    Csv,
+    /// The whole record, in JSON
+    Json,
+    /// JUnit XML
+    Junit,
+    /// KTAP version 1
+    Ktap,
+    /// Annotations of GitHub Actions
+    Github,
+    /// JSON in the shape of KCIDB
+    Kcidb,
+}
+
+/// Arguments of `memrig prune`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Of an older run, a case that passed keeps its record and ledgers, and one that did not keeps everything."
+)]
+pub struct Prune {
+    /// Leave the last N runs as they are
+    #[arg(long, value_name = "N")]
+    pub keep: usize,
+    /// Folder with one folder for each run
+    #[arg(long, value_name = "DIR", default_value = "results", env = "MEMRIG_RESULTS", value_hint = ValueHint::DirPath)]
+    pub results: PathBuf,
+    /// Show the sizes, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Which runs and cases of the results are looked at.

@@ -9,7 +9,7 @@ use super::{
     args::{Cli, Verb},
     doctor,
     failure::Failure,
-    history, list, matrix, report, run, setup, shell,
+    history, list, matrix, prune, report, run, setup, shell,
 };
 use crate::base::{fault::Exit, ui::Ui};
 
@@ -42,6 +42,7 @@ pub fn main() -> ExitCode {
         Verb::History(args) => history::history(args, &ui),
         Verb::Flaky(args) => history::flaky(args, &ui),
         Verb::Trend(args) => history::trend(args, &ui),
+        Verb::Prune(args) => prune::prune(args, &ui),
         Verb::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "memrig", &mut script);

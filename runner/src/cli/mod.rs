@@ -8,6 +8,7 @@ mod history;
 mod list;
 mod main;
 mod matrix;
+mod prune;
 mod report;
 mod run;
 mod setup;

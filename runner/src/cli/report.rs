@@ -5,20 +5,28 @@ use std::io::IsTerminal;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{args::Report, failure::Failure, history};
+use super::{
+    args::{Report, ReportFormat},
+    failure::Failure,
+    history,
+};
 use crate::{
     base::{fault::Exit, ui::Ui},
     record::RunRecord,
-    tell::{News, Style, csv, html, junit, summary_with},
+    tell::{News, Style, csv, github, html, json, junit, kcidb, ktap, summary_with},
 };
 
 /// Writes `junit.xml`, `cases.csv` and `report.html` into the folder of a run.
 pub(super) fn write(record: &RunRecord, news: Option<&News>, folder: &Utf8Path) -> Result<(), Failure> {
     write_html(record, news, folder)?;
+    fs_err::write(folder.join("junit.xml"), xml(record)?).map_err(Failure::broken)?;
+    fs_err::write(folder.join("cases.csv"), csv(record)).map_err(Failure::broken)
+}
+
+fn xml(record: &RunRecord) -> Result<String, Failure> {
     let mut xml = Vec::new();
     junit(record, &mut xml).map_err(Failure::broken)?;
-    fs_err::write(folder.join("junit.xml"), xml).map_err(Failure::broken)?;
-    fs_err::write(folder.join("cases.csv"), csv(record)).map_err(Failure::broken)
+    String::from_utf8(xml).map_err(Failure::broken)
 }
 
 fn write_html(record: &RunRecord, news: Option<&News>, folder: &Utf8Path) -> Result<(), Failure> {
@@ -55,6 +63,21 @@ pub(super) fn report(args: &Report, ui: &Ui) -> Result<Exit, Failure> {
     if args.html {
         write_html(&record, news.as_ref(), &folder)?;
     }
-    print(&record, news.as_ref(), ui);
+    let pretty = |value| serde_json::to_string_pretty(&value).map_err(Failure::broken);
+    let text = match args.format {
+        ReportFormat::Text => {
+            print(&record, news.as_ref(), ui);
+            None
+        }
+        ReportFormat::Csv => Some(csv(&record)),
+        ReportFormat::Json => Some(pretty(json(&record, news.as_ref()))?),
+        ReportFormat::Junit => Some(xml(&record)?),
+        ReportFormat::Ktap => Some(ktap(&record)),
+        ReportFormat::Github => Some(github(&record, news.as_ref())),
+        ReportFormat::Kcidb => Some(pretty(kcidb(&record))?),
+    };
+    if let Some(text) = text {
+        ui.out(text.trim_end());
+    }
     Ok(Exit::of(record.cases.iter().map(|case| case.verdict)))
 }

@@ -18,3 +18,4 @@ mod qmp_qemu;
 mod results;
 mod runs;
 mod ssh_loopback;
+mod verbs;

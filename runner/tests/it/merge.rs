@@ -31,7 +31,7 @@ fn run(
     change: impl Fn(&mut RunFacts),
 ) -> Utf8PathBuf {
     let mut facts = sample::facts();
-    facts.started = facts.started + jiff::SignedDuration::from_secs(number.into());
+    facts.started += jiff::SignedDuration::from_secs(number.into());
     facts.id = RunId::new(facts.started, number);
     facts.argv = argv.split_whitespace().map(str::to_owned).collect();
     change(&mut facts);
