@@ -224,8 +224,14 @@ fn runs() -> Value {
         let folder = fs_err::canonicalize(results.path().join("latest")).expect("a run");
         let folder = camino::Utf8PathBuf::from_path_buf(folder).expect("UTF-8");
         let (record, _) = memrig::record::RunRecord::read(&folder).expect("a record");
-        let ran = record.cases.iter().filter(|case| !case.attempts.is_empty()).count();
-        let journal = fs_err::metadata(folder.join("events.jsonl")).expect("a journal").len();
+        let ran = record
+            .cases
+            .iter()
+            .filter(|case| !case.attempts.is_empty())
+            .count();
+        let journal = fs_err::metadata(folder.join("events.jsonl"))
+            .expect("a journal")
+            .len();
         let first = *single.get_or_insert(wall);
         report.insert(
             name.to_owned(),

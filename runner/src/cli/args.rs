@@ -3,9 +3,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
-use crate::{base::Arch, rig::kernel::KernelSource};
+use crate::{base::Arch, rig::kernel::KernelSource, run::Shard};
 
 /// Test bench for Linux memory-hotplug patch series
 #[derive(Debug, Parser)]
@@ -63,6 +63,20 @@ pub enum Verb {
     Replay(Replay),
     /// Make the reports of a run again from its record
     Report(Report),
+    /// Run a matrix of kernels, architectures, command lines and suites
+    Matrix(Matrix),
+    /// Show what a matrix comes to, and how long it will take
+    Plan(Plan),
+    /// Put the parts of a run from several machines together
+    Merge(Merge),
+    /// Show what a case came to, run by run
+    History(History),
+    /// List cases that come out now one way and now another
+    Flaky(Flaky),
+    /// Show how boot memory and times move from run to run
+    Trend(Trend),
+    /// Make old runs small
+    Prune(Prune),
     /// Print a completion script
     Completions {
         /// The shell to print it for
@@ -137,6 +151,27 @@ pub struct Run {
     #[command(flatten)]
     pub places: Places,
 
+    /// How
+    #[command(flatten)]
+    pub how: How,
+
+    /// Print the plan and the QEMU commands, and run nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Finish a run that was cut off: its folder, or its name in the results folder
+    #[arg(long, value_name = "RUN", value_hint = ValueHint::DirPath,
+          conflicts_with_all = ["suites", "kernels", "arches", "cases", "variants", "dry_run"])]
+    pub resume: Option<PathBuf>,
+
+    /// Which part
+    #[command(flatten)]
+    pub shard: Part,
+}
+
+/// How jobs are run.
+#[derive(Debug, Clone, Default, Args)]
+pub struct How {
     /// Guests at once; without it, as many as the host's processors and memory allow
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<usize>,
@@ -149,18 +184,114 @@ pub struct Run {
     #[arg(long)]
     pub no_clone: bool,
 
-    /// Print the plan and the QEMU commands, and run nothing
-    #[arg(long)]
-    pub dry_run: bool,
-
     /// Make every skip an error
     #[arg(long)]
     pub require_all: bool,
+}
 
-    /// Finish a run that was cut off: its folder, or its name in the results folder
-    #[arg(long, value_name = "RUN", value_hint = ValueHint::DirPath,
-          conflicts_with_all = ["suites", "kernels", "arches", "cases", "variants", "dry_run"])]
-    pub resume: Option<PathBuf>,
+/// Which part of a plan is meant, where several machines share it.
+#[derive(Debug, Clone, Args)]
+pub struct Part {
+    /// Run only this part of the plan: slice:M/N (parts that take about as long) or hash:M/N (a job keeps its part)
+    #[arg(long, value_name = "PART")]
+    pub shard: Option<Shard>,
+
+    /// How long jobs take, from `memrig plan --format times`; every machine needs the same file
+    #[arg(long, value_name = "FILE", requires = "shard", value_hint = ValueHint::FilePath)]
+    pub times: Option<PathBuf>,
+}
+
+/// Arguments of `memrig matrix`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  memrig matrix nightly
+  memrig matrix my.yaml --shard slice:2/5")]
+pub struct Matrix {
+    /// The matrix: nightly, or a path with a slash or the ending .yaml
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: String,
+    /// Where things are
+    #[command(flatten)]
+    pub places: Places,
+    /// Which part
+    #[command(flatten)]
+    pub shard: Part,
+
+    /// How
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// Arguments of `memrig plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// The matrix: nightly, or a path with a slash or the ending .yaml
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: String,
+    /// Where things are
+    #[command(flatten)]
+    pub places: Places,
+    /// Which part
+    #[command(flatten)]
+    pub shard: Part,
+
+    /// Form of the plan
+    #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+    pub format: PlanFormat,
+
+    /// How many parts the matrix of `--format github` has
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub shards: u32,
+
+    /// How jobs find their part in `--format github`
+    #[arg(long, value_enum, default_value_t = PartBy::Slice)]
+    pub by: PartBy,
+}
+
+/// Forms of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// Jobs and time by kernel and suite, from the times of earlier runs
+    Text,
+    /// Every job, in JSON
+    Json,
+    /// Milliseconds of each job, for --times
+    Times,
+    /// The parts, as GitHub Actions wants a matrix
+    Github,
+}
+
+/// How jobs find their part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PartBy {
+    /// Parts that take about as long
+    Slice,
+    /// By a hash of the job's name
+    Hash,
+}
+
+impl PartBy {
+    /// The word that `--shard` has for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Slice => "slice",
+            Self::Hash => "hash",
+        }
+    }
+}
+
+/// Arguments of `memrig merge`.
+#[derive(Debug, Args)]
+pub struct Merge {
+    /// Folders of runs, each of one part
+    #[arg(value_name = "RUN", required = true, value_hint = ValueHint::DirPath)]
+    pub runs: Vec<PathBuf>,
+    /// Folder that gets the folder of the merged run
+    #[arg(long, value_name = "DIR", default_value = "results", env = "MEMRIG_RESULTS", value_hint = ValueHint::DirPath)]
+    pub results: PathBuf,
+    /// Merge what is there although parts are missing
+    #[arg(long)]
+    pub partial: bool,
 }
 
 /// Arguments of `memrig list`.
@@ -226,7 +357,135 @@ pub struct Report {
     /// Folder of the run
     #[arg(value_name = "RUN", value_hint = ValueHint::DirPath, default_value = "results/latest")]
     pub run: PathBuf,
-    /// Write junit.xml and cases.csv into the run's folder again
+    /// Write junit.xml, cases.csv and report.html into the run's folder again
     #[arg(long)]
     pub write: bool,
+
+    /// Print the run in this form instead of the summary
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub format: ReportFormat,
+
+    /// Write report.html into the run's folder
+    #[arg(long)]
+    pub html: bool,
+
+    /// Results folder whose earlier runs tell what is new; without it, the folder that the run is in
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub results: Option<PathBuf>,
+}
+
+/// Forms of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// The summary, for a person
+    Text,
+    /// The cases as comma-separated values
+    Csv,
+    /// The whole record, in JSON
+    Json,
+    /// JUnit XML
+    Junit,
+    /// KTAP version 1
+    Ktap,
+    /// Annotations of GitHub Actions
+    Github,
+    /// JSON in the shape of KCIDB
+    Kcidb,
+}
+
+/// Arguments of `memrig prune`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Of an older run, a case that passed keeps its record and ledgers, and one that did not keeps everything."
+)]
+pub struct Prune {
+    /// Leave the last N runs as they are
+    #[arg(long, value_name = "N")]
+    pub keep: usize,
+    /// Folder with one folder for each run
+    #[arg(long, value_name = "DIR", default_value = "results", env = "MEMRIG_RESULTS", value_hint = ValueHint::DirPath)]
+    pub results: PathBuf,
+    /// Show the sizes, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Which runs and cases of the results are looked at.
+#[derive(Debug, Clone, Args)]
+pub struct Past {
+    /// Folder with one folder for each run
+    #[arg(long, value_name = "DIR", default_value = "results", env = "MEMRIG_RESULTS", value_hint = ValueHint::DirPath)]
+    pub results: PathBuf,
+
+    /// Only this kernel line, as it was named: debian:sid
+    #[arg(short, long = "kernel", value_name = "KERNEL")]
+    pub line: Option<String>,
+
+    /// Only this architecture
+    #[arg(short, long, value_name = "ARCH")]
+    pub arch: Option<Arch>,
+
+    /// Only this suite
+    #[arg(short, long, value_name = "SUITE")]
+    pub suite: Option<String>,
+
+    /// Only this variant, such as memmap_on_memory=on
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub variant: Option<String>,
+
+    /// Only the last N runs
+    #[arg(long, value_name = "N")]
+    pub last: Option<u32>,
+
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t = TableFormat::Text)]
+    pub format: TableFormat,
+
+    /// Make the index anew from the results
+    #[arg(long)]
+    pub rebuild: bool,
+}
+
+/// Forms of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// For a person
+    Text,
+    /// Comma-separated values
+    Csv,
+    /// JSON
+    Json,
+}
+
+/// Arguments of `memrig history`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "One letter is one run, the oldest first: . pass, F fail, E error, K known, s skip, p passed after another attempt did not."
+)]
+pub struct History {
+    /// Id of the case
+    #[arg(value_name = "CASE")]
+    pub case: String,
+    /// Which runs
+    #[command(flatten)]
+    pub past: Past,
+}
+
+/// Arguments of `memrig flaky`.
+#[derive(Debug, Args)]
+pub struct Flaky {
+    /// Which runs
+    #[command(flatten)]
+    pub past: Past,
+}
+
+/// Arguments of `memrig trend`.
+#[derive(Debug, Args)]
+pub struct Trend {
+    /// Only this case, so that the same work is compared
+    #[arg(short, long, value_name = "CASE")]
+    pub case: Option<String>,
+    /// Which runs
+    #[command(flatten)]
+    pub past: Past,
 }

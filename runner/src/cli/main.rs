@@ -9,7 +9,7 @@ use super::{
     args::{Cli, Verb},
     doctor,
     failure::Failure,
-    list, report, run, setup, shell,
+    history, list, matrix, prune, report, run, setup, shell,
 };
 use crate::base::{fault::Exit, ui::Ui};
 
@@ -36,6 +36,13 @@ pub fn main() -> ExitCode {
         Verb::Shell(args) => shell::shell(args, &ui),
         Verb::Replay(args) => run::replay(args, &ui),
         Verb::Report(args) => report::report(args, &ui),
+        Verb::Matrix(args) => matrix::matrix(args, &ui),
+        Verb::Plan(args) => matrix::plan(args, &ui),
+        Verb::Merge(args) => matrix::merge(args, &ui),
+        Verb::History(args) => history::history(args, &ui),
+        Verb::Flaky(args) => history::flaky(args, &ui),
+        Verb::Trend(args) => history::trend(args, &ui),
+        Verb::Prune(args) => prune::prune(args, &ui),
         Verb::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "memrig", &mut script);

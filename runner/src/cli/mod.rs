@@ -4,8 +4,11 @@
 mod args;
 mod doctor;
 mod failure;
+mod history;
 mod list;
 mod main;
+mod matrix;
+mod prune;
 mod report;
 mod run;
 mod setup;

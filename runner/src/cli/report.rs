@@ -5,37 +5,79 @@ use std::io::IsTerminal;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{args::Report, failure::Failure};
+use super::{
+    args::{Report, ReportFormat},
+    failure::Failure,
+    history,
+};
 use crate::{
     base::{fault::Exit, ui::Ui},
     record::RunRecord,
-    tell::{Style, csv, junit, summary},
+    tell::{News, Style, csv, github, html, json, junit, kcidb, ktap, summary_with},
 };
 
-/// Writes `junit.xml` and `cases.csv` into the folder of a run.
-pub(super) fn write(record: &RunRecord, folder: &Utf8Path) -> Result<(), Failure> {
-    let mut xml = Vec::new();
-    junit(record, &mut xml).map_err(Failure::broken)?;
-    fs_err::write(folder.join("junit.xml"), xml).map_err(Failure::broken)?;
+/// Writes `junit.xml`, `cases.csv` and `report.html` into the folder of a run.
+pub(super) fn write(record: &RunRecord, news: Option<&News>, folder: &Utf8Path) -> Result<(), Failure> {
+    write_html(record, news, folder)?;
+    fs_err::write(folder.join("junit.xml"), xml(record)?).map_err(Failure::broken)?;
     fs_err::write(folder.join("cases.csv"), csv(record)).map_err(Failure::broken)
 }
 
+fn xml(record: &RunRecord) -> Result<String, Failure> {
+    let mut xml = Vec::new();
+    junit(record, &mut xml).map_err(Failure::broken)?;
+    String::from_utf8(xml).map_err(Failure::broken)
+}
+
+fn write_html(record: &RunRecord, news: Option<&News>, folder: &Utf8Path) -> Result<(), Failure> {
+    let page = html(record, news, &record.traces());
+    fs_err::write(folder.join("report.html"), page).map_err(Failure::broken)
+}
+
 /// Prints the summary of a run.
-pub(super) fn print(record: &RunRecord, ui: &Ui) {
+pub(super) fn print(record: &RunRecord, news: Option<&News>, ui: &Ui) {
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    ui.out(summary(record, if colour { Style::Coloured } else { Style::Plain }).trim_end());
+    let style = if colour { Style::Coloured } else { Style::Plain };
+    ui.out(summary_with(record, news, style).trim_end());
+}
+
+fn utf8(path: &std::path::Path) -> Result<Utf8PathBuf, Failure> {
+    Utf8PathBuf::from_path_buf(path.to_owned())
+        .map_err(|path| Failure::usage(anyhow::anyhow!("`{}` is no UTF-8", path.display())))
 }
 
 pub(super) fn report(args: &Report, ui: &Ui) -> Result<Exit, Failure> {
-    let folder = Utf8PathBuf::from_path_buf(args.run.clone())
-        .map_err(|path| Failure::usage(anyhow::anyhow!("`{}` is no UTF-8", path.display())))?;
+    let folder = utf8(&args.run)?;
     let (record, damage) = RunRecord::read(&folder).map_err(Failure::usage)?;
     for damage in &damage {
         ui.warning(&damage.to_string());
     }
+    let results = match &args.results {
+        Some(results) => Some(utf8(results)?),
+        None => history::results_of(&folder),
+    };
+    let news = results.and_then(|results| history::news_of(&record, &results, ui));
     if args.write {
-        write(&record, &folder)?;
+        write(&record, news.as_ref(), &folder)?;
     }
-    print(&record, ui);
+    if args.html {
+        write_html(&record, news.as_ref(), &folder)?;
+    }
+    let pretty = |value| serde_json::to_string_pretty(&value).map_err(Failure::broken);
+    let text = match args.format {
+        ReportFormat::Text => {
+            print(&record, news.as_ref(), ui);
+            None
+        }
+        ReportFormat::Csv => Some(csv(&record)),
+        ReportFormat::Json => Some(pretty(json(&record, news.as_ref()))?),
+        ReportFormat::Junit => Some(xml(&record)?),
+        ReportFormat::Ktap => Some(ktap(&record)),
+        ReportFormat::Github => Some(github(&record, news.as_ref())),
+        ReportFormat::Kcidb => Some(pretty(kcidb(&record))?),
+    };
+    if let Some(text) = text {
+        ui.out(text.trim_end());
+    }
     Ok(Exit::of(record.cases.iter().map(|case| case.verdict)))
 }

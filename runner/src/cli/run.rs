@@ -6,9 +6,9 @@ use std::{path::Path, sync::Arc};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    args::{Places, Replay, Run, Select},
+    args::{How, Places, Replay, Run, Select},
     failure::Failure,
-    report,
+    history, matrix, report,
     setup::{self, get},
     suites,
 };
@@ -37,6 +37,24 @@ pub(super) fn select(
     ui: &Ui,
 ) -> Result<Selected, Failure> {
     let host = host::facts().map_err(Failure::broken)?;
+    check_memory(suites, &host)?;
+    let wanted = Wanted {
+        kernels: setup::kernels(&args.kernels, &args.arches),
+        qemus: places.qemus.iter().cloned().collect(),
+        refresh: false,
+    };
+    let rig = get(&wanted, ui)?;
+    let kernels = planned_kernels(&rig);
+    let filter = Filter {
+        cases: args.cases.clone(),
+        variants: args.variants.clone(),
+    };
+    let jobs = plan(suites, &kernels, &filter).map_err(Failure::usage)?;
+    Ok(Selected { rig, jobs, host })
+}
+
+/// Refuses machines that are larger than the host.
+pub(super) fn check_memory(suites: &[Arc<LoadedSuite>], host: &host::HostFacts) -> Result<(), Failure> {
     for (loaded, case) in suites
         .iter()
         .flat_map(|loaded| loaded.suite.cases.iter().map(move |case| (loaded, case)))
@@ -55,14 +73,12 @@ pub(super) fn select(
             .hint("make the machine of the case smaller, or leave the case out with --case"));
         }
     }
-    let wanted = Wanted {
-        kernels: setup::kernels(&args.kernels, &args.arches),
-        qemus: places.qemus.iter().cloned().collect(),
-        refresh: false,
-    };
-    let rig = get(&wanted, ui)?;
-    let kernels: Vec<PlannedKernel> = rig
-        .kernels
+    Ok(())
+}
+
+/// What a plan must know of the kernels that were got.
+pub(super) fn planned_kernels(rig: &Rig) -> Vec<PlannedKernel> {
+    rig.kernels
         .iter()
         .map(|prepared| PlannedKernel {
             label: prepared.kernel.label.clone(),
@@ -70,13 +86,7 @@ pub(super) fn select(
             release: prepared.kernel.release_or_unknown().to_owned(),
             config: prepared.kernel.config.clone().map(Arc::new),
         })
-        .collect();
-    let filter = Filter {
-        cases: args.cases.clone(),
-        variants: args.variants.clone(),
-    };
-    let jobs = plan(suites, &kernels, &filter).map_err(Failure::usage)?;
-    Ok(Selected { rig, jobs, host })
+        .collect()
 }
 
 /// Guests at once, and the memory that they share.
@@ -88,13 +98,13 @@ fn capacity(asked: Option<usize>, host: &host::HostFacts) -> Result<Capacity, Fa
     })
 }
 
-fn utf8(path: &Path) -> Result<Utf8PathBuf, Failure> {
+pub(super) fn utf8(path: &Path) -> Result<Utf8PathBuf, Failure> {
     Utf8PathBuf::from_path_buf(path.to_owned())
         .map_err(|path| Failure::usage(anyhow::anyhow!("`{}` is no UTF-8", path.display())))
 }
 
 /// Checks that the folder takes a run, before anything long begins.
-fn check_results(results: &Utf8Path) -> Result<(), Failure> {
+pub(super) fn check_results(results: &Utf8Path) -> Result<(), Failure> {
     let unwritable = |error: std::io::Error| {
         Failure::usage(
             anyhow::Error::new(error).context(format!("the results folder `{results}` cannot be written")),
@@ -110,21 +120,20 @@ fn check_results(results: &Utf8Path) -> Result<(), Failure> {
 }
 
 pub(super) fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
-    let how = How {
-        jobs: args.jobs,
-        fail_fast: args.fail_fast,
-        require_all: args.require_all,
-        no_clone: args.no_clone,
-    };
     if let Some(run) = &args.resume {
-        return resume(run, args, &how, ui);
+        return resume(run, args, ui);
     }
     let suites = suites::load(&args.select.suites, &["quick"])?;
     let results = utf8(&args.places.results)?;
     if !args.dry_run {
         check_results(&results)?;
     }
-    let selected = select(&args.select, &args.places, &suites, ui)?;
+    let mut selected = select(&args.select, &args.places, &suites, ui)?;
+    selected.jobs = matrix::part(
+        selected.jobs,
+        args.shard.shard.as_ref(),
+        args.shard.times.as_deref(),
+    )?;
     if selected.jobs.is_empty() {
         ui.error("nothing is selected: no case fits the kernels, architectures, names and variants that were given");
         return Ok(Exit::NothingSelected);
@@ -143,20 +152,11 @@ pub(super) fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
         }
         return Ok(Exit::Pass);
     }
-    execute(selected, results, None, &how, ui)
-}
-
-/// How a selection is run.
-#[derive(Debug, Default)]
-struct How {
-    jobs: Option<usize>,
-    fail_fast: bool,
-    require_all: bool,
-    no_clone: bool,
+    execute(selected, results, None, &args.how, ui)
 }
 
 /// Runs what was selected, writes the reports and prints the summary.
-fn execute(
+pub(super) fn execute(
     selected: Selected,
     results: Utf8PathBuf,
     resume: Option<Utf8PathBuf>,
@@ -167,7 +167,7 @@ fn execute(
         capacity: capacity(how.jobs, &selected.host)?,
         jobs: selected.jobs,
         rig: selected.rig,
-        results,
+        results: results.clone(),
         resume,
         fail_fast: how.fail_fast,
         require_all: how.require_all,
@@ -176,8 +176,9 @@ fn execute(
     };
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::broken)?;
     let outcome = runtime.block_on(run::run(request, ui)).map_err(Failure::broken)?;
-    report::write(&outcome.record, &outcome.folder)?;
-    report::print(&outcome.record, ui);
+    let news = history::news_of(&outcome.record, &results, ui);
+    report::write(&outcome.record, news.as_ref(), &outcome.folder)?;
+    report::print(&outcome.record, news.as_ref(), ui);
     Ok(outcome.exit)
 }
 
@@ -230,7 +231,7 @@ pub(super) fn replay(args: &Replay, ui: &Ui) -> Result<Exit, Failure> {
 }
 
 /// Finishes a run that was cut off: the cases that did not end, and those that were never begun.
-fn resume(run: &Path, args: &Run, how: &How, ui: &Ui) -> Result<Exit, Failure> {
+fn resume(run: &Path, args: &Run, ui: &Ui) -> Result<Exit, Failure> {
     let folder = run_folder(run, &args.places)?;
     let (record, _) = RunRecord::read(&folder).map_err(Failure::usage)?;
     let keys: Vec<CaseKey> = record.unfinished.iter().chain(&record.not_run).cloned().collect();
@@ -263,7 +264,7 @@ fn resume(run: &Path, args: &Run, how: &How, ui: &Ui) -> Result<Exit, Failure> {
         ))
         .hint("start a new run"));
     }
-    execute(selected, utf8(&args.places.results)?, Some(folder), how, ui)
+    execute(selected, utf8(&args.places.results)?, Some(folder), &args.how, ui)
 }
 
 /// Plans what an earlier run did for some of its cases; more than those are in the plan.

@@ -7,7 +7,7 @@ use super::failure::Failure;
 use crate::{rig::cache, run::LoadedSuite, suite::Suite};
 
 /// The suites that come with memrig, by name.
-const OURS: [(&str, &str); 7] = [
+const OURS: [(&str, &str); 8] = [
     ("quick", include_str!("../../../suites/quick.yaml")),
     ("blocks", include_str!("../../../suites/blocks.yaml")),
     ("accounting", include_str!("../../../suites/accounting.yaml")),
@@ -15,6 +15,7 @@ const OURS: [(&str, &str); 7] = [
     ("dimm", include_str!("../../../suites/dimm.yaml")),
     ("zones", include_str!("../../../suites/zones.yaml")),
     ("errors", include_str!("../../../suites/errors.yaml")),
+    ("boot-memory", include_str!("../../../suites/boot-memory.yaml")),
 ];
 
 /// Reads the named suites; `instead` where none is named.

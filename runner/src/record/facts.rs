@@ -68,6 +68,18 @@ pub struct RunFacts {
     pub seed: u64,
 }
 
+impl RunFacts {
+    /// The kernel line of a case: the label of its kernel, such as `debian:sid`. It stays while releases come and go.
+    ///
+    /// A kernel that is not in the facts stands for itself.
+    pub fn line_of<'a>(&'a self, key: &'a super::CaseKey) -> &'a str {
+        self.kernels
+            .iter()
+            .find(|kernel| kernel.arch == key.arch && kernel.name() == key.kernel)
+            .map_or(&key.kernel, |kernel| &kernel.label)
+    }
+}
+
 /// The machine that runs the guests.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct HostFacts {

@@ -140,6 +140,18 @@ impl Journal {
             })
     }
 
+    /// Appends an event with a stamp that it has already.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::append`].
+    pub(super) fn append_as(&self, at: f64, event: &Event) -> Result<(), JournalError> {
+        self.write(at, event).map_err(|source| JournalError::Write {
+            path: self.path.clone(),
+            source,
+        })
+    }
+
     fn write(&self, at: f64, event: &Event) -> io::Result<()> {
         /// [`Entry`], without owning the event.
         #[derive(serde::Serialize)]

@@ -8,10 +8,14 @@ mod case;
 mod event;
 mod facts;
 mod folder;
+pub mod index;
 mod journal;
 mod key;
+mod merge;
+mod prune;
 mod read;
 mod seconds;
+mod trace;
 
 pub use case::{Attempt, CaseRecord, FindingRecord, GuestEnd, MismatchRecord, StepRecord};
 pub use event::{Entry, Event};
@@ -21,5 +25,8 @@ pub use facts::{
 pub use folder::{CaseFolder, FolderError, LedgerEntry, RunFolder};
 pub use journal::{Journal, JournalError};
 pub use key::{CaseKey, NotUnique, check_unique};
+pub use merge::{MergeError, Merged, merge};
+pub use prune::{Pruned, prune};
 pub use read::{Damage, Finish, ReadError, RunRecord};
 pub use seconds::Seconds;
+pub use trace::{ConsoleLine, LedgerPoint, QmpLine, StepSpan, Trace, Traces};

@@ -7,6 +7,7 @@ mod case;
 mod dimm;
 mod inside;
 mod look;
+mod matrix;
 mod needs;
 mod notifiers;
 mod order;
@@ -14,16 +15,19 @@ mod plan;
 mod prepare;
 mod schedule;
 mod session;
+mod shard;
 mod shell;
 
 mod stage;
 mod templates;
 mod trouble;
 
+pub use matrix::{matrix_jobs, times};
 pub use plan::{Filter, Job, LoadedSuite, PlannedKernel, plan};
 pub use prepare::{Emulator, PrepareError, Prepared, Rig, Wanted, prepare, qemu_version};
 pub use schedule::{Capacity, Stop};
 pub use session::{Outcome, Request, RunError, run};
+pub use shard::{BadShard, By, Shard};
 
 pub use shell::open_shell;
 pub use stage::dry_run;

@@ -11,6 +11,7 @@ mod check_steps;
 mod error;
 #[cfg(test)]
 mod error_tests;
+mod matrix;
 mod names;
 mod pattern;
 mod places;
@@ -32,6 +33,7 @@ mod yaml;
 
 pub use case::{Case, Choice, Known, MachineSpec, Suite, Variant};
 pub use error::{Complaint, SuiteErrors};
+pub use matrix::{CheckName, Coordinates, Matrix, Pick};
 pub use names::{BadBlockRef, BlockName, BlockRef};
 pub use pattern::{BadPattern, BadTimeLimit, Pattern, TimeLimit};
 pub use range::{BadRange, KernelRange, KernelVersion};

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Action, Step, Suite, places::Node};
+use super::{Action, Matrix, Step, Suite, places::Node};
 use crate::base::Arch;
 
-const SUITES: [(&str, &str); 7] = [
+const SUITES: [(&str, &str); 8] = [
     ("quick.yaml", include_str!("../../../suites/quick.yaml")),
     ("blocks.yaml", include_str!("../../../suites/blocks.yaml")),
     ("accounting.yaml", include_str!("../../../suites/accounting.yaml")),
@@ -14,6 +14,10 @@ const SUITES: [(&str, &str); 7] = [
     ("dimm.yaml", include_str!("../../../suites/dimm.yaml")),
     ("zones.yaml", include_str!("../../../suites/zones.yaml")),
     ("errors.yaml", include_str!("../../../suites/errors.yaml")),
+    (
+        "boot-memory.yaml",
+        include_str!("../../../suites/boot-memory.yaml"),
+    ),
 ];
 
 fn suites() -> Vec<Suite> {
@@ -36,7 +40,7 @@ fn every_suite_file_reads() {
     let on_disk = fs_err::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../suites")).unwrap();
     let on_disk: BTreeSet<_> = on_disk
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".yaml"))
+        .filter(|name| name.ends_with(".yaml") && name != "nightly.yaml")
         .collect();
     assert_eq!(
         on_disk,
@@ -53,6 +57,24 @@ fn every_suite_file_reads() {
             );
         }
     }
+}
+
+#[test]
+fn the_nightly_matrix_reads_and_has_every_suite_but_the_quick_one() {
+    let text = include_str!("../../../suites/nightly.yaml");
+    let matrix = Matrix::parse("nightly.yaml", text, &|_| Ok(()), &|_| Ok(()))
+        .unwrap_or_else(|errors| panic!("{errors}"));
+    let names: BTreeSet<_> = matrix.suites.iter().map(|name| format!("{name}.yaml")).collect();
+    let ours = SUITES.map(|(name, _)| name.to_owned());
+    assert_eq!(
+        names,
+        ours.into_iter().filter(|name| name != "quick.yaml").collect()
+    );
+    assert_eq!(matrix.arches, Arch::ALL);
+    assert_eq!(
+        text.lines().next(),
+        Some("# SPDX-License-Identifier: MIT OR Apache-2.0")
+    );
 }
 
 #[test]

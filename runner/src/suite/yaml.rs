@@ -59,7 +59,7 @@ pub(super) fn read(text: &str) -> Result<RawSuite, Vec<Complaint>> {
     Err(complaints)
 }
 
-fn doubled_keys(text: &str, tree: &Node) -> Vec<Complaint> {
+pub(super) fn doubled_keys(text: &str, tree: &Node) -> Vec<Complaint> {
     let mut found = Vec::new();
     tree.walk(&mut |node| {
         let Kind::Map(entries) = &node.kind else { return };
@@ -80,7 +80,12 @@ fn doubled_keys(text: &str, tree: &Node) -> Vec<Complaint> {
 }
 
 /// What serde_yaml's error says. The place is found in the patched text, and shown in the line as it was written.
-fn complaint(text: &str, patched: &str, tree: &Node, error: &serde_yaml::Error) -> (usize, Complaint) {
+pub(super) fn complaint(
+    text: &str,
+    patched: &str,
+    tree: &Node,
+    error: &serde_yaml::Error,
+) -> (usize, Complaint) {
     let whole = error.to_string();
     let (path, said) = split_path(strip_place(&whole));
     let offset = error

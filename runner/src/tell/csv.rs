@@ -1,8 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One line a case, for spreadsheets and scripts (RFC 4180, lines end with `\n`).
 
-use super::{evidence, text::one_line};
-use crate::{base::fault::Verdict, record::RunRecord};
+use super::{
+    evidence,
+    history::{Flaky, Trend},
+    text::one_line,
+};
+use crate::{
+    base::fault::Verdict,
+    record::{
+        RunRecord,
+        index::{Seen, What},
+    },
+};
 
 const HEAD: [&str; 14] = [
     "run", "arch", "kernel", "config", "suite", "variant", "case", "name", "verdict", "reason", "attempts",
@@ -40,7 +50,129 @@ pub fn csv(record: &RunRecord) -> String {
     text
 }
 
-fn line(cells: [String; 14]) -> String {
+/// Cases over many runs.
+pub fn history_csv(all: &[Seen]) -> String {
+    let head = [
+        "run",
+        "started",
+        "arch",
+        "line",
+        "config",
+        "suite",
+        "variant",
+        "case",
+        "kernel",
+        "verdict",
+        "reason",
+        "attempts",
+        "mixed",
+        "seconds",
+        "boot_mem_total_pages",
+        "boot_free_pages",
+        "boot_seconds",
+    ];
+    let mut text = line(head.map(str::to_owned));
+    for one in all {
+        let [arch, kernel_line, config, suite, variant, case] = what(&one.what);
+        let boot = |value: fn(crate::record::index::Boot) -> String| one.boot.map(value).unwrap_or_default();
+        text.push_str(&line([
+            one.run.clone(),
+            one.started.to_string(),
+            arch,
+            kernel_line,
+            config,
+            suite,
+            variant,
+            case,
+            one.kernel.clone(),
+            one.verdict.to_string(),
+            one.reason.clone().unwrap_or_default(),
+            one.attempts.to_string(),
+            one.mixed.to_string(),
+            one.seconds.to_string(),
+            boot(|boot| boot.mem_total.to_string()),
+            boot(|boot| boot.free.to_string()),
+            boot(|boot| boot.seconds.to_string()),
+        ]));
+    }
+    text
+}
+
+/// Flaky cases.
+pub fn flaky_csv(all: &[Flaky]) -> String {
+    let head = [
+        "arch", "line", "config", "suite", "variant", "case", "kernel", "runs", "failed", "mixed", "errors",
+        "since", "last",
+    ];
+    let mut text = line(head.map(str::to_owned));
+    for one in all {
+        let [arch, kernel_line, config, suite, variant, case] = what(&one.what);
+        text.push_str(&line([
+            arch,
+            kernel_line,
+            config,
+            suite,
+            variant,
+            case,
+            one.kernel.clone(),
+            one.runs.to_string(),
+            one.failed.to_string(),
+            one.mixed.to_string(),
+            one.errors.to_string(),
+            one.since.clone(),
+            one.last.clone(),
+        ]));
+    }
+    text
+}
+
+/// Trends.
+pub fn trend_csv(all: &[Trend]) -> String {
+    let head = [
+        "arch",
+        "line",
+        "run",
+        "started",
+        "kernel",
+        "cases",
+        "failed",
+        "booted",
+        "used_at_boot_pages",
+        "boot_seconds",
+        "seconds",
+    ];
+    let mut text = line(head.map(str::to_owned));
+    for one in all {
+        text.push_str(&line([
+            one.arch.to_string(),
+            one.line.clone(),
+            one.run.clone(),
+            one.started.to_string(),
+            one.kernel.clone(),
+            one.cases.to_string(),
+            one.failed.to_string(),
+            one.booted.to_string(),
+            one.used_at_boot
+                .map_or_else(String::new, |pages| pages.to_string()),
+            one.boot.map_or_else(String::new, |boot| boot.to_string()),
+            one.seconds.to_string(),
+        ]));
+    }
+    text
+}
+
+fn what(what: &What) -> [String; 6] {
+    [
+        what.arch.to_string(),
+        what.line.clone(),
+        what.config.clone(),
+        what.suite.clone(),
+        what.variant.clone(),
+        what.case.clone(),
+    ]
+}
+
+fn line<const N: usize>(cells: [String; N]) -> String {
     let mut line = cells.map(|cell| quoted(&cell)).join(",");
     line.push('\n');
     line

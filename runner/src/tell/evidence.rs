@@ -145,12 +145,12 @@ fn mismatches(mismatches: &[MismatchRecord]) -> String {
     columns(&rows, &[Left, Right, Right, Right, Right, Right, Left])
 }
 
-fn value(text: Option<&str>) -> String {
+pub(super) fn value(text: Option<&str>) -> String {
     text.map_or_else(|| "absent".to_owned(), one_line)
 }
 
 /// `seen` less `predicted`, where both are numbers.
-fn off_by(mismatch: &MismatchRecord) -> String {
+pub(super) fn off_by(mismatch: &MismatchRecord) -> String {
     let number = |text: &Option<String>| text.as_deref()?.parse::<i64>().ok();
     match (number(&mismatch.predicted), number(&mismatch.seen)) {
         (Some(predicted), Some(seen)) => format!("{:+}", i128::from(seen) - i128::from(predicted)),

@@ -6,11 +6,23 @@
 
 mod csv;
 mod evidence;
+mod github;
+mod history;
+mod html;
+mod json;
 mod junit;
+mod ktap;
+mod news;
 mod table;
 mod terminal;
 mod text;
 
-pub use csv::csv;
+pub use csv::{csv, flaky_csv, history_csv, trend_csv};
+pub use github::github;
+pub use history::{Flaky, Trend, flaky, flaky_text, history_text, trend, trend_text};
+pub use html::html;
+pub use json::{json, kcidb};
 pub use junit::junit;
-pub use terminal::{Style, summary};
+pub use ktap::ktap;
+pub use news::{News, Past, Standing, news};
+pub use terminal::{Style, summary, summary_with};

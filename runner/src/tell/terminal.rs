@@ -7,6 +7,7 @@ use anstyle::AnsiColor;
 
 use super::{
     evidence,
+    news::{News, Standing},
     table::{Align, columns},
     text::{Lines, count, indented, one_line},
 };
@@ -44,10 +45,22 @@ impl Style {
 /// The first line is the answer. Failures and errors follow with their evidence, the log to read and the command that
 /// runs the case again; then known issues, skips by their reason, and how many cases each kernel has of each verdict.
 pub fn summary(record: &RunRecord, style: Style) -> String {
-    let mut parts = vec![answer(record, style)];
+    summary_with(record, None, style)
+}
+
+/// The same with what is new against earlier runs: new failures come first, and each says how it stands.
+pub fn summary_with(record: &RunRecord, news: Option<&News>, style: Style) -> String {
+    let mut parts = vec![answer(record, news, style)];
     let of = |verdict: Verdict| record.cases.iter().filter(move |case| case.verdict == verdict);
-    parts.extend(of(Verdict::Fail).map(|case| trouble(record, case, style)));
-    parts.extend(of(Verdict::Error).map(|case| trouble(record, case, style)));
+    let standing = |case: &CaseRecord| news.and_then(|news| news.failures.get(&case.key.id()));
+    let mut failed: Vec<&CaseRecord> = of(Verdict::Fail).collect();
+    failed.sort_by_key(|case| !matches!(standing(case), Some(Standing::New { .. })));
+    parts.extend(
+        failed
+            .into_iter()
+            .map(|case| trouble(record, case, standing(case), style)),
+    );
+    parts.extend(of(Verdict::Error).map(|case| trouble(record, case, None, style)));
     parts.push(lines(of(Verdict::Known), |case| {
         format!(
             "{} {}: {}",
@@ -63,6 +76,20 @@ pub fn summary(record: &RunRecord, style: Style) -> String {
             style.verdict(Verdict::Pass, "pass"),
             title(case),
             one_line(known)
+        )
+    }));
+    let fixed = record.cases.iter().filter_map(|case| {
+        let past = news?.fixed.get(&case.key.id())?;
+        Some((case, past))
+    });
+    parts.push(lines(fixed, |(case, past)| {
+        format!(
+            "{} {} on {} {}: failed in {}",
+            style.verdict(Verdict::Pass, "fixed"),
+            title(case),
+            case.key.arch,
+            one_line(&case.key.kernel),
+            one_line(&past.run)
         )
     }));
     let sometimes = record
@@ -90,12 +117,18 @@ fn lines<T>(all: impl IntoIterator<Item = T>, line: impl Fn(T) -> String) -> Str
 }
 
 /// `37 cases: 35 pass, 1 fail, 1 known`, and what keeps it from being the whole truth.
-fn answer(record: &RunRecord, style: Style) -> String {
+fn answer(record: &RunRecord, news: Option<&News>, style: Style) -> String {
     let counts: Vec<String> = Verdict::ALL
         .into_iter()
         .map(|verdict| (verdict, tally(&record.cases, verdict)))
         .filter(|(_, n)| *n > 0)
-        .map(|(verdict, n)| style.verdict(verdict, &format!("{n} {verdict}")))
+        .map(|(verdict, n)| {
+            let text = style.verdict(verdict, &format!("{n} {verdict}"));
+            match news {
+                Some(news) if verdict == Verdict::Fail => format!("{text} ({} new)", news.fresh()),
+                _ => text,
+            }
+        })
         .collect();
     let mut parts = vec![if record.cases.is_empty() {
         "no case was run".to_owned()
@@ -121,7 +154,7 @@ fn title(case: &CaseRecord) -> String {
 }
 
 /// A case that failed or broke.
-fn trouble(record: &RunRecord, case: &CaseRecord, style: Style) -> String {
+fn trouble(record: &RunRecord, case: &CaseRecord, standing: Option<&Standing>, style: Style) -> String {
     let key = &case.key;
     let whom = [
         key.arch.to_string(),
@@ -132,6 +165,9 @@ fn trouble(record: &RunRecord, case: &CaseRecord, style: Style) -> String {
     let whom: Vec<String> = whom.into_iter().filter(|part| !part.is_empty()).collect();
     let mut body = Lines::default();
     body.line(format_args!("on {}", one_line(&whom.join(" "))));
+    if let Some(standing) = standing {
+        body.line(format_args!("{}", one_line(&standing.words(&key.kernel))));
+    }
     body.text(&evidence::attempts(case));
     let steps = evidence::steps(case);
     let reason = evidence::headline(case);

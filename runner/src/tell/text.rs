@@ -37,6 +37,10 @@ pub(super) fn printable(text: &str) -> String {
             '\r' if chars.peek() == Some(&'\n') => {}
             '\r' => clean.push('\n'),
             c if c.is_control() => put(&mut clean, format_args!("\\x{:02x}", u32::from(c))),
+            // They turn the text around them over, so that a reader sees another one than there is.
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                put(&mut clean, format_args!("\\u{{{:x}}}", u32::from(c)))
+            }
             // The only code points beside the control characters that XML 1.0 has no way to write.
             '\u{fffe}' | '\u{ffff}' => put(&mut clean, format_args!("\\u{{{:x}}}", u32::from(c))),
             c => clean.push(c),
@@ -85,6 +89,7 @@ mod tests {
             printable("\u{1b}[31mred\r\nnul\0\u{9b}bell\u{7}\tok\rend\u{fffe}"),
             "\\x1b[31mred\nnul\\x00\\x9bbell\\x07\tok\nend\\u{fffe}"
         );
+        assert_eq!(printable("a\u{202e}b\u{2066}c"), "a\\u{202e}b\\u{2066}c");
         assert_eq!(one_line("  a\nb\tc\r\n"), "a b c");
     }
 }

@@ -39,6 +39,24 @@ pub(crate) fn packages() {
     });
 }
 
+/// Makes sure that there is a browser that needs no display.
+pub(crate) fn browser() {
+    static INSTALLED: OnceLock<()> = OnceLock::new();
+    INSTALLED.get_or_init(|| install("chromium"));
+}
+
+/// Makes sure that there is a reader of JUnit XML that others use.
+pub(crate) fn junitparser() {
+    static INSTALLED: OnceLock<()> = OnceLock::new();
+    INSTALLED.get_or_init(|| install("python3-junitparser"));
+}
+
+fn install(package: &str) {
+    if let Err(error) = host::install_packages(&[package], &Ui::terminal()) {
+        panic!("{package} is missing, and this test needs it: {error}");
+    }
+}
+
 /// Everything that guests need. The first test that asks waits until all is got; on a new machine that takes minutes.
 pub(crate) fn rig() -> &'static Rig {
     static RIG: OnceLock<Rig> = OnceLock::new();

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod bare_metal;
+mod browser;
 mod clones;
 mod firmware;
 mod ground;
@@ -12,7 +13,10 @@ mod machine_accel;
 mod machine_ends;
 mod machine_guests;
 mod machine_starts;
+mod merge;
+mod page;
 mod qmp_qemu;
 mod results;
 mod runs;
 mod ssh_loopback;
+mod verbs;

@@ -213,7 +213,7 @@ fn alive(pid: u32) -> bool {
 }
 
 #[test]
-fn after_a_kill_no_qemu_lives_and_the_record_reads() {
+fn after_a_kill_no_qemu_lives_and_the_run_is_finished_by_resume() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = memrig(folder.path())
         .args(["run", "quick", "-k", "debian:trixie", "-c", "Q01", "-j", "1"])
@@ -245,6 +245,37 @@ fn after_a_kill_no_qemu_lives_and_the_record_reads() {
         "a case that was cut off is an error"
     );
     assert!(!record.not_run.is_empty());
+
+    let planned = record.cases.len() + record.not_run.len();
+    let output = memrig(folder.path())
+        .args(["run", "--resume"])
+        .arg(folder.path().join("latest"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let again = self::record(folder.path());
+    assert_eq!(again.facts, record.facts, "it is the same run");
+    assert_eq!(again.cases.len(), planned);
+    assert!(again.not_run.is_empty() && again.unfinished.is_empty());
+    assert!(
+        again
+            .cases
+            .iter()
+            .all(|case| matches!(case.verdict, Verdict::Pass | Verdict::Skip)),
+        "{}",
+        told(&output)
+    );
+    let output = memrig(folder.path())
+        .args(["run", "--resume"])
+        .arg(folder.path().join("latest"))
+        .output()
+        .unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(4),
+        "nothing is left: {}",
+        told(&output)
+    );
 }
 
 #[test]

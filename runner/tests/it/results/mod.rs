@@ -3,7 +3,9 @@
 
 mod committed;
 mod cut_off;
+mod formats;
 mod junit;
-mod sample;
+mod prune;
+pub(crate) mod sample;
 mod summary;
 mod xml;

@@ -280,8 +280,10 @@ pub(crate) fn write(folder: &Utf8Path) {
             continue;
         }
         let id = case.key.id();
+        let mut folder = None;
         for attempt in 1..=case.attempts.len() as u32 {
             let files = run.case(&case.key, attempt).unwrap();
+            folder = Some(files.clone());
             fs::write(
                 files.console_log(),
                 format!("memrig: ready\r\n{}", case.log_excerpt),
@@ -302,7 +304,7 @@ pub(crate) fn write(folder: &Utf8Path) {
                 ledger: json!({ "mem_total": 1_031_484 }),
             };
             let ledgers = [ledger(None, 4.5), ledger(Some(1), 5.25)];
-            run.case(&case.key, 1).unwrap().write_ledgers(&ledgers).unwrap();
+            folder.unwrap().write_ledgers(&ledgers).unwrap();
         }
         for step in &case.steps {
             append(Event::StepStarted {

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `memrig history`, `memrig flaky` and `memrig trend`: what many runs say together.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+
+use super::{
+    args::{Flaky, History, Past, TableFormat, Trend},
+    failure::Failure,
+};
+use crate::{
+    base::{fault::Exit, ui::Ui},
+    record::{
+        RunRecord,
+        index::{Index, IndexError, Seen, What, Which},
+    },
+    rig::cache::{self, Cache},
+    tell::{self, News},
+};
+
+/// Opens the index of a results folder and brings it up to date; tells what of the results it does not have.
+pub(super) fn open(results: &Utf8Path, rebuild: bool, ui: &Ui) -> Result<Index, Failure> {
+    let (index, refreshed) = fresh(results, rebuild, ui)?;
+    for unread in &refreshed.unread {
+        ui.warning(&format!("{results}/{}: {}", unread.run, unread.what));
+    }
+    Ok(index)
+}
+
+fn fresh(
+    results: &Utf8Path,
+    rebuild: bool,
+    ui: &Ui,
+) -> Result<(Index, crate::record::index::Refreshed), Failure> {
+    let results = results.canonicalize_utf8().map_err(|source| {
+        Failure::usage(IndexError::Results {
+            results: results.to_owned(),
+            source,
+        })
+    })?;
+    let cache = Cache::open(ui).map_err(Failure::broken)?;
+    // One index for each results folder of this user.
+    let key = cache::sha256(results.as_str().as_bytes());
+    let file = cache
+        .dir("index")
+        .map_err(Failure::broken)?
+        .join(format!("{}.sqlite", &key[..16]));
+    let file = Utf8PathBuf::from_path_buf(file)
+        .map_err(|file| Failure::usage(anyhow::anyhow!("the cache `{}` is no UTF-8", file.display())))?;
+    let _lock = cache
+        .lock(&format!("index-{}", &key[..16]))
+        .map_err(Failure::broken)?;
+    let mut index = if rebuild {
+        Index::anew(&file).map_err(Failure::broken)?
+    } else {
+        Index::open(&file).map_err(Failure::broken)?
+    };
+    let mut task = None;
+    let refreshed = index
+        .refresh(&results, |done, all| {
+            if all >= MANY {
+                task.get_or_insert_with(|| ui.task("reading runs", Some(all as u64)))
+                    .set(done as u64);
+            }
+        })
+        .map_err(|error| match error {
+            IndexError::Results { .. } => Failure::usage(error),
+            other => Failure::broken(other),
+        })?;
+    if let Some(task) = task {
+        task.clear();
+    }
+    Ok((index, refreshed))
+}
+
+/// So many runs are read with a word about it.
+const MANY: usize = 20;
+
+/// The results folder that a run's folder is in.
+pub(super) fn results_of(run: &Utf8Path) -> Option<Utf8PathBuf> {
+    let run = run.canonicalize_utf8().ok()?;
+    run.parent().map(Utf8Path::to_owned)
+}
+
+/// What is new in a run against earlier ones. A report is worth having also without: what keeps the index from being read is told.
+pub(super) fn news_of(record: &RunRecord, results: &Utf8Path, ui: &Ui) -> Option<News> {
+    match seen_before(record, results, ui) {
+        Ok(before) => Some(tell::news(record, &before)),
+        Err(failure) => {
+            ui.warning("what is new in this run cannot be told:");
+            failure.tell(ui);
+            None
+        }
+    }
+}
+
+fn seen_before(record: &RunRecord, results: &Utf8Path, ui: &Ui) -> Result<Vec<Seen>, Failure> {
+    let (index, _) = fresh(results, false, ui)?;
+    let whats: Vec<What> = record
+        .cases
+        .iter()
+        .map(|case| What::of(&record.facts, &case.key))
+        .collect();
+    index
+        .before(record.facts.started, &whats)
+        .map_err(Failure::broken)
+}
+
+fn which(past: &Past, case: Option<&String>) -> Which {
+    Which {
+        case: case.cloned(),
+        suite: past.suite.clone(),
+        arch: past.arch,
+        line: past.line.clone(),
+        variant: past.variant.clone(),
+        last: past.last,
+    }
+}
+
+fn index(past: &Past, ui: &Ui) -> Result<Index, Failure> {
+    let results = Utf8PathBuf::from_path_buf(past.results.clone())
+        .map_err(|path| Failure::usage(anyhow::anyhow!("`{}` is no UTF-8", path.display())))?;
+    open(&results, past.rebuild, ui)
+}
+
+/// Prints a table in the form that was asked for.
+fn show<T: Serialize>(
+    all: &[T],
+    format: TableFormat,
+    text: impl Fn(&[T]) -> String,
+    csv: impl Fn(&[T]) -> String,
+    ui: &Ui,
+) -> Result<Exit, Failure> {
+    let shown = match format {
+        TableFormat::Text => text(all),
+        TableFormat::Csv => csv(all),
+        TableFormat::Json => serde_json::to_string_pretty(all).map_err(Failure::broken)?,
+    };
+    ui.out(shown.trim_end());
+    Ok(Exit::Pass)
+}
+
+pub(super) fn history(args: &History, ui: &Ui) -> Result<Exit, Failure> {
+    let index = index(&args.past, ui)?;
+    let seen = index
+        .seen(&which(&args.past, Some(&args.case)))
+        .map_err(Failure::broken)?;
+    if seen.is_empty() {
+        ui.error(&format!(
+            "no run in `{}` has such a case `{}`",
+            args.past.results.display(),
+            args.case
+        ));
+        return Ok(Exit::NothingSelected);
+    }
+    show(&seen, args.past.format, tell::history_text, tell::history_csv, ui)
+}
+
+pub(super) fn flaky(args: &Flaky, ui: &Ui) -> Result<Exit, Failure> {
+    let index = index(&args.past, ui)?;
+    let seen = index
+        .unsteady(&which(&args.past, None))
+        .map_err(Failure::broken)?;
+    let flaky = tell::flaky(&seen);
+    if flaky.is_empty() && args.past.format == TableFormat::Text {
+        ui.out("no case came out in two ways on the same kernel");
+        return Ok(Exit::Pass);
+    }
+    show(&flaky, args.past.format, tell::flaky_text, tell::flaky_csv, ui)
+}
+
+pub(super) fn trend(args: &Trend, ui: &Ui) -> Result<Exit, Failure> {
+    let index = index(&args.past, ui)?;
+    let seen = index
+        .seen(&which(&args.past, args.case.as_ref()))
+        .map_err(Failure::broken)?;
+    let trend = tell::trend(&seen);
+    if trend.is_empty() {
+        ui.error(&format!(
+            "no run in `{}` has such cases",
+            args.past.results.display()
+        ));
+        return Ok(Exit::NothingSelected);
+    }
+    show(&trend, args.past.format, tell::trend_text, tell::trend_csv, ui)
+}

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `memrig matrix`, `memrig plan` and `memrig merge`: many kernels, many machines, one run.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use camino::Utf8Path;
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{
+    args::{self, Places, PlanFormat},
+    failure::Failure,
+    history, report,
+    run::{Selected, check_memory, check_results, execute, planned_kernels, utf8},
+    setup::get,
+    suites,
+};
+use crate::{
+    base::{fault::Exit, ui::Ui},
+    record::{self, RunRecord, index::What},
+    rig::{host, kernel::KernelSource},
+    run::{Job, LoadedSuite, Shard, Wanted, matrix_jobs, times},
+    suite::Matrix,
+};
+
+/// The matrices that come with memrig, by name.
+const OURS: [(&str, &str); 1] = [("nightly", include_str!("../../../suites/nightly.yaml"))];
+
+/// More jobs than these are a mistake in the matrix: at ten seconds each they would take days.
+const MOST: usize = 100_000;
+
+/// A matrix with its suites.
+struct Loaded {
+    matrix: Matrix,
+    suites: Vec<(String, Arc<LoadedSuite>)>,
+}
+
+/// Reads a matrix and its suites, and refuses what no one can mean. Nothing is got here.
+fn load(name: &str) -> Result<Loaded, Failure> {
+    let (file, text) = if name.contains('/') || name.ends_with(".yaml") {
+        (
+            name.to_owned(),
+            fs_err::read_to_string(name).map_err(Failure::usage)?,
+        )
+    } else {
+        let (_, text) = OURS.iter().find(|(ours, _)| *ours == name).ok_or_else(|| {
+            Failure::usage(anyhow::anyhow!("there is no matrix `{name}`"))
+                .hint("the matrix is nightly; a path has a slash or ends in .yaml")
+        })?;
+        (format!("suites/{name}.yaml"), (*text).to_owned())
+    };
+    let kernel = |name: &str| match name.parse::<KernelSource>() {
+        Ok(_) => Ok(()),
+        Err(error) => Err((error.to_string(), None)),
+    };
+    let suite = |name: &str| {
+        if name == "all" {
+            return Err((
+                "`all` is no suite here".to_owned(),
+                Some("name each one".to_owned()),
+            ));
+        }
+        match name.contains('/') || name.ends_with(".yaml") || suites::names().contains(&name) {
+            true => Ok(()),
+            false => Err((
+                format!("there is no suite `{name}`"),
+                Some(format!(
+                    "the suites are {}; a path has a slash or ends in .yaml",
+                    suites::names().join(", ")
+                )),
+            )),
+        }
+    };
+    let matrix = Matrix::parse(&file, &text, &kernel, &suite).map_err(Failure::usage)?;
+    let mut loaded = Vec::new();
+    for name in matrix.all_suites() {
+        let suite = suites::load(std::slice::from_ref(&name), &[])?.remove(0);
+        loaded.push((name, suite));
+    }
+    let cases = loaded
+        .iter()
+        .flat_map(|(_, suite)| &suite.suite.cases)
+        .map(|case| case.variants.len())
+        .sum();
+    let most = matrix.at_most(cases);
+    if most > MOST {
+        return Err(Failure::usage(anyhow::anyhow!(
+            "{file}: the matrix comes to up to {most} jobs, and {MOST} are the most: {} kernels × {} architectures × {} command lines × {cases} \
+             cases with their variants",
+            matrix.all_kernels().len(),
+            matrix.all_arches().len(),
+            matrix.all_cmdlines().len(),
+        ))
+        .hint("take values out of an axis, or make several matrices"));
+    }
+    Ok(Loaded {
+        matrix,
+        suites: loaded,
+    })
+}
+
+/// Gets what the matrix needs, and makes its jobs.
+fn select(loaded: &Loaded, places: &Places, ui: &Ui) -> Result<Selected, Failure> {
+    let host = host::facts().map_err(Failure::broken)?;
+    let suites: Vec<Arc<LoadedSuite>> = loaded.suites.iter().map(|(_, suite)| suite.clone()).collect();
+    check_memory(&suites, &host)?;
+    let mut kernels = Vec::new();
+    for name in loaded.matrix.all_kernels() {
+        let source: KernelSource = name.parse().map_err(Failure::usage)?;
+        kernels.extend(
+            loaded
+                .matrix
+                .all_arches()
+                .into_iter()
+                .map(|arch| (source.clone(), arch)),
+        );
+    }
+    let wanted = Wanted {
+        kernels,
+        qemus: places.qemus.iter().cloned().collect(),
+        refresh: false,
+    };
+    let rig = get(&wanted, ui)?;
+    let jobs = matrix_jobs(&loaded.matrix, &loaded.suites, &planned_kernels(&rig)).map_err(Failure::usage)?;
+    if jobs.is_empty() {
+        return Err(Failure::usage(anyhow::anyhow!(
+            "the matrix `{}` comes to nothing: everything is left out, or no case fits its kernels",
+            loaded.matrix.name
+        )));
+    }
+    Ok(Selected { rig, jobs, host })
+}
+
+/// The jobs of a part; `times` is what `memrig plan --format times` wrote.
+pub(super) fn part(jobs: Vec<Job>, shard: Option<&Shard>, times: Option<&Path>) -> Result<Vec<Job>, Failure> {
+    let Some(shard) = shard else { return Ok(jobs) };
+    let times: BTreeMap<String, u64> = match times {
+        None => BTreeMap::new(),
+        Some(file) => {
+            let text = fs_err::read_to_string(file).map_err(Failure::usage)?;
+            serde_json::from_str(&text).map_err(|error| {
+                Failure::usage(
+                    anyhow::Error::new(error).context(format!("`{}` holds no times", file.display())),
+                )
+                .hint("make it with `memrig plan --format times`")
+            })?
+        }
+    };
+    Ok(shard.part(jobs, &times))
+}
+
+pub(super) fn matrix(args: &args::Matrix, ui: &Ui) -> Result<Exit, Failure> {
+    let loaded = load(&args.file)?;
+    let results = utf8(&args.places.results)?;
+    check_results(&results)?;
+    let mut selected = select(&loaded, &args.places, ui)?;
+    selected.jobs = part(
+        selected.jobs,
+        args.shard.shard.as_ref(),
+        args.shard.times.as_deref(),
+    )?;
+    execute(selected, results, None, &args.how, ui)
+}
+
+/// Milliseconds that each job took in earlier runs.
+fn history_of(selected: &Selected, results: &Utf8Path, ui: &Ui) -> BTreeMap<String, u64> {
+    let what = |job: &Job| What {
+        arch: job.key.arch,
+        line: selected.rig.kernels[job.kernel].kernel.label.clone(),
+        config: job.key.config.clone(),
+        suite: job.key.suite.clone(),
+        variant: job.key.variant.clone(),
+        case: job.key.case.clone(),
+    };
+    if !results.is_dir() {
+        return BTreeMap::new();
+    }
+    let whats: Vec<What> = selected.jobs.iter().map(what).collect();
+    let before = history::open(results, false, ui)
+        .and_then(|index| index.before(Timestamp::now(), &whats).map_err(Failure::broken));
+    match before {
+        Ok(before) => times(&selected.jobs, what, &before),
+        Err(failure) => {
+            ui.warning("how long the jobs took before is not known:");
+            failure.tell(ui);
+            BTreeMap::new()
+        }
+    }
+}
+
+pub(super) fn plan(args: &args::Plan, ui: &Ui) -> Result<Exit, Failure> {
+    let loaded = load(&args.file)?;
+    if args.format == PlanFormat::Github {
+        let parts: Vec<_> = (1..=args.shards.max(1))
+            .map(|number| json!({ "shard": format!("{}:{number}/{}", args.by.word(), args.shards.max(1)) }))
+            .collect();
+        ui.out(&json!({ "include": parts }).to_string());
+        return Ok(Exit::Pass);
+    }
+    let results = utf8(&args.places.results)?;
+    let mut selected = select(&loaded, &args.places, ui)?;
+    selected.jobs = part(
+        selected.jobs,
+        args.shard.shard.as_ref(),
+        args.shard.times.as_deref(),
+    )?;
+    let times = history_of(&selected, &results, ui);
+    match args.format {
+        PlanFormat::Times => ui.out(&serde_json::to_string_pretty(&times).map_err(Failure::broken)?),
+        PlanFormat::Json => {
+            let jobs: Vec<_> = selected
+                .jobs
+                .iter()
+                .map(|job| {
+                    json!({ "id": job.key.id(), "key": job.key, "skip": job.skip, "cmdline": job.cmdline,
+                        "seconds": times.get(&job.key.id()).map(|ms| *ms as f64 / 1000.0) })
+                })
+                .collect();
+            ui.out(&serde_json::to_string_pretty(&jobs).map_err(Failure::broken)?);
+        }
+        _ => ui.out(text(&selected.jobs, &times).trim_end()),
+    }
+    Ok(Exit::Pass)
+}
+
+/// Jobs and their time by kernel and suite.
+fn text(jobs: &[Job], times: &BTreeMap<String, u64>) -> String {
+    let mut groups: BTreeMap<(String, String, String), Vec<&Job>> = BTreeMap::new();
+    for job in jobs {
+        let key = (
+            job.key.arch.to_string(),
+            job.key.kernel.clone(),
+            job.key.suite.clone(),
+        );
+        groups.entry(key).or_default().push(job);
+    }
+    let sum = |jobs: &mut dyn Iterator<Item = &&Job>| -> (u64, usize) {
+        let all: Vec<Option<&u64>> = jobs
+            .filter(|job| job.skip.is_none())
+            .map(|job| times.get(&job.key.id()))
+            .collect();
+        (
+            all.iter().flatten().copied().sum(),
+            all.iter().filter(|time| time.is_none()).count(),
+        )
+    };
+    let told = |(ms, unknown): (u64, usize)| {
+        let minutes = format!("{:.1} min", ms as f64 / 60_000.0);
+        match unknown {
+            0 => minutes,
+            n => format!("{minutes} and {n} of which nothing is known"),
+        }
+    };
+    let mut lines = Vec::new();
+    for ((arch, kernel, suite), jobs) in &groups {
+        let skips = jobs.iter().filter(|job| job.skip.is_some()).count();
+        let skipped = if skips > 0 {
+            format!(", {skips} skipped")
+        } else {
+            String::new()
+        };
+        let jobs_text = format!("{} jobs{skipped}", jobs.len());
+        lines.push(format!(
+            "{arch:6} {kernel:36} {suite:12} {jobs_text:22} {}",
+            told(sum(&mut jobs.iter()))
+        ));
+    }
+    let all: Vec<&Job> = jobs.iter().collect();
+    lines.push(format!(
+        "{} jobs, {} one after another",
+        jobs.len(),
+        told(sum(&mut all.iter()))
+    ));
+    lines.join("\n")
+}
+
+pub(super) fn merge(args: &args::Merge, ui: &Ui) -> Result<Exit, Failure> {
+    let results = utf8(&args.results)?;
+    check_results(&results)?;
+    let mut folders = Vec::new();
+    for folder in &args.runs {
+        folders.push(utf8(folder)?);
+    }
+    let merged = record::merge(&folders, &results, args.partial).map_err(Failure::usage)?;
+    for (folder, damage) in &merged.damage {
+        ui.warning(&format!("{folder}/{damage}"));
+    }
+    for name in &merged.missing {
+        ui.warning(&format!("{name} is missing"));
+    }
+    let (record, damage) = RunRecord::read(&merged.folder).map_err(Failure::broken)?;
+    for damage in &damage {
+        ui.warning(&damage.to_string());
+    }
+    let news = history::news_of(&record, &results, ui);
+    report::write(&record, news.as_ref(), &merged.folder)?;
+    report::print(&record, news.as_ref(), ui);
+    let exit = Exit::of(record.cases.iter().map(|case| case.verdict));
+    // What is missing could be anything but a failure that was seen.
+    Ok(match exit {
+        Exit::Pass | Exit::NothingSelected if !merged.missing.is_empty() => Exit::Broken,
+        exit => exit,
+    })
+}

@@ -1,0 +1,502 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the page shows, put in order for its template. The only module that knows askama.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+
+use super::{
+    boot::{BootMemory, boot_memory},
+    plot::{self, Plot},
+    timeline::{Timeline, timeline},
+};
+use crate::{
+    base::fault::Verdict,
+    record::{CaseKey, CaseRecord, Finish, MismatchRecord, RunRecord, Trace, Traces},
+    tell::{
+        evidence,
+        news::{News, Standing},
+        text::{count, one_line, printable},
+    },
+};
+
+/// Cases that are shown with time line and log. The page of a run in which everything fails must still open on a phone.
+const DETAILED: usize = 60;
+
+/// Longest log of a case in the page, in bytes.
+const LONGEST_LOG: usize = 16 << 10;
+
+#[derive(Template)]
+#[template(path = "report.html")]
+struct Page {
+    title: String,
+    answer: Vec<(Verdict, usize)>,
+    cases: usize,
+    warnings: Vec<String>,
+    facts: Vec<(&'static str, String)>,
+    kernels: Vec<[String; 4]>,
+    compared: bool,
+    news: Vec<Change>,
+    suites: Vec<String>,
+    matrix: Vec<MatrixRow>,
+    troubles: Vec<Trouble>,
+    boot: Option<BootMemory>,
+    groups: Vec<Group>,
+    notes: Vec<String>,
+    not_run: Vec<String>,
+}
+
+/// A case that came out otherwise than in the last run.
+struct Change {
+    class: &'static str,
+    word: &'static str,
+    anchor: Option<String>,
+    title: String,
+    whom: String,
+    words: String,
+}
+
+struct MatrixRow {
+    kernel: String,
+    arch: String,
+    cells: Vec<Option<Cell>>,
+}
+
+/// A kernel and a suite.
+struct Cell {
+    class: &'static str,
+    anchor: String,
+    label: String,
+    counts: Vec<(Verdict, usize)>,
+}
+
+/// A case that did not pass, with what speaks for its verdict.
+struct Trouble {
+    anchor: String,
+    verdict: Verdict,
+    open: bool,
+    title: String,
+    whom: String,
+    standing: Option<String>,
+    headline: String,
+    place: String,
+    attempts: String,
+    steps: Vec<Step>,
+    findings: Vec<Finding>,
+    timeline: Option<Timeline>,
+    plot: Option<Plot>,
+    log: String,
+    command_line: String,
+    again: String,
+    files: Vec<(String, String)>,
+    detailed: bool,
+}
+
+struct Step {
+    number: u32,
+    verdict: Verdict,
+    text: String,
+    place: String,
+    seconds: String,
+    message: String,
+    mismatches: Vec<[String; 7]>,
+}
+
+struct Finding {
+    title: String,
+    lines: String,
+}
+
+/// The cases of a kernel in a suite.
+struct Group {
+    anchor: String,
+    title: String,
+    counts: Vec<(Verdict, usize)>,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    verdict: Verdict,
+    case: String,
+    name: String,
+    variant: String,
+    seconds: String,
+    reason: String,
+    anchor: Option<String>,
+    spark: String,
+    console: Option<String>,
+}
+
+/// The page about a run.
+///
+/// `news` is what is new against earlier runs, where that is known; `traces` are those of the run's cases.
+pub fn html(record: &RunRecord, news: Option<&News>, traces: &Traces) -> String {
+    let page = page(record, news, traces);
+    page.render()
+        .expect("the template writes into a String and calls nothing that fails")
+}
+
+fn page(record: &RunRecord, news: Option<&News>, traces: &Traces) -> Page {
+    let facts = &record.facts;
+    let mut warnings = Vec::new();
+    if record.finish == Finish::CutOff {
+        warnings.push("The run was cut off, or is still going.".to_owned());
+    }
+    if !record.not_run.is_empty() {
+        warnings.push(format!("{} not run.", count(record.not_run.len(), "case")));
+    }
+    let anchors = anchors(record);
+    let (suites, matrix) = matrix(record);
+    let qemus: Vec<String> = facts
+        .qemus
+        .iter()
+        .map(|qemu| format!("{} {} ({})", qemu.binary, qemu.version, qemu.accel))
+        .collect();
+    let host = &facts.host;
+    Page {
+        title: facts.id.to_string(),
+        answer: counts(record.cases.iter()),
+        cases: record.cases.len(),
+        warnings,
+        facts: vec![
+            (
+                "started",
+                facts.started.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+            ),
+            ("took", format!("{} s", record.seconds)),
+            ("memrig", facts.memrig.clone()),
+            ("called as", one_line(&facts.argv.join(" "))),
+            ("QEMU", one_line(&qemus.join(", "))),
+            (
+                "host",
+                one_line(&format!("{}, {} CPUs, {}", host.uname, host.cpus, host.memory)),
+            ),
+        ],
+        kernels: facts
+            .kernels
+            .iter()
+            .map(|kernel| {
+                let packages: Vec<&str> = kernel.packages.iter().map(|package| &*package.version).collect();
+                [
+                    kernel.arch.to_string(),
+                    one_line(&kernel.label),
+                    one_line(&kernel.release),
+                    one_line(&packages.join(", ")),
+                ]
+            })
+            .collect(),
+        compared: news.is_some(),
+        news: news.map_or_else(Vec::new, |news| changes(record, news, &anchors)),
+        suites,
+        matrix,
+        troubles: troubles(record, news, traces, &anchors),
+        boot: boot_memory(record, traces),
+        groups: groups(record, traces, &anchors),
+        notes: record.notes.iter().map(|note| one_line(note)).collect(),
+        not_run: record.not_run.iter().map(|key| one_line(&key.id())).collect(),
+    }
+}
+
+/// Places of the cases that have one of their own, by their id.
+fn anchors(record: &RunRecord) -> BTreeMap<String, String> {
+    let troubled = |case: &&CaseRecord| !matches!(case.verdict, Verdict::Pass | Verdict::Skip);
+    record
+        .cases
+        .iter()
+        .filter(troubled)
+        .enumerate()
+        .map(|(at, case)| (case.key.id(), format!("case-{}", at + 1)))
+        .collect()
+}
+
+/// How many there are of each verdict, without those of which there is none.
+fn counts<'a>(cases: impl Iterator<Item = &'a CaseRecord> + Clone) -> Vec<(Verdict, usize)> {
+    Verdict::ALL
+        .into_iter()
+        .map(|verdict| {
+            (
+                verdict,
+                cases.clone().filter(|case| case.verdict == verdict).count(),
+            )
+        })
+        .filter(|(_, n)| *n > 0)
+        .collect()
+}
+
+fn kernel(key: &CaseKey) -> String {
+    one_line(&format!("{} {}", key.kernel, key.config))
+}
+
+fn title(case: &CaseRecord) -> String {
+    one_line(&format!("{} {} {}", case.key.suite, case.key.case, case.name))
+}
+
+fn whom(key: &CaseKey) -> String {
+    one_line(&format!("{} {} {}", key.arch, kernel(key), key.variant))
+}
+
+fn changes(record: &RunRecord, news: &News, anchors: &BTreeMap<String, String>) -> Vec<Change> {
+    let mut changes: Vec<(u8, Change)> = Vec::new();
+    for case in &record.cases {
+        let id = case.key.id();
+        let (rank, class, word, words) = match (news.failures.get(&id), news.fixed.get(&id)) {
+            (Some(standing), _) => {
+                let (rank, word) = match standing {
+                    Standing::New { .. } => (0, "new"),
+                    Standing::Unseen => (1, "first seen"),
+                    Standing::Still { .. } => (2, "still"),
+                };
+                (rank, "fail", word, standing.words(&case.key.kernel))
+            }
+            (None, Some(past)) => (3, "pass", "fixed", format!("failed in {}", past.run)),
+            (None, None) => continue,
+        };
+        changes.push((
+            rank,
+            Change {
+                class,
+                word,
+                anchor: anchors.get(&id).cloned(),
+                title: title(case),
+                whom: whom(&case.key),
+                words: one_line(&words),
+            },
+        ));
+    }
+    changes.sort_by_key(|(rank, _)| *rank);
+    changes.into_iter().map(|(_, change)| change).collect()
+}
+
+/// Place of a kernel and a suite among the groups, which are in the order of the matrix.
+fn group_anchor(kernel: usize, suite: usize) -> String {
+    format!("group-{}-{}", kernel + 1, suite + 1)
+}
+
+/// The kernels and the suites of a run, in the order in which they come.
+fn axes(record: &RunRecord) -> (Vec<(String, String)>, Vec<String>) {
+    let mut kernels = Vec::new();
+    let mut suites = Vec::new();
+    for case in &record.cases {
+        let row = (case.key.arch.to_string(), kernel(&case.key));
+        if !kernels.contains(&row) {
+            kernels.push(row);
+        }
+        if !suites.contains(&case.key.suite) {
+            suites.push(case.key.suite.clone());
+        }
+    }
+    kernels.sort_by(|a, b| a.0.cmp(&b.0));
+    (kernels, suites)
+}
+
+/// The cases of each kernel and suite.
+fn cells(record: &RunRecord) -> BTreeMap<(usize, usize), Vec<&CaseRecord>> {
+    let (kernels, suites) = axes(record);
+    let mut cells: BTreeMap<_, Vec<&CaseRecord>> = BTreeMap::new();
+    for case in &record.cases {
+        let row = (case.key.arch.to_string(), kernel(&case.key));
+        let at = kernels.iter().position(|one| *one == row);
+        let suite = suites.iter().position(|one| *one == case.key.suite);
+        if let (Some(at), Some(suite)) = (at, suite) {
+            cells.entry((at, suite)).or_default().push(case);
+        }
+    }
+    cells
+}
+
+fn matrix(record: &RunRecord) -> (Vec<String>, Vec<MatrixRow>) {
+    let (kernels, suites) = axes(record);
+    let cells = cells(record);
+    let rows = kernels.iter().enumerate().map(|(at, (arch, kernel))| MatrixRow {
+        kernel: kernel.clone(),
+        arch: arch.clone(),
+        cells: suites
+            .iter()
+            .enumerate()
+            .map(|(suite, name)| {
+                let cases = cells.get(&(at, suite))?;
+                let counts = counts(cases.iter().copied());
+                let worst = cases.iter().map(|case| case.verdict).max()?;
+                let words: Vec<String> = counts
+                    .iter()
+                    .map(|(verdict, n)| format!("{n} {verdict}"))
+                    .collect();
+                Some(Cell {
+                    class: worst.word(),
+                    anchor: group_anchor(at, suite),
+                    label: one_line(&format!("{name} on {arch} {kernel}: {}", words.join(", "))),
+                    counts,
+                })
+            })
+            .collect(),
+    });
+    (
+        suites.iter().map(|suite| one_line(suite)).collect(),
+        rows.collect(),
+    )
+}
+
+fn groups(record: &RunRecord, traces: &Traces, anchors: &BTreeMap<String, String>) -> Vec<Group> {
+    let (kernels, suites) = axes(record);
+    cells(record)
+        .into_iter()
+        .map(|((at, suite), cases)| {
+            let (arch, kernel) = &kernels[at];
+            Group {
+                anchor: group_anchor(at, suite),
+                title: one_line(&format!("{} on {arch} {kernel}", suites[suite])),
+                counts: counts(cases.iter().copied()),
+                rows: cases
+                    .into_iter()
+                    .map(|case| group_row(case, traces, anchors))
+                    .collect(),
+            }
+        })
+        .collect()
+}
+
+fn group_row(case: &CaseRecord, traces: &Traces, anchors: &BTreeMap<String, String>) -> Row {
+    let id = case.key.id();
+    let trace = traces.get(&id);
+    let has = |name: &str| trace.is_some_and(|trace| trace.files.iter().any(|file| file == name));
+    let reason = match (case.verdict, &case.known) {
+        (Verdict::Pass, Some(known)) => format!("passes although it is listed as known: {}", one_line(known)),
+        (Verdict::Pass, None) => String::new(),
+        _ => evidence::headline(case),
+    };
+    Row {
+        verdict: case.verdict,
+        case: one_line(&case.key.case),
+        name: one_line(&case.name),
+        variant: one_line(&case.key.variant),
+        seconds: case.seconds.to_string(),
+        reason: cut(&reason, 300),
+        anchor: anchors.get(&id).cloned(),
+        spark: trace.map_or_else(String::new, |trace| plot::spark(&trace.ledgers)),
+        console: has("console.log").then(|| link(case, "console.log")),
+    }
+}
+
+/// Path of a file of a case in the run's folder, for a link.
+fn link(case: &CaseRecord, file: &str) -> String {
+    // Names of folders have no other character that means something in a link; some servers read `+` as a space.
+    format!("{}/{file}", case.files()).replace('+', "%2B")
+}
+
+fn cut(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    format!("{}…", &text[..text.floor_char_boundary(most)])
+}
+
+fn troubles(
+    record: &RunRecord,
+    news: Option<&News>,
+    traces: &Traces,
+    anchors: &BTreeMap<String, String>,
+) -> Vec<Trouble> {
+    let standing = |case: &CaseRecord| news.and_then(|news| news.failures.get(&case.key.id()));
+    let mut cases: Vec<&CaseRecord> = record
+        .cases
+        .iter()
+        .filter(|case| anchors.contains_key(&case.key.id()))
+        .collect();
+    cases.sort_by_key(|case| {
+        let old = !matches!(standing(case), Some(Standing::New { .. }));
+        (std::cmp::Reverse(case.verdict), old)
+    });
+    let none = Trace::default();
+    cases
+        .into_iter()
+        .enumerate()
+        .map(|(at, case)| {
+            let id = case.key.id();
+            let trace = traces.get(&id).unwrap_or(&none);
+            let detailed = at < DETAILED;
+            Trouble {
+                anchor: anchors[&id].clone(),
+                verdict: case.verdict,
+                open: at == 0 && case.verdict == Verdict::Fail,
+                title: title(case),
+                whom: whom(&case.key),
+                standing: standing(case).map(|standing| one_line(&standing.words(&case.key.kernel))),
+                headline: cut(&evidence::headline(case), 2_000),
+                place: evidence::place(case, None),
+                attempts: evidence::attempts(case),
+                steps: case
+                    .steps
+                    .iter()
+                    .filter_map(|step| shown(case, step, detailed))
+                    .collect(),
+                findings: case
+                    .findings
+                    .iter()
+                    .take(if detailed { 20 } else { 1 })
+                    .map(|finding| Finding {
+                        title: one_line(&format!("{}: {}", finding.kind, finding.title)),
+                        lines: if detailed {
+                            cut(&printable(&finding.lines.join("\n")), LONGEST_LOG)
+                        } else {
+                            String::new()
+                        },
+                    })
+                    .collect(),
+                timeline: if detailed { timeline(case, trace) } else { None },
+                plot: if detailed {
+                    plot::memory(&trace.ledgers)
+                } else {
+                    None
+                },
+                log: if detailed {
+                    cut(&printable(&case.log_excerpt), LONGEST_LOG)
+                } else {
+                    String::new()
+                },
+                command_line: if detailed {
+                    one_line(&case.command_line)
+                } else {
+                    String::new()
+                },
+                again: format!("memrig replay {} {id}", record.facts.id),
+                files: trace
+                    .files
+                    .iter()
+                    .map(|file| (file.clone(), link(case, file)))
+                    .collect(),
+                detailed,
+            }
+        })
+        .collect()
+}
+
+fn shown(case: &CaseRecord, step: &crate::record::StepRecord, all: bool) -> Option<Step> {
+    if !all && step.verdict == Verdict::Pass {
+        return None;
+    }
+    Some(Step {
+        number: step.number,
+        verdict: step.verdict,
+        text: cut(&one_line(&step.text), 400),
+        place: evidence::place(case, Some(step)),
+        seconds: step.seconds.to_string(),
+        message: cut(&step.message.as_deref().map(one_line).unwrap_or_default(), 2_000),
+        mismatches: step.mismatches.iter().take(100).map(mismatch).collect(),
+    })
+}
+
+fn mismatch(mismatch: &MismatchRecord) -> [String; 7] {
+    let allowed = match mismatch.tolerance {
+        0 => "exact".to_owned(),
+        pages => format!("±{pages}"),
+    };
+    [
+        one_line(&mismatch.counter),
+        evidence::value(mismatch.before.as_deref()),
+        evidence::value(mismatch.predicted.as_deref()),
+        evidence::value(mismatch.seen.as_deref()),
+        evidence::off_by(mismatch),
+        allowed,
+        one_line(&mismatch.unit),
+    ]
+}

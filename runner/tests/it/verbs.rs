@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The verbs that need no guest, as they are typed.
+
+use std::process::{Command, Stdio};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::Value;
+
+use crate::results::sample;
+
+struct Place {
+    _dir: tempfile::TempDir,
+    root: Utf8PathBuf,
+}
+
+struct Told {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+/// A results folder with the sample as two runs, one after the other.
+fn place() -> Place {
+    let dir = tempfile::tempdir().unwrap();
+    let root = Utf8PathBuf::from_path_buf(dir.path().to_owned()).unwrap();
+    for (name, day) in [
+        ("20260914T101530Z-3f9a1c", "14"),
+        ("20260915T101530Z-3f9a1c", "15"),
+    ] {
+        let run = root.join("results").join(name);
+        fs_err::create_dir_all(&run).unwrap();
+        sample::write(&run);
+        for file in ["run.json", "events.jsonl"] {
+            let text = fs_err::read_to_string(run.join(file)).unwrap();
+            fs_err::write(
+                run.join(file),
+                text.replace("2026-09-14T10", &format!("2026-09-{day}T10")),
+            )
+            .unwrap();
+        }
+    }
+    Place { _dir: dir, root }
+}
+
+fn memrig(root: &Utf8Path, args: &[&str]) -> Told {
+    let output = Command::new(env!("CARGO_BIN_EXE_memrig"))
+        .args(args)
+        .current_dir(root)
+        .env("MEMRIG_CACHE", root.join("cache"))
+        .env_remove("MEMRIG_RESULTS")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    Told {
+        code: output.status.code(),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+#[test]
+fn history_and_trend_of_two_runs() {
+    let place = place();
+    let told = memrig(
+        &place.root,
+        &["history", "b01", "--variant", "memmap_on_memory=on"],
+    );
+    assert_eq!((told.code, &*told.err), (Some(0), ""));
+    assert!(
+        told.out
+            .contains("  FF  (2 runs, 2026-09-14 10:15 to 2026-09-15 10:15)"),
+        "{}",
+        told.out
+    );
+    let told = memrig(&place.root, &["history", "B01", "--format", "json"]);
+    let all: Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!(all.as_array().unwrap().len(), 4);
+    assert_eq!(
+        (&all[0]["line"], &all[0]["arch"]),
+        (&"debian:trixie".into(), &"x86_64".into())
+    );
+    let told = memrig(
+        &place.root,
+        &["trend", "--format", "csv", "-a", "s390x", "--rebuild"],
+    );
+    assert_eq!(told.out.lines().count(), 3, "{}", told.out);
+    let told = memrig(&place.root, &["flaky"]);
+    assert_eq!(
+        (told.code, told.out.trim()),
+        (Some(0), "no case came out in two ways on the same kernel")
+    );
+    let told = memrig(&place.root, &["history", "X99"]);
+    assert_eq!(told.code, Some(4), "{}", told.err);
+    let told = memrig(&place.root, &["history", "B01", "--results", "nowhere"]);
+    assert_eq!(told.code, Some(2));
+    assert!(
+        told.err
+            .contains("cannot read the results folder `nowhere`: name it with --results"),
+        "{}",
+        told.err
+    );
+}
+
+#[test]
+fn damage_and_newer_formats_are_told_and_the_rest_is_shown() {
+    let place = place();
+    let results = place.root.join("results");
+    let journal = results.join("20260914T101530Z-3f9a1c/events.jsonl");
+    let text = fs_err::read_to_string(&journal).unwrap();
+    fs_err::write(
+        &journal,
+        text.replacen("{\"at\":", "{\"at\"", 4)
+            .replacen("{\"at\"", "{\"at\":", 3),
+    )
+    .unwrap();
+    let newer = results.join("20260916T101530Z-3f9a1c");
+    fs_err::create_dir(&newer).unwrap();
+    fs_err::write(newer.join("run.json"), "{\"format\": 2}").unwrap();
+    let told = memrig(&place.root, &["history", "S08"]);
+    assert_eq!(told.code, Some(0), "{}", told.err);
+    assert!(
+        told.err.contains("20260914T101530Z-3f9a1c: events.jsonl:4: "),
+        "{}",
+        told.err
+    );
+    assert!(
+        told.err
+            .contains("has format 2, and this memrig reads up to 1: use a newer memrig"),
+        "{}",
+        told.err
+    );
+    assert!(told.out.contains("  KK  (2 runs"), "{}", told.out);
+}
+
+#[test]
+fn a_report_tells_new_failures_from_old_ones() {
+    let place = place();
+    let run = |name: &str| format!("results/{name}");
+    let first = memrig(
+        &place.root,
+        &["report", &run("20260914T101530Z-3f9a1c"), "--html"],
+    );
+    assert_eq!(first.code, Some(1));
+    assert!(first.out.contains("1 fail (0 new)"), "{}", first.out);
+    assert!(
+        first
+            .out
+            .contains("no run before has judged this case on this kernel line"),
+        "{}",
+        first.out
+    );
+    let page = fs_err::read_to_string(place.root.join(run("20260914T101530Z-3f9a1c/report.html"))).unwrap();
+    assert!(page.contains("first seen") && page.starts_with("<!doctype html>"));
+    // What failed passed the day before.
+    let journal = place.root.join(run("20260914T101530Z-3f9a1c/events.jsonl"));
+    let text = fs_err::read_to_string(&journal).unwrap();
+    fs_err::write(
+        &journal,
+        text.replace("\"verdict\":\"fail\"", "\"verdict\":\"pass\""),
+    )
+    .unwrap();
+    let second = memrig(&place.root, &["report", &run("20260915T101530Z-3f9a1c")]);
+    assert!(second.out.contains("1 fail (1 new)"), "{}", second.out);
+    assert!(
+        second.out.contains("new: passed in 20260914T101530Z-3f9a1c"),
+        "{}",
+        second.out
+    );
+    for format in ["json", "kcidb"] {
+        let told = memrig(
+            &place.root,
+            &["report", &run("20260915T101530Z-3f9a1c"), "--format", format],
+        );
+        assert!(serde_json::from_str::<Value>(&told.out).unwrap().is_object());
+    }
+}
+
+#[test]
+fn a_matrix_that_nobody_can_mean_is_refused_before_anything_is_got() {
+    let place = place();
+    let refused = |text: &str, words: &str| {
+        fs_err::write(place.root.join("m.yaml"), text).unwrap();
+        let told = memrig(&place.root, &["matrix", "m.yaml", "--results", "none"]);
+        assert_eq!(told.code, Some(2), "{}", told.err);
+        assert!(told.err.contains(words), "no `{words}` in: {}", told.err);
+        assert!(!place.root.join("none/latest").exists(), "a run was started");
+        assert!(!place.root.join("cache/debs").exists(), "something was got");
+    };
+    refused(
+        "matrix: m\nkernels: [debian:sid]\nsuites: [blokcs]\n",
+        "m.yaml:3:10: there is no suite `blokcs`",
+    );
+    refused(
+        "matrix: m\nkernels: [sid]\nsuites: [blocks]\n",
+        "m.yaml:2:11: `sid` names no kernel",
+    );
+    refused(
+        "matrix: m\nkernels: []\nsuites: [blocks]\n",
+        "m.yaml:2:1: `kernels` is empty",
+    );
+    let words: String = (0..6_000).map(|n| format!("  - [x={n}]\n")).collect();
+    let large = format!("matrix: m\nkernels: [debian:sid]\nsuites: [blocks]\ncmdlines:\n{words}");
+    refused(
+        &large,
+        "and 100000 are the most: 1 kernels × 2 architectures × 6000 command lines ×",
+    );
+    let told = memrig(&place.root, &["matrix", "nightli"]);
+    assert!(
+        told.code == Some(2) && told.err.contains("there is no matrix `nightli`"),
+        "{}",
+        told.err
+    );
+    let told = memrig(&place.root, &["run", "--shard", "slice:6/5"]);
+    assert!(
+        told.code == Some(2) && told.err.contains("is no shard"),
+        "{}",
+        told.err
+    );
+}
+
+#[test]
+fn a_plan_for_github_is_one_line_of_json() {
+    let place = place();
+    let told = memrig(
+        &place.root,
+        &[
+            "plan", "nightly", "--format", "github", "--shards", "2", "--by", "hash",
+        ],
+    );
+    assert_eq!(told.code, Some(0), "{}", told.err);
+    assert_eq!(
+        told.out,
+        "{\"include\":[{\"shard\":\"hash:1/2\"},{\"shard\":\"hash:2/2\"}]}\n"
+    );
+}
+
+#[test]
+fn prune_shows_sizes_and_merge_names_what_is_no_part() {
+    let place = place();
+    let told = memrig(&place.root, &["prune", "--keep", "0", "--dry-run"]);
+    assert_eq!(told.code, Some(0), "{}", told.err);
+    assert!(
+        told.out.contains("2 runs: ") && told.out.contains("would be now"),
+        "{}",
+        told.out
+    );
+    let told = memrig(&place.root, &["merge", "results/20260914T101530Z-3f9a1c"]);
+    assert_eq!(told.code, Some(2));
+    assert!(
+        told.err.contains("is no shard: it was not run with --shard"),
+        "{}",
+        told.err
+    );
+}
