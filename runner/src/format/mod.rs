@@ -6,5 +6,6 @@ pub mod deb;
 pub mod elf;
 pub mod kconfig;
 pub mod klog;
+pub mod mail;
 pub mod qmp;
 pub mod ssh;
