@@ -79,9 +79,11 @@ pub struct Select {
     #[arg(value_name = "SUITE", value_hint = ValueHint::FilePath)]
     pub suites: Vec<String>,
 
-    /// Kernel: debian:bookworm, debian:trixie, debian:sid or image:PATH[,modules=DIR][,config=FILE]
+    /// Kernel: debian:SUITE, source:debian:SUITE, tree:PATH[@COMMIT] or image:PATH[,modules=DIR][,config=FILE]
     ///
-    /// Can be given several times; without it, the three Debian kernels.
+    /// Can be given several times; without it, the three Debian kernels. debian: takes the package of bookworm, trixie or sid.
+    /// source: and tree: are built, and take ,config=lockdep+kasan (dax, kasan, kmemleak, lockdep, no-hugetlb), ,series=SERIES (an
+    /// mbox, a folder of patches, or BASE..TIP) and ,patches=N (only the first N of them).
     #[arg(short, long = "kernel", value_name = "KERNEL")]
     pub kernels: Vec<KernelSource>,
 
