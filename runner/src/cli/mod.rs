@@ -2,6 +2,7 @@
 //! The verbs: arguments in, exit code out. One file a verb.
 
 mod args;
+mod bisect;
 mod doctor;
 mod failure;
 mod list;
@@ -11,6 +12,7 @@ mod run;
 mod setup;
 mod shell;
 mod suites;
+mod walk;
 
 pub use args::Cli;
 pub use main::main;

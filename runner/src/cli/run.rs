@@ -7,16 +7,19 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     args::{Places, Replay, Run, Select},
+    bisect,
     failure::Failure,
     report,
     setup::{self, get},
     suites,
 };
 use crate::{
-    base::{ByteSize, fault::Exit, ui::Ui},
+    base::{Arch, ByteSize, fault::Exit, ui::Ui},
     record::RunRecord,
     rig::{host, kernel::KernelSource},
-    run::{self, Capacity, Filter, Job, LoadedSuite, PlannedKernel, Request, Rig, Wanted, dry_run, plan},
+    run::{
+        self, Capacity, Filter, Job, LoadedSuite, Outcome, PlannedKernel, Request, Rig, Wanted, dry_run, plan,
+    },
 };
 
 /// What a selection comes to: the rig, and the jobs.
@@ -36,7 +39,47 @@ pub(super) fn select(
     suites: &[Arc<LoadedSuite>],
     ui: &Ui,
 ) -> Result<Selected, Failure> {
+    let kernels = setup::kernels(&args.kernels, &args.arches);
+    select_of(kernels, &args.cases, &args.variants, places, suites, ui)
+}
+
+/// The same for kernels that are named one by one.
+pub(super) fn select_of(
+    kernels: Vec<(KernelSource, Arch)>,
+    cases: &[String],
+    variants: &[String],
+    places: &Places,
+    suites: &[Arc<LoadedSuite>],
+    ui: &Ui,
+) -> Result<Selected, Failure> {
     let host = host::facts().map_err(Failure::broken)?;
+    check_memory(suites, &host)?;
+    let wanted = Wanted {
+        kernels,
+        qemus: places.qemus.iter().cloned().collect(),
+        refresh: false,
+    };
+    let rig = get(&wanted, ui)?;
+    let kernels: Vec<PlannedKernel> = rig
+        .kernels
+        .iter()
+        .map(|prepared| PlannedKernel {
+            label: prepared.kernel.label.clone(),
+            arch: prepared.kernel.arch,
+            release: prepared.kernel.release_or_unknown().to_owned(),
+            config: prepared.kernel.config.clone().map(Arc::new),
+        })
+        .collect();
+    let filter = Filter {
+        cases: cases.to_vec(),
+        variants: variants.to_vec(),
+    };
+    let jobs = plan(suites, &kernels, &filter).map_err(Failure::usage)?;
+    Ok(Selected { rig, jobs, host })
+}
+
+/// Finds a case whose guest the host cannot have.
+fn check_memory(suites: &[Arc<LoadedSuite>], host: &host::HostFacts) -> Result<(), Failure> {
     for (loaded, case) in suites
         .iter()
         .flat_map(|loaded| loaded.suite.cases.iter().map(move |case| (loaded, case)))
@@ -55,28 +98,7 @@ pub(super) fn select(
             .hint("make the machine of the case smaller, or leave the case out with --case"));
         }
     }
-    let wanted = Wanted {
-        kernels: setup::kernels(&args.kernels, &args.arches),
-        qemus: places.qemus.iter().cloned().collect(),
-        refresh: false,
-    };
-    let rig = get(&wanted, ui)?;
-    let kernels: Vec<PlannedKernel> = rig
-        .kernels
-        .iter()
-        .map(|prepared| PlannedKernel {
-            label: prepared.kernel.label.clone(),
-            arch: prepared.kernel.arch,
-            release: prepared.kernel.release_or_unknown().to_owned(),
-            config: prepared.kernel.config.clone().map(Arc::new),
-        })
-        .collect();
-    let filter = Filter {
-        cases: args.cases.clone(),
-        variants: args.variants.clone(),
-    };
-    let jobs = plan(suites, &kernels, &filter).map_err(Failure::usage)?;
-    Ok(Selected { rig, jobs, host })
+    Ok(())
 }
 
 /// Guests at once, and the memory that they share.
@@ -87,13 +109,13 @@ fn capacity(asked: Option<usize>, host: &host::HostFacts) -> Capacity {
     }
 }
 
-fn utf8(path: &Path) -> Result<Utf8PathBuf, Failure> {
+pub(super) fn utf8(path: &Path) -> Result<Utf8PathBuf, Failure> {
     Utf8PathBuf::from_path_buf(path.to_owned())
         .map_err(|path| Failure::usage(anyhow::anyhow!("`{}` is no UTF-8", path.display())))
 }
 
 /// Checks that the folder takes a run, before anything long begins.
-fn check_results(results: &Utf8Path) -> Result<(), Failure> {
+pub(super) fn check_results(results: &Utf8Path) -> Result<(), Failure> {
     let unwritable = |error: std::io::Error| {
         Failure::usage(
             anyhow::Error::new(error).context(format!("the results folder `{results}` cannot be written")),
@@ -133,7 +155,20 @@ pub(super) fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
         }
         return Ok(Exit::Pass);
     }
-    execute(selected, results, args.jobs, args.fail_fast, args.require_all, ui)
+    if !args.bisect {
+        return execute(selected, results, args.jobs, args.fail_fast, args.require_all, ui);
+    }
+    let outcome = outcome(selected, results, args.jobs, args.fail_fast, args.require_all, ui)?;
+    report::write(&outcome.record, &outcome.folder)?;
+    report::print(&outcome.record, ui);
+    Ok(
+        match bisect::good(outcome.record.cases.iter().map(|case| case.verdict)) {
+            _ if outcome.exit == Exit::Interrupted => Exit::Interrupted,
+            Some(true) => Exit::Pass,
+            Some(false) => Exit::KernelFailed,
+            None => Exit::Broken,
+        },
+    )
 }
 
 /// Runs what was selected, writes the reports and prints the summary.
@@ -145,6 +180,21 @@ fn execute(
     require_all: bool,
     ui: &Ui,
 ) -> Result<Exit, Failure> {
+    let outcome = outcome(selected, results, jobs, fail_fast, require_all, ui)?;
+    report::write(&outcome.record, &outcome.folder)?;
+    report::print(&outcome.record, ui);
+    Ok(outcome.exit)
+}
+
+/// Runs what was selected.
+pub(super) fn outcome(
+    selected: Selected,
+    results: Utf8PathBuf,
+    jobs: Option<usize>,
+    fail_fast: bool,
+    require_all: bool,
+    ui: &Ui,
+) -> Result<Outcome, Failure> {
     let request = Request {
         capacity: capacity(jobs, &selected.host),
         jobs: selected.jobs,
@@ -155,10 +205,7 @@ fn execute(
         host: selected.host,
     };
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::broken)?;
-    let outcome = runtime.block_on(run::run(request, ui)).map_err(Failure::broken)?;
-    report::write(&outcome.record, &outcome.folder)?;
-    report::print(&outcome.record, ui);
-    Ok(outcome.exit)
+    runtime.block_on(run::run(request, ui)).map_err(Failure::broken)
 }
 
 pub(super) fn replay(args: &Replay, ui: &Ui) -> Result<Exit, Failure> {

@@ -12,6 +12,7 @@ mod journal;
 mod key;
 mod read;
 mod seconds;
+mod walk;
 
 pub use case::{Attempt, CaseRecord, FindingRecord, GuestEnd, MismatchRecord, StepRecord};
 pub use event::{Entry, Event};
@@ -23,3 +24,4 @@ pub use journal::{Journal, JournalError};
 pub use key::{CaseKey, NotUnique, check_unique};
 pub use read::{Damage, Finish, ReadError, RunRecord};
 pub use seconds::Seconds;
+pub use walk::{WalkBuild, WalkCase, WalkPoint, WalkRecord};

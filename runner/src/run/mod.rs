@@ -17,6 +17,7 @@ mod shell;
 
 mod stage;
 mod trouble;
+mod walk;
 
 pub use plan::{Filter, Job, LoadedSuite, PlannedKernel, plan};
 pub use prepare::{Emulator, PrepareError, Prepared, Rig, Wanted, prepare, qemu_version};
@@ -25,3 +26,4 @@ pub use session::{Outcome, Request, RunError, run};
 
 pub use shell::open_shell;
 pub use stage::dry_run;
+pub use walk::{Walk, WalkError, fill, walk};

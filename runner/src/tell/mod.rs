@@ -10,7 +10,9 @@ mod junit;
 mod table;
 mod terminal;
 mod text;
+mod walk;
 
 pub use csv::csv;
 pub use junit::junit;
 pub use terminal::{Style, summary};
+pub use walk::{walk_exit, walk_summary};

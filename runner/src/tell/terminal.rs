@@ -26,7 +26,7 @@ pub enum Style {
 }
 
 impl Style {
-    fn verdict(self, verdict: Verdict, text: &str) -> String {
+    pub(super) fn paint(self, verdict: Verdict, text: &str) -> String {
         let colour = match (self, verdict) {
             (Self::Plain, _) => return text.to_owned(),
             (Self::Coloured, Verdict::Pass) => AnsiColor::Green,
@@ -51,7 +51,7 @@ pub fn summary(record: &RunRecord, style: Style) -> String {
     parts.push(lines(of(Verdict::Known), |case| {
         format!(
             "{} {}: {}",
-            style.verdict(Verdict::Known, "known"),
+            style.paint(Verdict::Known, "known"),
             title(case),
             evidence::headline(case)
         )
@@ -60,7 +60,7 @@ pub fn summary(record: &RunRecord, style: Style) -> String {
     parts.push(lines(turned, |(case, known)| {
         format!(
             "{} {}: listed as known, and passes: {}",
-            style.verdict(Verdict::Pass, "pass"),
+            style.paint(Verdict::Pass, "pass"),
             title(case),
             one_line(known)
         )
@@ -72,7 +72,7 @@ pub fn summary(record: &RunRecord, style: Style) -> String {
     parts.push(lines(sometimes, |case| {
         format!(
             "{} {}: only at attempt {}",
-            style.verdict(case.verdict, case.verdict.word()),
+            style.paint(case.verdict, case.verdict.word()),
             title(case),
             case.attempts.len()
         )
@@ -95,7 +95,7 @@ fn answer(record: &RunRecord, style: Style) -> String {
         .into_iter()
         .map(|verdict| (verdict, tally(&record.cases, verdict)))
         .filter(|(_, n)| *n > 0)
-        .map(|(verdict, n)| style.verdict(verdict, &format!("{n} {verdict}")))
+        .map(|(verdict, n)| style.paint(verdict, &format!("{n} {verdict}")))
         .collect();
     let mut parts = vec![if record.cases.is_empty() {
         "no case was run".to_owned()
@@ -156,7 +156,7 @@ fn trouble(record: &RunRecord, case: &CaseRecord, style: Style) -> String {
     let word = case.verdict.word().to_uppercase();
     format!(
         "{} {}\n{}",
-        style.verdict(case.verdict, &word),
+        style.paint(case.verdict, &word),
         title(case),
         indented(&body.into_text(), "  ")
     )
@@ -171,7 +171,7 @@ fn skips<'a>(cases: impl Iterator<Item = &'a CaseRecord>, style: Style) -> Strin
     lines(reasons, |(reason, n)| {
         format!(
             "{} {}: {reason}",
-            style.verdict(Verdict::Skip, "skip"),
+            style.paint(Verdict::Skip, "skip"),
             count(n, "case")
         )
     })

@@ -4,12 +4,14 @@
 //! Nothing is ever written where the user works. Of a git tree the objects are borrowed; of a plain folder, and of what is not
 //! committed, a copy is taken.
 
+mod bisect;
 mod debian;
 mod error;
 mod open;
 mod origin;
 mod users;
 
+pub use bisect::{BisectError, Bisection, Next};
 pub use error::TreeError;
 pub use open::SourceTree;
 pub use origin::{Origin, OriginError};

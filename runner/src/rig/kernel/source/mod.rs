@@ -15,7 +15,7 @@ mod tests;
 pub use asked::{Lost, Weight};
 pub use fragments::UnknownFragment;
 pub use log::{NotBuilt, Warning};
-pub use obtain::{BuiltKernel, SourceKernelError, build_kernel};
+pub use obtain::{BuiltKernel, Prospect, SourceKernelError, build_kernel, prospect};
 pub use spec::{BuildSpec, BuildSpecError};
 
 pub(super) use obtain::obtain;

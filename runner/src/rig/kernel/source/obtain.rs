@@ -22,8 +22,8 @@ use crate::{
         host::HostError,
         kernel::{Kernel, KernelError},
         packages::Packages,
-        series::{self, ApplyError, NotApplied, SeriesError},
-        tree::{SourceTree, TreeError},
+        series::{self, ApplyError, LoadedSeries, NotApplied, SeriesError, SeriesSource},
+        tree::{Origin, SourceTree, TreeError},
     },
 };
 
@@ -147,6 +147,66 @@ pub fn build_kernel(
         kernel,
         warnings,
         log: dir.join(LOG),
+    })
+}
+
+/// A series on a source, before anything of it is built.
+#[derive(Debug)]
+pub struct Prospect {
+    /// Title of the series.
+    pub title: String,
+    /// What it is applied to, in words.
+    pub base: String,
+    /// Why to that.
+    pub why: String,
+    /// Titles of the patches that apply, in order.
+    pub applied: Vec<String>,
+    /// The first one that does not.
+    pub stopped: Option<NotApplied>,
+    /// Titles of all patches.
+    pub titles: Vec<String>,
+}
+
+/// Applies a series to a source and builds nothing.
+///
+/// # Errors
+/// As [`build_kernel`]; that a patch does not apply is no error here.
+pub fn prospect(
+    origin: &Origin,
+    series: &SeriesSource,
+    packages: &Packages,
+    cache: &Cache,
+    ui: &Ui,
+) -> Result<Prospect, SourceKernelError> {
+    let tree = SourceTree::open(origin, packages, cache, ui)?;
+    let loaded = series.load()?;
+    let base = series::base(&loaded, &tree)
+        .map_err(TreeError::from)?
+        .map_err(SourceKernelError::Base)?;
+    let done = series::apply(&loaded, &base.commit, &tree)?;
+    let applied: Vec<String> = done.patches.into_iter().map(|patch| patch.title).collect();
+    let (title, titles, notes) = match loaded {
+        LoadedSeries::Mails(series) => {
+            let titles = series.patches.into_iter().map(|patch| patch.title).collect();
+            (series.title, titles, series.notes)
+        }
+        LoadedSeries::Range { base, tip } => (format!("{base}..{tip}"), applied.clone(), Vec::new()),
+    };
+    for note in notes {
+        ui.line(&note);
+    }
+    let about = if base.commit == tree.base() {
+        tree.about().to_owned()
+    } else {
+        base.commit.clone()
+    };
+    Ok(Prospect {
+        title,
+        base: about,
+        why: base.why,
+        applied,
+        stopped: done.stopped,
+        titles,
     })
 }
 
