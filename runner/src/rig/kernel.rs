@@ -354,7 +354,7 @@ fn modules_dir(path: &Path, release: Option<&str>) -> Result<PathBuf, KernelErro
 }
 
 #[cfg(test)]
-pub(super) use header::tests::s390_image;
+pub(super) use header::tests::{s390_image, x86_image};
 
 #[cfg(test)]
 mod tests {

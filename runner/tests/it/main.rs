@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod bare_metal;
+mod bisect;
 mod firmware;
 mod ground;
 mod guests;

@@ -119,8 +119,8 @@ pub(super) fn check(diff: &str) -> Result<BTreeSet<String>, DiffError> {
 
 /// The two paths of a `diff --git` line, without `a/` and `b/`.
 fn both(rest: &str) -> Result<Option<(String, String)>, DiffError> {
-    if rest.starts_with('"') {
-        let end = rest[1..]
+    if let Some(quoted) = rest.strip_prefix('"') {
+        let end = quoted
             .match_indices('"')
             .map(|(at, _)| at + 1)
             .find(|&at| !rest[..at].ends_with('\\'))

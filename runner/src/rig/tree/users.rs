@@ -96,7 +96,13 @@ fn of_git(theirs: &Git, commit: Option<&str>, dir: &Path, ui: &Ui) -> Result<Tak
     ));
     let index = dir.join("snapshot.index");
     let place = theirs.run(&["rev-parse", "--path-format=absolute", "--git-path", "index"])?;
-    fs_err::copy(place, &index)?;
+    fs_err::copy(&place, &index)?;
+    // Git reads a file again that changed in the same second as the index, and tells by the index's own time.
+    let written = fs_err::metadata(&place)?.modified()?;
+    fs_err::File::options()
+        .write(true)
+        .open(&index)?
+        .set_modified(written)?;
     let snapshot = Snapshot {
         ours: &ours,
         files: theirs.dir(),

@@ -10,6 +10,8 @@ mod spec;
 mod toolchain;
 
 #[cfg(test)]
+mod built_tests;
+#[cfg(test)]
 mod tests;
 
 pub use asked::{Lost, Weight};
