@@ -12,7 +12,7 @@ use crate::{
     base::{Arch, ui::Ui},
     format::deb::{DebError, Member, MemberKind, members},
     rig::{
-        git::Git,
+        git::{Git, IN_ONE_PACK},
         packages::{PackageFacts, Packages, Suite},
     },
 };
@@ -81,9 +81,8 @@ fn unpacked(package: &PackageFacts, deb: &Path, dir: &Path, about: &str) -> Resu
     let git = Git::ours(&work);
     git.run(&["init", "--quiet", "--initial-branch=memrig"])?;
     // What the source ignores for those who build in it is part of it all the same.
-    git.run(&["add", "--all", "--force"])?;
+    git.run(&[&IN_ONE_PACK[..], &["add", "--all", "--force"]].concat())?;
     git.run(&["commit", "--quiet", "--message", about])?;
-    git.run(&["repack", "-a", "-d", "--quiet"])?;
     Ok(git.run(&["rev-parse", "HEAD"])?)
 }
 

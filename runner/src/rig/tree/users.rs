@@ -11,7 +11,7 @@ use super::TreeError;
 use crate::{
     base::{exec::ExecError, ui::Ui},
     rig::{
-        git::{Git, text},
+        git::{Git, IN_ONE_PACK, text},
         host,
     },
 };
@@ -181,7 +181,7 @@ fn of_folder(path: &Path, dir: &Path, ui: &Ui) -> Result<Taken, TreeError> {
     };
     let task = ui.task(format!("read {}", path.display()), None);
     let commit = snapshot
-        .run(&["add", "--all"])
+        .run(&[&IN_ONE_PACK[..], &["add", "--all"]].concat())
         .and_then(|_| snapshot.commit(None, "an unpacked source"));
     match commit {
         Ok(commit) => {
