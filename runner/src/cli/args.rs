@@ -37,7 +37,7 @@ Examples:
   memrig run standby -k debian:trixie -a s390x  one suite, one kernel
   memrig run blocks -c B03                      one case everywhere
   memrig run accounting -k image:bzImage,config=.config
-  memrig run -k tree:~/linux,series=v3.mbox     a series on a tree
+  memrig run -k tree:../linux,series=v3.mbox     a series on a tree
   memrig walk --base tree:. --series v3.mbox    each patch of it on its own
   memrig run --dry-run blocks                   the plan, with QEMU commands to paste
   memrig shell standby -c S04 -k debian:sid -a s390x
@@ -215,7 +215,7 @@ pub struct Walk {
 /// Arguments of `memrig bisect`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  memrig bisect --tree ~/linux --good v6.12.95 --bad v6.12.107 quick -c Q01 -a s390x
+  memrig bisect --tree ../linux --good v6.12.95 --bad v6.12.107 quick -c Q01 -a s390x
 
 Nothing in the tree is touched. The other way round, from within the tree:
   git bisect run memrig run quick -c Q01 -a s390x -k tree:. --bisect
