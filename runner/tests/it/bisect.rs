@@ -5,7 +5,12 @@ use std::process::{Command, Stdio};
 
 fn code(args: &[&str]) -> Option<i32> {
     let folder = tempfile::tempdir().unwrap();
-    Command::new(env!("CARGO_BIN_EXE_memrig"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_memrig"));
+    if args[0] != "run" {
+        // What they make of a folder that is none is of no use to anyone.
+        command.env("MEMRIG_CACHE", folder.path());
+    }
+    command
         .args(args)
         .env("MEMRIG_RESULTS", folder.path())
         .stdin(Stdio::null())
