@@ -98,6 +98,7 @@ pub struct Command {
     program: OsString,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
+    unset: Vec<OsString>,
     dir: Option<PathBuf>,
     stdin: Option<File>,
     stdout: Sink,
@@ -111,6 +112,7 @@ impl Command {
             program: program.as_ref().to_owned(),
             args: Vec::new(),
             env: Vec::new(),
+            unset: Vec::new(),
             dir: None,
             stdin: None,
             stdout: Sink::Null,
@@ -137,6 +139,13 @@ impl Command {
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.env
             .push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Takes a variable out of the child's environment.
+    #[must_use]
+    pub fn unset(mut self, name: impl AsRef<OsStr>) -> Self {
+        self.unset.push(name.as_ref().to_owned());
         self
     }
 
@@ -403,6 +412,10 @@ fn spawner() -> &'static mpsc::Sender<Order> {
 
 fn start(command: Command) -> io::Result<Child> {
     let mut spec = process::Command::new(&command.program);
+    // What is set on purpose outweighs what is taken away.
+    for name in &command.unset {
+        spec.env_remove(name);
+    }
     spec.args(&command.args)
         .envs(command.env)
         .stdin(command.stdin.map_or_else(Stdio::null, Stdio::from))

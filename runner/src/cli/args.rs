@@ -5,7 +5,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
-use crate::{base::Arch, rig::kernel::KernelSource, run::Shard};
+use crate::{
+    base::Arch,
+    rig::{kernel::KernelSource, series::SeriesSource},
+    run::Shard,
+};
 
 /// Test bench for Linux memory-hotplug patch series
 #[derive(Debug, Parser)]
@@ -34,6 +38,8 @@ Examples:
   memrig run standby -k debian:trixie -a s390x  one suite, one kernel
   memrig run blocks -c B03                      one case everywhere
   memrig run accounting -k image:bzImage,config=.config
+  memrig run -k tree:../linux,series=v3.mbox     a series on a tree
+  memrig walk --base tree:. --series v3.mbox    each patch of it on its own
   memrig run --dry-run blocks                   the plan, with QEMU commands to paste
   memrig shell standby -c S04 -k debian:sid -a s390x
   memrig replay results/latest B03
@@ -51,6 +57,10 @@ Exit codes:
 pub enum Verb {
     /// Run suites
     Run(Run),
+    /// Build and run each patch of a series on its own
+    Walk(Walk),
+    /// Find the first bad commit of a range by one case
+    Bisect(Bisect),
     /// List suites and cases
     List(List),
     /// Get everything a run needs, and run nothing
@@ -93,9 +103,11 @@ pub struct Select {
     #[arg(value_name = "SUITE", value_hint = ValueHint::FilePath)]
     pub suites: Vec<String>,
 
-    /// Kernel: debian:bookworm, debian:trixie, debian:sid or image:PATH[,modules=DIR][,config=FILE]
+    /// Kernel: debian:SUITE, source:debian:SUITE, tree:PATH[@COMMIT] or image:PATH[,modules=DIR][,config=FILE]
     ///
-    /// Can be given several times; without it, the three Debian kernels.
+    /// Can be given several times; without it, the three Debian kernels. debian: takes the package of bookworm, trixie or sid.
+    /// source: and tree: are built, and take ,config=lockdep+kasan (dax, kasan, kmemleak, lockdep, no-hugetlb), ,series=SERIES (an
+    /// mbox, a folder of patches, or BASE..TIP) and ,patches=N (only the first N of them).
     #[arg(short, long = "kernel", value_name = "KERNEL")]
     pub kernels: Vec<KernelSource>,
 
@@ -164,6 +176,10 @@ pub struct Run {
           conflicts_with_all = ["suites", "kernels", "arches", "cases", "variants", "dry_run"])]
     pub resume: Option<PathBuf>,
 
+    /// Exit as `git bisect run` wants it: 0 good, 1 bad, 125 for everything that says nothing about the kernel
+    #[arg(long)]
+    pub bisect: bool,
+
     /// Which part
     #[command(flatten)]
     pub shard: Part,
@@ -187,6 +203,93 @@ pub struct How {
     /// Make every skip an error
     #[arg(long)]
     pub require_all: bool,
+}
+
+/// Arguments of `memrig walk`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  memrig walk --base source:debian:trixie --series suites/series/prepare-online quick standby
+  memrig walk --base tree:linux --series v3.mbox -a s390x
+  memrig walk --base tree:linux --series v6.12..topic quick
+
+Exit codes: 0 each patch applies, builds, and breaks nothing; 1 one does not; 3 something is not known.")]
+pub struct Walk {
+    /// Suites to run on each patch; without any, quick
+    #[arg(value_name = "SUITE", value_hint = ValueHint::FilePath)]
+    pub suites: Vec<String>,
+
+    /// Source that the series is for: tree:PATH[@COMMIT] or source:debian:SUITE, with ,config=NAME
+    ///
+    /// Of tree:PATH without a commit, the base-commit of the series is taken, if it is there.
+    #[arg(long, value_name = "KERNEL", default_value = "tree:.")]
+    pub base: KernelSource,
+
+    /// The series: an mbox, a folder of patches, or BASE..TIP
+    #[arg(long, value_name = "SERIES")]
+    pub series: SeriesSource,
+
+    /// Architecture: x86_64 or s390x; without it, both
+    #[arg(short, long = "arch", value_name = "ARCH")]
+    pub arches: Vec<Arch>,
+
+    /// Only cases whose id is this, or whose name contains it
+    #[arg(short, long = "case", value_name = "CASE")]
+    pub cases: Vec<String>,
+
+    /// Only jobs with this variant, such as memmap_on_memory=on
+    #[arg(long = "variant", value_name = "NAME=VALUE")]
+    pub variants: Vec<String>,
+
+    /// Where things are
+    #[command(flatten)]
+    pub places: Places,
+
+    /// Guests at once; without it, as many as the host's processors and memory allow
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<usize>,
+}
+
+/// Arguments of `memrig bisect`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  memrig bisect --tree ../linux --good v6.12.95 --bad v6.12.107 quick -c Q01 -a s390x
+
+Nothing in the tree is touched. The other way round, from within the tree:
+  git bisect run memrig run quick -c Q01 -a s390x -k tree:. --bisect
+
+Exit codes: 0 the commit was found, 3 it was not, 2 an end is not what it was said to be.")]
+pub struct Bisect {
+    /// Suites; without any, quick
+    #[arg(value_name = "SUITE", value_hint = ValueHint::FilePath)]
+    pub suites: Vec<String>,
+
+    /// The git tree, with ,config=NAME where a configuration of kconfigs/debug is meant
+    #[arg(long, value_name = "PATH", default_value = ".", value_hint = ValueHint::DirPath)]
+    pub tree: String,
+
+    /// A commit that is good
+    #[arg(long, value_name = "COMMIT")]
+    pub good: String,
+
+    /// A commit that is bad
+    #[arg(long, value_name = "COMMIT", default_value = "HEAD")]
+    pub bad: String,
+
+    /// Architecture; without it, both
+    #[arg(short, long = "arch", value_name = "ARCH")]
+    pub arches: Vec<Arch>,
+
+    /// The case that tells good from bad
+    #[arg(short, long = "case", value_name = "CASE", required = true)]
+    pub cases: Vec<String>,
+
+    /// Only jobs with this variant, such as memmap_on_memory=on
+    #[arg(long = "variant", value_name = "NAME=VALUE")]
+    pub variants: Vec<String>,
+
+    /// Where things are
+    #[command(flatten)]
+    pub places: Places,
 }
 
 /// Which part of a plan is meant, where several machines share it.

@@ -7,9 +7,10 @@ use clap::{CommandFactory, Parser};
 
 use super::{
     args::{Cli, Verb},
+    bisect::{self, code_for_git},
     doctor,
     failure::Failure,
-    history, list, matrix, prune, report, run, setup, shell,
+    history, list, matrix, prune, report, run, setup, shell, walk,
 };
 use crate::base::{fault::Exit, ui::Ui};
 
@@ -20,16 +21,29 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // clap prints help to stdout and errors to stderr; a reader that has gone away is no error.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() {
-                Exit::Usage.code()
-            } else {
-                Exit::Pass.code()
+            let for_git = std::env::args_os().any(|arg| arg == "--bisect");
+            return ExitCode::from(match (error.use_stderr(), for_git) {
+                (true, false) => Exit::Usage.code(),
+                (true, true) => code_for_git(Exit::Usage),
+                (false, _) => Exit::Pass.code(),
             });
         }
     };
+    if !matches!(&cli.verb, Verb::Run(args) if args.bisect) {
+        return ExitCode::from(act(&cli).code());
+    }
+    // A bug of memrig's says nothing about the kernel either; the panic itself was told.
+    let exit = std::panic::catch_unwind(|| act(&cli)).unwrap_or(Exit::Broken);
+    ExitCode::from(code_for_git(exit))
+}
+
+/// Does what the user asks for.
+fn act(cli: &Cli) -> Exit {
     let ui = Ui::terminal();
     let done = match &cli.verb {
         Verb::Run(args) => run::run(args, &ui),
+        Verb::Walk(args) => walk::walk(args, &ui),
+        Verb::Bisect(args) => bisect::bisect(args, &ui),
         Verb::List(args) => list::list(args, &ui),
         Verb::Setup(args) => setup::setup(args, &ui),
         Verb::Doctor(args) => doctor::doctor(args, &ui),
@@ -50,8 +64,7 @@ pub fn main() -> ExitCode {
         }
         Verb::Man => man(),
     };
-    let exit = done.unwrap_or_else(|failure| failure.tell(&ui));
-    ExitCode::from(exit.code())
+    done.unwrap_or_else(|failure| failure.tell(&ui))
 }
 
 fn man() -> Result<Exit, Failure> {

@@ -2,6 +2,7 @@
 //! The verbs: arguments in, exit code out. One file a verb.
 
 mod args;
+mod bisect;
 mod doctor;
 mod failure;
 mod history;
@@ -14,6 +15,7 @@ mod run;
 mod setup;
 mod shell;
 mod suites;
+mod walk;
 
 pub use args::Cli;
 pub use main::main;

@@ -7,16 +7,19 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     args::{How, Places, Replay, Run, Select},
+    bisect,
     failure::Failure,
     history, matrix, report,
     setup::{self, get},
     suites,
 };
 use crate::{
-    base::{ByteSize, fault::Exit, ui::Ui},
+    base::{Arch, ByteSize, fault::Exit, ui::Ui},
     record::{CaseKey, RunRecord},
     rig::{host, kernel::KernelSource},
-    run::{self, Capacity, Filter, Job, LoadedSuite, PlannedKernel, Request, Rig, Wanted, dry_run, plan},
+    run::{
+        self, Capacity, Filter, Job, LoadedSuite, Outcome, PlannedKernel, Request, Rig, Wanted, dry_run, plan,
+    },
 };
 
 /// What a selection comes to: the rig, and the jobs.
@@ -36,18 +39,31 @@ pub(super) fn select(
     suites: &[Arc<LoadedSuite>],
     ui: &Ui,
 ) -> Result<Selected, Failure> {
+    let kernels = setup::kernels(&args.kernels, &args.arches);
+    select_of(kernels, &args.cases, &args.variants, places, suites, ui)
+}
+
+/// The same for kernels that are named one by one.
+pub(super) fn select_of(
+    kernels: Vec<(KernelSource, Arch)>,
+    cases: &[String],
+    variants: &[String],
+    places: &Places,
+    suites: &[Arc<LoadedSuite>],
+    ui: &Ui,
+) -> Result<Selected, Failure> {
     let host = host::facts().map_err(Failure::broken)?;
     check_memory(suites, &host)?;
     let wanted = Wanted {
-        kernels: setup::kernels(&args.kernels, &args.arches),
+        kernels,
         qemus: places.qemus.iter().cloned().collect(),
         refresh: false,
     };
     let rig = get(&wanted, ui)?;
     let kernels = planned_kernels(&rig);
     let filter = Filter {
-        cases: args.cases.clone(),
-        variants: args.variants.clone(),
+        cases: cases.to_vec(),
+        variants: variants.to_vec(),
     };
     let jobs = plan(suites, &kernels, &filter).map_err(Failure::usage)?;
     Ok(Selected { rig, jobs, host })
@@ -152,7 +168,20 @@ pub(super) fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
         }
         return Ok(Exit::Pass);
     }
-    execute(selected, results, None, &args.how, ui)
+    let reports = results.clone();
+    let outcome = outcome(selected, results, None, &args.how, ui)?;
+    tell(&outcome, &reports, ui)?;
+    if !args.bisect {
+        return Ok(outcome.exit);
+    }
+    Ok(
+        match bisect::good(outcome.record.cases.iter().map(|case| case.verdict)) {
+            _ if outcome.exit == Exit::Interrupted => Exit::Interrupted,
+            Some(true) => Exit::Pass,
+            Some(false) => Exit::KernelFailed,
+            None => Exit::Broken,
+        },
+    )
 }
 
 /// Runs what was selected, writes the reports and prints the summary.
@@ -163,11 +192,33 @@ pub(super) fn execute(
     how: &How,
     ui: &Ui,
 ) -> Result<Exit, Failure> {
+    let reports = results.clone();
+    let outcome = outcome(selected, results, resume, how, ui)?;
+    tell(&outcome, &reports, ui)?;
+    Ok(outcome.exit)
+}
+
+/// Writes the reports of a run and prints its summary, with what is new in it.
+fn tell(outcome: &Outcome, results: &Utf8Path, ui: &Ui) -> Result<(), Failure> {
+    let news = history::news_of(&outcome.record, results, ui);
+    report::write(&outcome.record, news.as_ref(), &outcome.folder)?;
+    report::print(&outcome.record, news.as_ref(), ui);
+    Ok(())
+}
+
+/// Runs what was selected.
+pub(super) fn outcome(
+    selected: Selected,
+    results: Utf8PathBuf,
+    resume: Option<Utf8PathBuf>,
+    how: &How,
+    ui: &Ui,
+) -> Result<Outcome, Failure> {
     let request = Request {
         capacity: capacity(how.jobs, &selected.host)?,
         jobs: selected.jobs,
         rig: selected.rig,
-        results: results.clone(),
+        results,
         resume,
         fail_fast: how.fail_fast,
         require_all: how.require_all,
@@ -175,11 +226,7 @@ pub(super) fn execute(
         host: selected.host,
     };
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::broken)?;
-    let outcome = runtime.block_on(run::run(request, ui)).map_err(Failure::broken)?;
-    let news = history::news_of(&outcome.record, &results, ui);
-    report::write(&outcome.record, news.as_ref(), &outcome.folder)?;
-    report::print(&outcome.record, news.as_ref(), ui);
-    Ok(outcome.exit)
+    runtime.block_on(run::run(request, ui)).map_err(Failure::broken)
 }
 
 /// The folder of a run, by its path or by its name in the results folder: summaries name a run by its id alone.

@@ -7,5 +7,6 @@ pub mod elf;
 pub mod kconfig;
 pub mod klog;
 pub mod line;
+pub mod mail;
 pub mod qmp;
 pub mod ssh;

@@ -16,6 +16,7 @@ mod prune;
 mod read;
 mod seconds;
 mod trace;
+mod walk;
 
 pub use case::{Attempt, CaseRecord, FindingRecord, GuestEnd, MismatchRecord, StepRecord};
 pub use event::{Entry, Event};
@@ -30,3 +31,4 @@ pub use prune::{Pruned, prune};
 pub use read::{Damage, Finish, ReadError, RunRecord};
 pub use seconds::Seconds;
 pub use trace::{ConsoleLine, LedgerPoint, QmpLine, StepSpan, Trace, Traces};
+pub use walk::{WalkBuild, WalkCase, WalkPoint, WalkRecord};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The machine that memrig runs on: what it is, and what it must have installed.
 
-use std::io;
+use std::{io, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +96,14 @@ fn field_of(meminfo: &str, field: &str) -> Option<ByteSize> {
     let kib = meminfo.lines().find_map(|line| line.strip_prefix(field))?;
     let kib: u64 = kib.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(ByteSize::bytes(kib * 1024))
+}
+
+/// Where a program is found in `PATH`.
+pub fn in_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|dir| dir.join(program))
+        .find(|candidate| candidate.is_file())
 }
 
 /// Those of the packages that are not installed.

@@ -4,6 +4,7 @@
 mod debian;
 mod header;
 mod modules;
+pub mod source;
 
 use std::{
     fmt, io,
@@ -23,6 +24,8 @@ use crate::{
     },
 };
 
+use source::{BuildSpec, BuildSpecError, SourceKernelError};
+
 pub use header::{Header, HeaderError};
 pub use modules::{ModuleError, ModuleFile, Modules};
 
@@ -40,6 +43,8 @@ pub enum KernelSource {
         /// Its `.config`.
         config: Option<PathBuf>,
     },
+    /// A source that is built.
+    Source(BuildSpec),
 }
 
 /// The text names no source of kernels.
@@ -47,7 +52,8 @@ pub enum KernelSource {
 pub enum SourceError {
     /// No scheme that is known.
     #[error(
-        "`{0}` names no kernel: expected `debian:RELEASE` or `image:PATH[,modules=DIRECTORY][,config=FILE]`"
+        "`{0}` names no kernel: expected `debian:RELEASE`, `tree:PATH[@COMMIT]`, `source:debian:RELEASE` or \
+         `image:PATH[,modules=DIRECTORY][,config=FILE]`"
     )]
     Scheme(String),
     /// `debian:` and something else.
@@ -58,6 +64,9 @@ pub enum SourceError {
         /// Why.
         source: UnknownSuite,
     },
+    /// `tree:` or `source:` and what does not say what to build.
+    #[error(transparent)]
+    Source(#[from] BuildSpecError),
     /// `image:` without a path.
     #[error("`{0}` names no file: expected `image:PATH[,modules=DIRECTORY][,config=FILE]`")]
     NoPath(String),
@@ -87,6 +96,7 @@ impl FromStr for KernelSource {
                     source,
                 }),
             "image" => image_source(text, rest),
+            "tree" | "source" => Ok(Self::Source(BuildSpec::parse(text)?)),
             _ => Err(SourceError::Scheme(text.to_owned())),
         }
     }
@@ -120,6 +130,7 @@ impl fmt::Display for KernelSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Debian(suite) => write!(f, "debian:{suite}"),
+            Self::Source(spec) => write!(f, "{spec}"),
             Self::Image {
                 path,
                 modules,
@@ -220,6 +231,9 @@ pub enum KernelError {
         /// What is wrong.
         source: KconfigError,
     },
+    /// Its source.
+    #[error(transparent)]
+    Source(Box<SourceKernelError>),
     /// A file; the source has its path.
     #[error("getting a kernel")]
     Io(#[from] io::Error),
@@ -239,6 +253,7 @@ pub fn obtain(
     let label = source.to_string();
     match source {
         KernelSource::Debian(suite) => debian::obtain(label, *suite, arch, packages, cache, ui),
+        KernelSource::Source(spec) => source::obtain(spec, arch, packages, cache, ui),
         KernelSource::Image {
             path,
             modules,
@@ -339,7 +354,7 @@ fn modules_dir(path: &Path, release: Option<&str>) -> Result<PathBuf, KernelErro
 }
 
 #[cfg(test)]
-pub(super) use header::tests::s390_image;
+pub(super) use header::tests::{s390_image, x86_image};
 
 #[cfg(test)]
 mod tests {
@@ -357,6 +372,8 @@ mod tests {
             "image:/boot/vmlinuz",
             "image:out/bzImage,modules=out/mods,config=.config",
             "image:bzImage,config=c",
+            "tree:linux@v6.12,config=kasan",
+            "source:debian:trixie",
         ] {
             assert_eq!(text.parse::<KernelSource>().unwrap().to_string(), text);
         }
@@ -364,7 +381,7 @@ mod tests {
 
     #[test]
     fn what_names_no_kernel_is_told() {
-        assert!(error("trixie").contains("expected `debian:RELEASE` or `image:PATH"));
+        assert!(error("trixie").contains("expected `debian:RELEASE`, `tree:PATH"));
         assert!(error("debian:").contains("`debian:` names no kernel"));
         assert!(error("image:").contains("names no file"));
         assert!(error("image:,config=x").contains("names no file"));

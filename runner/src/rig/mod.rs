@@ -3,6 +3,7 @@
 
 pub mod accel;
 pub mod cache;
+mod git;
 pub mod guest;
 pub mod host;
 pub mod image;
@@ -11,3 +12,5 @@ pub mod keys;
 pub mod machine;
 pub mod packages;
 pub mod qemu;
+pub mod series;
+pub mod tree;

@@ -21,6 +21,7 @@ mod shell;
 mod stage;
 mod templates;
 mod trouble;
+mod walk;
 
 pub use matrix::{matrix_jobs, times};
 pub use plan::{Filter, Job, LoadedSuite, PlannedKernel, plan};
@@ -31,3 +32,4 @@ pub use shard::{BadShard, By, Shard};
 
 pub use shell::open_shell;
 pub use stage::dry_run;
+pub use walk::{Walk, WalkError, fill, walk};

@@ -139,13 +139,14 @@ impl PrepareError {
     pub fn is_usage(&self) -> bool {
         match self {
             Self::Host(error) => matches!(error, HostError::NeedsRoot { .. }),
-            Self::Kernel { source, .. } => matches!(
-                **source,
+            Self::Kernel { source, .. } => match &**source {
                 KernelError::Image { .. }
-                    | KernelError::NoModules { .. }
-                    | KernelError::Config { .. }
-                    | KernelError::Io(_)
-            ),
+                | KernelError::NoModules { .. }
+                | KernelError::Config { .. }
+                | KernelError::Io(_) => true,
+                KernelError::Source(error) => error.is_usage(),
+                _ => false,
+            },
             Self::Capabilities { .. } | Self::Exec(_) => true,
             _ => false,
         }

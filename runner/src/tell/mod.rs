@@ -16,6 +16,7 @@ mod news;
 mod table;
 mod terminal;
 mod text;
+mod walk;
 
 pub use csv::{csv, flaky_csv, history_csv, trend_csv};
 pub use github::github;
@@ -26,3 +27,4 @@ pub use junit::junit;
 pub use ktap::ktap;
 pub use news::{News, Past, Standing, news};
 pub use terminal::{Style, summary, summary_with};
+pub use walk::{walk_exit, walk_summary};

@@ -27,7 +27,7 @@ pub enum Style {
 }
 
 impl Style {
-    fn verdict(self, verdict: Verdict, text: &str) -> String {
+    pub(super) fn paint(self, verdict: Verdict, text: &str) -> String {
         let colour = match (self, verdict) {
             (Self::Plain, _) => return text.to_owned(),
             (Self::Coloured, Verdict::Pass) => AnsiColor::Green,
@@ -64,7 +64,7 @@ pub fn summary_with(record: &RunRecord, news: Option<&News>, style: Style) -> St
     parts.push(lines(of(Verdict::Known), |case| {
         format!(
             "{} {}: {}",
-            style.verdict(Verdict::Known, "known"),
+            style.paint(Verdict::Known, "known"),
             title(case),
             evidence::headline(case)
         )
@@ -73,7 +73,7 @@ pub fn summary_with(record: &RunRecord, news: Option<&News>, style: Style) -> St
     parts.push(lines(turned, |(case, known)| {
         format!(
             "{} {}: listed as known, and passes: {}",
-            style.verdict(Verdict::Pass, "pass"),
+            style.paint(Verdict::Pass, "pass"),
             title(case),
             one_line(known)
         )
@@ -85,7 +85,7 @@ pub fn summary_with(record: &RunRecord, news: Option<&News>, style: Style) -> St
     parts.push(lines(fixed, |(case, past)| {
         format!(
             "{} {} on {} {}: failed in {}",
-            style.verdict(Verdict::Pass, "fixed"),
+            style.paint(Verdict::Pass, "fixed"),
             title(case),
             case.key.arch,
             one_line(&case.key.kernel),
@@ -99,7 +99,7 @@ pub fn summary_with(record: &RunRecord, news: Option<&News>, style: Style) -> St
     parts.push(lines(sometimes, |case| {
         format!(
             "{} {}: only at attempt {}",
-            style.verdict(case.verdict, case.verdict.word()),
+            style.paint(case.verdict, case.verdict.word()),
             title(case),
             case.attempts.len()
         )
@@ -123,7 +123,7 @@ fn answer(record: &RunRecord, news: Option<&News>, style: Style) -> String {
         .map(|verdict| (verdict, tally(&record.cases, verdict)))
         .filter(|(_, n)| *n > 0)
         .map(|(verdict, n)| {
-            let text = style.verdict(verdict, &format!("{n} {verdict}"));
+            let text = style.paint(verdict, &format!("{n} {verdict}"));
             match news {
                 Some(news) if verdict == Verdict::Fail => format!("{text} ({} new)", news.fresh()),
                 _ => text,
@@ -192,7 +192,7 @@ fn trouble(record: &RunRecord, case: &CaseRecord, standing: Option<&Standing>, s
     let word = case.verdict.word().to_uppercase();
     format!(
         "{} {}\n{}",
-        style.verdict(case.verdict, &word),
+        style.paint(case.verdict, &word),
         title(case),
         indented(&body.into_text(), "  ")
     )
@@ -207,7 +207,7 @@ fn skips<'a>(cases: impl Iterator<Item = &'a CaseRecord>, style: Style) -> Strin
     lines(reasons, |(reason, n)| {
         format!(
             "{} {}: {reason}",
-            style.verdict(Verdict::Skip, "skip"),
+            style.paint(Verdict::Skip, "skip"),
             count(n, "case")
         )
     })

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod bare_metal;
+mod bisect;
 mod browser;
 mod clones;
 mod firmware;

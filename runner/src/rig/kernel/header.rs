@@ -147,7 +147,7 @@ pub(in crate::rig) mod tests {
 
     use super::*;
 
-    fn x86_image(protocol: u16, xloadflags: u16) -> Vec<u8> {
+    pub(in crate::rig) fn x86_image(protocol: u16, xloadflags: u16) -> Vec<u8> {
         let mut image = vec![0; 0x4000];
         image[0x202..0x206].copy_from_slice(b"HdrS");
         image[0x206..0x208].copy_from_slice(&protocol.to_le_bytes());

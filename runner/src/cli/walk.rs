@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `memrig walk`: each patch of a series on its own, in order.
+
+use std::io::IsTerminal;
+
+use super::{
+    args::{How, Walk},
+    failure::Failure,
+    report, run, suites,
+};
+use crate::{
+    base::{Arch, fault::Exit, ui::Ui},
+    run::{fill, walk as build},
+    tell::{Style, walk_exit, walk_summary},
+};
+
+pub(super) fn walk(args: &Walk, ui: &Ui) -> Result<Exit, Failure> {
+    let suites = suites::load(&args.suites, &["quick"])?;
+    let results = run::utf8(&args.places.results)?;
+    run::check_results(&results)?;
+    let arches = if args.arches.is_empty() {
+        Arch::ALL.to_vec()
+    } else {
+        args.arches.clone()
+    };
+    let built = build(&args.base, &args.series, &arches, ui);
+    let mut built = built.map_err(|error| {
+        if error.is_usage() {
+            Failure::usage(error)
+        } else {
+            Failure::broken(error)
+        }
+    })?;
+    let selected = run::select_of(
+        built.kernels,
+        &args.cases,
+        &args.variants,
+        &args.places,
+        &suites,
+        ui,
+    )?;
+    let mut folder = None;
+    if selected.jobs.is_empty() {
+        ui.warning("no case fits: that the patches build is all that is said about them");
+    } else {
+        let how = How {
+            jobs: args.jobs,
+            ..How::default()
+        };
+        let outcome = run::outcome(selected, results, None, &how, ui)?;
+        report::write(&outcome.record, None, &outcome.folder)?;
+        fill(&mut built.record, &outcome.record);
+        let text = serde_json::to_vec_pretty(&built.record).map_err(Failure::broken)?;
+        fs_err::write(outcome.folder.join("walk.json"), text).map_err(Failure::broken)?;
+        if outcome.exit == Exit::Interrupted {
+            return Ok(Exit::Interrupted);
+        }
+        folder = Some(outcome.folder);
+    }
+    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let style = if colour { Style::Coloured } else { Style::Plain };
+    ui.out(walk_summary(&built.record, style).trim_end());
+    if let Some(folder) = folder {
+        ui.out(&format!("\nrecord: {folder}"));
+    }
+    Ok(walk_exit(&built.record))
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Kernels from source: a tree, a series on it, and a configuration out of `kconfigs/`, built for an architecture.
+
+mod asked;
+mod build;
+mod fragments;
+mod log;
+mod obtain;
+mod spec;
+mod toolchain;
+
+#[cfg(test)]
+mod built_tests;
+#[cfg(test)]
+mod tests;
+
+pub use asked::{Lost, Weight};
+pub use fragments::UnknownFragment;
+pub use log::{NotBuilt, Warning};
+pub use obtain::{BuiltKernel, Prospect, SourceKernelError, build_kernel, prospect};
+pub use spec::{BuildSpec, BuildSpecError};
+
+pub(super) use obtain::obtain;

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Patch series: what a person names, and the commits that it becomes on a source tree of our own.
+
+mod apply;
+mod base;
+mod source;
+
+#[cfg(test)]
+mod tests;
+
+pub use apply::{Applied, AppliedPatch, ApplyError, NotApplied, apply};
+pub use base::{Base, base};
+pub use source::{LoadedSeries, SeriesError, SeriesSource};
