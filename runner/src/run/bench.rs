@@ -274,7 +274,7 @@ const SETTLE_FIRST: u32 = 15;
 async fn settled(guest: &Guest, arch: Arch, limit: Duration) -> Result<Ledger, Trouble> {
     let mut last = ledger(guest, arch, limit).await?;
     for _ in 0..SETTLE_FIRST {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
         let now = ledger(guest, arch, limit).await?;
         let moved = (now.free - last.free).abs().0;
         last = now;
@@ -291,10 +291,10 @@ const SETTLE: u32 = 3;
 /// Gives back what kernel caches hold in reserve, before the free pages are read.
 ///
 /// Going offline shrinks all slab caches (slab_memory_callback in mm/slub.c), and sysfs files that are read for the first time grow them: seen
-/// were 40 to 80 pages a step, which went to 15 once the caches were shrunk before each reading. Counters that CPUs keep for
-/// themselves are folded in (vmstat_refresh in mm/vmstat.c).
+/// were 40 to 80 pages a step, which went to 15 once the caches were shrunk before each reading. A cache that shares
+/// another's slabs is a link to it. Counters that CPUs keep for themselves are folded in (vmstat_refresh in mm/vmstat.c).
 pub(super) const CALM: &str = "\
-for f in /sys/kernel/slab/*/shrink; do [ -w \"$f\" ] && echo 1 > \"$f\"; done 2> /dev/null
+for f in /sys/kernel/slab/*; do [ -L \"$f\" ] || echo 1 > \"$f/shrink\"; done 2> /dev/null
 cat /proc/sys/vm/stat_refresh";
 
 /// Reads the whole memory state: one command in the guest, and a question or two to QEMU.

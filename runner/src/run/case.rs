@@ -182,7 +182,7 @@ async fn attempt(job: &Job, stage: &Stage, folder: &CaseFolder, origin: Origin) 
         booted = stage.guest(job, folder, origin) => booted,
         () = stage.stop.asked() => Err(Trouble::bench(INTERRUPTED)),
     };
-    let guest = match booted {
+    let (guest, origin) = match booted {
         Ok(guest) => guest,
         Err(trouble) => {
             tale.log = fs_err::read_to_string(folder.console_log()).unwrap_or_else(|_| String::new());
@@ -199,7 +199,7 @@ async fn attempt(job: &Job, stage: &Stage, folder: &CaseFolder, origin: Origin) 
     tale.command_line = stage.by_hand(&guest);
     let mut ledgers = Vec::new();
     let done = tokio::select! {
-        done = steps(job, stage, &guest, &mut tale, &mut ledgers) => done,
+        done = steps(job, stage, (&guest, origin), &mut tale, &mut ledgers) => done,
         () = stage.stop.asked() => Err(Trouble::bench(INTERRUPTED)),
     };
     tale.trouble = done.err();
@@ -219,14 +219,13 @@ pub(super) const INTERRUPTED: &str = "interrupted";
 async fn steps(
     job: &Job,
     stage: &Stage,
-    guest: &Guest,
+    (guest, origin): (&Guest, Origin),
     tale: &mut Tale,
     ledgers: &mut Vec<LedgerEntry<Ledger>>,
 ) -> Result<(), Trouble> {
     let case = job.case();
     let limit = limit(case, guest);
-    let output = inside::exec(guest, FACTS_SCRIPT, limit).await?;
-    let text = String::from_utf8_lossy(&output.stdout);
+    let text = facts(job, stage, guest, origin, limit).await?;
     let increment = match job.key.arch {
         crate::base::Arch::S390x => {
             let size = guest
@@ -297,6 +296,29 @@ async fn steps(
         }
     }
     Ok(())
+}
+
+/// What the guest says about itself. Asking takes a second in a guest whose code is translated anew, so that one clone is asked for all.
+async fn facts(
+    job: &Job,
+    stage: &Stage,
+    guest: &Guest,
+    origin: Origin,
+    limit: Duration,
+) -> Result<String, Trouble> {
+    let spec = stage.spec(job);
+    let kept = match origin {
+        Origin::Clone => stage.templates().facts(&spec),
+        Origin::Boot => None,
+    };
+    if let Some(facts) = kept {
+        return Ok(facts.to_owned());
+    }
+    let facts = inside::exec(guest, FACTS_SCRIPT, limit).await?.text();
+    if origin == Origin::Clone {
+        stage.templates().keep_facts(&spec, &facts);
+    }
+    Ok(facts)
 }
 
 /// Does one step and compares the guest's memory state with what the model predicts.

@@ -45,7 +45,7 @@ pub async fn open_shell(job: &Job, rig: Rig, ui: &Ui) -> Result<(), String> {
         "booting {} for {} {}",
         job.key.kernel, job.key.suite, job.key.case
     ));
-    let guest = stage
+    let (guest, _) = stage
         .guest(job, &case_folder, Origin::Boot)
         .await
         .map_err(|trouble| trouble.message().to_owned())?;

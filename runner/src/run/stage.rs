@@ -162,13 +162,13 @@ impl Stage {
         shell_line(guest.machine.by_hand())
     }
 
-    /// Gives a job its guest, which can be talked to: a clone where there is a template for it, or one that boots.
+    /// Gives a job its guest, which can be talked to: a clone where there is a template for it, or one that boots; and says which.
     pub(super) async fn guest(
         &self,
         job: &Job,
         folder: &CaseFolder,
         origin: Origin,
-    ) -> Result<Guest, Trouble> {
+    ) -> Result<(Guest, Origin), Trouble> {
         self.fits(job)?;
         let spec = self.spec(job);
         if origin == Origin::Clone
@@ -178,9 +178,10 @@ impl Stage {
             return template
                 .clone_guest(&logs, self.clock, &self.keys.login, BootLimits::default())
                 .await
+                .map(|guest| (guest, Origin::Clone))
                 .map_err(|error| not_ready(&error));
         }
-        self.boot(&spec, folder).await
+        Ok((self.boot(&spec, folder).await?, Origin::Boot))
     }
 
     /// Boots a machine, and waits until its guest can be talked to.

@@ -2,7 +2,7 @@
 //! The guests that others go on from: each is made when the first job asks for it, and gone after the last.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -25,6 +25,8 @@ struct Slot<T> {
     /// Jobs that have not ended yet.
     left: AtomicUsize,
     state: Mutex<State<T>>,
+    /// What the first clone told about itself.
+    facts: OnceLock<String>,
 }
 
 #[derive(Debug)]
@@ -66,6 +68,7 @@ impl<T> Templates<T> {
                     spec,
                     left: AtomicUsize::new(1),
                     state: Mutex::new(State::NotYet),
+                    facts: OnceLock::new(),
                 }),
             }
         }
@@ -109,6 +112,18 @@ impl<T> Templates<T> {
             && let Ok(mut state) = slot.state.try_lock()
         {
             *state = State::Never;
+        }
+    }
+
+    /// What a clone of the template for a machine has told about itself; all of them are the same guest.
+    pub(super) fn facts(&self, spec: &MachineSpec) -> Option<&str> {
+        self.slot(spec)?.1.facts.get().map(String::as_str)
+    }
+
+    /// Keeps what a clone told about itself.
+    pub(super) fn keep_facts(&self, spec: &MachineSpec, facts: &str) {
+        if let Some((_, slot)) = self.slot(spec) {
+            slot.facts.get_or_init(|| facts.to_owned());
         }
     }
 
