@@ -12,5 +12,6 @@ pub mod keys;
 pub mod machine;
 pub mod packages;
 pub mod qemu;
+pub mod scratch;
 pub mod series;
 pub mod tree;

@@ -23,7 +23,7 @@ use crate::{
         CaseKey, CaseRecord, Event, FORMAT, FolderError, HostFacts, ImageFacts, Journal, JournalError,
         KernelFacts, PackageFacts, QemuFacts, ReadError, RunFacts, RunFolder, RunRecord, SuiteFacts,
     },
-    rig::host::HostFacts as Host,
+    rig::{host::HostFacts as Host, scratch},
 };
 
 /// What is to be run, and how.
@@ -86,6 +86,10 @@ pub struct Outcome {
 /// If something cannot be written down. What was written before stays.
 pub async fn run(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
     let stop = Stop::on_signals()?;
+    // What a run that was killed left behind is in nobody's way; one that cannot be swept neither.
+    if let Err(error) = scratch::sweep() {
+        ui.warning(&format!("folders of runs that were killed stay: {error}"));
+    }
     let times = Times::of_latest(&request.results);
     let (folder, journal) = match &request.resume {
         None => begin(&request)?,

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     base::ui::Ui,
     record::{Journal, RunFolder},
+    rig::scratch::Scratch,
 };
 
 /// How long a line may take in the guest.
@@ -30,10 +31,7 @@ const LINE_LIMIT: Duration = Duration::from_secs(3600);
 /// # Errors
 /// Why there is no guest, or not any more.
 pub async fn open_shell(job: &Job, rig: Rig, ui: &Ui) -> Result<(), String> {
-    let scratch = tempfile::Builder::new()
-        .prefix("memrig-shell-")
-        .tempdir()
-        .map_err(|error| error.to_string())?;
+    let scratch = Scratch::new().map_err(|error| error.to_string())?;
     let results = Utf8PathBuf::from_path_buf(scratch.path().to_owned())
         .map_err(|path| format!("{path:?} is no UTF-8"))?;
     let folder = RunFolder::create(&results).map_err(|error| chain(&error))?;

@@ -30,6 +30,7 @@ use crate::{
         keys::SshKeys,
         machine::{Clock, Hotplug, Logs, MachineSpec, Property, Standby, StartOptions, Wiring, command_line},
         qemu::standby::{self, property},
+        scratch::Scratch,
     },
     suite::Boot,
 };
@@ -62,13 +63,13 @@ pub(super) enum Origin {
 struct Keys {
     login: Login,
     /// Kept until the run is over.
-    folder: tempfile::TempDir,
+    folder: Scratch,
 }
 
 impl Keys {
     fn make() -> Result<Self, Box<dyn std::error::Error>> {
         let keys = SshKeys::generate()?;
-        let folder = tempfile::Builder::new().prefix("memrig-keys-").tempdir()?;
+        let folder = Scratch::new()?;
         fs_err::write(
             folder.path().join("keys.cpio"),
             image::keys_cpio(&keys.dropbear_host_key()?, &keys.authorized_key()?)?,

@@ -8,13 +8,14 @@ use tokio::time::timeout;
 
 use super::{
     end::{End, Wait},
-    launch::{START_LIMIT, io_error, listen, socket_folder, tail_of},
+    launch::{START_LIMIT, io_error, listen, tail_of},
     running::MachineError,
     spec::Qemu,
 };
 use crate::{
     base::exec::Command,
     format::qmp::{Client, QmpError},
+    rig::scratch::Scratch,
 };
 
 impl Qemu {
@@ -24,7 +25,7 @@ impl Qemu {
     /// If it does not start, or does not speak QMP; its own words are in the error.
     pub async fn ask(binary: impl Into<PathBuf>, firmware: Option<PathBuf>) -> Result<Self, MachineError> {
         let binary = binary.into();
-        let folder = socket_folder().map_err(io_error("a folder for sockets"))?;
+        let folder = Scratch::new().map_err(io_error("a folder for sockets"))?;
         let socket = folder.path().join("qmp");
         let log = folder.path().join("log");
         let listener = listen(&socket).map_err(io_error("the socket of the monitor"))?;

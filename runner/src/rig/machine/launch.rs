@@ -11,7 +11,6 @@ use std::{
 };
 
 use fs_err as fs;
-use tempfile::TempDir;
 use tokio::{
     net::{UnixListener, UnixStream},
     sync::Mutex,
@@ -31,6 +30,7 @@ use super::{
 use crate::{
     base::exec::{Child, Command},
     format::qmp::{Client, QmpError},
+    rig::scratch::Scratch,
 };
 
 /// How long QEMU may take from its start to its greeting. It takes 0.2 s on an idle host.
@@ -87,7 +87,7 @@ impl Machine {
         options: StartOptions,
     ) -> Result<Self, MachineError> {
         spec.check()?;
-        let folder = socket_folder().map_err(io_error("a folder for sockets"))?;
+        let folder = Scratch::new().map_err(io_error("a folder for sockets"))?;
         let initrd = one_initrd(&spec.initrds, folder.path()).map_err(io_error("the initial ramdisk"))?;
         let mut tries = 1;
         let launched = loop {
@@ -212,21 +212,6 @@ pub(super) fn listen(path: &Path) -> io::Result<UnixListener> {
     UnixListener::bind(path)
 }
 
-/// A folder for sockets, whose names must not be longer than 108 bytes.
-pub(super) fn socket_folder() -> io::Result<TempDir> {
-    tempfile::Builder::new()
-        .prefix("memrig-")
-        .tempdir_in(short_folder(std::env::temp_dir()))
-}
-
-fn short_folder(folder: PathBuf) -> PathBuf {
-    if folder.as_os_str().len() > 80 {
-        PathBuf::from("/tmp")
-    } else {
-        folder
-    }
-}
-
 /// What was appended to a log since it had `from` bytes; the end of it, if it is long.
 pub(super) fn tail_of(log: &Path, from: u64) -> String {
     let read = || {
@@ -245,7 +230,7 @@ fn watch(
     launched: Launched,
     spec: &MachineSpec,
     by_hand: Vec<OsString>,
-    folder: TempDir,
+    folder: Scratch,
     logs: &Logs,
     clock: Clock,
     options: StartOptions,
@@ -313,13 +298,6 @@ fn watch(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sockets_fit_into_a_name_of_108_bytes() {
-        let long = PathBuf::from("/var").join("x".repeat(90));
-        assert_eq!(short_folder(long), Path::new("/tmp"));
-        assert_eq!(short_folder("/var/tmp".into()), Path::new("/var/tmp"));
-    }
 
     #[test]
     fn initrds_are_put_together_on_multiples_of_four() {

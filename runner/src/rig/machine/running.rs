@@ -4,7 +4,6 @@
 use std::{ffi::OsString, io, path::PathBuf, process::ExitStatus, sync::PoisonError, time::Duration};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::{
     io::AsyncWriteExt,
     net::{UnixStream, unix::OwnedWriteHalf},
@@ -25,6 +24,7 @@ use crate::{
         exec::{Child, ExecError},
     },
     format::qmp::{Client, QmpError},
+    rig::scratch::Scratch,
 };
 
 /// How long QEMU may take for a command that does not wait for the guest.
@@ -94,7 +94,7 @@ pub struct Machine {
     pub(super) watchers: JoinSet<()>,
     pub(super) clock: Clock,
     /// The sockets; gone with the machine.
-    pub(super) folder: TempDir,
+    pub(super) folder: Scratch,
 }
 
 impl Machine {
