@@ -27,6 +27,22 @@ const IDENTITY: [(&str, &str); 6] = [
     ("GIT_COMMITTER_DATE", "@0 +0000"),
 ];
 
+/// Makes sure that a host on which tests run has git, as the verbs do that need it.
+#[cfg(test)]
+pub(super) fn installed() {
+    use super::host;
+    use crate::base::ui::Ui;
+
+    static INSTALLED: std::sync::OnceLock<()> = std::sync::OnceLock::new();
+    INSTALLED.get_or_init(|| {
+        if host::in_path("git").is_none()
+            && let Err(error) = host::install_packages(&["git"], &Ui::terminal())
+        {
+            panic!("tests of sources and series need git: {error}");
+        }
+    });
+}
+
 /// A place where git runs.
 #[derive(Debug, Clone)]
 pub(super) struct Git {

@@ -55,6 +55,7 @@ impl Ground {
     }
 
     fn git(&self, args: &[&str]) -> String {
+        crate::rig::git::installed();
         Git::ours(self.users()).run(args).unwrap()
     }
 

@@ -143,6 +143,7 @@ mod tests {
 
     /// A line of commits, the ids of which are returned in order.
     fn line(dir: &Path, count: usize) -> Vec<String> {
+        crate::rig::git::installed();
         let git = Git::ours(dir);
         git.run(&["init", "-q", "-b", "main"]).unwrap();
         (0..count)

@@ -49,6 +49,7 @@ impl Ground {
             ground.write(file, text);
         }
         ground.write("log", "  CC      mm/a.o\n");
+        crate::rig::git::installed();
         Git::ours(ground.source()).run(&["init", "-q"]).unwrap();
         ground.commit();
         ground
