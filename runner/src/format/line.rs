@@ -63,11 +63,11 @@ impl Question {
         &self.bytes
     }
 
-    /// Reads what has come back since it was sent.
-    ///
-    /// A shell that began before it took the question has said so first.
-    pub fn answer(&self, said: &[u8]) -> Answer {
-        let said = said.strip_prefix(HELLO).unwrap_or(said);
+    /// Reads what has come back since it was sent. `first` says that nothing was asked before, so that the shell may just have
+    /// begun and said so.
+    pub fn answer(&self, said: &[u8], first: bool) -> Answer {
+        let begun = if first { said.strip_prefix(HELLO) } else { None };
+        let said = begun.unwrap_or(said);
         let end = format!("\n{}\n", self.token);
         let Some(rest) = said.strip_suffix(end.as_bytes()) else {
             // Only a shell that ended in between can say it after something else.
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn an_answer_has_three_parts() {
-        let answer = |said: &[u8]| question().answer(said);
+        let answer = |said: &[u8]| question().answer(said, true);
         assert_eq!(
             answer(b"out\n\nrc-1 3\nerr\n\nrc-1\n"),
             whole(b"out\n", b"err\n", 3)
@@ -171,9 +171,9 @@ mod tests {
             said.extend(format!("\nrc-1 {code}\n").bytes());
             said.extend(&stderr);
             said.extend(b"\nrc-1\n");
-            prop_assert_eq!(question().answer(&said), whole(&stdout, &stderr, code));
+            prop_assert_eq!(question().answer(&said, false), whole(&stdout, &stderr, code));
             for length in 0..said.len() {
-                prop_assert_eq!(question().answer(&said[..length]), Answer::NotYet);
+                prop_assert_eq!(question().answer(&said[..length], false), Answer::NotYet);
             }
         }
     }

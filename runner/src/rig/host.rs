@@ -156,10 +156,14 @@ pub fn install_packages(packages: &[&str], ui: &Ui) -> Result<(), HostError> {
     let task = ui.task(format!("install {}", missing.join(" ")), None);
     let root = |words: &[&str]| {
         // `env`, because sudo drops the caller's environment.
+        // Somebody else may be installing: apt then waits for as long as it takes them.
+        let (apt, rest) = words.split_at(1);
         let line = [
             prefix,
             &["env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C"],
-            words,
+            apt,
+            &["-o", "DPkg::Lock::Timeout=600"],
+            rest,
         ]
         .concat();
         Command::new(line[0]).args(&line[1..]).output()

@@ -216,7 +216,11 @@ impl Guest {
             return Err(give_up(machine, BootCause::NoNetwork).await);
         };
         let line = match ways {
-            Ways::Line => machine.take_line().map(LinePort::new),
+            Ways::Line => machine.take_line().map(if speed.is_some() {
+                LinePort::cloned
+            } else {
+                LinePort::booted
+            }),
             Ways::SshAlone => None,
         };
         let shell = if line.is_some() {

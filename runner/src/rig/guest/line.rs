@@ -20,14 +20,28 @@ use crate::format::line::{Answer, Question};
 #[derive(Debug)]
 pub struct LinePort {
     /// `None` after an answer that did not come: whatever comes later belongs to no question.
-    stream: Mutex<Option<UnixStream>>,
+    stream: Mutex<Option<Line>>,
+}
+
+#[derive(Debug)]
+struct Line {
+    stream: UnixStream,
+    /// Nothing was asked yet, and the shell has still to say that it began.
+    first: bool,
 }
 
 impl LinePort {
-    /// A line to a guest whose shell waits, or will.
-    pub fn new(stream: UnixStream) -> Self {
+    /// A line to a guest that has booted: its shell has begun, and said so.
+    pub fn booted(stream: UnixStream) -> Self {
         Self {
-            stream: Mutex::new(Some(stream)),
+            stream: Mutex::new(Some(Line { stream, first: true })),
+        }
+    }
+
+    /// A line to a clone, whose shell has waited since before it was one.
+    pub fn cloned(stream: UnixStream) -> Self {
+        Self {
+            stream: Mutex::new(Some(Line { stream, first: false })),
         }
     }
 
@@ -36,14 +50,14 @@ impl LinePort {
     /// After an error, and after this future was dropped before its end, it is not.
     pub(super) async fn exec(&self, script: &str, limit: Duration) -> Option<Result<Output, PortError>> {
         let mut slot = self.stream.lock().await;
-        let mut stream = slot.take()?;
+        let mut line = slot.take()?;
         let what = || {
             format!(
                 "script `{}`",
                 script.trim_start().lines().next().unwrap_or_default()
             )
         };
-        let done = match timeout(limit, converse(&mut stream, script)).await {
+        let done = match timeout(limit, converse(&mut line, script)).await {
             Ok(Ok(Some(output))) => Ok(output),
             Ok(Ok(None)) => Err(PortError::Killed {
                 what: what(),
@@ -56,15 +70,17 @@ impl LinePort {
             Err(_) => Err(PortError::Deadline { what: what(), limit }),
         };
         if done.is_ok() {
-            *slot = Some(stream);
+            line.first = false;
+            *slot = Some(line);
         }
         Some(done)
     }
 }
 
 /// Asks and takes the answer; `None` if the guest's shell ended before it answered.
-async fn converse(stream: &mut UnixStream, script: &str) -> io::Result<Option<Output>> {
+async fn converse(line: &mut Line, script: &str) -> io::Result<Option<Output>> {
     let question = Question::new(script);
+    let Line { stream, first } = line;
     stream.write_all(question.bytes()).await?;
     let mut said = Vec::new();
     let mut buffer = vec![0; 64 * 1024];
@@ -74,7 +90,7 @@ async fn converse(stream: &mut UnixStream, script: &str) -> io::Result<Option<Ou
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         said.extend_from_slice(&buffer[..count]);
-        match question.answer(&said) {
+        match question.answer(&said, *first) {
             Answer::NotYet => {}
             Answer::Whole { stdout, stderr, code } => {
                 return Ok(Some(Output { stdout, stderr, code }));
