@@ -303,7 +303,10 @@ impl Qmp {
 
     fn ask(&mut self, command: &str, arguments: Value) -> Result<Value, BareMetalError> {
         let question = json!({"execute": command, "arguments": arguments});
-        writeln!(self.stream.get_mut(), "{question}")?;
+        // In one piece: QEMU obeys `quit` at its last brace, and the newline would find nobody.
+        self.stream
+            .get_mut()
+            .write_all(format!("{question}\n").as_bytes())?;
         loop {
             let mut answer = self.line()?;
             if answer.get("error").is_some() {
