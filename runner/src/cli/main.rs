@@ -20,6 +20,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // clap prints help to stdout and errors to stderr; a reader that has gone away is no error.
+            // Where nobody can be told any more, the exit code still says it.
             let _ = error.print();
             let for_git = std::env::args_os().any(|arg| arg == "--bisect");
             return ExitCode::from(match (error.use_stderr(), for_git) {

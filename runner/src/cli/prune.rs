@@ -14,7 +14,8 @@ pub(super) fn prune(args: &Prune, ui: &Ui) -> Result<Exit, Failure> {
     })?;
     let kib = |bytes: u64| ByteSize::bytes(bytes.div_ceil(1024) << 10);
     for run in &runs {
-        let name = run.folder.file_name().unwrap_or_default();
+        // It was listed in the results folder, so that it has a name.
+        let name = run.folder.file_name().unwrap_or(run.folder.as_str());
         let what = match &run.left {
             Some(why) => format!("left as it is: {why}"),
             None if run.after < run.before => format!("now {}", kib(run.after)),

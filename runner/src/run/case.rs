@@ -7,21 +7,23 @@ use serde_json::json;
 
 use super::{
     bench::Bench,
-    inside, needs,
+    inside,
+    log::{findings, whole_log},
+    needs,
     plan::Job,
+    rounds::{again, how_often},
     stage::{Origin, Stage},
     trouble::Trouble,
 };
 use crate::{
     base::fault::Verdict,
-    format::klog,
     memory::{FACTS_SCRIPT, Ledger, MemoryFacts, Op},
     record::{
         Attempt, CaseFolder, CaseRecord, Event, FindingRecord, GuestEnd, LedgerEntry, MismatchRecord,
         Seconds, StepRecord,
     },
     rig::{
-        guest::{Guest, Output},
+        guest::Guest,
         machine::End,
         qemu::standby::{self, property},
     },
@@ -134,33 +136,6 @@ pub(super) async fn run(job: &Job, stage: &Stage) -> CaseRecord {
             return record(job, decided.unwrap_or_else(Tale::new), attempts, started, stage);
         }
     }
-}
-
-/// How often a case that fails is run in all, to tell always from sometimes. It stays a failure.
-const FAIL_ROUNDS: usize = 3;
-
-/// Whether a case is to be tried on one more guest: once after an error, and after a failure that nobody knows of, until
-/// there are three rounds with it.
-fn again(attempts: &[Attempt], known: bool) -> bool {
-    let first_fail = attempts
-        .iter()
-        .position(|attempt| attempt.verdict == Verdict::Fail);
-    match first_fail {
-        Some(first) => !known && attempts.len() - first < FAIL_ROUNDS,
-        None => attempts.len() == 1 && attempts[0].verdict == Verdict::Error,
-    }
-}
-
-/// In how many of the guests that gave a verdict a case failed; `None` if it was tried once or did not fail.
-fn how_often(attempts: &[Attempt]) -> Option<String> {
-    let count = |verdict| {
-        attempts
-            .iter()
-            .filter(|attempt| attempt.verdict == verdict)
-            .count()
-    };
-    let (fails, errors) = (count(Verdict::Fail), count(Verdict::Error));
-    (fails > 0 && attempts.len() - errors > 1).then(|| format!("{fails} of {}", attempts.len() - errors))
 }
 
 /// The listed issue that a case fails by, if it fails.
@@ -422,40 +397,6 @@ fn findings_since(guest: &Guest, console: usize, step: u32, case: &Case) -> Vec<
     findings(text.get(console..).unwrap_or(&text), Some(step), case)
 }
 
-/// What a log shows that the case does not allow.
-fn findings(log: &str, since_step: Option<u32>, case: &Case) -> Vec<FindingRecord> {
-    klog::classify(log.as_bytes())
-        .into_iter()
-        .filter(|finding| {
-            let allowed = |line: &String| {
-                case.allow_log
-                    .iter()
-                    .any(|pattern| pattern.regex().is_match(line))
-            };
-            !finding.lines.iter().any(allowed)
-        })
-        .map(|finding| FindingRecord {
-            kind: finding.kind.to_string(),
-            title: finding.title,
-            place: finding.place,
-            lines: finding.lines,
-            since_step,
-        })
-        .collect()
-}
-
-/// The kernel's log as the guest tells it. A guest that does not answer any more did not pass, whatever its steps did.
-fn whole_log(answer: Result<Output, Trouble>) -> Result<String, Trouble> {
-    match answer {
-        Ok(output) if output.code == 0 => Ok(output.text()),
-        Ok(output) => Err(Trouble::bench(format!(
-            "reading the kernel log ended with {}",
-            output.code
-        ))),
-        Err(trouble) => Err(trouble),
-    }
-}
-
 /// Keeps the kernel's log, from the guest where it lives and from the console where it does not, and finds what was not seen yet.
 async fn read_log(case: &Case, guest: &Guest, folder: &CaseFolder, tale: &mut Tale) {
     let console = guest.machine.console().text();
@@ -590,71 +531,4 @@ pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         source = cause.source();
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn attempts(verdicts: &[Verdict]) -> Vec<Attempt> {
-        verdicts
-            .iter()
-            .map(|verdict| Attempt {
-                verdict: *verdict,
-                reason: None,
-                seconds: Seconds::default(),
-            })
-            .collect()
-    }
-
-    #[test]
-    fn an_error_is_tried_once_more_and_a_failure_in_two_more_guests() {
-        use Verdict::{Error, Fail, Pass, Skip};
-        for (verdicts, more) in [
-            (&[Pass][..], false),
-            (&[Skip], false),
-            (&[Error], true),
-            (&[Error, Error], false),
-            (&[Error, Pass], false),
-            (&[Fail], true),
-            (&[Fail, Pass], true),
-            (&[Fail, Error], true),
-            (&[Fail, Pass, Pass], false),
-            (&[Error, Fail], true),
-            (&[Error, Fail, Fail], true),
-            (&[Error, Fail, Fail, Fail], false),
-        ] {
-            assert_eq!(again(&attempts(verdicts), false), more, "{verdicts:?}");
-        }
-        assert!(
-            !again(&attempts(&[Fail]), true),
-            "a known issue needs no more evidence"
-        );
-    }
-
-    #[test]
-    fn a_guest_that_does_not_tell_its_log_did_not_pass() {
-        let said = |code| {
-            Ok(Output {
-                stdout: b"log".to_vec(),
-                stderr: Vec::new(),
-                code,
-            })
-        };
-        assert_eq!(whole_log(said(0)).as_deref(), Ok("log"));
-        assert_eq!(whole_log(said(1)).unwrap_err().verdict(), Verdict::Error);
-        let silent = Trouble::kernel("no answer");
-        assert_eq!(whole_log(Err(silent.clone())), Err(silent));
-    }
-
-    #[test]
-    fn it_is_told_how_often_a_case_fails() {
-        use Verdict::{Error, Fail, Pass};
-        let often = |verdicts| how_often(&attempts(verdicts));
-        assert_eq!(often(&[Fail, Fail, Fail]).as_deref(), Some("3 of 3"));
-        assert_eq!(often(&[Fail, Pass, Pass]).as_deref(), Some("1 of 3"));
-        assert_eq!(often(&[Error, Fail, Error, Pass]).as_deref(), Some("1 of 2"));
-        assert_eq!(often(&[Fail]), None);
-        assert_eq!(often(&[Error, Pass]), None);
-    }
 }

@@ -78,7 +78,7 @@ fn hash(template: &Template) -> Vec<u8> {
 }
 
 /// Everything by which one guest could show what was done in another.
-const TRACES: &str = "cat /proc/sys/kernel/tainted; ls /run /tmp /root; \
+const TRACES: &str = "cat /proc/sys/kernel/tainted; ls /run /tmp ~; \
     grep -H '' /sys/devices/system/memory/memory*/state; grep MemTotal /proc/meminfo; \
     ps -o args | grep '[s]leep 1000$'; dmesg | grep 'I was here'; true";
 
@@ -102,7 +102,7 @@ async fn make_a_mess(guest: &Guest, arch: Arch) {
         echo online_movable >$b && dd if=/dev/zero of=/run/mess bs=1M count=64 2>/dev/null && rm /run/mess && echo offline >$b && \
         echo online_movable >$b";
     ask(guest, online).await;
-    ask(guest, "echo here >/run/here; echo here >/root/here; echo 64 >/proc/sys/kernel/tainted; sleep 1000 >/dev/null 2>&1 &").await;
+    ask(guest, "echo here >/run/here; echo here >~/here; echo 64 >/proc/sys/kernel/tainted; sleep 1000 >/dev/null 2>&1 &").await;
     ask(
         guest,
         "echo 'I was here' >/dev/kmsg; echo 3 >/proc/sys/vm/drop_caches",

@@ -62,6 +62,7 @@ pub fn members<E: From<DebError>>(
         let kind = match entry.header().entry_type() {
             tar::EntryType::Regular => MemberKind::File,
             tar::EntryType::Symlink | tar::EntryType::Link => {
+                // A link to nowhere is one to the empty path, which no file has.
                 let target = entry.link_name_bytes().unwrap_or_default();
                 MemberKind::Link(String::from_utf8_lossy(&target).into_owned())
             }
@@ -119,6 +120,7 @@ fn data_member<R: Read>(mut deb: R) -> Result<(String, io::Take<R>), DebError> {
 }
 
 fn decompressed<'a>(name: &str, data: impl Read + 'a) -> Result<Box<dyn Read + 'a>, DebError> {
+    // Only members of that name come here; another one would be taken as it is.
     Ok(match name.strip_prefix("data.tar").unwrap_or_default() {
         "" => Box::new(data),
         ".gz" => Box::new(flate2::read::MultiGzDecoder::new(data)),

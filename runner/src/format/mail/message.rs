@@ -89,6 +89,7 @@ impl Message {
 
 /// The value of a header, in one line.
 fn header(parsed: &ParsedMail<'_>, name: &str) -> String {
+    // A header that is not there says nothing.
     one_line(&parsed.headers.get_first_value(name).unwrap_or_default())
 }
 

@@ -158,6 +158,7 @@ impl Client {
         transcript: Transcript,
     ) -> Result<Self, QmpError> {
         let mut reader = BufReader::new(reader);
+        // A stream that ends before its first line has no greeting, which is told below.
         let first = next_line(&mut reader).await?.unwrap_or_default();
         let greeting = serde_json::from_str::<Value>(&first)
             .ok()
