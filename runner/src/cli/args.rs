@@ -39,6 +39,7 @@ Examples:
   memrig run blocks -c B03                      one case everywhere
   memrig run accounting -k image:bzImage,config=.config
   memrig run -k tree:../linux,series=v3.mbox     a series on a tree
+  memrig compare --base tree:. --series v3.mbox  before and after it
   memrig walk --base tree:. --series v3.mbox    each patch of it on its own
   memrig run --dry-run blocks                   the plan, with QEMU commands to paste
   memrig shell standby -c S04 -k debian:sid -a s390x
@@ -57,6 +58,8 @@ Exit codes:
 pub enum Verb {
     /// Run suites
     Run(Run),
+    /// Run the same on two kernels, and say what differs
+    Compare(Compare),
     /// Build and run each patch of a series on its own
     Walk(Walk),
     /// Find the first bad commit of a range by one case
@@ -203,6 +206,72 @@ pub struct How {
     /// Make every skip an error
     #[arg(long)]
     pub require_all: bool,
+}
+
+/// Arguments of `memrig compare`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  memrig compare --base source:debian:trixie --series suites/series/prepare-online quick standby
+  memrig compare --base tree:linux --series v3.mbox -a s390x
+  memrig compare --base debian:bookworm --new debian:trixie blocks
+
+Exit codes: 0 nothing got worse or changed, 1 something did, 3 something broke or nothing could be compared.")]
+pub struct Compare {
+    /// Suites to run on both; without any, quick
+    #[arg(value_name = "SUITE", value_hint = ValueHint::FilePath)]
+    pub suites: Vec<String>,
+
+    /// The kernel before: any that `run` takes; a source, where the new one is that with a series
+    #[arg(long, value_name = "KERNEL", default_value = "tree:.")]
+    pub base: KernelSource,
+
+    /// The kernel after
+    #[arg(
+        long,
+        value_name = "KERNEL",
+        conflicts_with = "series",
+        required_unless_present = "series"
+    )]
+    pub new: Option<KernelSource>,
+
+    /// The kernel after is the base with this series: an mbox, a folder of patches, or BASE..TIP
+    #[arg(long, value_name = "SERIES")]
+    pub series: Option<SeriesSource>,
+
+    /// Architecture: x86_64 or s390x; without it, both
+    #[arg(short, long = "arch", value_name = "ARCH")]
+    pub arches: Vec<Arch>,
+
+    /// Only cases whose id is this, or whose name contains it
+    #[arg(short, long = "case", value_name = "CASE")]
+    pub cases: Vec<String>,
+
+    /// Only jobs with this variant, such as memmap_on_memory=on
+    #[arg(long = "variant", value_name = "NAME=VALUE")]
+    pub variants: Vec<String>,
+
+    /// In how many pairs of guests something has to differ to count
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = pairs)]
+    pub pairs: usize,
+
+    /// Print the comparison in JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Where things are
+    #[command(flatten)]
+    pub places: Places,
+
+    /// Guests at once; without it, as many as the host's processors and memory allow
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<usize>,
+}
+
+fn pairs(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(pairs @ 1..=99) => Ok(pairs),
+        _ => Err("expected a number from 1 to 99".to_owned()),
+    }
 }
 
 /// Arguments of `memrig walk`.

@@ -8,7 +8,7 @@ use clap::{CommandFactory, Parser};
 use super::{
     args::{Cli, Verb},
     bisect::{self, code_for_git},
-    doctor,
+    compare, doctor,
     failure::Failure,
     history, list, matrix, prune, report, run, setup, shell, walk,
 };
@@ -43,6 +43,7 @@ fn act(cli: &Cli) -> Exit {
     let ui = Ui::terminal();
     let done = match &cli.verb {
         Verb::Run(args) => run::run(args, &ui),
+        Verb::Compare(args) => compare::compare(args, &ui),
         Verb::Walk(args) => walk::walk(args, &ui),
         Verb::Bisect(args) => bisect::bisect(args, &ui),
         Verb::List(args) => list::list(args, &ui),

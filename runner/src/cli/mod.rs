@@ -3,6 +3,7 @@
 
 mod args;
 mod bisect;
+mod compare;
 mod doctor;
 mod failure;
 mod history;

@@ -214,6 +214,27 @@ pub(super) fn outcome(
     how: &How,
     ui: &Ui,
 ) -> Result<Outcome, Failure> {
+    start(selected, results, resume, false, how, ui)
+}
+
+/// Runs what was selected, and sees what the comparison of two kernels needs.
+pub(super) fn watched(
+    selected: Selected,
+    results: Utf8PathBuf,
+    how: &How,
+    ui: &Ui,
+) -> Result<Outcome, Failure> {
+    start(selected, results, None, true, how, ui)
+}
+
+fn start(
+    selected: Selected,
+    results: Utf8PathBuf,
+    resume: Option<Utf8PathBuf>,
+    watch: bool,
+    how: &How,
+    ui: &Ui,
+) -> Result<Outcome, Failure> {
     let request = Request {
         capacity: capacity(how.jobs, &selected.host)?,
         jobs: selected.jobs,
@@ -223,6 +244,7 @@ pub(super) fn outcome(
         fail_fast: how.fail_fast,
         require_all: how.require_all,
         clone: !how.no_clone,
+        watch,
         host: selected.host,
     };
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::broken)?;

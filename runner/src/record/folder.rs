@@ -13,7 +13,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{CaseKey, FORMAT, RunFacts, RunId};
+use super::{CaseKey, FORMAT, ObservedCase, RunFacts, RunId};
 
 /// How often a name is tried before it is taken that something else is wrong.
 const TRIES: usize = 16;
@@ -249,6 +249,22 @@ impl CaseFolder {
     /// Where the ledgers go.
     pub fn ledgers_json(&self) -> Utf8PathBuf {
         self.path.join("ledgers.json")
+    }
+
+    /// Where what is seen beside the ledgers goes, where kernels are compared.
+    pub fn observed_json(&self) -> Utf8PathBuf {
+        self.path.join("observed.json")
+    }
+
+    /// Writes `observed.json`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the folder does not take the file.
+    pub fn write_observed(&self, observed: &ObservedCase) -> Result<(), FolderError> {
+        let path = self.observed_json();
+        let bytes = json(&path, observed)?;
+        replace(&path, &bytes)
     }
 
     /// Writes `ledgers.json`.

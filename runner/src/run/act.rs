@@ -39,7 +39,11 @@ fn together(mut ops: Vec<Op>) -> Op {
 impl Bench<'_> {
     /// Writes a file of the guest.
     async fn write(&self, path: &str, value: &str) -> Result<Result<(), Errno>, Trouble> {
-        inside::write(self.guest, path, value, self.limit).await
+        let result = inside::write(self.guest, path, value, self.limit).await?;
+        if let Some(watch) = &self.watch {
+            watch.wrote(path, value, &result);
+        }
+        Ok(result)
     }
 
     /// Writes a file of the guest and compares the result with what it must be. `Ok(true)` if it was written.

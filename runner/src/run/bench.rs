@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{inside, notifiers::Numbers, trouble::Trouble};
+use super::{inside, notifiers::Armed, trouble::Trouble, watch::Watch};
 use crate::{
     base::{Arch, ByteSize, Pages},
     memory::{BlockId, Dimm, Hypervisor, LEDGER_SCRIPT, Ledger, MemoryFacts, Mismatch, Model, Op, compare},
@@ -33,15 +33,6 @@ pub(super) struct Named {
     pub(super) gone: bool,
 }
 
-/// How the case looks at notifications.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Probe {
-    /// How the kernel numbers them.
-    pub(super) numbers: Numbers,
-    /// Whether the kernel sends MEM_PREPARE_ONLINE and MEM_FINISH_OFFLINE.
-    pub(super) prepares: bool,
-}
-
 /// A guest under test.
 pub(super) struct Bench<'a> {
     pub(super) guest: &'a Guest,
@@ -55,7 +46,9 @@ pub(super) struct Bench<'a> {
     /// DIMMs plugged so far, for their ids.
     pub(super) dimms: u32,
     /// The notifier probe, where the case has one.
-    pub(super) probe: Option<Probe>,
+    pub(super) probe: Option<Armed>,
+    /// What is watched beside the ledger, where kernels are compared.
+    pub(super) watch: Option<Watch>,
     /// Priority with which the notifier error injection was loaded.
     pub(super) injection: Option<i32>,
     /// Storage commands up to this number came before the last step that acts.
@@ -93,6 +86,7 @@ impl<'a> Bench<'a> {
             names: BTreeMap::new(),
             dimms: 0,
             probe: None,
+            watch: None,
             injection: None,
             commands_since: 0,
             uevents_since: 0,

@@ -20,7 +20,7 @@ use crate::{
     memory::{FACTS_SCRIPT, Ledger, MemoryFacts, Op},
     record::{
         Attempt, CaseFolder, CaseRecord, Event, FindingRecord, GuestEnd, LedgerEntry, MismatchRecord,
-        Seconds, StepRecord,
+        ObservedCase, Seconds, StepRecord,
     },
     rig::{
         guest::Guest,
@@ -52,6 +52,7 @@ struct Tale {
     command_line: String,
     log: String,
     release: Option<String>,
+    observed: Option<ObservedCase>,
 }
 
 impl Tale {
@@ -65,6 +66,7 @@ impl Tale {
             command_line: String::new(),
             log: String::new(),
             release: None,
+            observed: None,
         }
     }
 
@@ -124,7 +126,8 @@ pub(super) async fn run(job: &Job, stage: &Stage) -> CaseRecord {
             seconds: seconds(began.elapsed()),
         });
         let known = known(job, &tale, stage).is_some();
-        let again = again(&attempts, known) && !stage.stop.is_asked();
+        // Where kernels are compared, a failure is a difference or none; the other pair tells how often.
+        let again = again(&attempts, known || stage.watch) && !stage.stop.is_asked();
         // The last of those with the verdict that counts is told of.
         if decided
             .as_ref()
@@ -182,6 +185,11 @@ async fn attempt(job: &Job, stage: &Stage, folder: &CaseFolder, origin: Origin) 
     if let Err(error) = folder.write_ledgers(&ledgers) {
         tale.trouble.get_or_insert(Trouble::bench(chain(&error)));
     }
+    if let Some(observed) = &tale.observed
+        && let Err(error) = folder.write_observed(observed)
+    {
+        tale.trouble.get_or_insert(Trouble::bench(chain(&error)));
+    }
     tale.ended = Some(ended(guest.machine.end(), tale.trouble.as_ref()));
     guest.stop().await;
     tale
@@ -220,10 +228,35 @@ async fn steps(
     needs::check(case, job, &facts, guest, limit).await?;
     at_boot(case, guest, tale)?;
     let mut bench = Bench::new(guest, facts, job.machine.memory, limit).await?;
-    if looks_at_notifiers(&case.steps) {
-        bench.arm_probe().await?;
+    if stage.watch {
+        let known = bench.watch(&stage.probe(job.kernel)).await?;
+        stage.learn_probe(job.kernel, known);
+    }
+    let looks = looks_at_notifiers(&case.steps);
+    if looks && bench.probe.is_none() {
+        bench.arm_probe("").await?;
+    }
+    if looks || stage.watch {
         bench.observe(&Op::Nothing, false).await?;
     }
+    let done = all_steps(job, stage, &mut bench, tale, ledgers).await;
+    tale.observed = match bench.observed(done.is_ok()).await {
+        Ok(observed) => observed,
+        // What broke first counts.
+        Err(trouble) => return done.and(Err(trouble)),
+    };
+    done
+}
+
+/// Does the steps, one after the other, up to the first that does not pass.
+async fn all_steps(
+    job: &Job,
+    stage: &Stage,
+    bench: &mut Bench<'_>,
+    tale: &mut Tale,
+    ledgers: &mut Vec<LedgerEntry<Ledger>>,
+) -> Result<(), Trouble> {
+    let (case, guest) = (job.case(), bench.guest);
     ledgers.push(LedgerEntry {
         step: None,
         at: stage.journal.now(),
@@ -238,7 +271,14 @@ async fn steps(
         });
         let began = Instant::now();
         let console = guest.machine.console().text().len();
-        let done = Box::pin(do_step(&mut bench, step)).await;
+        let mut done = Box::pin(do_step(bench, step)).await;
+        if !step.action.only_looks() {
+            // A step that did not pass is the one to see; of a guest that is gone nothing can be seen.
+            done = match (done, bench.look_around(Some(number)).await) {
+                (Ok(()), seen) => seen,
+                (done, _) => done,
+            };
+        }
         let since = findings_since(guest, console, number, case);
         let trouble = match (done, since.first()) {
             (Err(trouble), _) => Some(trouble),
@@ -281,9 +321,9 @@ async fn facts(
     origin: Origin,
     limit: Duration,
 ) -> Result<String, Trouble> {
-    let spec = stage.spec(job);
+    let booted = stage.booted(job);
     let kept = match origin {
-        Origin::Clone => stage.templates().facts(&spec),
+        Origin::Clone => stage.templates().facts(&booted),
         Origin::Boot => None,
     };
     if let Some(facts) = kept {
@@ -291,7 +331,7 @@ async fn facts(
     }
     let facts = inside::exec(guest, FACTS_SCRIPT, limit).await?.text();
     if origin == Origin::Clone {
-        stage.templates().keep_facts(&spec, &facts);
+        stage.templates().keep_facts(&booted, &facts);
     }
     Ok(facts)
 }

@@ -4,16 +4,16 @@
 use std::time::Duration;
 
 use super::{
-    bench::{Bench, Probe},
+    bench::Bench,
     inside,
-    notifiers::{self, Numbers},
+    notifiers::{self, Armed},
     trouble::Trouble,
 };
 use crate::{
     base::{Arch, PAGE_SIZE},
     memory::{BlockId, Hypervisor, Mismatch, Reading},
     rig::qemu::standby::StorageVerb,
-    suite::{Assigned, Log, Memmap, Notifiers, Pages, Placeholder, Read, StorageCommands, Uevents},
+    suite::{Assigned, Log, Memmap, Notifier, Notifiers, Pages, Placeholder, Read, StorageCommands, Uevents},
 };
 
 /// Bits of `/proc/kpageflags` (include/uapi/linux/kernel-page-flags.h, fs/proc/page.c; the same in 6.1 to 7.3).
@@ -169,14 +169,14 @@ impl Bench<'_> {
         )
     }
 
-    /// Installs the notifier probe, for a case that looks at notifications.
-    pub(super) async fn arm_probe(&mut self) -> Result<(), Trouble> {
-        let output = self.exec(notifiers::ARM).await?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        match (output.code, Numbers::parse(&text)) {
-            (0, Some(numbers)) => {
-                self.probe = Some(Probe { numbers, prepares: text.contains("prepares yes") });
-                Ok(())
+    /// Installs the notifier probe, for a case that looks at notifications. Returns what a guest alike can be told, see [`notifiers::arm`].
+    pub(super) async fn arm_probe(&mut self, known: &str) -> Result<String, Trouble> {
+        let output = self.exec(&notifiers::arm(known)).await?;
+        let text = output.text();
+        match (output.code, Armed::parse(&text)) {
+            (0, Some(armed)) => {
+                self.probe = Some(armed);
+                Ok(text.trim().to_owned())
             }
             (3, _) => Err(Trouble::Lacking {
                 message: "the kernel lacks what it takes to see notifications: kprobe events, memory_chain in kallsyms, BTF"
@@ -197,16 +197,25 @@ impl Bench<'_> {
         Ok(())
     }
 
-    pub(super) async fn notifiers(&self, wanted: &Notifiers) -> Result<(), Trouble> {
-        let probe = self
-            .probe
-            .ok_or_else(|| Trouble::bench("the notifier probe was not installed"))?;
+    fn probe(&self) -> Result<Armed, Trouble> {
+        self.probe
+            .ok_or_else(|| Trouble::bench("the notifier probe was not installed"))
+    }
+
+    /// The notifications since the probe was cleared last, in order.
+    pub(super) async fn notifications(&self) -> Result<Vec<Notifier>, Trouble> {
+        let probe = self.probe()?;
         let trace = self.exec_ok("reading the trace", notifiers::READ).await?;
-        let seen = probe.numbers.read(&trace).map_err(|number| {
+        probe.numbers.read(&trace).map_err(|number| {
             Trouble::bench(format!(
                 "the trace has {number}, which stands for no notification"
             ))
-        })?;
+        })
+    }
+
+    pub(super) async fn notifiers(&self, wanted: &Notifiers) -> Result<(), Trouble> {
+        let probe = self.probe()?;
+        let seen = self.notifications().await?;
         let predicted: Vec<_> = wanted
             .are
             .iter()

@@ -4,6 +4,7 @@
 mod act;
 mod bench;
 mod case;
+mod compare;
 mod dimm;
 mod inside;
 mod log;
@@ -24,7 +25,9 @@ mod stage;
 mod templates;
 mod trouble;
 mod walk;
+mod watch;
 
+pub use compare::{Rounds, SeenError, add_round, compare_jobs, compared};
 pub use matrix::{matrix_jobs, times};
 pub use plan::{Filter, Job, LoadedSuite, PlannedKernel, plan};
 pub use prepare::{Emulator, PrepareError, Prepared, Rig, Wanted, prepare, qemu_version};

@@ -8,20 +8,45 @@
 
 use crate::suite::Notifier;
 
-/// Installs the probe and prints `numbers flags` or `numbers enum`, and `prepares yes` or `prepares no`. Ends with 3 where the kernel cannot do it.
-pub(super) const ARM: &str = r#"
+/// Installs the probe and prints where the chain is, `flags` or `enum` for how the kernel numbers notifications, and `yes` or `no` for
+/// whether it has MEM_PREPARE_ONLINE. Ends with 3 where the kernel cannot do it.
+///
+/// Finding that out takes seconds in a guest that is translated. What was printed before goes in as `known`, see [`arm`]; and where it was
+/// done in the guest that this one is a clone of, the answer is in a file.
+const ARM: &str = r#"
+said=/run/notifiers
+if [ -e $said ]; then
+    cat $said
+    [ -s $said ] || exit 3
+    exit 0
+fi
+: > $said
 [ -e /sys/kernel/tracing/kprobe_events ] || mount -t tracefs tracefs /sys/kernel/tracing || exit 3
 cd /sys/kernel/tracing || exit 3
 [ -w kprobe_events ] || exit 3
-chain=$(awk '$3 == "memory_chain" { print $1; exit }' /proc/kallsyms)
-[ -n "$chain" ] && [ -r /sys/kernel/btf/vmlinux ] || exit 3
+set -- $known
+if [ $# != 3 ]; then
+    chain=$(awk '$3 == "memory_chain" { print $1; exit }' /proc/kallsyms)
+    [ -n "$chain" ] && [ -r /sys/kernel/btf/vmlinux ] || exit 3
+    numbers=flags
+    prepares=no
+    grep -q MEM_GOING_OFFLINE /sys/kernel/btf/vmlinux && numbers=enum
+    grep -q altmap_start_pfn /sys/kernel/btf/vmlinux && prepares=yes
+    set -- $chain $numbers $prepares
+fi
 echo 'p:memrig/notify blocking_notifier_call_chain chain=$arg1:x64 action=$arg2:u64' >> kprobe_events || exit 3
-echo "chain == 0x$chain" > events/memrig/notify/filter || exit 3
+echo "chain == 0x$1" > events/memrig/notify/filter || exit 3
 echo 1 > events/memrig/notify/enable || exit 3
 echo > trace
-if grep -q MEM_GOING_OFFLINE /sys/kernel/btf/vmlinux; then echo numbers enum; else echo numbers flags; fi
-if grep -q altmap_start_pfn /sys/kernel/btf/vmlinux; then echo prepares yes; else echo prepares no; fi
+echo "$@" > $said
+cat $said
 "#;
+
+/// The script that installs the probe and prints what [`Armed::parse`] reads. `known` is what it printed in another guest with the same
+/// kernel at the same place in memory, or nothing.
+pub(super) fn arm(known: &str) -> String {
+    format!("known='{known}'{ARM}")
+}
 
 /// Empties the trace.
 pub(super) const CLEAR: &str = "echo > /sys/kernel/tracing/trace";
@@ -38,16 +63,34 @@ pub(super) enum Numbers {
     Enum,
 }
 
-impl Numbers {
-    /// Reads what [`ARM`] printed.
-    pub(super) fn parse(output: &str) -> Option<Self> {
-        match output.lines().find_map(|line| line.strip_prefix("numbers "))? {
-            "flags" => Some(Self::Flags),
-            "enum" => Some(Self::Enum),
-            _ => None,
-        }
-    }
+/// A kernel whose notifications can be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Armed {
+    /// How it numbers them.
+    pub(super) numbers: Numbers,
+    /// Whether it sends MEM_PREPARE_ONLINE and MEM_FINISH_OFFLINE.
+    pub(super) prepares: bool,
+}
 
+impl Armed {
+    /// Reads what the script of [`arm`] printed.
+    pub(super) fn parse(output: &str) -> Option<Self> {
+        let words: Vec<&str> = output.split_whitespace().collect();
+        let [_, numbers, prepares] = words.as_slice() else {
+            return None;
+        };
+        Some(Self {
+            numbers: match *numbers {
+                "flags" => Numbers::Flags,
+                "enum" => Numbers::Enum,
+                _ => return None,
+            },
+            prepares: *prepares == "yes",
+        })
+    }
+}
+
+impl Numbers {
     fn name(self, number: u64) -> Option<Notifier> {
         use Notifier::{
             CancelOffline, CancelOnline, FinishOffline, GoingOffline, GoingOnline, Offline, Online,
@@ -116,8 +159,13 @@ mod tests {
 
     #[test]
     fn the_kernel_says_how_it_numbers() {
-        assert_eq!(Numbers::parse("numbers enum\n"), Some(Numbers::Enum));
-        assert_eq!(Numbers::parse("numbers flags\n"), Some(Numbers::Flags));
-        assert_eq!(Numbers::parse("grep: no such file"), None);
+        let armed = |numbers, prepares| Some(Armed { numbers, prepares });
+        assert_eq!(
+            Armed::parse("ffffffff8322 enum no\n"),
+            armed(Numbers::Enum, false)
+        );
+        assert_eq!(Armed::parse("1a2b flags yes\n"), armed(Numbers::Flags, true));
+        assert_eq!(Armed::parse("grep: no such file"), None);
+        assert_eq!(Armed::parse(""), None);
     }
 }

@@ -36,7 +36,7 @@ pub struct Wanted {
 }
 
 /// What is there.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Rig {
     /// The kernels, in the order in which they were asked for.
     pub kernels: Vec<Prepared>,
@@ -45,7 +45,7 @@ pub struct Rig {
 }
 
 /// A kernel that can be booted.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Prepared {
     /// The kernel.
     pub kernel: Kernel,
@@ -56,7 +56,7 @@ pub struct Prepared {
 }
 
 /// A QEMU and what it can do.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Emulator {
     /// The binary.
     pub qemu: Qemu,

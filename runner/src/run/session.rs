@@ -45,6 +45,8 @@ pub struct Request {
     pub require_all: bool,
     /// Guests go on from templates where several are alike; otherwise all of them boot.
     pub clone: bool,
+    /// See what the comparison of two kernels needs.
+    pub watch: bool,
     /// The host.
     pub host: Host,
 }
@@ -116,7 +118,7 @@ pub async fn run(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
     } else {
         stage
     };
-    let stage = Arc::new(stage);
+    let stage = Arc::new(if request.watch { stage.watching() } else { stage });
     let jobs = in_order(request.jobs, &stage, &times);
     let mut broken = None;
     run_all(
@@ -129,7 +131,7 @@ pub async fn run(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
             async move {
                 let task = stage.ui.live_task(&format!("{} {}", job.key.arch, job.key.case));
                 let record = case::run(&job, &stage).await;
-                stage.templates().done_with(&stage.spec(&job));
+                stage.templates().done_with(&stage.booted(&job));
                 if let Some(task) = task {
                     task.clear();
                 }

@@ -12,10 +12,11 @@ use serde_json::json;
 use super::{
     bench::CALM,
     case::chain,
+    notifiers,
     plan::Job,
     prepare::{Prepared, Rig},
     schedule::Stop,
-    templates::{Made, Templates},
+    templates::{Booted, Made, Templates},
     trouble::Trouble,
 };
 use crate::{
@@ -42,12 +43,16 @@ pub(super) struct Stage {
     pub(super) journal: Arc<Journal>,
     pub(super) stop: Stop,
     pub(super) require_all: bool,
+    /// More is seen than a verdict needs, and failures are not tried again: two kernels are compared.
+    pub(super) watch: bool,
     pub(super) ui: Ui,
     clock: Clock,
     keys: Keys,
     templates: Templates,
     /// The interface generation of each kernel that has booted, by its index: a case that needs another is not booted for.
     generations: Mutex<BTreeMap<usize, Generation>>,
+    /// What the notifier probe was told of each kernel, by its index; only where kernels stay at one place in memory.
+    probes: Mutex<BTreeMap<usize, String>>,
 }
 
 /// Where a guest comes from.
@@ -104,23 +109,31 @@ impl Stage {
             journal,
             stop,
             require_all,
+            watch: false,
             ui,
             clock: Clock::start(),
             keys,
             generations: Mutex::default(),
+            probes: Mutex::default(),
         })
+    }
+
+    /// Sees what the comparison of two kernels needs.
+    pub(super) fn watching(mut self) -> Self {
+        self.watch = true;
+        self
     }
 
     /// Has the guests of these jobs go on from templates where several of them are alike.
     pub(super) fn cloning<'a>(mut self, jobs: impl Iterator<Item = &'a Job>) -> Self {
         let may_clone = |job: &&Job| job.skip.is_none() && job.case().boot == Boot::Clone;
-        self.templates = Templates::of(jobs.filter(may_clone).map(|job| self.spec(job)));
+        self.templates = Templates::of(jobs.filter(may_clone).map(|job| self.booted(job)));
         self
     }
 
     /// Which template a job's guest goes on from, counted from 0.
     pub(super) fn group(&self, job: &Job) -> Option<usize> {
-        self.templates.index(&self.spec(job))
+        self.templates.index(&self.booted(job))
     }
 
     /// The guests that others go on from.
@@ -128,10 +141,13 @@ impl Stage {
         &self.templates
     }
 
-    /// The machine of a job, with the keys of the run.
-    pub(super) fn spec(&self, job: &Job) -> MachineSpec {
+    /// What a job's template is found by: the kernel, and the machine with the keys of the run.
+    pub(super) fn booted(&self, job: &Job) -> Booted {
         let initrd = self.rig.kernels[job.kernel].initrd.clone();
-        spec(job, &self.rig, vec![initrd, self.keys.ramdisk()])
+        (
+            job.kernel,
+            spec(job, &self.rig, vec![initrd, self.keys.ramdisk()]),
+        )
     }
 
     /// The kernel of a job.
@@ -149,6 +165,22 @@ impl Stage {
     /// The interface generation of a job's kernel, if a guest with it has booted already in this run.
     pub(super) fn generation(&self, job: &Job) -> Option<Generation> {
         self.generations.lock().ok()?.get(&job.kernel).copied()
+    }
+
+    /// What the notifier probe was told of a kernel; nothing, if no guest with it was watched yet.
+    pub(super) fn probe(&self, kernel: usize) -> String {
+        let probes = self.probes.lock();
+        probes.map_or_else(
+            |_| String::new(),
+            |probes| probes.get(&kernel).cloned().unwrap_or_default(),
+        )
+    }
+
+    /// Remembers what the notifier probe was told of a kernel.
+    pub(super) fn learn_probe(&self, kernel: usize, known: String) {
+        if let Ok(mut probes) = self.probes.lock() {
+            probes.insert(kernel, known);
+        }
     }
 
     /// Writes an event down. A journal that cannot be written any more is told when the case is over.
@@ -171,9 +203,9 @@ impl Stage {
         origin: Origin,
     ) -> Result<(Guest, Origin), Trouble> {
         self.fits(job)?;
-        let spec = self.spec(job);
+        let booted = self.booted(job);
         if origin == Origin::Clone
-            && let Some(template) = self.template(&spec).await
+            && let Some(template) = self.template(&booted).await
         {
             let logs = Logs::in_folder(folder.path().as_std_path());
             return template
@@ -182,7 +214,7 @@ impl Stage {
                 .map(|guest| (guest, Origin::Clone))
                 .map_err(|error| not_ready(&error));
         }
-        Ok((self.boot(&spec, folder).await?, Origin::Boot))
+        Ok((self.boot(&booted.1, folder).await?, Origin::Boot))
     }
 
     /// Boots a machine, and waits until its guest can be talked to.
@@ -200,24 +232,27 @@ impl Stage {
     }
 
     /// The template for a machine; made by the first who asks. `None` if there is none for it, and its guests boot.
-    async fn template(&self, spec: &MachineSpec) -> Option<Arc<Template>> {
+    async fn template(&self, booted: &Booted) -> Option<Arc<Template>> {
+        let (kernel, spec) = booted;
         let make = async |number| {
             let folder = self.folder.template(number).map_err(|error| chain(&error))?;
             let logs = Logs::in_folder(folder.as_std_path());
             let limits = BootLimits::default();
-            let template = Template::make(spec, &logs, self.clock, &self.keys.login, limits, CALM).await;
+            // A kernel without what the probe needs is found out by each case.
+            let calm = match self.watch {
+                true => format!("({})\n{CALM}", notifiers::arm(&self.probe(*kernel))),
+                false => CALM.to_owned(),
+            };
+            let template = Template::make(spec, &logs, self.clock, &self.keys.login, limits, &calm).await;
             template.map_err(|error| chain(&error))
         };
-        let (number, made) = self.templates.get(spec, make).await?;
+        let (number, made) = self.templates.get(booted, make).await?;
         match made {
             Made::There(template) => Some(template),
             Made::JustNow(template) => {
                 self.note(&Event::TemplateMade {
                     number: number as u32,
-                    kernel: self.rig.kernels.iter().find_map(|prepared| {
-                        (Some(&prepared.kernel.image) == spec.kernel.as_ref())
-                            .then(|| prepared.kernel.label.clone())
-                    })?,
+                    kernel: self.rig.kernels[*kernel].kernel.label.clone(),
                     cmdline: spec.cmdline.clone(),
                     resident: template.resident(),
                 });

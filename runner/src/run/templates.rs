@@ -13,6 +13,10 @@ use crate::{
     rig::{guest::Template, machine::MachineSpec},
 };
 
+/// The machine of a template, with the kernel that it is for by its index: two kernels that are compared are booted apart, also where
+/// their files are the same.
+pub(super) type Booted = (usize, MachineSpec);
+
 /// Templates of a run, by the machine that they are of. `T` is the template.
 #[derive(Debug)]
 pub(super) struct Templates<T = Template> {
@@ -21,7 +25,7 @@ pub(super) struct Templates<T = Template> {
 
 #[derive(Debug)]
 struct Slot<T> {
-    spec: MachineSpec,
+    booted: Booted,
     /// Jobs that have not ended yet.
     left: AtomicUsize,
     state: Mutex<State<T>>,
@@ -59,13 +63,13 @@ impl<T> Default for Templates<T> {
 
 impl<T> Templates<T> {
     /// One for each machine that comes up more than once: a template for a single job costs more than it saves.
-    pub(super) fn of(machines: impl Iterator<Item = MachineSpec>) -> Self {
+    pub(super) fn of(machines: impl Iterator<Item = Booted>) -> Self {
         let mut slots: Vec<Slot<T>> = Vec::new();
-        for spec in machines {
-            match slots.iter_mut().find(|slot| slot.spec == spec) {
+        for booted in machines {
+            match slots.iter_mut().find(|slot| slot.booted == booted) {
                 Some(slot) => *slot.left.get_mut() += 1,
                 None => slots.push(Slot {
-                    spec,
+                    booted,
                     left: AtomicUsize::new(1),
                     state: Mutex::new(State::NotYet),
                     facts: OnceLock::new(),
@@ -81,10 +85,10 @@ impl<T> Templates<T> {
     /// Cancel-safe: a template that was not finished is made by the next who asks.
     pub(super) async fn get(
         &self,
-        spec: &MachineSpec,
+        booted: &Booted,
         make: impl AsyncFnOnce(usize) -> Result<T, String>,
     ) -> Option<(usize, Made<T>)> {
-        let (index, slot) = self.slot(spec)?;
+        let (index, slot) = self.slot(booted)?;
         let number = index + 1;
         let mut state = slot.state.lock().await;
         let made = match &*state {
@@ -106,8 +110,8 @@ impl<T> Templates<T> {
     }
 
     /// One job on this machine has ended; with the last, the template goes.
-    pub(super) fn done_with(&self, spec: &MachineSpec) {
-        if let Some((_, slot)) = self.slot(spec)
+    pub(super) fn done_with(&self, booted: &Booted) {
+        if let Some((_, slot)) = self.slot(booted)
             && slot.left.fetch_sub(1, Ordering::SeqCst) == 1
             && let Ok(mut state) = slot.state.try_lock()
         {
@@ -116,24 +120,27 @@ impl<T> Templates<T> {
     }
 
     /// What a clone of the template for a machine has told about itself; all of them are the same guest.
-    pub(super) fn facts(&self, spec: &MachineSpec) -> Option<&str> {
-        self.slot(spec)?.1.facts.get().map(String::as_str)
+    pub(super) fn facts(&self, booted: &Booted) -> Option<&str> {
+        self.slot(booted)?.1.facts.get().map(String::as_str)
     }
 
     /// Keeps what a clone told about itself.
-    pub(super) fn keep_facts(&self, spec: &MachineSpec, facts: &str) {
-        if let Some((_, slot)) = self.slot(spec) {
+    pub(super) fn keep_facts(&self, booted: &Booted, facts: &str) {
+        if let Some((_, slot)) = self.slot(booted) {
             slot.facts.get_or_init(|| facts.to_owned());
         }
     }
 
     /// Which of the templates is that for a machine, counted from 0.
-    pub(super) fn index(&self, spec: &MachineSpec) -> Option<usize> {
-        self.slot(spec).map(|(index, _)| index)
+    pub(super) fn index(&self, booted: &Booted) -> Option<usize> {
+        self.slot(booted).map(|(index, _)| index)
     }
 
-    fn slot(&self, spec: &MachineSpec) -> Option<(usize, &Slot<T>)> {
-        self.slots.iter().enumerate().find(|(_, slot)| slot.spec == *spec)
+    fn slot(&self, booted: &Booted) -> Option<(usize, &Slot<T>)> {
+        self.slots
+            .iter()
+            .enumerate()
+            .find(|(_, slot)| slot.booted == *booted)
     }
 }
 
@@ -156,11 +163,12 @@ mod tests {
     use super::*;
     use crate::{base::Arch, rig::machine::Qemu};
 
-    fn machine(cmdline: &str) -> MachineSpec {
-        MachineSpec {
+    fn machine(cmdline: &str) -> Booted {
+        let spec = MachineSpec {
             cmdline: cmdline.to_owned(),
             ..MachineSpec::new(Arch::X86_64, Qemu::plain("qemu"))
-        }
+        };
+        (0, spec)
     }
 
     async fn never_called(_: usize) -> Result<&'static str, String> {
@@ -175,6 +183,8 @@ mod tests {
             templates.get(&machine("b"), never_called).await.is_none(),
             "one job alone boots"
         );
+        let other_kernel = (1, machine("a").1);
+        assert!(templates.get(&other_kernel, never_called).await.is_none());
         let made = templates.get(&machine("a"), async |_| Ok("template")).await;
         let Some((1, Made::JustNow(made))) = made else {
             panic!("{made:?}")

@@ -4,6 +4,7 @@
 //! Everything here is a pure function of the record: it reads no file, knows no clock and prints nothing, so that a
 //! report made years later is the report that was made then.
 
+mod compare;
 mod csv;
 mod evidence;
 mod github;
@@ -18,6 +19,7 @@ mod terminal;
 mod text;
 mod walk;
 
+pub use compare::{compare_mail, compare_summary};
 pub use csv::{csv, flaky_csv, history_csv, trend_csv};
 pub use github::github;
 pub use history::{Flaky, Trend, flaky, flaky_text, history_text, trend, trend_text};

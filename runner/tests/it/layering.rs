@@ -7,25 +7,29 @@ use std::{
 };
 
 /// A room and the rooms that it may use.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 10] = [
     ("base", &[]),
     ("format", &["base"]),
     ("memory", &["base"]),
     ("rig", &["format", "base"]),
     ("suite", &["memory", "base"]),
     ("record", &["memory", "base"]),
-    ("run", &["suite", "record", "memory", "rig", "format", "base"]),
-    ("tell", &["record", "memory", "base"]),
+    ("compare", &["record", "memory", "base"]),
+    (
+        "run",
+        &["compare", "suite", "record", "memory", "rig", "format", "base"],
+    ),
+    ("tell", &["compare", "record", "memory", "base"]),
     (
         "cli",
         &[
-            "run", "tell", "suite", "record", "memory", "rig", "format", "base",
+            "run", "tell", "compare", "suite", "record", "memory", "rig", "format", "base",
         ],
     ),
 ];
 
 /// Rooms that compute only: they may not name what does I/O.
-const PURE: [&str; 3] = ["memory", "suite", "tell"];
+const PURE: [&str; 4] = ["compare", "memory", "suite", "tell"];
 
 /// Paths of the standard library and of crates that do I/O.
 const IO: [&str; 8] = [

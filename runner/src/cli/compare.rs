@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `memrig compare`: two kernels under the same plan.
+
+use std::{collections::BTreeMap, io::IsTerminal};
+
+use super::{
+    args::{Compare, How},
+    failure::Failure,
+    report, run, setup, suites,
+};
+use crate::{
+    base::{Arch, fault::Exit, ui::Ui},
+    compare::{CompareRecord, KernelSide, compare_exit, open, summed},
+    rig::{
+        cache::Cache,
+        host,
+        kernel::{
+            KernelError, KernelSource,
+            source::{BuildSpec, SourceKernelError, build_kernel, prospect},
+        },
+        packages::Packages,
+        series::SeriesSource,
+    },
+    run::{Filter, Rig, Rounds, Wanted, add_round, compare_jobs, compared},
+    tell::{Style, compare_mail, compare_summary},
+};
+
+/// The two kernels, and what is known of the series between them.
+struct Sides {
+    base: KernelSource,
+    new: KernelSource,
+    series: Option<String>,
+    applied: Option<String>,
+}
+
+pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
+    let suites = suites::load(&args.suites, &["quick"])?;
+    let results = run::utf8(&args.places.results)?;
+    run::check_results(&results)?;
+    let host = host::facts().map_err(Failure::broken)?;
+    run::check_memory(&suites, &host)?;
+    let arches = if args.arches.is_empty() {
+        Arch::ALL.to_vec()
+    } else {
+        args.arches.clone()
+    };
+    let sides = match (&args.new, &args.series) {
+        (Some(new), _) => Sides {
+            base: args.base.clone(),
+            new: new.clone(),
+            series: None,
+            applied: None,
+        },
+        (None, Some(series)) => match with_series(&args.base, series, &arches, ui)? {
+            Ok(sides) => sides,
+            Err(said) => {
+                ui.error(&said);
+                return Ok(Exit::KernelFailed);
+            }
+        },
+        (None, None) => {
+            return Err(Failure::usage(anyhow::anyhow!(
+                "name the new kernel by --new or --series"
+            )));
+        }
+    };
+    let both = |source: &KernelSource| {
+        arches
+            .iter()
+            .map(|arch| (source.clone(), *arch))
+            .collect::<Vec<_>>()
+    };
+    let rig = setup::get(
+        &Wanted {
+            kernels: [both(&sides.base), both(&sides.new)].concat(),
+            qemus: args.places.qemus.iter().cloned().collect(),
+            refresh: false,
+        },
+        ui,
+    )?;
+    let filter = Filter {
+        cases: args.cases.clone(),
+        variants: args.variants.clone(),
+    };
+    let jobs = compare_jobs(&suites, &run::planned_kernels(&rig), &filter).map_err(Failure::usage)?;
+    if jobs.is_empty() {
+        ui.error("nothing is selected: no case fits the kernels, architectures, names and variants that were given");
+        return Ok(Exit::NothingSelected);
+    }
+    let mut planned = Vec::new();
+    for job in &jobs {
+        let name = compared(&job.key);
+        if !planned.contains(&name) {
+            planned.push(name);
+        }
+    }
+    let mut record = CompareRecord {
+        base: sides.base.to_string(),
+        new: sides.new.to_string(),
+        series: sides.series,
+        applied: sides.applied,
+        suites: if args.suites.is_empty() {
+            vec!["quick".to_owned()]
+        } else {
+            args.suites.clone()
+        },
+        runs: Vec::new(),
+        pairs: args.pairs,
+        arches: BTreeMap::new(),
+    };
+    let mut rounds = Rounds::new();
+    let mut folder = None;
+    let mut left = jobs.clone();
+    while !left.is_empty() {
+        let selected = run::Selected {
+            rig: rig.clone(),
+            jobs: left,
+            host: host.clone(),
+        };
+        let how = How {
+            jobs: args.jobs,
+            ..How::default()
+        };
+        let outcome = run::watched(selected, results.clone(), &how, ui)?;
+        report::write(&outcome.record, None, &outcome.folder)?;
+        record.runs.push(outcome.record.facts.id.to_string());
+        let first = folder.get_or_insert_with(|| outcome.folder.clone()).clone();
+        add_round(&mut rounds, &planned, &outcome.record).map_err(Failure::broken)?;
+        record.arches = sum(&arches, &rig, &rounds, args.pairs);
+        // What is known is kept, also when the next pair is cut off.
+        let text = serde_json::to_vec_pretty(&record).map_err(Failure::broken)?;
+        fs_err::write(first.join("compare.json"), text).map_err(Failure::broken)?;
+        fs_err::write(first.join("compare.mail"), compare_mail(&record)).map_err(Failure::broken)?;
+        if outcome.exit == Exit::Interrupted {
+            return Ok(Exit::Interrupted);
+        }
+        left = jobs
+            .iter()
+            .filter(|job| {
+                let name = compared(&job.key);
+                let case = planned.iter().position(|planned| *planned == name);
+                let case = case.and_then(|at| rounds.get(&(name.0, at)));
+                case.is_some_and(|case| open(case, args.pairs))
+            })
+            .cloned()
+            .collect();
+        if !left.is_empty() {
+            ui.line(&format!(
+                "run on one more pair of guests: {} of {} cases",
+                left.len() / 2,
+                planned.len()
+            ));
+        }
+    }
+    if args.json {
+        ui.out(&serde_json::to_string_pretty(&record).map_err(Failure::broken)?);
+    } else {
+        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let style = if colour { Style::Coloured } else { Style::Plain };
+        ui.out(compare_summary(&record, style).trim_end());
+        if let Some(folder) = folder {
+            ui.out(&format!(
+                "\nrecord: {folder}; to paste below a patch: {folder}/compare.mail"
+            ));
+        }
+    }
+    Ok(compare_exit(&record))
+}
+
+/// What came of each architecture up to now.
+fn sum(
+    arches: &[Arch],
+    rig: &Rig,
+    rounds: &Rounds,
+    pairs: usize,
+) -> BTreeMap<Arch, crate::compare::ArchComparison> {
+    let side = |at: usize| {
+        let kernel = &rig.kernels[at].kernel;
+        KernelSide {
+            release: kernel.release_or_unknown().to_owned(),
+            sha256: kernel.sha256.clone(),
+        }
+    };
+    arches
+        .iter()
+        .enumerate()
+        .filter_map(|(at, arch)| {
+            let cases: Vec<_> = rounds
+                .iter()
+                .filter(|((of, _), _)| of == arch)
+                .map(|(_, case)| case.clone())
+                .collect();
+            // An architecture on which the cases mean nothing has none.
+            (!cases.is_empty()).then(|| (*arch, summed(side(at), side(at + arches.len()), &cases, pairs)))
+        })
+        .collect()
+}
+
+/// The base of a series and the series on top of it, both built. What a series does wrong is an answer: it does not apply, or it does not
+/// build.
+fn with_series(
+    base: &KernelSource,
+    series: &SeriesSource,
+    arches: &[Arch],
+    ui: &Ui,
+) -> Result<Result<Sides, String>, Failure> {
+    let KernelSource::Source(spec) = base else {
+        return Err(Failure::usage(anyhow::anyhow!(
+            "`{base}` is no source that patches can be applied to: expected tree:PATH[@COMMIT] or source:debian:SUITE"
+        )));
+    };
+    if spec.series.is_some() {
+        return Err(Failure::usage(anyhow::anyhow!(
+            "`{base}` has a series already: name it with --series"
+        )));
+    }
+    let cache = Cache::open(ui).map_err(Failure::broken)?;
+    let packages = Packages::open(&cache, ui);
+    let found =
+        prospect(&spec.origin, series, &packages, &cache, ui).map_err(|error| match error.is_usage() {
+            true => Failure::usage(error),
+            false => Failure::broken(error),
+        })?;
+    ui.line(&format!("base: {} ({})", found.base, found.why));
+    if let Some(stopped) = &found.stopped {
+        return Ok(Err(stopped.to_string()));
+    }
+    let with = |patches| BuildSpec {
+        series: Some(series.clone()),
+        patches,
+        ..spec.clone()
+    };
+    // The base first: only its objects make the series quick to build.
+    for &arch in arches {
+        for (spec, is_base) in [(with(Some(0)), true), (with(None), false)] {
+            match build_kernel(&spec, arch, &packages, &cache, ui) {
+                Ok(_) => {}
+                Err(KernelError::Source(error))
+                    if !is_base && matches!(*error, SourceKernelError::NotBuilt(_)) =>
+                {
+                    return Ok(Err(format!("the series does not build for {arch}: {error}")));
+                }
+                Err(KernelError::Source(error)) if error.is_usage() => return Err(Failure::usage(error)),
+                Err(error) => return Err(Failure::broken(error)),
+            }
+        }
+    }
+    Ok(Ok(Sides {
+        base: KernelSource::Source(with(Some(0))),
+        new: KernelSource::Source(with(None)),
+        series: Some(found.title),
+        applied: Some(format!("{} ({})", found.base, found.why)),
+    }))
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Comparing two kernels by what was seen of them under the same plan. Pure: what was seen goes in, what differs comes out.
+//!
+//! A case is a row of moments: the boot, each step, the end. At each of them things are observed ([`CaseSeen`]). Two rows are
+//! laid beside each other ([`Pair`]); what differs counts when it differs in every pair that was run ([`judge`]).
+
+mod judge;
+mod names;
+mod pair;
+mod record;
+mod seen;
+
+pub use judge::{CaseRounds, Judged, judge, open, summed};
+pub use pair::{Difference, Pair};
+pub use record::{ArchComparison, CaseName, CompareRecord, KernelSide, Kind, NotCompared, Row, compare_exit};
+pub use seen::{CaseSeen, Dimension, Moment, Value};

@@ -1,0 +1,495 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A comparison of two kernels: the answer, the differences, and what was not compared.
+
+use super::{
+    table::{Align, columns},
+    terminal::Style,
+    text::{Lines, count, one_line},
+};
+use crate::{
+    base::{Arch, PAGE_SIZE, fault::Verdict},
+    compare::{ArchComparison, CaseName, CompareRecord, Difference, Kind, Row},
+};
+
+/// Longest value in a table, in characters.
+const WIDE: usize = 44;
+
+/// Longest line of a mail, in characters.
+const MAIL_WIDTH: usize = 72;
+
+/// Differences of one architecture that are shown; all of them are in `compare.json`.
+const ROWS: usize = 24;
+
+/// The comparison for a person at a terminal.
+pub fn compare_summary(record: &CompareRecord, style: Style) -> String {
+    let mut lines = Lines::default();
+    for (arch, sum) in &record.arches {
+        let answer = format!("{arch}: {}", answer(sum));
+        lines.line(format_args!("{}", style.paint(verdict(sum), &answer)));
+    }
+    lines.line(format_args!(""));
+    about(record, &mut lines);
+    for (arch, sum) in &record.arches {
+        if sum.rows.is_empty() {
+            continue;
+        }
+        let mut rows = vec![["", "", "base", "new", "where"].map(str::to_owned).to_vec()];
+        for row in sum.rows.iter().take(ROWS) {
+            let (base, new) = contrast(&row.first);
+            rows.push(vec![
+                row.kind.to_string(),
+                what(&row.first),
+                base,
+                new,
+                place(row),
+            ]);
+        }
+        lines.line(format_args!("\ndifferences on {arch}:"));
+        lines.text(&columns(&rows, &[Align::Left; 5]));
+        if sum.rows.len() > ROWS {
+            lines.line(format_args!("and {} more in compare.json", sum.rows.len() - ROWS));
+        }
+        if let Some(row) = sum.rows.first() {
+            lines.line(format_args!("again: {}", again(record, *arch, &row.cases[0])));
+        }
+    }
+    rest(record, &mut lines);
+    lines.into_text()
+}
+
+/// The comparison as text to be pasted below a patch: no line is longer than 72 characters, but for words that are.
+pub fn compare_mail(record: &CompareRecord) -> String {
+    let mut lines = Lines::default();
+    for (arch, sum) in &record.arches {
+        lines.line(format_args!("{arch}: {}", answer(sum)));
+        for row in sum.rows.iter().take(ROWS) {
+            let value = |value: &Option<String>| value.as_deref().map_or("absent".to_owned(), one_line);
+            lines.line(format_args!(
+                "  {}: {}: {} -> {} ({})",
+                row.kind,
+                what(&row.first),
+                value(&row.first.base),
+                value(&row.first.new),
+                place(row)
+            ));
+        }
+        if sum.rows.len() > ROWS {
+            lines.line(format_args!("  and {} more", sum.rows.len() - ROWS));
+        }
+    }
+    lines.line(format_args!(""));
+    about(record, &mut lines);
+    rest(record, &mut lines);
+    wrapped(&lines.into_text())
+}
+
+/// The answer for one architecture.
+fn answer(sum: &ArchComparison) -> String {
+    let cases = count(sum.cases, "case");
+    if sum.cases == 0 {
+        return "not known: no case could be compared".to_owned();
+    }
+    let mut words: Vec<String> = [Kind::Regression, Kind::Change, Kind::Improvement]
+        .into_iter()
+        .filter(|kind| sum.count(*kind) > 0)
+        .map(|kind| count(sum.count(kind), &kind.to_string()))
+        .collect();
+    if words.is_empty() {
+        words.push("no functional change".to_owned());
+    }
+    let failing = match sum.failing {
+        0 => String::new(),
+        failing => format!(", {failing} of which fail on both"),
+    };
+    let broke = if sum.broke() {
+        "; not all of them could be run"
+    } else {
+        ""
+    };
+    format!(
+        "{}: {} of {} observations differ in {cases}{failing}{broke}",
+        words.join(", "),
+        sum.differing,
+        sum.observations
+    )
+}
+
+/// How the answer is to be taken.
+fn verdict(sum: &ArchComparison) -> Verdict {
+    if sum.count(Kind::Regression) > 0 {
+        Verdict::Fail
+    } else if sum.count(Kind::Change) > 0 {
+        Verdict::Known
+    } else if sum.cases == 0 || sum.broke() {
+        Verdict::Error
+    } else {
+        Verdict::Pass
+    }
+}
+
+/// What was compared.
+fn about(record: &CompareRecord, lines: &mut Lines) {
+    if let Some(series) = &record.series {
+        lines.line(format_args!("series: {}", one_line(series)));
+    }
+    if let Some(applied) = &record.applied {
+        lines.line(format_args!("applied to: {}", one_line(applied)));
+    }
+    let releases = |side: fn(&ArchComparison) -> &str| {
+        let mut releases: Vec<&str> = record.arches.values().map(side).collect();
+        releases.dedup();
+        releases.join(", ")
+    };
+    lines.line(format_args!(
+        "base: {} ({})",
+        record.base,
+        releases(|sum| &sum.base.release)
+    ));
+    lines.line(format_args!(
+        "new: {} ({})",
+        record.new,
+        releases(|sum| &sum.new.release)
+    ));
+    lines.line(format_args!(
+        "suites: {}; a difference counts if {} pairs of guests have it",
+        record.suites.join(" "),
+        record.pairs
+    ));
+}
+
+/// What was not compared, and what is shown without being judged.
+fn rest(record: &CompareRecord, lines: &mut Lines) {
+    let mut not = Vec::new();
+    let mut shown = Vec::new();
+    for (arch, sum) in &record.arches {
+        for group in &sum.not_compared {
+            let n = count(group.cases.len(), "case");
+            not.push(format!(
+                "{arch}: {n}, first {}: {}",
+                group.cases[0],
+                one_line(&group.why)
+            ));
+        }
+        for dimension in &sum.unseen {
+            not.push(format!(
+                "{arch}: {dimension}: one of the kernels does not show them"
+            ));
+        }
+        for row in &sum.unsteady {
+            let (base, new) = contrast(&row.first);
+            not.push(format!(
+                "{arch}: {}: differs in one pair and not in another ({base}, {new}; {})",
+                what(&row.first),
+                place(row)
+            ));
+        }
+        for (base, new) in &sum.boot_memory {
+            shown.push(format!(
+                "{arch}: MemTotal after boot {} KiB on the base, {:+} KiB on the new kernel",
+                base * PAGE_SIZE as i64 / 1024,
+                (new - base) * PAGE_SIZE as i64 / 1024
+            ));
+        }
+        let seconds = |millis: u64| millis as f64 / 1000.0;
+        shown.push(format!(
+            "{arch}: the cases took {:.1} s on the base, {:.1} s on the new kernel",
+            seconds(sum.millis.0),
+            seconds(sum.millis.1)
+        ));
+    }
+    for (title, part) in [("not compared", not), ("shown, not judged", shown)] {
+        if !part.is_empty() {
+            lines.line(format_args!("\n{title}:"));
+            for line in part {
+                lines.line(format_args!("  {line}"));
+            }
+        }
+    }
+}
+
+/// What differs, in words.
+fn what(difference: &Difference) -> String {
+    let dimension = difference.dimension.to_string();
+    let name = one_line(&difference.name);
+    if name == dimension || name == "notifications" {
+        dimension
+    } else {
+        format!("{dimension} {name}")
+    }
+}
+
+/// Where a difference was seen.
+fn place(row: &Row) -> String {
+    let first = &row.cases[0];
+    let step = match row.first.step {
+        Some(step) => format!(" step {step} `{}`", one_line(&row.first.text)),
+        None if row.first.text == "case" => String::new(),
+        None => format!(" {}", row.first.text),
+    };
+    match row.cases.len() {
+        1 => format!("{first}{step}"),
+        n => format!("{n} cases, first {first}{step}"),
+    }
+}
+
+/// Both values, cut to the part in which they differ.
+fn contrast(difference: &Difference) -> (String, String) {
+    let text = |value: &Option<String>| value.as_deref().map_or("absent".to_owned(), one_line);
+    let (base, new) = (text(&difference.base), text(&difference.new));
+    if base.chars().count() <= WIDE && new.chars().count() <= WIDE {
+        return (base, new);
+    }
+    let same = base.chars().zip(new.chars()).take_while(|(a, b)| a == b).count();
+    // A few characters before the place tell where one is.
+    let from = if same > WIDE / 2 { same - WIDE / 4 } else { 0 };
+    let cut = |text: &str| {
+        let mut part: String = text.chars().skip(from).take(WIDE).collect();
+        if from > 0 {
+            part.insert_str(0, "...");
+        }
+        if text.chars().count() > from + WIDE {
+            part.push_str("...");
+        }
+        part
+    };
+    (cut(&base), cut(&new))
+}
+
+/// The command that looks at a case again.
+fn again(record: &CompareRecord, arch: Arch, case: &CaseName) -> String {
+    let suite = record
+        .suites
+        .iter()
+        .find(|suite| {
+            let stem = suite.rsplit('/').next().unwrap_or(suite);
+            stem.trim_end_matches(".yaml") == case.suite
+        })
+        .map_or(case.suite.as_str(), String::as_str);
+    let variant = match case.variant.as_str() {
+        "" => String::new(),
+        variant => variant
+            .split(',')
+            .map(|choice| format!(" --variant {}", choice.trim()))
+            .collect(),
+    };
+    format!(
+        "memrig compare --base {} --new {} -a {arch} {suite} -c {}{variant}",
+        record.base, record.new, case.case
+    )
+}
+
+/// Breaks lines at spaces where they are longer than a mail's; the rest of a line goes further in.
+fn wrapped(text: &str) -> String {
+    let mut mail = String::new();
+    for line in text.lines() {
+        let indent = line.len() - line.trim_start().len();
+        let mut width = 0;
+        for word in line.split_whitespace() {
+            let length = word.chars().count();
+            if width == 0 {
+                mail.push_str(&" ".repeat(indent));
+                width = indent;
+            } else if width + 1 + length > MAIL_WIDTH {
+                mail.push('\n');
+                mail.push_str(&" ".repeat(indent + 4));
+                width = indent + 4;
+            } else {
+                mail.push(' ');
+                width += 1;
+            }
+            mail.push_str(word);
+            width += length;
+        }
+        mail.push('\n');
+    }
+    mail
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::compare::{Dimension, KernelSide, NotCompared};
+
+    fn name(case: &str) -> CaseName {
+        CaseName {
+            suite: "quick".to_owned(),
+            case: case.to_owned(),
+            variant: "memmap_on_memory=on".to_owned(),
+        }
+    }
+
+    fn row(kind: Kind, dimension: Dimension, name_of: &str, values: [&str; 2], step: Option<u32>) -> Row {
+        Row {
+            kind,
+            first: Difference {
+                moment: 1,
+                step,
+                text: step.map_or("case", |_| "online: { block: b }").to_owned(),
+                dimension,
+                name: name_of.to_owned(),
+                base: Some(values[0].to_owned()),
+                new: Some(values[1].to_owned()),
+            },
+            cases: vec![name("Q01"), name("Q02")],
+        }
+    }
+
+    fn sum(rows: Vec<Row>) -> ArchComparison {
+        let side = |release: &str| KernelSide {
+            release: release.to_owned(),
+            sha256: String::new(),
+        };
+        ArchComparison {
+            base: side("6.12.1"),
+            new: side("6.12.1-new"),
+            cases: 12,
+            observations: 3456,
+            differing: rows.len(),
+            rows,
+            unsteady: Vec::new(),
+            not_compared: Vec::new(),
+            boot_memory: vec![(1000, 998)],
+            unseen: vec![Dimension::Locks],
+            failing: 0,
+            millis: (1500, 2500),
+        }
+    }
+
+    fn record(arches: impl IntoIterator<Item = (Arch, ArchComparison)>) -> CompareRecord {
+        CompareRecord {
+            base: "source:debian:trixie,series=s,patches=0".to_owned(),
+            new: "source:debian:trixie,series=s".to_owned(),
+            series: Some("mend it".to_owned()),
+            applied: Some("linux 6.12 (it was named)".to_owned()),
+            suites: vec!["quick".to_owned(), "standby".to_owned()],
+            runs: vec!["r".to_owned()],
+            pairs: 2,
+            arches: arches.into_iter().collect(),
+        }
+    }
+
+    #[test]
+    fn the_first_lines_answer() {
+        let mended = vec![
+            row(
+                Kind::Improvement,
+                Dimension::Verdict,
+                "verdict",
+                ["fail: dies", "pass"],
+                None,
+            ),
+            row(
+                Kind::Change,
+                Dimension::Notifiers,
+                "notifications",
+                ["MEM_ONLINE", "none"],
+                Some(3),
+            ),
+        ];
+        let record = record([(Arch::X86_64, sum(Vec::new())), (Arch::S390x, sum(mended))]);
+        let text = compare_summary(&record, Style::Plain);
+        assert!(
+            text.starts_with(
+                "x86_64: no functional change: 0 of 3456 observations differ in 12 cases\n\
+                 s390x: 1 change, 2 improvements: 2 of 3456 observations differ in 12 cases\n\n\
+                 series: mend it\n"
+            ),
+            "{text}"
+        );
+        for part in [
+            "improvement  verdict    fail: dies  pass  2 cases, first quick/Q01 memmap_on_memory=on\n",
+            "change       notifiers  MEM_ONLINE  none  2 cases, first quick/Q01 memmap_on_memory=on step 3 `online: { block: b }`\n",
+            "again: memrig compare --base source:debian:trixie,series=s,patches=0 --new source:debian:trixie,series=s -a s390x quick -c Q01 --variant memmap_on_memory=on\n",
+            "not compared:\n  x86_64: locks: one of the kernels does not show them\n",
+            "MemTotal after boot 4000 KiB on the base, -8 KiB on the new kernel\n",
+            "s390x: the cases took 1.5 s on the base, 2.5 s on the new kernel\n",
+        ] {
+            assert!(text.contains(part), "{part}\n in\n{text}");
+        }
+        assert_eq!(
+            crate::compare::compare_exit(&record),
+            crate::base::fault::Exit::KernelFailed
+        );
+    }
+
+    #[test]
+    fn the_exit_code_is_that_of_the_worst() {
+        use crate::{base::fault::Exit, compare::compare_exit};
+        let exit = |sum: ArchComparison| compare_exit(&record([(Arch::S390x, sum)]));
+        let verdict = |kind| row(kind, Dimension::Verdict, "verdict", ["fail", "pass"], None);
+        assert_eq!(exit(sum(Vec::new())), Exit::Pass);
+        assert_eq!(exit(sum(vec![verdict(Kind::Improvement)])), Exit::Pass);
+        assert_eq!(exit(sum(vec![verdict(Kind::Regression)])), Exit::KernelFailed);
+        let mut broken = sum(Vec::new());
+        broken.not_compared.push(NotCompared {
+            why: "error on the new kernel: QEMU died".to_owned(),
+            cases: vec![name("Q01")],
+        });
+        assert_eq!(exit(broken.clone()), Exit::Broken);
+        let text = compare_summary(&record([(Arch::S390x, broken)]), Style::Plain);
+        assert!(
+            text.contains("differ in 12 cases; not all of them could be run\n"),
+            "{text}"
+        );
+        let mut nothing = sum(Vec::new());
+        nothing.cases = 0;
+        assert_eq!(exit(nothing.clone()), Exit::Broken);
+        let text = compare_summary(&record([(Arch::S390x, nothing)]), Style::Plain);
+        assert!(
+            text.starts_with("s390x: not known: no case could be compared\n"),
+            "{text}"
+        );
+        assert_eq!(compare_exit(&record([])), Exit::Broken);
+    }
+
+    #[test]
+    fn a_mail_has_short_lines_and_no_colours() {
+        let long = "Assign 1: 0x0020, Assign 2: 0x0020, Assign 3: 0x0020, Assign 4: 0x0020";
+        let rows = vec![row(
+            Kind::Change,
+            Dimension::StorageCommands,
+            "storage commands",
+            [long, "none\u{1b}[31m"],
+            Some(2),
+        )];
+        let mail = compare_mail(&record([(Arch::S390x, sum(rows))]));
+        assert!(
+            mail.lines().all(|line| line.chars().count() <= MAIL_WIDTH),
+            "{mail}"
+        );
+        assert!(!mail.contains('\u{1b}'));
+        let flat = mail.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            flat.contains(long) && flat.contains("storage commands: Assign 1"),
+            "{mail}"
+        );
+    }
+
+    #[test]
+    fn long_values_are_cut_around_the_place_where_they_part() {
+        let values = [
+            format!("{}{}{}", "a ".repeat(40), "X", " b".repeat(40)),
+            format!("{}{}{}", "a ".repeat(40), "Y", " b".repeat(40)),
+        ];
+        let difference = row(
+            Kind::Change,
+            Dimension::Sysfs,
+            "f",
+            [&values[0], &values[1]],
+            Some(1),
+        )
+        .first;
+        let (base, new) = contrast(&difference);
+        assert!(base.contains('X') && new.contains('Y'), "{base} {new}");
+        assert!(base.starts_with("...") && base.ends_with("...") && base.chars().count() <= WIDE + 6);
+    }
+
+    #[test]
+    fn rows_beyond_the_table_are_counted() {
+        let rows = vec![row(Kind::Change, Dimension::Sysfs, "f", ["a", "b"], Some(1)); ROWS + 3];
+        let text = compare_summary(&record(BTreeMap::from([(Arch::S390x, sum(rows))])), Style::Plain);
+        assert!(text.contains("and 3 more in compare.json\n"), "{text}");
+    }
+}
