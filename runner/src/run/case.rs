@@ -236,6 +236,9 @@ async fn steps(
     if looks && bench.probe.is_none() {
         bench.arm_probe("").await?;
     }
+    if looks {
+        bench.prepares()?;
+    }
     if looks || stage.watch {
         bench.observe(&Op::Nothing, false).await?;
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{
     bench::Bench,
     inside,
-    notifiers::{self, Armed},
+    notifiers::{self, Armed, Numbers},
     trouble::Trouble,
 };
 use crate::{
@@ -197,29 +197,46 @@ impl Bench<'_> {
         Ok(())
     }
 
-    fn probe(&self) -> Result<Armed, Trouble> {
-        self.probe
-            .ok_or_else(|| Trouble::bench("the notifier probe was not installed"))
+    /// Whether the kernel sends notifications that others do not; where that is not known, a case cannot say what must be sent.
+    pub(super) fn prepares(&self) -> Result<bool, Trouble> {
+        let probe = self
+            .probe
+            .ok_or_else(|| Trouble::bench("the notifier probe was not installed"))?;
+        probe.prepares.ok_or_else(|| Trouble::Lacking {
+            message: "the kernel has no BTF, which tells whether it sends MEM_PREPARE_ONLINE".to_owned(),
+        })
     }
 
     /// The notifications since the probe was cleared last, in order.
-    pub(super) async fn notifications(&self) -> Result<Vec<Notifier>, Trouble> {
-        let probe = self.probe()?;
+    pub(super) async fn notifications(&mut self) -> Result<Vec<Notifier>, Trouble> {
         let trace = self.exec_ok("reading the trace", notifiers::READ).await?;
-        probe.numbers.read(&trace).map_err(|number| {
+        let probe = self
+            .probe
+            .as_mut()
+            .ok_or_else(|| Trouble::bench("the notifier probe was not installed"))?;
+        probe.numbers = probe.numbers.or_else(|| Numbers::of_first(&trace));
+        let Some(numbers) = probe.numbers else {
+            return match notifiers::actions(&trace).next() {
+                None => Ok(Vec::new()),
+                Some(number) => Err(Trouble::bench(format!(
+                    "the first notification is {number}, with which no operation begins"
+                ))),
+            };
+        };
+        numbers.read(&trace).map_err(|number| {
             Trouble::bench(format!(
                 "the trace has {number}, which stands for no notification"
             ))
         })
     }
 
-    pub(super) async fn notifiers(&self, wanted: &Notifiers) -> Result<(), Trouble> {
-        let probe = self.probe()?;
+    pub(super) async fn notifiers(&mut self, wanted: &Notifiers) -> Result<(), Trouble> {
+        let prepares = self.prepares()?;
         let seen = self.notifications().await?;
         let predicted: Vec<_> = wanted
             .are
             .iter()
-            .filter(|notifier| probe.prepares || !notifier.only_6_9_to_6_18())
+            .filter(|notifier| prepares || !notifier.only_6_9_to_6_18())
             .collect();
         let differs = differs("notifications".to_owned(), "", list(&predicted), list(&seen));
         told(

@@ -9,7 +9,7 @@
 use crate::suite::Notifier;
 
 /// Installs the probe and prints where the chain is, `flags` or `enum` for how the kernel numbers notifications, and `yes` or `no` for
-/// whether it has MEM_PREPARE_ONLINE. Ends with 3 where the kernel cannot do it.
+/// whether it has MEM_PREPARE_ONLINE; `unknown` twice on a kernel without BTF. Ends with 3 where the kernel cannot do it.
 ///
 /// Finding that out takes seconds in a guest that is translated. What was printed before goes in as `known`, see [`arm`]; and where it was
 /// done in the guest that this one is a clone of, the answer is in a file.
@@ -27,11 +27,15 @@ cd /sys/kernel/tracing || exit 3
 set -- $known
 if [ $# != 3 ]; then
     chain=$(awk '$3 == "memory_chain" { print $1; exit }' /proc/kallsyms)
-    [ -n "$chain" ] && [ -r /sys/kernel/btf/vmlinux ] || exit 3
-    numbers=flags
-    prepares=no
-    grep -q MEM_GOING_OFFLINE /sys/kernel/btf/vmlinux && numbers=enum
-    grep -q altmap_start_pfn /sys/kernel/btf/vmlinux && prepares=yes
+    [ -n "$chain" ] || exit 3
+    numbers=unknown
+    prepares=unknown
+    if [ -r /sys/kernel/btf/vmlinux ]; then
+        numbers=flags
+        prepares=no
+        grep -q MEM_GOING_OFFLINE /sys/kernel/btf/vmlinux && numbers=enum
+        grep -q altmap_start_pfn /sys/kernel/btf/vmlinux && prepares=yes
+    fi
     set -- $chain $numbers $prepares
 fi
 echo 'p:memrig/notify blocking_notifier_call_chain chain=$arg1:x64 action=$arg2:u64' >> kprobe_events || exit 3
@@ -66,10 +70,10 @@ pub(super) enum Numbers {
 /// A kernel whose notifications can be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Armed {
-    /// How it numbers them.
-    pub(super) numbers: Numbers,
-    /// Whether it sends MEM_PREPARE_ONLINE and MEM_FINISH_OFFLINE.
-    pub(super) prepares: bool,
+    /// How it numbers them; `None` while that is not known.
+    pub(super) numbers: Option<Numbers>,
+    /// Whether it sends MEM_PREPARE_ONLINE and MEM_FINISH_OFFLINE; `None` where that is not known.
+    pub(super) prepares: Option<bool>,
 }
 
 impl Armed {
@@ -81,16 +85,34 @@ impl Armed {
         };
         Some(Self {
             numbers: match *numbers {
-                "flags" => Numbers::Flags,
-                "enum" => Numbers::Enum,
+                "flags" => Some(Numbers::Flags),
+                "enum" => Some(Numbers::Enum),
+                "unknown" => None,
                 _ => return None,
             },
-            prepares: *prepares == "yes",
+            prepares: match *prepares {
+                "yes" => Some(true),
+                "no" => Some(false),
+                _ => None,
+            },
         })
     }
 }
 
 impl Numbers {
+    /// Tells by the first notification that a guest ever sends: an operation begins with MEM_GOING_ONLINE, MEM_GOING_OFFLINE or
+    /// MEM_PREPARE_ONLINE, and no number stands for one of them both ways. `None` for a trace without notifications.
+    pub(super) fn of_first(trace: &str) -> Option<Self> {
+        let begins = |numbers: &Self| {
+            let first = actions(trace).next().and_then(|number| numbers.name(number));
+            matches!(
+                first,
+                Some(Notifier::GoingOnline | Notifier::GoingOffline | Notifier::PrepareOnline)
+            )
+        };
+        [Self::Flags, Self::Enum].into_iter().find(begins)
+    }
+
     fn name(self, number: u64) -> Option<Notifier> {
         use Notifier::{
             CancelOffline, CancelOnline, FinishOffline, GoingOffline, GoingOnline, Offline, Online,
@@ -117,20 +139,25 @@ impl Numbers {
 
     /// Reads a trace: the notifications in their order, or the number that stands for none.
     pub(super) fn read(self, trace: &str) -> Result<Vec<Notifier>, u64> {
-        trace
-            .lines()
-            .filter(|line| line.contains(" notify: "))
-            .filter_map(|line| {
-                line.rsplit_once("action=")?
-                    .1
-                    .split_whitespace()
-                    .next()?
-                    .parse()
-                    .ok()
-            })
+        actions(trace)
             .map(|number| self.name(number).ok_or(number))
             .collect()
     }
+}
+
+/// The numbers in a trace, in their order.
+pub(super) fn actions(trace: &str) -> impl Iterator<Item = u64> {
+    trace
+        .lines()
+        .filter(|line| line.contains(" notify: "))
+        .filter_map(|line| {
+            line.rsplit_once("action=")?
+                .1
+                .split_whitespace()
+                .next()?
+                .parse()
+                .ok()
+        })
 }
 
 #[cfg(test)]
@@ -158,13 +185,38 @@ mod tests {
     }
 
     #[test]
+    fn the_first_notification_tells_how_all_are_numbered() {
+        let trace = |numbers: &[u64]| -> String {
+            let line = |n: &u64| format!(" x-1 [000] 1.0: notify: (f+0x0/0x80) chain=0x1 action={n}\n");
+            numbers.iter().map(line).collect()
+        };
+        // Online with and without a preparation, and offline, both ways.
+        for flags in [&[64, 8, 1][..], &[8, 1], &[8, 16], &[2, 4]] {
+            assert_eq!(
+                Numbers::of_first(&trace(flags)),
+                Some(Numbers::Flags),
+                "{flags:?}"
+            );
+        }
+        for enumeration in [&[6, 3, 0][..], &[3, 0], &[3, 4], &[1, 2]] {
+            let seen = Numbers::of_first(&trace(enumeration));
+            assert_eq!(seen, Some(Numbers::Enum), "{enumeration:?}");
+        }
+        assert_eq!(Numbers::of_first("# tracer: nop\n"), None);
+    }
+
+    #[test]
     fn the_kernel_says_how_it_numbers() {
         let armed = |numbers, prepares| Some(Armed { numbers, prepares });
         assert_eq!(
             Armed::parse("ffffffff8322 enum no\n"),
-            armed(Numbers::Enum, false)
+            armed(Some(Numbers::Enum), Some(false))
         );
-        assert_eq!(Armed::parse("1a2b flags yes\n"), armed(Numbers::Flags, true));
+        assert_eq!(
+            Armed::parse("1a2b flags yes\n"),
+            armed(Some(Numbers::Flags), Some(true))
+        );
+        assert_eq!(Armed::parse("1a2b unknown unknown\n"), armed(None, None));
         assert_eq!(Armed::parse("grep: no such file"), None);
         assert_eq!(Armed::parse(""), None);
     }

@@ -92,10 +92,9 @@ impl Bench<'_> {
 
     /// Keeps what was seen of a step, or of what was there before the first.
     pub(super) async fn look_around(&mut self, step: Option<u32>) -> Result<(), Trouble> {
-        let Some(watch) = &self.watch else {
+        let Some(results) = self.watch.as_ref().map(Watch::take_results) else {
             return Ok(());
         };
-        let results = watch.take_results();
         let sysfs = files(&self.exec_ok("reading sysfs", SYSFS).await?);
         let notifications = match self.probe {
             Some(_) => {
