@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    names,
     pair::{Difference, Pair},
     record::{ArchComparison, CaseName, KernelSide, Kind, NotCompared, Row},
     seen::{CaseSeen, Dimension},
@@ -223,13 +224,20 @@ fn add(rows: &mut Rows, difference: &Difference, case: &CaseName) {
         ),
         _ => (difference.base.clone(), difference.new.clone()),
     };
-    let key = (kind, difference.dimension, difference.name.clone(), base, new);
+    let name = names::any_block(&difference.name);
+    let key = (kind, difference.dimension, name, base, new);
     let row = rows.entry(key).or_insert_with(|| Row {
         kind,
         first: difference.clone(),
         cases: Vec::new(),
+        others: BTreeSet::new(),
     });
-    row.cases.push(case.clone());
+    if difference.name != row.first.name {
+        row.others.insert(difference.name.clone());
+    }
+    if row.cases.last() != Some(case) {
+        row.cases.push(case.clone());
+    }
 }
 
 /// The verdict in front of its reason.

@@ -85,6 +85,22 @@ fn leaf(value: &Json) -> Leaf {
     }
 }
 
+/// A name without the number of its memory block: what differs for each block is one difference.
+pub(super) fn any_block(name: &str) -> String {
+    let mut parts = name.split("memory");
+    let mut any = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        any.push_str(if rest.len() < part.len() {
+            "memory#"
+        } else {
+            "memory"
+        });
+        any.push_str(rest);
+    }
+    any
+}
+
 /// What a finding of the kernel's log is called: without what changes from one build or boot to the next.
 pub(super) fn finding(kind: &str, place: Option<&str>, title: &str) -> String {
     match place {
@@ -154,6 +170,16 @@ mod tests {
                 ("dimm0 slot".to_owned(), Leaf::Count(0))
             ]
         );
+    }
+
+    #[test]
+    fn a_block_is_as_good_as_another() {
+        assert_eq!(
+            any_block("devices/system/memory/memory12/seeded"),
+            "devices/system/memory/memory#/seeded"
+        );
+        assert_eq!(any_block("memory4 state"), "memory# state");
+        assert_eq!(any_block("firmware memory"), "firmware memory");
     }
 
     #[test]

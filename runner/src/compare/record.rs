@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a comparison wrote down: `compare.json` in the folder of its first run.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -99,6 +102,8 @@ pub struct Row {
     pub first: Difference,
     /// The cases, in the order of the plan.
     pub cases: Vec<CaseName>,
+    /// What the same was seen of: names that differ by the number of the memory block alone.
+    pub others: BTreeSet<String>,
 }
 
 /// A case without its kernel.

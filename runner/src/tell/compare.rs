@@ -36,13 +36,7 @@ pub fn compare_summary(record: &CompareRecord, style: Style) -> String {
         let mut rows = vec![["", "", "base", "new", "where"].map(str::to_owned).to_vec()];
         for row in sum.rows.iter().take(ROWS) {
             let (base, new) = contrast(&row.first);
-            rows.push(vec![
-                row.kind.to_string(),
-                what(&row.first),
-                base,
-                new,
-                place(row),
-            ]);
+            rows.push(vec![row.kind.to_string(), named(row), base, new, place(row)]);
         }
         lines.line(format_args!("\ndifferences on {arch}:"));
         lines.text(&columns(&rows, &[Align::Left; 5]));
@@ -67,7 +61,7 @@ pub fn compare_mail(record: &CompareRecord) -> String {
             lines.line(format_args!(
                 "  {}: {}: {} -> {} ({})",
                 row.kind,
-                what(&row.first),
+                named(row),
                 value(&row.first.base),
                 value(&row.first.new),
                 place(row)
@@ -207,6 +201,14 @@ fn rest(record: &CompareRecord, lines: &mut Lines) {
     }
 }
 
+/// What differs, and of how many others the same was seen.
+fn named(row: &Row) -> String {
+    match row.others.len() {
+        0 => what(&row.first),
+        n => format!("{} and {n} more", what(&row.first)),
+    }
+}
+
 /// What differs, in words.
 fn what(difference: &Difference) -> String {
     let dimension = difference.dimension.to_string();
@@ -333,6 +335,7 @@ mod tests {
                 new: Some(values[1].to_owned()),
             },
             cases: vec![name("Q01"), name("Q02")],
+            others: Default::default(),
         }
     }
 
