@@ -9,4 +9,5 @@ pub mod klog;
 pub mod line;
 pub mod mail;
 pub mod qmp;
+pub mod slurm;
 pub mod ssh;

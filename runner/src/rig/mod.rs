@@ -14,4 +14,5 @@ pub mod packages;
 pub mod qemu;
 pub mod scratch;
 pub mod series;
+pub mod slurm;
 pub mod tree;

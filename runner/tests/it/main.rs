@@ -19,5 +19,7 @@ mod page;
 mod qmp_qemu;
 mod results;
 mod runs;
+mod slurm;
+mod slurm_fake;
 mod ssh_loopback;
 mod verbs;
