@@ -6,6 +6,7 @@ pub mod deb;
 pub mod elf;
 pub mod kconfig;
 pub mod klog;
+pub mod ktap;
 pub mod line;
 pub mod mail;
 pub mod qmp;
