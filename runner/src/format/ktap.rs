@@ -609,7 +609,8 @@ mod tests {
         leaves: &mut Vec<bool>,
     ) -> bool {
         let pad = " ".repeat(indent);
-        out.push_str(&format!("{pad}KTAP version 1\n"));
+        out.push_str(&pad);
+        out.push_str("KTAP version 1\n");
         let plan = format!("{pad}1..{}\n", tests.len());
         if !plan_last {
             out.push_str(&plan);
@@ -624,11 +625,9 @@ mod tests {
                 Test::Node(inner) => print(inner, indent + 2, plan_last, out, leaves),
             };
             all &= ok;
-            out.push_str(&format!(
-                "{pad}{} {} t{at}\n",
-                if ok { "ok" } else { "not ok" },
-                at + 1
-            ));
+            let word = if ok { "ok" } else { "not ok" };
+            let line = format!("{pad}{word} {} t{at}\n", at + 1);
+            out.push_str(&line);
         }
         if plan_last {
             out.push_str(&plan);

@@ -209,9 +209,9 @@ pub struct Submitted {
 impl Submission {
     /// The last job that a task was submitted with, and how often it was.
     pub fn of(&self, task: u32) -> Option<(u64, u32)> {
-        let jobs = self.jobs.iter().filter(|job| job.tasks.contains(&task));
+        let mut jobs = self.jobs.iter().filter(|job| job.tasks.contains(&task));
         let count = jobs.clone().count() as u32;
-        jobs.last().map(|job| (job.id, count))
+        jobs.next_back().map(|job| (job.id, count))
     }
 }
 
