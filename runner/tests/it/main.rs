@@ -22,4 +22,5 @@ mod runs;
 mod slurm;
 mod slurm_fake;
 mod ssh_loopback;
+mod subtests;
 mod verbs;
