@@ -83,6 +83,7 @@ fn case(run: u32, number: u32) -> CaseRecord {
         } else {
             Vec::new()
         },
+        subcases: Vec::new(),
         ledger: Some(step),
     });
     CaseRecord {

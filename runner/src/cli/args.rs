@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::{
-    base::Arch,
+    base::{Arch, ByteSize},
+    format::slurm::MOST,
     rig::{kernel::KernelSource, series::SeriesSource},
     run::Shard,
 };
@@ -80,6 +81,8 @@ pub enum Verb {
     Matrix(Matrix),
     /// Show what a matrix comes to, and how long it will take
     Plan(Plan),
+    /// Run a matrix as an array job of a cluster, and put its parts together
+    Submit(Submit),
     /// Put the parts of a run from several machines together
     Merge(Merge),
     /// Show what a case came to, run by run
@@ -450,6 +453,80 @@ impl PartBy {
             Self::Hash => "hash",
         }
     }
+}
+
+/// Arguments of `memrig submit`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  memrig submit --slurm nightly --shards 8 --partition kernel --time 2:00:00
+  memrig submit --slurm my.yaml --shards 4 --dry-run
+  memrig submit --slurm --follow 17
+
+Exit codes: those of the run, as if one machine had run it all; 3 if a part is missing; 130 if it was not followed to its end.")]
+pub struct Submit {
+    /// The matrix: nightly, or a path with a slash or the ending .yaml
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath, required_unless_present = "follow")]
+    pub file: Option<String>,
+
+    /// As an array job of Slurm
+    #[arg(long, required = true)]
+    pub slurm: bool,
+
+    /// How many parts, each a task of the job
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub shards: u32,
+
+    /// How jobs find their part
+    #[arg(long, value_enum, default_value_t = PartBy::Slice)]
+    pub by: PartBy,
+
+    /// Partition of the cluster
+    #[arg(long, value_name = "NAME")]
+    pub partition: Option<String>,
+
+    /// Account that pays
+    #[arg(long, value_name = "NAME")]
+    pub account: Option<String>,
+
+    /// Time limit of a task, in Slurm's words, such as 1:30:00
+    #[arg(long, value_name = "TIME")]
+    pub time: Option<String>,
+
+    /// Memory of a task instead of what the plan needs, such as 8GiB
+    #[arg(long, value_name = "SIZE")]
+    pub mem: Option<ByteSize>,
+
+    /// Another option of sbatch, such as --sbatch-arg=--qos=night; can be given several times
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
+    pub sbatch_arg: Vec<String>,
+
+    /// How often a task runs at the most, where its node fails or something kills it
+    #[arg(long, value_name = "N", default_value_t = MOST, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub attempts: u32,
+
+    /// Print the script, and submit nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Follow what was submitted before, by the id of its job
+    #[arg(long, value_name = "JOBID", conflicts_with_all = ["file", "dry_run"])]
+    pub follow: Option<u64>,
+
+    /// Cancel the job when memrig is interrupted, instead of leaving it to Slurm
+    #[arg(long)]
+    pub cancel_on_interrupt: bool,
+
+    /// Seconds between two looks at the queue, at the most
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub poll: u64,
+
+    /// Where things are; tasks run memrig, and find QEMU, at the same paths on every node
+    #[command(flatten)]
+    pub places: Places,
+
+    /// How; guests at once are those of one task, one without -j
+    #[command(flatten)]
+    pub how: How,
 }
 
 /// Arguments of `memrig merge`.

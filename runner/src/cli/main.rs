@@ -10,7 +10,7 @@ use super::{
     bisect::{self, code_for_git},
     compare, doctor,
     failure::Failure,
-    history, list, matrix, prune, report, run, setup, shell, walk,
+    history, list, matrix, prune, report, run, setup, shell, submit, walk,
 };
 use crate::base::{fault::Exit, ui::Ui};
 
@@ -54,6 +54,7 @@ fn act(cli: &Cli) -> Exit {
         Verb::Report(args) => report::report(args, &ui),
         Verb::Matrix(args) => matrix::matrix(args, &ui),
         Verb::Plan(args) => matrix::plan(args, &ui),
+        Verb::Submit(args) => submit::submit(args, &ui),
         Verb::Merge(args) => matrix::merge(args, &ui),
         Verb::History(args) => history::history(args, &ui),
         Verb::Flaky(args) => history::flaky(args, &ui),

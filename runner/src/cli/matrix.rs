@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -30,13 +30,13 @@ const OURS: [(&str, &str); 1] = [("nightly", include_str!("../../../suites/night
 const MOST: usize = 100_000;
 
 /// A matrix with its suites.
-struct Loaded {
+pub(super) struct Loaded {
     matrix: Matrix,
     suites: Vec<(String, Arc<LoadedSuite>)>,
 }
 
 /// Reads a matrix and its suites, and refuses what no one can mean. Nothing is got here.
-fn load(name: &str) -> Result<Loaded, Failure> {
+pub(super) fn load(name: &str) -> Result<Loaded, Failure> {
     let (file, text) = if name.contains('/') || name.ends_with(".yaml") {
         (
             name.to_owned(),
@@ -100,7 +100,7 @@ fn load(name: &str) -> Result<Loaded, Failure> {
 }
 
 /// Gets what the matrix needs, and makes its jobs.
-fn select(loaded: &Loaded, places: &Places, ui: &Ui) -> Result<Selected, Failure> {
+pub(super) fn select(loaded: &Loaded, places: &Places, ui: &Ui) -> Result<Selected, Failure> {
     let host = host::facts().map_err(Failure::broken)?;
     let suites: Vec<Arc<LoadedSuite>> = loaded.suites.iter().map(|(_, suite)| suite.clone()).collect();
     check_memory(&suites, &host)?;
@@ -163,7 +163,7 @@ pub(super) fn matrix(args: &args::Matrix, ui: &Ui) -> Result<Exit, Failure> {
 }
 
 /// Milliseconds that each job took in earlier runs.
-fn history_of(selected: &Selected, results: &Utf8Path, ui: &Ui) -> BTreeMap<String, u64> {
+pub(super) fn history_of(selected: &Selected, results: &Utf8Path, ui: &Ui) -> BTreeMap<String, u64> {
     let what = |job: &Job| What {
         arch: job.key.arch,
         line: selected.rig.kernels[job.kernel].kernel.label.clone(),
@@ -281,7 +281,17 @@ pub(super) fn merge(args: &args::Merge, ui: &Ui) -> Result<Exit, Failure> {
     for folder in &args.runs {
         folders.push(utf8(folder)?);
     }
-    let merged = record::merge(&folders, &results, args.partial).map_err(Failure::usage)?;
+    merge_into(&folders, &results, args.partial, ui).map(|(_, exit)| exit)
+}
+
+/// Merges parts, writes the reports of the run that comes of it and prints its summary; with its folder.
+pub(super) fn merge_into(
+    folders: &[Utf8PathBuf],
+    results: &Utf8Path,
+    partial: bool,
+    ui: &Ui,
+) -> Result<(Utf8PathBuf, Exit), Failure> {
+    let merged = record::merge(folders, results, partial).map_err(Failure::usage)?;
     for (folder, damage) in &merged.damage {
         ui.warning(&format!("{folder}/{damage}"));
     }
@@ -292,13 +302,14 @@ pub(super) fn merge(args: &args::Merge, ui: &Ui) -> Result<Exit, Failure> {
     for damage in &damage {
         ui.warning(&damage.to_string());
     }
-    let news = history::news_of(&record, &results, ui);
+    let news = history::news_of(&record, results, ui);
     report::write(&record, news.as_ref(), &merged.folder)?;
     report::print(&record, news.as_ref(), ui);
     let exit = Exit::of(record.cases.iter().map(|case| case.verdict));
     // What is missing could be anything but a failure that was seen.
-    Ok(match exit {
+    let exit = match exit {
         Exit::Pass | Exit::NothingSelected if !merged.missing.is_empty() => Exit::Broken,
         exit => exit,
-    })
+    };
+    Ok((merged.folder, exit))
 }

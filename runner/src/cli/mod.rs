@@ -15,6 +15,7 @@ mod report;
 mod run;
 mod setup;
 mod shell;
+mod submit;
 mod suites;
 mod walk;
 

@@ -7,7 +7,7 @@ use super::failure::Failure;
 use crate::{rig::cache, run::LoadedSuite, suite::Suite};
 
 /// The suites that come with memrig, by name.
-const OURS: [(&str, &str); 8] = [
+const OURS: [(&str, &str); 9] = [
     ("quick", include_str!("../../../suites/quick.yaml")),
     ("blocks", include_str!("../../../suites/blocks.yaml")),
     ("accounting", include_str!("../../../suites/accounting.yaml")),
@@ -16,12 +16,13 @@ const OURS: [(&str, &str); 8] = [
     ("zones", include_str!("../../../suites/zones.yaml")),
     ("errors", include_str!("../../../suites/errors.yaml")),
     ("boot-memory", include_str!("../../../suites/boot-memory.yaml")),
+    ("selftests", include_str!("../../../suites/selftests.yaml")),
 ];
 
 /// Reads the named suites; `instead` where none is named.
 ///
 /// A name with a slash or with the ending `.yaml` is a path; any other is a suite that comes with memrig; `all` is every one
-/// of those but `quick`, which repeats parts of them.
+/// of those but `quick`, which repeats parts of them, and `selftests`, which needs the kernel's source.
 pub(super) fn load(names: &[String], instead: &[&str]) -> Result<Vec<Arc<LoadedSuite>>, Failure> {
     let names: Vec<&str> = if names.is_empty() {
         instead.to_vec()
@@ -32,7 +33,10 @@ pub(super) fn load(names: &[String], instead: &[&str]) -> Result<Vec<Arc<LoadedS
     for name in names {
         match name {
             "all" => {
-                for (name, _) in OURS.iter().filter(|(name, _)| *name != "quick") {
+                for (name, _) in OURS
+                    .iter()
+                    .filter(|(name, _)| !["quick", "selftests"].contains(name))
+                {
                     suites.push(load_one(name)?);
                 }
             }

@@ -296,6 +296,7 @@ mod tests {
             message: None,
             mismatches: Vec::new(),
             ledger: Some(number),
+            subcases: Vec::new(),
         };
         let entry = |step, ledger| LedgerEntry {
             step,

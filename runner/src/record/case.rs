@@ -53,6 +53,11 @@ pub struct CaseRecord {
 }
 
 impl CaseRecord {
+    /// The tests that programs of its steps reported.
+    pub fn subcases(&self) -> impl Iterator<Item = &SubcaseRecord> {
+        self.steps.iter().flat_map(|step| &step.subcases)
+    }
+
     /// Where the files of the attempt that decided are, by its path in the run's folder.
     ///
     /// It is the last attempt with the case's verdict: the case's own folder if nothing was tried after it, and
@@ -99,8 +104,26 @@ pub struct StepRecord {
     /// Everything that differs from what the model predicted.
     #[serde(default)]
     pub mismatches: Vec<MismatchRecord>,
+    /// The tests that a program of it reported, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subcases: Vec<SubcaseRecord>,
     /// The ledger that was read after it: index into `ledgers` of the case's `ledgers.json`, from 0.
     pub ledger: Option<u32>,
+}
+
+/// One test that a program in the guest reported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubcaseRecord {
+    /// Its name, with the names of the tests that it is a part of: `suite / test`.
+    pub name: String,
+    /// Its result: `known` where the program itself says that it is expected to fail.
+    pub verdict: Verdict,
+    /// Why, where the program says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What the program printed before it, where it failed; the last lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<String>,
 }
 
 /// One thing that is not what the model predicted. Values are text: numbers, states and lists of zones alike.

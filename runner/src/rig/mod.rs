@@ -13,5 +13,7 @@ pub mod machine;
 pub mod packages;
 pub mod qemu;
 pub mod scratch;
+pub mod selftests;
 pub mod series;
+pub mod slurm;
 pub mod tree;

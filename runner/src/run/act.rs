@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{
     bench::{Bench, Named, block_file, standby_set},
-    inside,
+    inside, subtests,
     trouble::{Trouble, expect},
 };
 use crate::{
@@ -414,10 +414,13 @@ impl Bench<'_> {
 
     /// Runs a program in the guest.
     pub(super) async fn program(&mut self, program: &Guest) -> Result<Op, Trouble> {
+        self.bring(&program.selftests).await?;
         let output = self.exec(&program.run).await?;
         let (code, said) = (output.code, output.error_text());
         if program.ktap {
-            ktap(&output.text())?;
+            let (subcases, done) = subtests::fold(&output.text(), code, program.exit, said.trim_end());
+            self.subcases.extend(subcases);
+            return done.map(|()| Op::Nothing);
         }
         if code != program.exit {
             let said = said.trim_end();
@@ -436,24 +439,6 @@ impl Bench<'_> {
         )
         .await?;
         Ok(Op::Nothing)
-    }
-}
-
-/// Reads KTAP (Documentation/dev-tools/ktap.rst): a test that is not ok is the kernel's failure, and no test at all is ours.
-fn ktap(text: &str) -> Result<(), Trouble> {
-    let results = || {
-        text.lines()
-            .map(str::trim_start)
-            .filter(|line| line.starts_with("ok ") || line.starts_with("not ok "))
-    };
-    if results().next().is_none() {
-        return Err(Trouble::bench("the script printed no KTAP result"));
-    }
-    match results()
-        .find(|line| line.starts_with("not ok ") && !line.contains("# SKIP") && !line.contains("# TODO"))
-    {
-        Some(line) => Err(Trouble::kernel(format!("KTAP: {line}"))),
-        None => Ok(()),
     }
 }
 

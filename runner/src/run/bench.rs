@@ -15,6 +15,7 @@ use super::{inside, notifiers::Armed, trouble::Trouble, watch::Watch};
 use crate::{
     base::{Arch, ByteSize, Pages},
     memory::{BlockId, Dimm, Hypervisor, LEDGER_SCRIPT, Ledger, MemoryFacts, Mismatch, Model, Op, compare},
+    record::SubcaseRecord,
     rig::{
         guest::{Guest, Output},
         qemu::standby::{self, StorageCommand, property},
@@ -57,6 +58,10 @@ pub(super) struct Bench<'a> {
     pub(super) uevents_since: usize,
     /// Kinds of operations that were done in this guest.
     pub(super) kinds: BTreeSet<&'static str>,
+    /// How a person named the kernel.
+    pub(super) kernel: String,
+    /// Tests that programs reported since the step began.
+    pub(super) subcases: Vec<SubcaseRecord>,
     /// How long one thing in the guest may take.
     pub(super) limit: Duration,
 }
@@ -91,6 +96,8 @@ impl<'a> Bench<'a> {
             commands_since: 0,
             uevents_since: 0,
             kinds: BTreeSet::new(),
+            kernel: String::new(),
+            subcases: Vec::new(),
             limit,
         };
         bench.mark().await?;

@@ -20,7 +20,7 @@ use crate::{
     memory::{FACTS_SCRIPT, Ledger, MemoryFacts, Op},
     record::{
         Attempt, CaseFolder, CaseRecord, Event, FindingRecord, GuestEnd, LedgerEntry, MismatchRecord,
-        ObservedCase, Seconds, StepRecord,
+        ObservedCase, Seconds, StepRecord, SubcaseRecord,
     },
     rig::{
         guest::Guest,
@@ -228,6 +228,7 @@ async fn steps(
     needs::check(case, job, &facts, guest, limit).await?;
     at_boot(case, guest, tale)?;
     let mut bench = Bench::new(guest, facts, job.machine.memory, limit).await?;
+    bench.kernel = stage.kernel(job).label.clone();
     if stage.watch {
         let known = bench.watch(&stage.probe(job.kernel)).await?;
         stage.learn_probe(job.kernel, known);
@@ -303,6 +304,7 @@ async fn all_steps(
             began.elapsed(),
             trouble.as_ref(),
             ledgers.len() as u32 - 1,
+            std::mem::take(&mut bench.subcases),
         );
         stage.note(&Event::StepFinished {
             case: job.key.id(),
@@ -484,6 +486,7 @@ fn step_record(
     took: Duration,
     trouble: Option<&Trouble>,
     ledger: u32,
+    subcases: Vec<SubcaseRecord>,
 ) -> StepRecord {
     let mismatches = match trouble {
         Some(Trouble::Kernel { mismatches, .. }) => mismatches.iter().map(MismatchRecord::from).collect(),
@@ -497,6 +500,7 @@ fn step_record(
         seconds: seconds(took),
         message: trouble.map(|trouble| trouble.message().to_owned()),
         mismatches,
+        subcases,
         ledger: Some(ledger),
     }
 }

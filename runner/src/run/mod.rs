@@ -17,11 +17,13 @@ mod plan;
 mod prepare;
 mod rounds;
 mod schedule;
+mod selftests;
 mod session;
 mod shard;
 mod shell;
 
 mod stage;
+mod subtests;
 mod templates;
 mod trouble;
 mod walk;

@@ -158,7 +158,12 @@ impl Checker<'_, '_, '_> {
                 }
                 Action::Free(free.clone())
             }
-            RawStep::Guest(RawGuest { run, fails, ktap }) => {
+            RawStep::Guest(RawGuest {
+                run,
+                fails,
+                ktap,
+                selftests,
+            }) => {
                 if run.trim().is_empty() {
                     self.notes.wrong(&at.value("run"), "the script is empty");
                 }
@@ -166,10 +171,26 @@ impl Checker<'_, '_, '_> {
                     let message = format_args!("{code} is no exit code of a failure: expected 1 to 125");
                     self.notes.wrong(&at.value("fails"), message);
                 }
+                for file in selftests {
+                    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+                    let parts = || file.split('/');
+                    let good = parts().count() == 2
+                        && parts().all(|part| {
+                            part.chars().all(plain) && !part.starts_with('.') && !part.is_empty()
+                        })
+                        && (file.ends_with(".sh") || file.ends_with(".c"));
+                    if !good {
+                        let message = format_args!(
+                            "{file:?} is no selftest: expected FOLDER/NAME.sh or FOLDER/NAME.c, such as mm/map_populate.c"
+                        );
+                        self.notes.wrong(&at.value("selftests"), message);
+                    }
+                }
                 Action::Guest(Guest {
                     run: run.clone(),
                     exit: fails.unwrap_or(0),
                     ktap: ktap.unwrap_or(false),
+                    selftests: selftests.clone(),
                 })
             }
             RawStep::Repeat(raw) => Action::Repeat(self.repeat(raw, at)),

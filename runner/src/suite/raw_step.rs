@@ -346,6 +346,10 @@ pub(super) struct RawGuest {
     /// Its output is KTAP, and each test in it a subcase.
     #[serde(default)]
     pub ktap: Option<bool>,
+    /// Files of `tools/testing/selftests` in the source of the kernel under test, such as `mm/map_populate.c`: they are put into
+    /// `/run/selftests` of the guest, scripts as they are, and of a C file the program that is built from it, under its name without `.c`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub selftests: Vec<String>,
 }
 
 /// Does steps several times.

@@ -260,6 +260,8 @@ pub struct Guest {
     pub exit: u8,
     /// Whether its output is KTAP, each test of which becomes a subcase.
     pub ktap: bool,
+    /// Files of `tools/testing/selftests` that the guest gets: scripts and C files.
+    pub selftests: Vec<String>,
 }
 
 /// Writes one file of `/sys/firmware/memory/memoryN`; s390x G2.

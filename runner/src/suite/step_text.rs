@@ -146,6 +146,9 @@ impl fmt::Display for Action {
                 if guest.ktap {
                     line.key("ktap", true)?;
                 }
+                if !guest.selftests.is_empty() {
+                    line.list("selftests", &guest.selftests)?;
+                }
             }
             Self::Configure(configure) => {
                 line.key("block", &configure.block)?;

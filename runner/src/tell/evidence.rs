@@ -3,11 +3,11 @@
 
 use super::{
     table::{Align, columns},
-    text::{Lines, indented, one_line, printable},
+    text::{Lines, count, indented, one_line, printable},
 };
 use crate::{
     base::fault::Verdict,
-    record::{CaseRecord, GuestEnd, MismatchRecord, StepRecord},
+    record::{CaseRecord, GuestEnd, MismatchRecord, StepRecord, SubcaseRecord},
 };
 
 /// The kind of a failure, in one word for filters.
@@ -92,11 +92,65 @@ pub(super) fn steps(case: &CaseRecord) -> String {
         if let Some(message) = &step.message {
             lines.text(&indented(&printable(message), "  "));
         }
+        lines.text(&indented(&subcases(step), "  "));
         if !step.mismatches.is_empty() {
             lines.text(&indented(&mismatches(&step.mismatches), "  "));
         }
     }
     lines.into_text()
+}
+
+/// Subcases of a step that are shown one by one, at the most.
+const SHOWN: usize = 20;
+
+/// The tests of a step that did not go well, with what was printed before them.
+fn subcases(step: &StepRecord) -> String {
+    let mut lines = Lines::default();
+    let bad = || {
+        step.subcases
+            .iter()
+            .filter(|subcase| subcase.verdict == Verdict::Fail)
+    };
+    for subcase in bad().take(SHOWN) {
+        lines.line(format_args!("not ok {}", subcase_title(subcase)));
+        for said in &subcase.said {
+            lines.line(format_args!("  {}", one_line(said)));
+        }
+    }
+    let left = bad().count().saturating_sub(SHOWN);
+    if left > 0 {
+        lines.line(format_args!("and {left} more"));
+    }
+    lines.into_text()
+}
+
+/// Name of a subcase, and why it is what it is.
+pub(super) fn subcase_title(subcase: &SubcaseRecord) -> String {
+    match &subcase.reason {
+        Some(reason) => one_line(&format!("{}: {reason}", subcase.name)),
+        None => one_line(&subcase.name),
+    }
+}
+
+/// How many subcases a case has of each verdict: `12 subcases: 10 pass, 2 skip`; empty where it has none.
+pub(super) fn subcase_counts(case: &CaseRecord) -> String {
+    let counts: Vec<String> = Verdict::ALL
+        .into_iter()
+        .map(|verdict| {
+            (
+                verdict,
+                case.subcases()
+                    .filter(|subcase| subcase.verdict == verdict)
+                    .count(),
+            )
+        })
+        .filter(|(_, n)| *n > 0)
+        .map(|(verdict, n)| format!("{n} {verdict}"))
+        .collect();
+    match case.subcases().count() {
+        0 => String::new(),
+        n => format!("{}: {}", count(n, "subcase"), counts.join(", ")),
+    }
 }
 
 /// The attempts, where there was more than one.

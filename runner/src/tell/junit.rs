@@ -5,7 +5,10 @@
 //! `docs/verdicts.md`. The only module that knows junit-report, which writes what it is given: control characters
 //! and `]]>` are taken care of here.
 
-use std::io::{self, Write};
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+};
 
 use junit_report::{Duration, OffsetDateTime, ReportBuilder, TestCase, TestResult, TestSuite};
 
@@ -15,7 +18,7 @@ use super::{
 };
 use crate::{
     base::fault::Verdict,
-    record::{CaseKey, CaseRecord, Finish, KernelFacts, QemuFacts, RunRecord, Seconds},
+    record::{CaseKey, CaseRecord, Finish, KernelFacts, QemuFacts, RunRecord, Seconds, SubcaseRecord},
 };
 
 /// Longest text of one element, in bytes: reports of thousands of cases must stay below what CI takes (30 MB).
@@ -29,7 +32,9 @@ const LONGEST: usize = 64 << 10;
 pub fn junit(record: &RunRecord, out: &mut impl Write) -> io::Result<()> {
     let mut suites: Vec<TestSuite> = Vec::new();
     for case in &record.cases {
-        suite(&mut suites, record, &case.key).add_testcase(testcase(case));
+        let suite = suite(&mut suites, record, &case.key);
+        suite.add_testcase(testcase(case));
+        suite.add_testcases(subcases(case));
     }
     for key in &record.not_run {
         suite(&mut suites, record, key).add_testcase(never_began(key, record.finish));
@@ -61,6 +66,59 @@ fn suite<'a>(suites: &'a mut Vec<TestSuite>, record: &RunRecord, key: &CaseKey) 
     &mut suites[place]
 }
 
+/// The name of a case, which is its own within its class name.
+fn name(case: &CaseRecord) -> String {
+    match case.name.as_str() {
+        "" => case.key.case.clone(),
+        name => format!("{} {name}", case.key.case),
+    }
+}
+
+/// A test case for each test that a program of the case reported. Their time is in the case's own.
+fn subcases(case: &CaseRecord) -> Vec<TestCase> {
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    let mut one = |subcase: &SubcaseRecord| {
+        let plain = attribute(&format!("{} / {}", name(case), subcase.name));
+        let mut full = plain.clone();
+        let mut times = 1;
+        // A name that the program itself gave may look like one that is made here.
+        while !names.insert(full.clone()) {
+            times += 1;
+            full = format!("{plain} [{times}]");
+        }
+        let message = attribute(&evidence::subcase_title(subcase));
+        let said = subcase.said.join("\n");
+        let result = match subcase.verdict {
+            Verdict::Pass => TestResult::Success,
+            Verdict::Fail if case.verdict == Verdict::Known => {
+                skipped("known", format!("known: {message}"), &said)
+            }
+            Verdict::Fail => TestResult::Failure {
+                type_: "subcase".to_owned(),
+                cause: Some(content(&message, &said)),
+                message,
+            },
+            Verdict::Error => TestResult::Error {
+                type_: "bench".to_owned(),
+                cause: Some(content(&message, &said)),
+                message,
+            },
+            Verdict::Known => skipped("known", format!("known: {message}"), &said),
+            Verdict::Skip => skipped("skip", message, &said),
+        };
+        TestCase {
+            name: full,
+            time: Duration::ZERO,
+            result,
+            classname: Some(case.key.classname()),
+            filepath: Some(attribute(&case.suite_file)),
+            system_out: None,
+            system_err: None,
+        }
+    };
+    case.subcases().map(&mut one).collect()
+}
+
 fn testcase(case: &CaseRecord) -> TestCase {
     let headline = attribute(&evidence::headline(case));
     let evidence = evidence::all(case);
@@ -79,12 +137,8 @@ fn testcase(case: &CaseRecord) -> TestCase {
         Verdict::Known => skipped("known", format!("known: {headline}"), &evidence),
         Verdict::Skip => skipped("skip", headline, &evidence),
     };
-    let name = match case.name.as_str() {
-        "" => case.key.case.clone(),
-        name => format!("{} {name}", case.key.case),
-    };
     TestCase {
-        name: attribute(&name),
+        name: attribute(&name(case)),
         time: duration(case.seconds),
         result,
         classname: Some(case.key.classname()),

@@ -34,6 +34,9 @@ pub fn ktap(record: &RunRecord) -> String {
             lines.len()
         ));
         for (number, line) in lines.iter().enumerate() {
+            for part in &line.parts {
+                text.line(format_args!("    {part}"));
+            }
             for evidence in line.evidence.lines() {
                 text.line(format_args!("  {}", format!("# {evidence}").trim_end()));
             }
@@ -56,6 +59,8 @@ struct Line {
     name: String,
     directive: String,
     evidence: String,
+    /// Lines of its own subtests.
+    parts: Vec<String>,
 }
 
 fn word(ok: bool) -> &'static str {
@@ -90,7 +95,36 @@ fn of_case(case: &CaseRecord) -> Line {
             Verdict::Fail | Verdict::Error => format!("{headline}\n{}", printable(&evidence::all(case))),
             _ => String::new(),
         },
+        parts: parts(case),
     }
+}
+
+/// The tests that programs of a case reported, as its subtests.
+fn parts(case: &CaseRecord) -> Vec<String> {
+    let count = case.subcases().count();
+    if count == 0 {
+        return Vec::new();
+    }
+    let mut lines = vec!["KTAP version 1".to_owned(), format!("1..{count}")];
+    for (number, subcase) in case.subcases().enumerate() {
+        let reason = subcase.reason.as_deref().unwrap_or_default();
+        let (ok, directive) = match subcase.verdict {
+            Verdict::Pass => (true, String::new()),
+            Verdict::Fail if case.verdict == Verdict::Known => (true, directive("XFAIL", reason)),
+            Verdict::Fail => (false, String::new()),
+            Verdict::Error => (false, directive("ERROR", reason)),
+            Verdict::Known => (true, directive("XFAIL", reason)),
+            Verdict::Skip => (true, directive("SKIP", reason)),
+        };
+        lines.extend(subcase.said.iter().map(|said| format!("# {}", one_line(said))));
+        lines.push(format!(
+            "{} {} {}{directive}",
+            word(ok),
+            number + 1,
+            description(&subcase.name)
+        ));
+    }
+    lines
 }
 
 fn never_began(key: &CaseKey, finish: Finish) -> Line {
@@ -103,5 +137,6 @@ fn never_began(key: &CaseKey, finish: Finish) -> Line {
         name: description(&key.case),
         directive,
         evidence: String::new(),
+        parts: Vec::new(),
     }
 }

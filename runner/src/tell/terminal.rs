@@ -104,6 +104,27 @@ pub fn summary_with(record: &RunRecord, news: Option<&News>, style: Style) -> St
             case.attempts.len()
         )
     }));
+    let with = record
+        .cases
+        .iter()
+        .filter(|case| case.subcases().next().is_some());
+    parts.push(lines(with, |case| {
+        let key = &case.key;
+        let whom = one_line(&format!("{} {} {}", key.arch, key.kernel, key.variant));
+        let mut text = format!("{} on {whom}: {}", title(case), evidence::subcase_counts(case));
+        // Those that failed are shown with their case.
+        let quiet = case
+            .subcases()
+            .filter(|subcase| matches!(subcase.verdict, Verdict::Skip | Verdict::Known));
+        for subcase in quiet {
+            let word = style.paint(subcase.verdict, subcase.verdict.word());
+            text.push_str("\n  ");
+            text.push_str(&word);
+            text.push(' ');
+            text.push_str(&evidence::subcase_title(subcase));
+        }
+        text
+    }));
     parts.push(skips(of(Verdict::Skip), style));
     parts.push(lines(&record.notes, |note| format!("note: {}", one_line(note))));
     parts.push(matrix(record));

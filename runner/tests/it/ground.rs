@@ -51,6 +51,16 @@ pub(crate) fn junitparser() {
     INSTALLED.get_or_init(|| install("python3-junitparser"));
 }
 
+/// Makes sure that there is a Slurm, which a test runs for itself.
+pub(crate) fn slurm() {
+    static INSTALLED: OnceLock<()> = OnceLock::new();
+    INSTALLED.get_or_init(|| {
+        for package in ["munge", "slurm-client", "slurmctld", "slurmd"] {
+            install(package);
+        }
+    });
+}
+
 fn install(package: &str) {
     if let Err(error) = host::install_packages(&[package], &Ui::terminal()) {
         panic!("{package} is missing, and this test needs it: {error}");

@@ -20,5 +20,8 @@ mod page;
 mod qmp_qemu;
 mod results;
 mod runs;
+mod slurm;
+mod slurm_fake;
 mod ssh_loopback;
+mod subtests;
 mod verbs;

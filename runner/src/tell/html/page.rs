@@ -99,6 +99,8 @@ struct Step {
     place: String,
     seconds: String,
     message: String,
+    /// Verdict, title and last words of the tests of a program.
+    subcases: Vec<(Verdict, String, String)>,
     mismatches: Vec<[String; 7]>,
 }
 
@@ -122,6 +124,9 @@ struct Row {
     variant: String,
     seconds: String,
     reason: String,
+    /// How many tests programs of it reported, and which.
+    counts: String,
+    subcases: Vec<(Verdict, String)>,
     anchor: Option<String>,
     spark: String,
     console: Option<String>,
@@ -371,6 +376,12 @@ fn group_row(case: &CaseRecord, traces: &Traces, anchors: &BTreeMap<String, Stri
         variant: one_line(&case.key.variant),
         seconds: case.seconds.to_string(),
         reason: cut(&reason, 300),
+        counts: evidence::subcase_counts(case),
+        subcases: case
+            .subcases()
+            .take(500)
+            .map(|subcase| (subcase.verdict, cut(&evidence::subcase_title(subcase), 400)))
+            .collect(),
         anchor: anchors.get(&id).cloned(),
         spark: trace.map_or_else(String::new, |trace| plot::spark(&trace.ledgers)),
         console: has("console.log").then(|| link(case, "console.log")),
@@ -481,8 +492,24 @@ fn shown(case: &CaseRecord, step: &crate::record::StepRecord, all: bool) -> Opti
         place: evidence::place(case, Some(step)),
         seconds: step.seconds.to_string(),
         message: cut(&step.message.as_deref().map(one_line).unwrap_or_default(), 2_000),
+        subcases: subcases(step),
         mismatches: step.mismatches.iter().take(100).map(mismatch).collect(),
     })
+}
+
+/// The tests of a program, those that failed first.
+fn subcases(step: &crate::record::StepRecord) -> Vec<(Verdict, String, String)> {
+    let mut all: Vec<_> = step.subcases.iter().collect();
+    all.sort_by_key(|subcase| std::cmp::Reverse(subcase.verdict));
+    let shown = |subcase: &&crate::record::SubcaseRecord| {
+        let title = cut(&evidence::subcase_title(subcase), 400);
+        (
+            subcase.verdict,
+            title,
+            cut(&printable(&subcase.said.join("\n")), 2_000),
+        )
+    };
+    all.iter().take(500).map(shown).collect()
 }
 
 fn mismatch(mismatch: &MismatchRecord) -> [String; 7] {

@@ -7,5 +7,6 @@ mod formats;
 mod junit;
 mod prune;
 pub(crate) mod sample;
+mod subcases;
 mod summary;
 mod xml;

@@ -103,6 +103,7 @@ pub(crate) fn step(number: u32, line: u32, text: &str) -> StepRecord {
         seconds: Seconds::from_millis(140),
         message: None,
         mismatches: Vec::new(),
+        subcases: Vec::new(),
         ledger: Some(number),
     }
 }
