@@ -122,7 +122,6 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
             ..How::default()
         };
         let outcome = run::watched(selected, results.clone(), &how, ui)?;
-        report::write(&outcome.record, None, &outcome.folder)?;
         record.runs.push(outcome.record.facts.id.to_string());
         let first = folder.get_or_insert_with(|| outcome.folder.clone()).clone();
         add_round(&mut rounds, &planned, &outcome.record).map_err(Failure::broken)?;
@@ -131,6 +130,7 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
         let text = serde_json::to_vec_pretty(&record).map_err(Failure::broken)?;
         fs_err::write(first.join("compare.json"), text).map_err(Failure::broken)?;
         fs_err::write(first.join("compare.mail"), compare_mail(&record)).map_err(Failure::broken)?;
+        report::write(&outcome.record, None, &outcome.folder)?;
         if outcome.exit == Exit::Interrupted {
             return Ok(Exit::Interrupted);
         }

@@ -12,8 +12,9 @@ use super::{
 };
 use crate::{
     base::{fault::Exit, ui::Ui},
+    compare::CompareRecord,
     record::RunRecord,
-    tell::{News, Style, csv, github, html, json, junit, kcidb, ktap, summary_with},
+    tell::{News, Style, csv, github, html_with, json, junit, kcidb, ktap, summary_with},
 };
 
 /// Writes `junit.xml`, `cases.csv` and `report.html` into the folder of a run.
@@ -30,7 +31,15 @@ fn xml(record: &RunRecord) -> Result<String, Failure> {
 }
 
 fn write_html(record: &RunRecord, news: Option<&News>, folder: &Utf8Path) -> Result<(), Failure> {
-    let page = html(record, news, &record.traces());
+    let path = folder.join("compare.json");
+    let compare: Option<CompareRecord> = match fs_err::read(&path) {
+        Ok(text) => Some(serde_json::from_slice(&text).map_err(|error| {
+            Failure::broken(anyhow::Error::new(error).context(format!("`{path}` does not read")))
+        })?),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(Failure::broken(error)),
+    };
+    let page = html_with(record, news, &record.traces(), compare.as_ref());
     fs_err::write(folder.join("report.html"), page).map_err(Failure::broken)
 }
 

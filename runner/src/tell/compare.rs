@@ -29,26 +29,58 @@ pub fn compare_summary(record: &CompareRecord, style: Style) -> String {
     }
     lines.line(format_args!(""));
     about(record, &mut lines);
-    for (arch, sum) in &record.arches {
-        if sum.rows.is_empty() {
-            continue;
-        }
+    for one in compared(record).iter().filter(|one| !one.rows.is_empty()) {
         let mut rows = vec![["", "", "base", "new", "where"].map(str::to_owned).to_vec()];
-        for row in sum.rows.iter().take(ROWS) {
-            let (base, new) = contrast(&row.first);
-            rows.push(vec![row.kind.to_string(), named(row), base, new, place(row)]);
-        }
-        lines.line(format_args!("\ndifferences on {arch}:"));
+        rows.extend(one.rows.iter().take(ROWS).map(|row| row.to_vec()));
+        lines.line(format_args!("\ndifferences on {}:", one.arch));
         lines.text(&columns(&rows, &[Align::Left; 5]));
-        if sum.rows.len() > ROWS {
-            lines.line(format_args!("and {} more in compare.json", sum.rows.len() - ROWS));
+        if one.rows.len() > ROWS {
+            lines.line(format_args!("and {} more in compare.json", one.rows.len() - ROWS));
         }
-        if let Some(row) = sum.rows.first() {
-            lines.line(format_args!("again: {}", again(record, *arch, &row.cases[0])));
-        }
+        lines.line(format_args!("again: {}", one.again));
     }
     rest(record, &mut lines);
     lines.into_text()
+}
+
+/// What came of an architecture, in words.
+pub(super) struct Compared {
+    pub(super) arch: Arch,
+    /// How the answer is to be taken.
+    pub(super) verdict: Verdict,
+    pub(super) answer: String,
+    /// Kind, what differs, both values, where.
+    pub(super) rows: Vec<[String; 5]>,
+    /// The command that looks at the first difference again; empty without one.
+    pub(super) again: String,
+}
+
+/// The comparison in words, by architecture.
+pub(super) fn compared(record: &CompareRecord) -> Vec<Compared> {
+    let words = |(arch, sum): (&Arch, &ArchComparison)| Compared {
+        arch: *arch,
+        verdict: verdict(sum),
+        answer: answer(sum),
+        rows: sum
+            .rows
+            .iter()
+            .map(|row| {
+                let (base, new) = contrast(&row.first);
+                [row.kind.to_string(), named(row), base, new, place(row)]
+            })
+            .collect(),
+        again: sum
+            .rows
+            .first()
+            .map_or_else(String::new, |row| again(record, *arch, &row.cases[0])),
+    };
+    record.arches.iter().map(words).collect()
+}
+
+/// What was not compared, and what is shown without being judged, each in a line.
+pub(super) fn besides(record: &CompareRecord) -> Vec<String> {
+    let (not, shown) = not_and_shown(record);
+    not.into_iter().chain(shown).collect()
 }
 
 /// The comparison as text to be pasted below a patch: no line is longer than 72 characters, but for words that are.
@@ -153,6 +185,19 @@ fn about(record: &CompareRecord, lines: &mut Lines) {
 
 /// What was not compared, and what is shown without being judged.
 fn rest(record: &CompareRecord, lines: &mut Lines) {
+    let (not, shown) = not_and_shown(record);
+    for (title, part) in [("not compared", not), ("shown, not judged", shown)] {
+        if !part.is_empty() {
+            lines.line(format_args!("\n{title}:"));
+            for line in part {
+                lines.line(format_args!("  {line}"));
+            }
+        }
+    }
+}
+
+/// What was not compared and why, and what is only shown.
+fn not_and_shown(record: &CompareRecord) -> (Vec<String>, Vec<String>) {
     let mut not = Vec::new();
     let mut shown = Vec::new();
     for (arch, sum) in &record.arches {
@@ -191,14 +236,7 @@ fn rest(record: &CompareRecord, lines: &mut Lines) {
             seconds(sum.millis.1)
         ));
     }
-    for (title, part) in [("not compared", not), ("shown, not judged", shown)] {
-        if !part.is_empty() {
-            lines.line(format_args!("\n{title}:"));
-            for line in part {
-                lines.line(format_args!("  {line}"));
-            }
-        }
-    }
+    (not, shown)
 }
 
 /// What differs, and of how many others the same was seen.

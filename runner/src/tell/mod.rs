@@ -23,7 +23,7 @@ pub use compare::{compare_mail, compare_summary};
 pub use csv::{csv, flaky_csv, history_csv, trend_csv};
 pub use github::github;
 pub use history::{Flaky, Trend, flaky, flaky_text, history_text, trend, trend_text};
-pub use html::html;
+pub use html::{html, html_with};
 pub use json::{json, kcidb};
 pub use junit::junit;
 pub use ktap::ktap;

@@ -5,6 +5,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use memrig::{
     base::{Arch, fault::Verdict},
+    compare::{ArchComparison, CaseName, CompareRecord, Difference, Dimension, KernelSide, Kind, Row},
     record::{Event, FindingRecord, GuestEnd, RunFolder, RunRecord, index::What},
     tell::{self, News, Past, Standing},
 };
@@ -180,6 +181,56 @@ fn news(record: &RunRecord) -> News {
     news
 }
 
+/// Two kernels of which the new one shows a hostile file.
+fn comparison() -> CompareRecord {
+    let side = || KernelSide {
+        release: "6.12.1".to_owned(),
+        sha256: String::new(),
+    };
+    let row = Row {
+        kind: Kind::Change,
+        first: Difference {
+            moment: 1,
+            step: Some(1),
+            text: "online: { block: b }".to_owned(),
+            dimension: Dimension::Sysfs,
+            name: "devices/system/memory/memory4/new".to_owned(),
+            base: None,
+            new: Some("<script>document.title='owned'</script>".to_owned()),
+        },
+        cases: vec![CaseName {
+            suite: "quick".to_owned(),
+            case: "Q01".to_owned(),
+            variant: String::new(),
+        }],
+        others: Default::default(),
+    };
+    let sum = ArchComparison {
+        base: side(),
+        new: side(),
+        cases: 12,
+        observations: 3456,
+        differing: 1,
+        rows: vec![row],
+        unsteady: Vec::new(),
+        not_compared: Vec::new(),
+        boot_memory: Vec::new(),
+        unseen: vec![Dimension::Locks],
+        failing: 0,
+        millis: (1, 2),
+    };
+    CompareRecord {
+        base: "debian:trixie".to_owned(),
+        new: "debian:sid".to_owned(),
+        series: None,
+        applied: None,
+        suites: vec!["quick".to_owned()],
+        runs: Vec::new(),
+        pairs: 2,
+        arches: [(Arch::S390x, sum)].into(),
+    }
+}
+
 /// Lowest contrast between the text and the background of what a selector finds, by the formula of WCAG.
 const CONTRAST: &str = "(selector) => { const parse = c => c.match(/[\\d.]+/g).map(Number);
     const lum = c => { const [r, g, b] = parse(c).map(v => v / 255).map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
@@ -195,7 +246,8 @@ fn page_works_at_two_widths_in_both_themes_and_hostile_text_stays_text() {
     let folder = Utf8PathBuf::from_path_buf(dir.path().join("a run")).unwrap();
     std::fs::create_dir(&folder).unwrap();
     let record = write(&folder);
-    let page = tell::html(&record, Some(&news(&record)), &record.traces());
+    let compare = comparison();
+    let page = tell::html_with(&record, Some(&news(&record)), &record.traces(), Some(&compare));
     assert!(!page.contains("<script"), "hostile text is escaped");
     std::fs::write(folder.join("report.html"), page).unwrap();
     let url = format!("file://{}", folder.join("report.html")).replace(' ', "%20");
@@ -218,6 +270,18 @@ fn page_works_at_two_widths_in_both_themes_and_hostile_text_stays_text() {
             assert_eq!(browser.ask(foreign), 0);
             shot(&mut browser, "top");
             backgrounds.push(browser.ask("getComputedStyle(document.body).backgroundColor"));
+
+            let said = browser.ask("document.querySelector('#compared').textContent");
+            let said = said.as_str().unwrap();
+            for part in [
+                "1 change: 1 of 3456 observations differ in 12 cases",
+                "<script>document.title='owned'</script>",
+                "locks: one of the kernels does not show them",
+            ] {
+                assert!(said.contains(part), "{part} is not in the comparison");
+            }
+            browser.click("nav a[href='#compared']");
+            shot(&mut browser, "compared");
 
             // From the matrix to the cases, to the case, by clicks.
             let visible =

@@ -9,4 +9,4 @@ mod page;
 mod plot;
 mod timeline;
 
-pub use page::html;
+pub use page::{html, html_with};

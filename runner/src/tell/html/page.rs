@@ -12,8 +12,10 @@ use super::{
 };
 use crate::{
     base::fault::Verdict,
+    compare::CompareRecord,
     record::{CaseKey, CaseRecord, Finish, MismatchRecord, RunRecord, Trace, Traces},
     tell::{
+        compare::{Compared, besides, compared},
         evidence,
         news::{News, Standing},
         text::{count, one_line, printable},
@@ -35,6 +37,7 @@ struct Page {
     warnings: Vec<String>,
     facts: Vec<(&'static str, String)>,
     kernels: Vec<[String; 4]>,
+    comparison: Option<Comparison>,
     compared: bool,
     news: Vec<Change>,
     suites: Vec<String>,
@@ -44,6 +47,13 @@ struct Page {
     groups: Vec<Group>,
     notes: Vec<String>,
     not_run: Vec<String>,
+}
+
+/// Two kernels, by architecture.
+struct Comparison {
+    kernels: String,
+    arches: Vec<Compared>,
+    rest: Vec<String>,
 }
 
 /// A case that came out otherwise than in the last run.
@@ -136,7 +146,22 @@ struct Row {
 ///
 /// `news` is what is new against earlier runs, where that is known; `traces` are those of the run's cases.
 pub fn html(record: &RunRecord, news: Option<&News>, traces: &Traces) -> String {
-    let page = page(record, news, traces);
+    html_with(record, news, traces, None)
+}
+
+/// The page of a run that compared two kernels.
+pub fn html_with(
+    record: &RunRecord,
+    news: Option<&News>,
+    traces: &Traces,
+    compare: Option<&CompareRecord>,
+) -> String {
+    let mut page = page(record, news, traces);
+    page.comparison = compare.map(|compare| Comparison {
+        kernels: format!("{} and {}", one_line(&compare.base), one_line(&compare.new)),
+        arches: compared(compare),
+        rest: besides(compare),
+    });
     page.render()
         .expect("the template writes into a String and calls nothing that fails")
 }
@@ -159,6 +184,7 @@ fn page(record: &RunRecord, news: Option<&News>, traces: &Traces) -> Page {
         .collect();
     let host = &facts.host;
     Page {
+        comparison: None,
         title: facts.id.to_string(),
         answer: counts(record.cases.iter()),
         cases: record.cases.len(),
