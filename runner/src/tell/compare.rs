@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     base::{Arch, PAGE_SIZE, fault::Verdict},
-    compare::{ArchComparison, CaseName, CompareRecord, Difference, Kind, Row},
+    compare::{ArchComparison, CaseName, CompareRecord, Difference, Dimension, Kind, Row},
 };
 
 /// Longest value in a table, in characters.
@@ -37,6 +37,9 @@ pub fn compare_summary(record: &CompareRecord, style: Style) -> String {
         if one.rows.len() > ROWS {
             lines.line(format_args!("and {} more in compare.json", one.rows.len() - ROWS));
         }
+        for reason in &one.reasons {
+            lines.line(format_args!("{reason}"));
+        }
         lines.line(format_args!("again: {}", one.again));
     }
     rest(record, &mut lines);
@@ -51,6 +54,8 @@ pub(super) struct Compared {
     pub(super) answer: String,
     /// Kind, what differs, both values, where.
     pub(super) rows: Vec<[String; 5]>,
+    /// Why cases that did not pass did not, each in a line.
+    pub(super) reasons: Vec<String>,
     /// The command that looks at the first difference again; empty without one.
     pub(super) again: String,
 }
@@ -69,6 +74,7 @@ pub(super) fn compared(record: &CompareRecord) -> Vec<Compared> {
                 [row.kind.to_string(), named(row), base, new, place(row)]
             })
             .collect(),
+        reasons: sum.rows.iter().take(ROWS).flat_map(reasons).collect(),
         again: sum
             .rows
             .first()
@@ -272,10 +278,33 @@ fn place(row: &Row) -> String {
     }
 }
 
+/// Why the first case of a verdict that differs did not pass, on either kernel.
+fn reasons(row: &Row) -> Vec<String> {
+    let told = |side: &str, value: &Option<String>| {
+        let (_, reason) = value.as_deref()?.split_once(": ")?;
+        Some(format!(
+            "{} on the {side} kernel: {}",
+            row.cases[0],
+            one_line(reason)
+        ))
+    };
+    if row.first.dimension != Dimension::Verdict {
+        return Vec::new();
+    }
+    [told("base", &row.first.base), told("new", &row.first.new)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
 /// Both values, cut to the part in which they differ.
 fn contrast(difference: &Difference) -> (String, String) {
     let text = |value: &Option<String>| value.as_deref().map_or("absent".to_owned(), one_line);
     let (base, new) = (text(&difference.base), text(&difference.new));
+    if difference.dimension == Dimension::Verdict {
+        let word = |text: &str| text.split(':').next().unwrap_or(text).to_owned();
+        return (word(&base), word(&new));
+    }
     if base.chars().count() <= WIDE && new.chars().count() <= WIDE {
         return (base, new);
     }
@@ -350,7 +379,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::compare::{Dimension, KernelSide, NotCompared};
+    use crate::compare::{KernelSide, NotCompared};
 
     fn name(case: &str) -> CaseName {
         CaseName {
@@ -440,7 +469,8 @@ mod tests {
             "{text}"
         );
         for part in [
-            "improvement  verdict    fail: dies  pass  2 cases, first quick/Q01 memmap_on_memory=on\n",
+            "improvement  verdict    fail        pass  2 cases, first quick/Q01 memmap_on_memory=on\n",
+            "quick/Q01 memmap_on_memory=on on the base kernel: dies\n",
             "change       notifiers  MEM_ONLINE  none  2 cases, first quick/Q01 memmap_on_memory=on step 3 `online: { block: b }`\n",
             "again: memrig compare --base source:debian:trixie,series=s,patches=0 --new source:debian:trixie,series=s -a s390x quick -c Q01 --variant memmap_on_memory=on\n",
             "not compared:\n  x86_64: locks: one of the kernels does not show them\n",
