@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Steps that act: each does one thing to the guest and returns what the model must be told.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{
@@ -10,7 +12,7 @@ use super::{
 };
 use crate::{
     base::{Arch, Errno},
-    memory::{AddBy, BlockId, Generation, OnlineKind, Op, RemoveBy},
+    memory::{AddBy, BlockId, BlockLedger, Generation, OnlineKind, Op, RemoveBy, Zone},
     rig::qemu::standby::property,
     suite::{
         Add, AddResult, AutoOnlineBlocks, Busy, Configure, Deconfigure, Extent, Filling, Free, Guest,
@@ -21,6 +23,14 @@ use crate::{
 
 /// Folder of the notifier error injection (lib/notifier-error-inject.c).
 const INJECTION: &str = "/sys/kernel/debug/notifier-error-inject/memory/actions";
+
+/// How long a write may take until it is interrupted, where it must end by that, before the factor of the guest's speed. Going
+/// offline takes less than a second.
+const INTERRUPT_AFTER: Duration = Duration::from_secs(3);
+
+/// A shell's exit code for a child that a signal ended is this and the signal.
+const SIGNAL_EXIT: u8 = 128;
+const SIGTERM: u8 = 15;
 
 /// `/sys/firmware/memory/memoryN/FILE`.
 fn storage_file(block: BlockId, file: StorageFile) -> String {
@@ -282,10 +292,15 @@ impl Bench<'_> {
         };
         let mut ops = Vec::new();
         for block in self.blocks(&offline.block)? {
-            if self
-                .write_expecting(&block_file(block, file), value, offline.fails)
-                .await?
-            {
+            let path = block_file(block, file);
+            // EINTR is no refusal: the kernel is still trying when the signal comes.
+            let went = if offline.fails == Some(Errno::EINTR) {
+                let got = self.interrupt(&path, value).await?;
+                expect(&format!("writing {value:?} to {path}"), got, offline.fails)?
+            } else {
+                self.write_expecting(&path, value, offline.fails).await?
+            };
+            if went {
                 ops.push(Op::Offline {
                     block,
                     via_online_file: via == Via::Online,
@@ -400,12 +415,54 @@ impl Bench<'_> {
                 self.exec_ok("filling the block with inodes", &script).await?;
             }
             Filling::Pin => {
-                return Err(Trouble::Lacking {
-                    message: "the guest has no program that pins pages".to_owned(),
-                });
+                self.holds_all_movable(&blocks)?;
+                // Pages of a tmpfs that cat sends are in the pipe themselves, and nobody reads that.
+                let script = format!(
+                    "mkdir -p /run/busy/{0} && cd /run/busy/{0} && dd if=/dev/zero of=pages bs=64k count=1 2>&1 || exit
+cat pages | sleep 1000000 >/dev/null 2>&1 </dev/null &
+echo $! >pid",
+                    busy.name
+                );
+                self.exec_ok("holding pages of a file", &script).await?;
             }
         }
         Ok(Op::Nothing)
+    }
+
+    /// Whether these blocks are all of zone Movable, from which the pages of files are taken first.
+    fn holds_all_movable(&self, blocks: &[BlockId]) -> Result<(), Trouble> {
+        let movable = |(id, block): (&BlockId, &BlockLedger)| {
+            block
+                .zone()
+                .is_some_and(|at| at.zone == Zone::Movable)
+                .then_some(*id)
+        };
+        let there: Vec<BlockId> = self.ledger.blocks.iter().filter_map(movable).collect();
+        match (blocks, there.as_slice()) {
+            ([block], [only]) if block == only => Ok(()),
+            _ => Err(Trouble::lasting(
+                "a page is held in the one block that zone Movable has: put no other online there",
+            )),
+        }
+    }
+
+    /// Writes a file and, if the kernel is still at it after a while, interrupts the writer by a signal.
+    async fn interrupt(&self, path: &str, value: &str) -> Result<Result<(), Errno>, Trouble> {
+        let after = self.guest.speed.scale(INTERRUPT_AFTER).as_secs().max(1);
+        let output = self
+            .exec(&format!("timeout {after} sh -c 'echo -n {value} >{path}'"))
+            .await?;
+        let said = output.error_text();
+        match (output.code, Errno::from_message(said.trim_end())) {
+            (0, _) => Ok(Ok(())),
+            // The shell is killed as soon as the kernel has given up.
+            (code, _) if code == SIGNAL_EXIT + SIGTERM => Ok(Err(Errno::EINTR)),
+            (_, Some(errno)) => Ok(Err(errno)),
+            (code, None) => Err(Trouble::bench(format!(
+                "writing {value:?} to {path}: the guest said `{}` (exit code {code})",
+                said.trim_end()
+            ))),
+        }
     }
 
     /// Runs a program in the guest.
@@ -428,7 +485,10 @@ impl Bench<'_> {
     pub(super) async fn free(&mut self, free: &Free) -> Result<Op, Trouble> {
         self.exec_ok(
             "freeing what filled the block",
-            &format!("rm -rf /run/busy/{}", free.busy),
+            &format!(
+                "cd /run/busy/{0} && if [ -e pid ]; then kill $(cat pid); fi && cd / && rm -rf /run/busy/{0}",
+                free.busy
+            ),
         )
         .await?;
         Ok(Op::Nothing)

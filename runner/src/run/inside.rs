@@ -7,8 +7,8 @@ use super::trouble::Trouble;
 use crate::{
     base::Errno,
     rig::{
-        guest::{Blame, Diagnosis, Guest, GuestPort, Output, PortError},
-        machine::{End, Wait},
+        guest::{Diagnosis, Guest, GuestPort, Output, PortError},
+        machine::Wait,
     },
 };
 
@@ -48,7 +48,7 @@ async fn judged<T>(
         Ok(Ok(done)) => Ok(done),
         Ok(Err(error @ PortError::Unclear { .. })) => Err(Trouble::bench(error.to_string())),
         Ok(Err(error)) => Err(blame(guest, error).await),
-        Err(Wait::Ended(end)) => Err(ended(&end)),
+        Err(Wait::Ended(end)) => Err(Trouble::ended(&end)),
         Err(Wait::Deadline(limit)) => Err(blame(
             guest,
             PortError::Deadline {
@@ -60,24 +60,11 @@ async fn judged<T>(
     }
 }
 
-/// A machine that ended while something was done in it.
-pub(super) fn ended(end: &End) -> Trouble {
-    if end.blames_kernel() {
-        Trouble::kernel(end.to_string())
-    } else {
-        Trouble::bench(end.to_string())
-    }
-}
-
 /// Finds out who is to blame for a guest that did not answer. One that hangs shows where on its console.
 pub(super) async fn blame(guest: &Guest, error: PortError) -> Trouble {
     let diagnosis = guest.diagnose(&error).await;
     if matches!(diagnosis, Diagnosis::Hangs | Diagnosis::StuckAlone) {
         guest.show_tasks().await;
     }
-    let message = format!("{error}: {diagnosis}");
-    match diagnosis.blame() {
-        Blame::Kernel => Trouble::kernel(message),
-        Blame::Bench => Trouble::bench(message),
-    }
+    Trouble::silent(&error, &diagnosis)
 }

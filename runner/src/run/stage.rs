@@ -24,7 +24,7 @@ use crate::{
     memory::{Generation, MemoryFacts},
     record::{CaseFolder, Event, Journal, RunFolder},
     rig::{
-        guest::{Blame, BootError, BootLimits, Guest, Template},
+        guest::{BootLimits, Guest, Template},
         image,
         kernel::Kernel,
         keys::SshKeys,
@@ -163,6 +163,11 @@ impl Stage {
         shell_line(guest.machine.by_hand())
     }
 
+    /// The same for a job whose guest never came to answer.
+    pub(super) fn by_hand_of(&self, job: &Job) -> String {
+        dry_run(job, &self.rig)
+    }
+
     /// Gives a job its guest, which can be talked to: a clone where there is a template for it, or one that boots; and says which.
     pub(super) async fn guest(
         &self,
@@ -180,7 +185,7 @@ impl Stage {
                 .clone_guest(&logs, self.clock, &self.keys.login, BootLimits::default())
                 .await
                 .map(|guest| (guest, Origin::Clone))
-                .map_err(|error| not_ready(&error));
+                .map_err(|error| Trouble::not_ready(&error));
         }
         Ok((self.boot(&spec, folder).await?, Origin::Boot))
     }
@@ -196,7 +201,7 @@ impl Stage {
             BootLimits::default(),
         )
         .await
-        .map_err(|error| not_ready(&error))
+        .map_err(|error| Trouble::not_ready(&error))
     }
 
     /// The template for a machine; made by the first who asks. `None` if there is none for it, and its guests boot.
@@ -247,20 +252,11 @@ impl Stage {
         } else {
             return Ok(());
         };
-        Err(Trouble::bench(format!(
+        Err(Trouble::lasting(format!(
             "QEMU {} at {} lacks {lacks}; leave out --qemu to use memrig's own",
             capabilities.version,
             emulator.qemu.binary.display()
         )))
-    }
-}
-
-/// Whom a guest that did not get ready accuses.
-fn not_ready(error: &BootError) -> Trouble {
-    let message = chain(error);
-    match error.blame() {
-        Blame::Kernel => Trouble::kernel(message),
-        Blame::Bench => Trouble::bench(message),
     }
 }
 
