@@ -419,7 +419,7 @@ impl Bench<'_> {
                 // Pages of a tmpfs that cat sends are in the pipe themselves, and nobody reads that.
                 let script = format!(
                     "mkdir -p /run/busy/{0} && cd /run/busy/{0} && dd if=/dev/zero of=pages bs=64k count=1 2>&1 || exit
-cat pages | sleep 1000000 >/dev/null 2>&1 </dev/null &
+cat pages | sleep 1000000 >/dev/null 2>&1 &
 echo $! >pid",
                     busy.name
                 );
