@@ -6,6 +6,7 @@ use std::{future::Future, time::Duration};
 use super::trouble::Trouble;
 use crate::{
     base::Errno,
+    format::klog,
     rig::{
         guest::{Diagnosis, Guest, GuestPort, Output, PortError},
         machine::Wait,
@@ -63,8 +64,39 @@ async fn judged<T>(
 /// Finds out who is to blame for a guest that did not answer. One that hangs shows where on its console.
 pub(super) async fn blame(guest: &Guest, error: PortError) -> Trouble {
     let diagnosis = guest.diagnose(&error).await;
-    if matches!(diagnosis, Diagnosis::Hangs | Diagnosis::StuckAlone) {
-        guest.show_tasks().await;
+    let trouble = Trouble::silent(&error, &diagnosis);
+    if !matches!(diagnosis, Diagnosis::Hangs | Diagnosis::StuckAlone) {
+        return trouble;
     }
-    Trouble::silent(&error, &diagnosis)
+    let console = guest.machine.console();
+    let before = console.text().len();
+    guest.show_tasks().await;
+    match hung_in(console.text().get(before..).unwrap_or_default()) {
+        Some(place) => trouble.told(|message| format!("{message}, and is in {place}")),
+        None => trouble,
+    }
+}
+
+/// Where the interrupt that cannot be held off found the kernel; `None` if it shows what it does without that.
+fn hung_in(said: &str) -> Option<String> {
+    klog::classify(said.as_bytes())
+        .into_iter()
+        .find(|finding| finding.kind == klog::Kind::Panic && finding.title.contains("NMI"))?
+        .place
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hang_is_told_with_its_place() {
+        let log = include_str!("../../tests/corpus/klog/hard-6.12-lockdep-amd64.txt");
+        assert_eq!(hung_in(log).as_deref(), Some("splat_hard"));
+        // Without unknown_nmi_panic that is all it says.
+        let silent = "[   67.3] Uhhuh. NMI received for unknown reason 31 on CPU 0.\n[   67.4] Dazed and confused, but trying to continue\n";
+        assert_eq!(hung_in(silent), None);
+        let other = "[    1.000000] Kernel panic - not syncing: lost\n";
+        assert_eq!(hung_in(other), None);
+    }
 }

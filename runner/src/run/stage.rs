@@ -325,6 +325,10 @@ fn cmdline(job: &Job) -> String {
         "panic_on_oops=0".to_owned(),
         "hung_task_panic=0".to_owned(),
     ];
+    if job.key.arch == Arch::X86_64 {
+        // A guest that hangs with interrupts off shows where by the interrupt that it cannot hold off, and by no other.
+        words.push("unknown_nmi_panic".to_owned());
+    }
     words.extend(job.cmdline.iter().cloned());
     words.join(" ")
 }

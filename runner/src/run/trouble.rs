@@ -93,7 +93,7 @@ impl Trouble {
 
     /// A guest did not get ready.
     pub(super) fn not_ready(error: &BootError) -> Self {
-        let message = chain(error);
+        let message = chain(&error.cause);
         match error.diagnosis() {
             Some(diagnosis) => Self::of_guest(message, diagnosis),
             None if error.is_lasting() => Self::lasting(message),
