@@ -90,7 +90,7 @@ mod tests {
             let label = format!("__{verb})");
             let mut lines = script.lines().map(str::trim).skip_while(|line| {
                 // Labels that set the state end in `)` too, and have no words of their own.
-                !(line.ends_with(&label) && !line.contains("help"))
+                !line.ends_with(&label) || line.contains("help")
             });
             lines
                 .find_map(|line| line.strip_prefix("opts=\""))
