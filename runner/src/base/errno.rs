@@ -50,6 +50,9 @@ const TABLE: [(u16, &str, &str); 26] = [
 ];
 
 impl Errno {
+    /// A signal came before the system call was done.
+    pub const EINTR: Self = Self(4);
+
     /// The errno with this number; `None` from 4096 on, where no errno is.
     pub fn from_number(number: u16) -> Option<Self> {
         (1..=4095).contains(&number).then_some(Self(number))

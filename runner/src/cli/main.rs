@@ -10,7 +10,7 @@ use super::{
     bisect::{self, code_for_git},
     compare, doctor,
     failure::Failure,
-    history, list, matrix, prune, report, run, setup, shell, submit, walk,
+    history, list, matrix, pages, prune, report, run, setup, shell, submit, walk,
 };
 use crate::base::{fault::Exit, ui::Ui};
 
@@ -60,31 +60,12 @@ fn act(cli: &Cli) -> Exit {
         Verb::Flaky(args) => history::flaky(args, &ui),
         Verb::Trend(args) => history::trend(args, &ui),
         Verb::Prune(args) => prune::prune(args, &ui),
-        Verb::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), "memrig", &mut script);
-            print(&script)
-        }
-        Verb::Man => man(),
+        Verb::Completions { shell } => print(&pages::completions(*shell, Cli::command())),
+        Verb::Man => pages::man(&Cli::command())
+            .map_err(Failure::broken)
+            .and_then(|page| print(&page)),
     };
     done.unwrap_or_else(|failure| failure.tell(&ui))
-}
-
-fn man() -> Result<Exit, Failure> {
-    let mut page = Vec::new();
-    let command = Cli::command();
-    clap_mangen::Man::new(command.clone())
-        .render(&mut page)
-        .map_err(Failure::broken)?;
-    for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
-        let verb = verb.clone().display_name(format!("memrig {}", verb.get_name()));
-        let man = clap_mangen::Man::new(verb);
-        man.render_synopsis_section(&mut page).map_err(Failure::broken)?;
-        man.render_description_section(&mut page)
-            .map_err(Failure::broken)?;
-        man.render_options_section(&mut page).map_err(Failure::broken)?;
-    }
-    print(&page)
 }
 
 /// Writes what a program reads; a reader that has gone away is no error.

@@ -10,6 +10,7 @@ mod history;
 mod list;
 mod main;
 mod matrix;
+mod pages;
 mod prune;
 mod report;
 mod run;

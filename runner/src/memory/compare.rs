@@ -37,6 +37,8 @@ pub struct Tolerance {
     pub free: Option<FreeTolerance>,
     /// Is `nr_memmap_pages` compared? `page_owner=on` adds to it.
     pub nr_memmap: bool,
+    /// Are the taints compared that a fault leaves? Not where the kernel's log says what they come from.
+    pub taint: bool,
 }
 
 impl Default for Tolerance {
@@ -47,20 +49,38 @@ impl Default for Tolerance {
                 above: FREE_TOLERANCE,
             }),
             nr_memmap: true,
+            taint: true,
         }
     }
 }
 
-/// One value of a ledger.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+/// The taints that a fault leaves, by bit and letter (Documentation/admin-guide/tainted-kernels.rst). All others say what was loaded, or
+/// what somebody asked for.
+const FAULTS: [(u32, char); 5] = [(4, 'M'), (5, 'B'), (7, 'D'), (9, 'W'), (14, 'L')];
+
+/// The letters of those that are set; `none` without any.
+fn faults(tainted: u64) -> String {
+    let letters: String = FAULTS
+        .iter()
+        .filter(|(bit, _)| tainted >> bit & 1 == 1)
+        .map(|(_, letter)| letter)
+        .collect();
+    if letters.is_empty() {
+        "none".to_owned()
+    } else {
+        letters
+    }
+}
+
+/// One value of a ledger. A record has it as text, see `record::MismatchRecord`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading {
     /// A count, in the mismatch's unit.
     Count(i64),
     /// A word or a list.
     Text(String),
     /// It is not there.
-    Absent(()),
+    Absent,
 }
 
 impl fmt::Display for Reading {
@@ -68,13 +88,13 @@ impl fmt::Display for Reading {
         match self {
             Self::Count(n) => n.fmt(f),
             Self::Text(text) => f.pad(text),
-            Self::Absent(()) => f.pad("absent"),
+            Self::Absent => f.pad("absent"),
         }
     }
 }
 
 /// A counter that is not as predicted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mismatch {
     /// The counter in the kernel's words, such as `node 0 zone Movable managed` or `memory33 valid_zones`.
     pub counter: String,
@@ -161,6 +181,7 @@ fn rows(ledger: &Ledger) -> BTreeMap<String, Row> {
     for ram in &ledger.ram {
         text(format!("iomem {:x}-{:x}", ram.start, ram.last), ram.name.clone());
     }
+    text(TAINT.to_owned(), faults(ledger.tainted));
     text("auto_online_blocks".to_owned(), ledger.auto_online.to_string());
     match &ledger.hypervisor {
         Hypervisor::Standby {
@@ -182,6 +203,7 @@ fn rows(ledger: &Ledger) -> BTreeMap<String, Row> {
 const MEM_TOTAL: &str = "MemTotal";
 const FREE: &str = "free (nr_free_pages + pcp count)";
 const NR_MEMMAP: &str = "nr_memmap_pages";
+const TAINT: &str = "taint by faults";
 
 /// `1-3,8` for {1, 2, 3, 8}; `none` for the empty set.
 fn ranges<'a>(numbers: impl IntoIterator<Item = &'a u32>) -> String {
@@ -218,6 +240,7 @@ pub fn compare(before: &Ledger, predicted: &Ledger, seen: &Ledger, tolerance: To
         let free = match (name.as_str(), tolerance.free) {
             (FREE, None) => continue,
             (NR_MEMMAP, _) if !tolerance.nr_memmap => continue,
+            (TAINT, _) if !tolerance.taint => continue,
             (FREE, Some(free)) => free,
             _ => FreeTolerance {
                 below: Pages(0),
@@ -226,7 +249,7 @@ pub fn compare(before: &Ledger, predicted: &Ledger, seen: &Ledger, tolerance: To
         };
         let reading = |rows: &BTreeMap<String, Row>| {
             rows.get(name)
-                .map_or(Reading::Absent(()), |(_, reading)| reading.clone())
+                .map_or(Reading::Absent, |(_, reading)| reading.clone())
         };
         let (must, is) = (reading(&predicted), reading(&seen));
         let (equal, allowed) = match (&must, &is) {

@@ -124,6 +124,7 @@ impl Model {
         Tolerance {
             free: exact.then_some(FreeTolerance { below, above }),
             nr_memmap: !facts.page_owner,
+            taint: true,
         }
     }
 

@@ -119,6 +119,7 @@ const EXACT: Tolerance = Tolerance {
         above: Pages(0),
     }),
     nr_memmap: true,
+    taint: true,
 };
 
 proptest! {

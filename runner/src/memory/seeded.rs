@@ -54,7 +54,7 @@ fn one_page_too_many_is_seen_and_told_in_the_kernels_words() {
 #[test]
 fn every_counter_is_watched() {
     type Fault = fn(&mut Ledger);
-    let faults: [(&str, Fault); 19] = [
+    let faults: [(&str, Fault); 21] = [
         ("MemTotal", |l| l.mem_total.0 += 1),
         ("free", |l| l.free.0 -= 64),
         ("free", |l| l.free.0 += 64),
@@ -84,6 +84,12 @@ fn every_counter_is_watched() {
         ("iomem 100000000-107ffffff", |l| drop(l.ram.pop())),
         ("auto_online_blocks", |l| l.auto_online = AutoOnline::Online),
         ("isolated pageblocks", |l| l.isolated = 1),
+        ("taint by faults: none must be none, is W", |l| {
+            l.tainted |= 1 << 9
+        }),
+        ("taint by faults: none must be none, is BD", |l| {
+            l.tainted |= 1 << 5 | 1 << 7
+        }),
         ("DIMM a", |l| l.hypervisor = Hypervisor::Dimms(Default::default())),
     ];
     for (counter, fault) in faults {
@@ -93,6 +99,28 @@ fn every_counter_is_watched() {
             "{counter}: {text:?}"
         );
     }
+}
+
+/// Loading a module of another tree, unsigned, out of staging, or with another compiler's options taints as well, and is no fault.
+#[test]
+fn what_a_module_taints_is_no_fault() {
+    let fault = |bits: u64| wrong(move |ledger| ledger.tainted |= bits);
+    let faults: u64 = [4, 5, 7, 9, 14].iter().map(|bit| 1 << bit).sum();
+    assert_eq!(fault(!faults), Vec::<String>::new());
+    assert_eq!(fault(faults).len(), 1);
+}
+
+#[test]
+fn a_taint_that_the_log_explains_is_not_compared() {
+    let (model, before, op, mut seen) = first_online();
+    seen.tainted |= 1 << 9;
+    let predicted = model.predict(&before, &op);
+    let tolerance = |taint| Tolerance {
+        taint,
+        ..model.tolerance(&before, &op)
+    };
+    assert_eq!(compare(&before, &predicted, &seen, tolerance(true)).len(), 1);
+    assert_eq!(compare(&before, &predicted, &seen, tolerance(false)), vec![]);
 }
 
 #[test]

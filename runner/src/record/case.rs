@@ -146,7 +146,7 @@ pub struct MismatchRecord {
 impl From<&Mismatch> for MismatchRecord {
     fn from(mismatch: &Mismatch) -> Self {
         let text = |reading: &Reading| match reading {
-            Reading::Absent(()) => None,
+            Reading::Absent => None,
             Reading::Count(_) | Reading::Text(_) => Some(reading.to_string()),
         };
         Self {
@@ -202,7 +202,7 @@ mod tests {
         let mismatch = Mismatch {
             counter: "node 0 zone Movable managed".to_owned(),
             before: Reading::Text("Movable".to_owned()),
-            predicted: Reading::Absent(()),
+            predicted: Reading::Absent,
             seen: Reading::Count(0),
             unit: "pages".to_owned(),
             tolerance: 32,

@@ -13,9 +13,8 @@ use crate::{
     memory::{AddBy, BlockId, Generation, OnlineKind, Op, RemoveBy},
     rig::qemu::standby::property,
     suite::{
-        Add, AddResult, AutoOnlineBlocks, Busy, Configure, Deconfigure, Extent, Filling, Free, Guest,
-        Offline, Online, RefuseAssign, Remove, Storage, StorageFile, Veto, Via, Write, ZoneChoice,
-        kernel_bool,
+        Add, AddResult, AutoOnlineBlocks, Configure, Deconfigure, Extent, Guest, Offline, Online,
+        RefuseAssign, Remove, Storage, StorageFile, Veto, Via, Write, ZoneChoice, kernel_bool,
     },
 };
 
@@ -286,10 +285,15 @@ impl Bench<'_> {
         };
         let mut ops = Vec::new();
         for block in self.blocks(&offline.block)? {
-            if self
-                .write_expecting(&block_file(block, file), value, offline.fails)
-                .await?
-            {
+            let path = block_file(block, file);
+            // EINTR is no refusal: the kernel is still trying when the signal comes.
+            let went = if offline.fails == Some(Errno::EINTR) {
+                let got = self.interrupt(&path, value).await?;
+                expect(&format!("writing {value:?} to {path}"), got, offline.fails)?
+            } else {
+                self.write_expecting(&path, value, offline.fails).await?
+            };
+            if went {
                 ops.push(Op::Offline {
                     block,
                     via_online_file: via == Via::Online,
@@ -389,29 +393,6 @@ impl Bench<'_> {
         Ok(Op::Nothing)
     }
 
-    /// Fills a block with what the kernel cannot move.
-    pub(super) async fn busy(&mut self, busy: &Busy) -> Result<Op, Trouble> {
-        let blocks = self.blocks(&busy.block)?;
-        match busy.with {
-            // Inodes and dentries of a tmpfs stay until they are removed. They take about a kilobyte
-            // each, and the kernel takes from its highest zone first.
-            Filling::Slab => {
-                let directories = 20_000 * blocks.len().max(1);
-                let script = format!(
-                    "mkdir -p /run/busy/{0} && cd /run/busy/{0} && seq {directories} | xargs -n 5000 mkdir",
-                    busy.name
-                );
-                self.exec_ok("filling the block with inodes", &script).await?;
-            }
-            Filling::Pin => {
-                return Err(Trouble::Lacking {
-                    message: "the guest has no program that pins pages".to_owned(),
-                });
-            }
-        }
-        Ok(Op::Nothing)
-    }
-
     /// Runs a program in the guest.
     pub(super) async fn program(&mut self, program: &Guest) -> Result<Op, Trouble> {
         self.bring(&program.selftests).await?;
@@ -429,15 +410,6 @@ impl Bench<'_> {
                 program.exit
             )));
         }
-        Ok(Op::Nothing)
-    }
-
-    pub(super) async fn free(&mut self, free: &Free) -> Result<Op, Trouble> {
-        self.exec_ok(
-            "freeing what filled the block",
-            &format!("rm -rf /run/busy/{}", free.busy),
-        )
-        .await?;
         Ok(Op::Nothing)
     }
 }

@@ -14,10 +14,12 @@ use serde_json::{Value, json};
 use super::{inside, notifiers::Armed, trouble::Trouble, watch::Watch};
 use crate::{
     base::{Arch, ByteSize, Pages},
+    format::klog,
     memory::{BlockId, Dimm, Hypervisor, LEDGER_SCRIPT, Ledger, MemoryFacts, Mismatch, Model, Op, compare},
     record::SubcaseRecord,
     rig::{
         guest::{Guest, Output},
+        machine::MachineError,
         qemu::standby::{self, StorageCommand, property},
     },
     suite::{BlockName, BlockRef, File},
@@ -54,6 +56,8 @@ pub(super) struct Bench<'a> {
     pub(super) injection: Option<i32>,
     /// Storage commands up to this number came before the last step that acts.
     pub(super) commands_since: u64,
+    /// Length of the console's log, in bytes, when the last ledger was read.
+    pub(super) console_since: usize,
     /// Length of the uevent log, in bytes, before the last step that acts.
     pub(super) uevents_since: usize,
     /// Kinds of operations that were done in this guest.
@@ -94,6 +98,7 @@ impl<'a> Bench<'a> {
             watch: None,
             injection: None,
             commands_since: 0,
+            console_since: guest.machine.console().text().len(),
             uevents_since: 0,
             kinds: BTreeSet::new(),
             kernel: String::new(),
@@ -142,11 +147,17 @@ impl<'a> Bench<'a> {
         let output = self.exec(script).await?;
         if output.code != 0 {
             let said = String::from_utf8_lossy(&output.stderr);
-            return Err(Trouble::bench(format!(
+            let message = format!(
                 "{what}: the script ended with {}: {}",
                 output.code,
                 said.trim_end()
-            )));
+            );
+            // The shell's words for a program, and modprobe's for a module, that the guest's image has not.
+            return Err(if said.contains("not found") {
+                Trouble::lasting(message)
+            } else {
+                Trouble::bench(message)
+            });
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
@@ -154,7 +165,7 @@ impl<'a> Bench<'a> {
     /// The blocks that a reference means.
     pub(super) fn blocks(&self, of: &BlockRef) -> Result<Vec<BlockId>, Trouble> {
         let named = self.names.get(&of.name).ok_or_else(|| {
-            Trouble::bench(format!("no step before this one added blocks named {}", of.name))
+            Trouble::lasting(format!("no step before this one added blocks named {}", of.name))
         })?;
         match of.index {
             None => Ok(named.blocks.clone()),
@@ -237,6 +248,10 @@ impl<'a> Bench<'a> {
             if !exact {
                 tolerance.free = None;
             }
+            // What the log tells is judged by the suite's own words, whatever it leaves behind.
+            let console = self.guest.machine.console().text();
+            let since = console.get(self.console_since..).unwrap_or(&console);
+            tolerance.taint = klog::classify(since.as_bytes()).is_empty();
             let mismatches = compare(
                 &self.ledger,
                 &self.model.predict(&self.ledger, &op),
@@ -247,6 +262,7 @@ impl<'a> Bench<'a> {
             if mismatches.is_empty() || left == 0 {
                 self.model.commit(&self.ledger, &op);
                 self.ledger = seen;
+                self.console_since = console.len();
                 return Ok(mismatches);
             }
             left -= 1;
@@ -357,7 +373,7 @@ pub(super) async fn qmp(guest: &Guest, command: &str, arguments: Value) -> Resul
         .qmp()
         .execute_raw(command, arguments)
         .await
-        .map_err(|error| Trouble::bench(error.to_string()))
+        .map_err(|error| Trouble::of_machine(&MachineError::from(error)))
 }
 
 /// Reads a property of the standby memory.

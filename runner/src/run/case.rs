@@ -13,7 +13,7 @@ use super::{
     plan::Job,
     rounds::{again, how_often},
     stage::{Origin, Stage},
-    trouble::Trouble,
+    trouble::{Trouble, end_of},
 };
 use crate::{
     base::fault::Verdict,
@@ -126,8 +126,9 @@ pub(super) async fn run(job: &Job, stage: &Stage) -> CaseRecord {
             seconds: seconds(began.elapsed()),
         });
         let known = known(job, &tale, stage).is_some();
+        let lasting = tale.trouble.as_ref().is_some_and(Trouble::is_lasting);
         // Where kernels are compared, a failure is a difference or none; the other pair tells how often.
-        let again = again(&attempts, known || stage.watch) && !stage.stop.is_asked();
+        let again = again(&attempts, known || stage.watch, lasting) && !stage.stop.is_asked();
         // The last of those with the verdict that counts is told of.
         if decided
             .as_ref()
@@ -165,11 +166,8 @@ async fn attempt(job: &Job, stage: &Stage, folder: &CaseFolder, origin: Origin) 
         Err(trouble) => {
             tale.log = fs_err::read_to_string(folder.console_log()).unwrap_or_else(|_| String::new());
             tale.findings = findings(&tale.log, None, job.case());
-            tale.ended = Some(if matches!(trouble, Trouble::Kernel { .. }) {
-                GuestEnd::Panicked
-            } else {
-                GuestEnd::NotReady
-            });
+            tale.command_line = stage.by_hand_of(job);
+            tale.ended = Some(trouble.guest_end().cloned().unwrap_or(GuestEnd::NotReady));
             tale.trouble = Some(trouble);
             return tale;
         }
@@ -362,7 +360,7 @@ async fn do_step(bench: &mut Bench<'_>, step: &Step) -> Result<(), Trouble> {
             Action::Notifiers(notifiers) => bench.notifiers(notifiers).await,
             Action::Uevents(uevents) => bench.uevents(uevents).await,
             Action::Pages(pages) => bench.pages(pages).await,
-            _ => Err(Trouble::bench("a step that looks has no eye")),
+            _ => Err(Trouble::lasting("a step that looks has no eye")),
         };
     }
     bench.mark().await?;
@@ -384,7 +382,7 @@ async fn do_step(bench: &mut Bench<'_>, step: &Step) -> Result<(), Trouble> {
         Action::Busy(busy) => (bench.busy(busy).await?, false),
         Action::Free(free) => (bench.free(free).await?, false),
         Action::Guest(program) => (bench.program(program).await?, false),
-        _ => return Err(Trouble::bench("a step that acts has no hand")),
+        _ => return Err(Trouble::lasting("a step that acts has no hand")),
     };
     let mismatches = bench.observe(&op, exact).await?;
     if mismatches.is_empty() {
@@ -404,16 +402,10 @@ async fn do_step(bench: &mut Bench<'_>, step: &Step) -> Result<(), Trouble> {
 
 /// Tells in which round of a repetition a step did not pass.
 fn in_round(trouble: Trouble, round: u32, step: &Step) -> Trouble {
-    let place = |message: String| format!("round {round}, `{step}`: {message}");
     match trouble {
-        Trouble::Kernel { message, mismatches } => Trouble::Kernel {
-            message: place(message),
-            mismatches,
-        },
-        Trouble::Bench { message } => Trouble::Bench {
-            message: place(message),
-        },
-        Trouble::Lacking { message } => Trouble::Lacking { message },
+        // A fact about the guest is so in every round.
+        Trouble::Lacking { .. } => trouble,
+        _ => trouble.told(|message| format!("round {round}, `{step}`: {message}")),
     }
 }
 
@@ -468,16 +460,12 @@ async fn read_log(case: &Case, guest: &Guest, folder: &CaseFolder, tale: &mut Ta
     }
 }
 
+/// What was found when the guest did not answer, else how its machine ended.
 fn ended(end: Option<End>, trouble: Option<&Trouble>) -> GuestEnd {
-    match end {
-        None if trouble.is_some_and(|trouble| trouble.message().contains("hangs")) => GuestEnd::Hung,
-        None | Some(End::Stopped) => GuestEnd::Stopped,
-        Some(End::Panicked { .. } | End::DisabledWait { .. }) => GuestEnd::Panicked,
-        Some(End::SwitchedOff | End::Reset) => GuestEnd::PoweredOff,
-        Some(other @ (End::QemuExited { .. } | End::QemuFailed { .. })) => {
-            GuestEnd::QemuExited(other.to_string())
-        }
-    }
+    let found = trouble.and_then(Trouble::guest_end).cloned();
+    found
+        .or_else(|| end.as_ref().map(end_of))
+        .unwrap_or(GuestEnd::Stopped)
 }
 
 fn step_record(

@@ -113,7 +113,7 @@ impl Bench<'_> {
         match self.guest.machine.wait_for(event, self.limit).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(lost)) => Err(Trouble::bench(format!("waiting for {what}: {lost}"))),
-            Err(Wait::Ended(end)) => Err(inside::ended(&end)),
+            Err(Wait::Ended(end)) => Err(Trouble::ended(&end)),
             Err(Wait::Deadline(limit)) => {
                 let what = format!("waiting for {what}");
                 Err(inside::blame(self.guest, PortError::Deadline { what, limit }).await)

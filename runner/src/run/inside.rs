@@ -6,9 +6,10 @@ use std::{future::Future, time::Duration};
 use super::trouble::Trouble;
 use crate::{
     base::Errno,
+    format::klog,
     rig::{
-        guest::{Blame, Diagnosis, Guest, GuestPort, Output, PortError},
-        machine::{End, Wait},
+        guest::{Diagnosis, Guest, GuestPort, Output, PortError},
+        machine::Wait,
     },
 };
 
@@ -48,7 +49,7 @@ async fn judged<T>(
         Ok(Ok(done)) => Ok(done),
         Ok(Err(error @ PortError::Unclear { .. })) => Err(Trouble::bench(error.to_string())),
         Ok(Err(error)) => Err(blame(guest, error).await),
-        Err(Wait::Ended(end)) => Err(ended(&end)),
+        Err(Wait::Ended(end)) => Err(Trouble::ended(&end)),
         Err(Wait::Deadline(limit)) => Err(blame(
             guest,
             PortError::Deadline {
@@ -60,24 +61,42 @@ async fn judged<T>(
     }
 }
 
-/// A machine that ended while something was done in it.
-pub(super) fn ended(end: &End) -> Trouble {
-    if end.blames_kernel() {
-        Trouble::kernel(end.to_string())
-    } else {
-        Trouble::bench(end.to_string())
-    }
-}
-
 /// Finds out who is to blame for a guest that did not answer. One that hangs shows where on its console.
 pub(super) async fn blame(guest: &Guest, error: PortError) -> Trouble {
     let diagnosis = guest.diagnose(&error).await;
-    if matches!(diagnosis, Diagnosis::Hangs | Diagnosis::StuckAlone) {
-        guest.show_tasks().await;
+    let trouble = Trouble::silent(&error, &diagnosis);
+    if !matches!(diagnosis, Diagnosis::Hangs | Diagnosis::StuckAlone) {
+        return trouble;
     }
-    let message = format!("{error}: {diagnosis}");
-    match diagnosis.blame() {
-        Blame::Kernel => Trouble::kernel(message),
-        Blame::Bench => Trouble::bench(message),
+    let console = guest.machine.console();
+    let before = console.text().len();
+    guest.show_tasks().await;
+    match hung_in(console.text().get(before..).unwrap_or_default()) {
+        Some(place) => trouble.told(|message| format!("{message}, and is in {place}")),
+        None => trouble,
+    }
+}
+
+/// Where the interrupt that cannot be held off found the kernel; `None` if it shows what it does without that.
+fn hung_in(said: &str) -> Option<String> {
+    klog::classify(said.as_bytes())
+        .into_iter()
+        .find(|finding| finding.kind == klog::Kind::Panic && finding.title.contains("NMI"))?
+        .place
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hang_is_told_with_its_place() {
+        let log = include_str!("../../tests/corpus/klog/hard-6.12-lockdep-amd64.txt");
+        assert_eq!(hung_in(log).as_deref(), Some("splat_hard"));
+        // Without unknown_nmi_panic that is all it says.
+        let silent = "[   67.3] Uhhuh. NMI received for unknown reason 31 on CPU 0.\n[   67.4] Dazed and confused, but trying to continue\n";
+        assert_eq!(hung_in(silent), None);
+        let other = "[    1.000000] Kernel panic - not syncing: lost\n";
+        assert_eq!(hung_in(other), None);
     }
 }

@@ -29,7 +29,7 @@ fn differs(counter: String, unit: &str, predicted: impl ToString, seen: impl ToS
     let (predicted, seen) = (predicted.to_string(), seen.to_string());
     (predicted != seen).then(|| Mismatch {
         counter,
-        before: Reading::Absent(()),
+        before: Reading::Absent,
         predicted: Reading::Text(predicted),
         seen: Reading::Text(seen),
         unit: unit.to_owned(),

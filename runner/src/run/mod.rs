@@ -3,6 +3,7 @@
 
 mod act;
 mod bench;
+mod busy;
 mod case;
 mod compare;
 mod dimm;

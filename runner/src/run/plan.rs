@@ -7,7 +7,7 @@ use crate::{
     base::{Arch, ByteSize},
     format::kconfig::Kconfig,
     record::{CaseKey, NotUnique, check_unique},
-    suite::{Case, MachineSpec, Needs, Suite, Variant},
+    suite::{Action, Case, MachineSpec, Needs, Suite, Variant},
 };
 
 /// A suite as it was read.
@@ -70,9 +70,32 @@ impl Job {
         &self.suite.suite.cases[self.case]
     }
 
-    /// What its guest can use at the most, in bytes: its memory, and what can be plugged or assigned.
+    /// What its guest can use at the most, in bytes: its memory, and what can be plugged or assigned, unless the case leaves that alone.
     pub fn memory(&self) -> ByteSize {
-        self.machine.memory + self.machine.hotplug
+        if self.plugs() {
+            self.machine.memory + self.machine.hotplug
+        } else {
+            self.machine.memory
+        }
+    }
+
+    /// Whether memory may come to the guest that it did not boot with. Where there are only scripts, and none of them so
+    /// much as says "memory", none does.
+    fn plugs(&self) -> bool {
+        let by_itself = self
+            .cmdline
+            .iter()
+            .any(|word| word.starts_with("memhp_default_state") || word.starts_with("auto_online"));
+        by_itself || self.case().steps.iter().any(|step| plugs(&step.action))
+    }
+}
+
+fn plugs(action: &Action) -> bool {
+    match action {
+        // Such as /sys/devices/system/memory/auto_online_blocks.
+        Action::Guest(program) => program.run.contains("memory"),
+        Action::Repeat(repeat) => repeat.steps.iter().any(|step| plugs(&step.action)),
+        action => !action.only_looks(),
     }
 }
 
@@ -158,4 +181,45 @@ fn lacking(needs: &Needs, kernel: &PlannedKernel) -> Option<String> {
         };
         (!fits).then(|| format!("needs {option}={wanted}, and the kernel has {option}={seen}"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the guest of a case with these steps may grow to, in GiB; it has 1, and 2 can be plugged.
+    fn most(steps: &str) -> u64 {
+        let text = format!(
+            "suite: x\nabout: x\nmachine: {{ memory: 1GiB, hotplug: 2GiB }}\ncases:\n  - id: X1\n    name: x\n    steps:\n{steps}"
+        );
+        let suite = Suite::parse("x.yaml", &text).unwrap_or_else(|errors| panic!("{errors}"));
+        let suite = Arc::new(LoadedSuite {
+            file: "x.yaml".to_owned(),
+            sha256: String::new(),
+            suite,
+        });
+        let kernel = PlannedKernel {
+            label: "k".to_owned(),
+            arch: Arch::S390x,
+            release: "6.12.0".to_owned(),
+            config: None,
+        };
+        let jobs = plan(&[suite], &[kernel], &Filter::default()).unwrap();
+        jobs[0].memory().as_bytes() >> 30
+    }
+
+    #[test]
+    fn memory_that_no_step_brings_is_not_waited_for() {
+        assert_eq!(most("      - guest: { run: cat /proc/meminfo }\n"), 1);
+        assert_eq!(most("      - log: { has: x }\n"), 1);
+        assert_eq!(most("      - add: { as: b }\n"), 3);
+        assert_eq!(
+            most("      - guest: { run: cd /sys/devices/system/memory && echo online > memory9/state }\n"),
+            3
+        );
+        assert_eq!(
+            most("      - repeat: { times: 2, steps: [ { add: { as: b } }, { remove: { block: b } } ] }\n"),
+            3
+        );
+    }
 }

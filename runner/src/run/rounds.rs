@@ -7,12 +7,13 @@ use crate::{base::fault::Verdict, record::Attempt};
 const FAIL_ROUNDS: usize = 3;
 
 /// Whether a case is to be tried on one more guest: once after an error, and after a failure that nobody knows of, until
-/// there are three rounds with it.
-pub(super) fn again(attempts: &[Attempt], known: bool) -> bool {
+/// there are three rounds with it. What the last attempt broke of may be `lasting`, so that no other guest changes it.
+pub(super) fn again(attempts: &[Attempt], known: bool, lasting: bool) -> bool {
     let first_fail = attempts
         .iter()
         .position(|attempt| attempt.verdict == Verdict::Fail);
     match first_fail {
+        _ if lasting => false,
         Some(first) => !known && attempts.len() - first < FAIL_ROUNDS,
         None => attempts.len() == 1 && attempts[0].verdict == Verdict::Error,
     }
@@ -63,11 +64,15 @@ mod tests {
             (&[Error, Fail, Fail], true),
             (&[Error, Fail, Fail, Fail], false),
         ] {
-            assert_eq!(again(&attempts(verdicts), false), more, "{verdicts:?}");
+            assert_eq!(again(&attempts(verdicts), false, false), more, "{verdicts:?}");
         }
         assert!(
-            !again(&attempts(&[Fail]), true),
+            !again(&attempts(&[Fail]), true, false),
             "a known issue needs no more evidence"
+        );
+        assert!(
+            !again(&attempts(&[Error]), false, true),
+            "what no other guest changes is not tried on another"
         );
     }
 

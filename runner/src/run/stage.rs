@@ -25,7 +25,7 @@ use crate::{
     memory::{Generation, MemoryFacts},
     record::{CaseFolder, Event, Journal, RunFolder},
     rig::{
-        guest::{Blame, BootError, BootLimits, Guest, Template},
+        guest::{BootLimits, Guest, Template},
         image,
         kernel::Kernel,
         keys::SshKeys,
@@ -195,6 +195,11 @@ impl Stage {
         shell_line(guest.machine.by_hand())
     }
 
+    /// The same for a job whose guest never came to answer.
+    pub(super) fn by_hand_of(&self, job: &Job) -> String {
+        dry_run(job, &self.rig)
+    }
+
     /// Gives a job its guest, which can be talked to: a clone where there is a template for it, or one that boots; and says which.
     pub(super) async fn guest(
         &self,
@@ -212,7 +217,7 @@ impl Stage {
                 .clone_guest(&logs, self.clock, &self.keys.login, BootLimits::default())
                 .await
                 .map(|guest| (guest, Origin::Clone))
-                .map_err(|error| not_ready(&error));
+                .map_err(|error| Trouble::not_ready(&error));
         }
         Ok((self.boot(&booted.1, folder).await?, Origin::Boot))
     }
@@ -228,7 +233,7 @@ impl Stage {
             BootLimits::default(),
         )
         .await
-        .map_err(|error| not_ready(&error))
+        .map_err(|error| Trouble::not_ready(&error))
     }
 
     /// The template for a machine; made by the first who asks. `None` if there is none for it, and its guests boot.
@@ -282,20 +287,11 @@ impl Stage {
         } else {
             return Ok(());
         };
-        Err(Trouble::bench(format!(
+        Err(Trouble::lasting(format!(
             "QEMU {} at {} lacks {lacks}; leave out --qemu to use memrig's own",
             capabilities.version,
             emulator.qemu.binary.display()
         )))
-    }
-}
-
-/// Whom a guest that did not get ready accuses.
-fn not_ready(error: &BootError) -> Trouble {
-    let message = chain(error);
-    match error.blame() {
-        Blame::Kernel => Trouble::kernel(message),
-        Blame::Bench => Trouble::bench(message),
     }
 }
 
@@ -364,6 +360,10 @@ fn cmdline(job: &Job) -> String {
         "panic_on_oops=0".to_owned(),
         "hung_task_panic=0".to_owned(),
     ];
+    if job.key.arch == Arch::X86_64 {
+        // A guest that hangs with interrupts off shows where by the interrupt that it cannot hold off, and by no other.
+        words.push("unknown_nmi_panic".to_owned());
+    }
     words.extend(job.cmdline.iter().cloned());
     words.join(" ")
 }

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why a step did not pass, and whom that accuses.
 
+use super::case::chain;
 use crate::{
     base::{Errno, fault::Verdict},
     memory::Mismatch,
+    record::GuestEnd,
+    rig::{
+        guest::{Blame, BootError, Diagnosis},
+        machine::{End, MachineError},
+    },
 };
 
 /// The end of a step, or of a case, that did not pass.
@@ -16,9 +22,23 @@ pub(super) enum Trouble {
         /// The counters that are not as predicted.
         mismatches: Vec<Mismatch>,
     },
+    /// The guest does not answer, or is gone.
+    Guest {
+        /// Whom that speaks against.
+        blame: Blame,
+        /// What happened, in one line.
+        message: String,
+        /// How it ended, where that is known.
+        end: Option<GuestEnd>,
+    },
     /// memrig, QEMU or the host could not do it: nothing is known about the kernel.
     Bench {
         /// What broke, in one line.
+        message: String,
+    },
+    /// The same, where another guest would not do it either: QEMU lacks a property, the guest a program.
+    Lasting {
+        /// What is not there, in one line.
         message: String,
     },
     /// A fact that the case needs is not so.
@@ -44,20 +64,114 @@ impl Trouble {
         }
     }
 
+    /// Something else than the kernel is not as it must be, and no other guest changes that.
+    pub(super) fn lasting(message: impl Into<String>) -> Self {
+        Self::Lasting {
+            message: message.into(),
+        }
+    }
+
+    /// A guest did not answer, and this was found; `what` is what was being done.
+    pub(super) fn silent(what: &dyn std::fmt::Display, diagnosis: &Diagnosis) -> Self {
+        Self::of_guest(format!("{what}: {diagnosis}"), diagnosis)
+    }
+
+    /// The machine ended while something was done in it.
+    pub(super) fn ended(end: &End) -> Self {
+        Self::of_guest(end.to_string(), &Diagnosis::Ended(end.clone()))
+    }
+
+    /// QEMU did not do what it was told.
+    pub(super) fn of_machine(error: &MachineError) -> Self {
+        let message = chain(error);
+        if error.is_lasting() {
+            Self::lasting(message)
+        } else {
+            Self::bench(message)
+        }
+    }
+
+    /// A guest did not get ready.
+    pub(super) fn not_ready(error: &BootError) -> Self {
+        let message = chain(&error.cause);
+        match error.diagnosis() {
+            Some(diagnosis) => Self::of_guest(message, diagnosis),
+            None if error.is_lasting() => Self::lasting(message),
+            None => Self::bench(message),
+        }
+    }
+
+    fn of_guest(message: String, diagnosis: &Diagnosis) -> Self {
+        Self::Guest {
+            blame: diagnosis.blame(),
+            message,
+            end: found(diagnosis),
+        }
+    }
+
     /// The verdict that it makes.
     pub(super) fn verdict(&self) -> Verdict {
         match self {
             Self::Kernel { .. } => Verdict::Fail,
-            Self::Bench { .. } => Verdict::Error,
+            Self::Guest { blame, .. } => blame.verdict(),
+            Self::Bench { .. } | Self::Lasting { .. } => Verdict::Error,
             Self::Lacking { .. } => Verdict::Skip,
         }
+    }
+
+    /// How the guest ended, where it is the guest that did not go on.
+    pub(super) fn guest_end(&self) -> Option<&GuestEnd> {
+        match self {
+            Self::Guest { end, .. } => end.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether the same would come of it on another guest, so that none needs to be tried.
+    pub(super) fn is_lasting(&self) -> bool {
+        matches!(self, Self::Lasting { .. })
     }
 
     /// What happened, in one line.
     pub(super) fn message(&self) -> &str {
         match self {
-            Self::Kernel { message, .. } | Self::Bench { message } | Self::Lacking { message } => message,
+            Self::Kernel { message, .. }
+            | Self::Guest { message, .. }
+            | Self::Bench { message }
+            | Self::Lasting { message }
+            | Self::Lacking { message } => message,
         }
+    }
+
+    /// The same, told of another place.
+    pub(super) fn told(mut self, tell: impl FnOnce(&str) -> String) -> Self {
+        match &mut self {
+            Self::Kernel { message, .. }
+            | Self::Guest { message, .. }
+            | Self::Bench { message }
+            | Self::Lasting { message }
+            | Self::Lacking { message } => *message = tell(message),
+        }
+        self
+    }
+}
+
+/// How a guest of which this was found ended; `None` where it lives, or where nobody could see.
+fn found(diagnosis: &Diagnosis) -> Option<GuestEnd> {
+    match diagnosis {
+        Diagnosis::Ended(end) => Some(end_of(end)),
+        Diagnosis::Hangs | Diagnosis::StuckAlone => Some(GuestEnd::Hung),
+        Diagnosis::QemuSilent(_) | Diagnosis::NotRunning { .. } | Diagnosis::ConnectionLost => None,
+    }
+}
+
+/// The record's word for the end of a machine.
+pub(super) fn end_of(end: &End) -> GuestEnd {
+    match end {
+        End::Stopped => GuestEnd::Stopped,
+        End::Panicked { .. } | End::DisabledWait { .. } => GuestEnd::Panicked,
+        End::SwitchedOff | End::Reset => GuestEnd::PoweredOff,
+        End::QemuExited { .. } | End::QemuFailed { .. } => GuestEnd::QemuExited(end.to_string()),
     }
 }
 
@@ -83,6 +197,74 @@ pub(super) fn expect(what: &str, got: Result<(), Errno>, fails: Option<Errno>) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn how_a_guest_ended_is_what_was_found_and_not_what_is_said() {
+        let ways = [
+            (Diagnosis::Hangs, Some(GuestEnd::Hung), Verdict::Fail),
+            (Diagnosis::StuckAlone, Some(GuestEnd::Hung), Verdict::Fail),
+            (Diagnosis::ConnectionLost, None, Verdict::Error),
+            (Diagnosis::QemuSilent("hangs".to_owned()), None, Verdict::Error),
+            (
+                Diagnosis::Ended(End::Reset),
+                Some(GuestEnd::PoweredOff),
+                Verdict::Fail,
+            ),
+            (
+                Diagnosis::Ended(End::QemuFailed {
+                    state: "internal-error".to_owned(),
+                }),
+                Some(GuestEnd::QemuExited(
+                    "QEMU stopped the guest: internal-error".to_owned(),
+                )),
+                Verdict::Error,
+            ),
+        ];
+        for (diagnosis, end, verdict) in ways {
+            let trouble =
+                Trouble::silent(&"reading", &diagnosis).told(|message| format!("round 2: {message}"));
+            assert_eq!(
+                (trouble.guest_end(), trouble.verdict()),
+                (end.as_ref(), verdict),
+                "{diagnosis}"
+            );
+            let booting = Trouble::not_ready(&BootError {
+                cause: crate::rig::guest::BootCause::Guest(diagnosis.clone()),
+                console: String::new(),
+            });
+            assert_eq!(
+                (booting.guest_end(), booting.verdict()),
+                (end.as_ref(), verdict),
+                "booting: {diagnosis}"
+            );
+        }
+        let script = Trouble::kernel("the script says that it hangs");
+        assert_eq!(script.guest_end(), None);
+    }
+
+    #[test]
+    fn what_no_other_guest_changes_is_told_apart() {
+        use crate::{format::qmp::QmpError, rig::guest::BootCause};
+        let refused = |desc: &str| {
+            let error = QmpError::Refused {
+                command: "qom-set".to_owned(),
+                class: "GenericError".to_owned(),
+                desc: desc.to_owned(),
+            };
+            BootError {
+                cause: BootCause::Machine(MachineError::Qmp(error)),
+                console: String::new(),
+            }
+        };
+        let lasting = |error: &BootError| Trouble::not_ready(error).is_lasting();
+        assert!(lasting(&refused("Property 's390-standby.commands' not found")));
+        assert!(!lasting(&refused("Cannot allocate memory")));
+        assert!(lasting(&BootError {
+            cause: BootCause::NoNetwork,
+            console: String::new()
+        }));
+        assert!(!Trouble::bench("the connection broke").is_lasting());
+    }
 
     #[test]
     fn a_result_is_right_only_if_it_is_the_one_asked_for() {

@@ -145,7 +145,8 @@ word_enum!(
     Filling {
         /// Objects of the kernel that cannot be moved; needs a block of a kernel zone.
         Slab = "slab",
-        /// Pages of a process, held by a pin that does not let them move.
+        /// Pages of a file that somebody else holds, so that they cannot be moved; needs the one block of zone Movable. Going offline
+        /// then does not end but by a signal: `offline: { block: b, fails: EINTR }` sends one.
         Pin = "pin",
     }
 );

@@ -157,6 +157,26 @@ fn titles_compare() {
     assert_eq!(title("bug-6.12-s390x"), title("bug-6.12-amd64"));
     assert_eq!(title("addr-6.12-s390x"), title("addr-7.2-s390x"));
     assert_eq!(title("refcount-6.12-s390x"), title("refcount-6.12-amd64"));
+    for lock in [
+        "circular",
+        "recursive",
+        "inconsistent",
+        "irqorder",
+        "rcu",
+        "unbalanced",
+        "heldfree",
+        "leftheld",
+        "nonstatic",
+        "sleep",
+    ] {
+        let on = |arch: &str| title(&format!("{lock}-6.12-lockdep-{arch}"));
+        assert_eq!(on("s390x"), on("amd64"));
+        assert!(
+            lock == "sleep" || on("s390x").starts_with("lockdep: "),
+            "{}",
+            on("s390x")
+        );
+    }
 }
 
 #[test]

@@ -122,11 +122,23 @@ impl BootError {
 
     /// Whom it speaks against.
     pub fn blame(&self) -> Blame {
+        self.diagnosis().map_or(Blame::Bench, Diagnosis::blame)
+    }
+
+    /// What was found of the guest; `None` if it is the bench that could not do it.
+    pub fn diagnosis(&self) -> Option<&Diagnosis> {
         match &self.cause {
-            BootCause::Guest(diagnosis) => diagnosis.blame(),
-            BootCause::Machine(_) | BootCause::Shell(_) | BootCause::Work(_) | BootCause::NoNetwork => {
-                Blame::Bench
-            }
+            BootCause::Guest(diagnosis) => Some(diagnosis),
+            BootCause::Machine(_) | BootCause::Shell(_) | BootCause::Work(_) | BootCause::NoNetwork => None,
+        }
+    }
+
+    /// Whether it would be the same with another guest of this description.
+    pub fn is_lasting(&self) -> bool {
+        match &self.cause {
+            BootCause::Machine(error) => error.is_lasting(),
+            BootCause::NoNetwork => true,
+            BootCause::Guest(_) | BootCause::Shell(_) | BootCause::Work(_) => false,
         }
     }
 }

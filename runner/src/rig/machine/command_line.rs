@@ -114,7 +114,12 @@ fn memory(spec: &MachineSpec, args: &mut Arguments) {
         args.pair("-object", backend("ram", spec.memory, spec));
     }
     if let Hotplug::Standby(standby) = &spec.hotplug {
-        args.pair("-object", backend("standby", standby.size, spec));
+        let mut memory = backend("standby", standby.size, spec);
+        // It may be larger than the host's memory: what no guest touches is not there. A file's pages are its own affair.
+        if spec.memory_files.is_none() {
+            memory.push_str(",reserve=off");
+        }
+        args.pair("-object", memory);
     }
     for device in &spec.virtio_mem {
         virtio_mem(device, spec, args);

@@ -77,6 +77,38 @@ pub enum MachineError {
     },
 }
 
+/// What QEMU says of an option or a property that it does not have, or of a file that is not there. It says the same each time.
+const NOT_THERE: [&str; 6] = [
+    "not found",
+    "not supported",
+    "unsupported",
+    "invalid option",
+    "is not a valid device model name",
+    "No such file or directory",
+];
+
+impl MachineError {
+    /// Whether the same machine would fail in the same way once more.
+    pub fn is_lasting(&self) -> bool {
+        let lacks = |text: &str| NOT_THERE.iter().any(|words| text.contains(words));
+        match self {
+            Self::Spec(_) => true,
+            Self::Exec(ExecError::Start { source, .. }) => matches!(
+                source.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+            ),
+            Self::Qmp(QmpError::Refused { class, desc, .. }) => class == "CommandNotFound" || lacks(desc),
+            Self::Start {
+                wait: Wait::Ended(End::QemuExited { stderr, .. }),
+                ..
+            } => lacks(stderr),
+            Self::Exec(_) | Self::Io { .. } | Self::Start { .. } | Self::Qmp(_) | Self::Command { .. } => {
+                false
+            }
+        }
+    }
+}
+
 /// A machine whose QEMU runs. Dropping it kills QEMU.
 #[derive(Debug)]
 pub struct Machine {

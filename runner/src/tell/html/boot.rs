@@ -40,7 +40,8 @@ pub(super) struct Row {
 
 /// Free pages after boot by size, for each kernel; nothing where the suite was not run with two sizes.
 pub(super) fn boot_memory(record: &RunRecord, traces: &Traces) -> Option<BootMemory> {
-    let mut kernels: BTreeMap<String, BTreeMap<u64, Taken>> = BTreeMap::new();
+    // With another size of the guest there are other points.
+    let mut kernels: BTreeMap<(String, Option<&str>), BTreeMap<u64, Taken>> = BTreeMap::new();
     for case in record.cases.iter().filter(|case| case.key.suite == SUITE) {
         let Some(size) = standby(&case.command_line) else {
             continue;
@@ -49,13 +50,17 @@ pub(super) fn boot_memory(record: &RunRecord, traces: &Traces) -> Option<BootMem
         let name = format!("{} {} {}", case.key.arch, case.key.kernel, case.key.variant);
         if let Some(taken) = taken {
             kernels
-                .entry(name.trim_end().to_owned())
+                .entry((name.trim_end().to_owned(), core(&case.command_line)))
                 .or_default()
                 .insert(size, taken);
         }
     }
     // Without the least size there is nothing that the others can be measured from.
     kernels.retain(|_, sizes| sizes.len() > 1 && matches!(sizes.values().next(), Some(Taken::Free(_))));
+    let kernels: BTreeMap<String, _> = kernels
+        .into_iter()
+        .map(|((name, _), sizes)| (name, sizes))
+        .collect();
     let mut sizes: Vec<u64> = kernels.values().flat_map(|sizes| sizes.keys().copied()).collect();
     sizes.sort_unstable();
     sizes.dedup();
@@ -71,6 +76,14 @@ fn taken(case: &CaseRecord, traces: &Traces) -> Option<Taken> {
         Some(first) if first.step.is_none() => Some(Taken::Free(first.free)),
         _ => (case.ended == Some(GuestEnd::Panicked)).then_some(Taken::Panic),
     }
+}
+
+/// What a QEMU command line says of the guest's size at boot.
+fn core(command_line: &str) -> Option<&str> {
+    command_line
+        .split_whitespace()
+        .skip_while(|word| *word != "-m")
+        .nth(1)
 }
 
 /// Size of the object `standby` in a QEMU command line, in bytes; none there is a size too.
@@ -181,6 +194,12 @@ mod tests {
         assert_eq!(standby(line), Some(8 << 30));
         assert_eq!(standby("qemu -m size=512M"), Some(0));
         assert_eq!(standby(""), None);
+    }
+
+    #[test]
+    fn guests_of_different_sizes_are_not_compared() {
+        assert_eq!(core("qemu -m size=512M -object x"), Some("size=512M"));
+        assert_eq!(core("qemu"), None);
     }
 
     #[test]

@@ -8,6 +8,8 @@
 #include <linux/sched.h>
 #include <linux/kthread.h>
 #include <linux/vmalloc.h>
+#include <linux/mutex.h>
+#include <linux/smp.h>
 static char *what = "";
 module_param_named(do, what, charp, 0);
 volatile int splat_sink;
@@ -54,6 +56,34 @@ static noinline void splat_gp(void) { splat_sink = *(volatile int *)0x4141414141
 static noinline void splat_div(void) { asm volatile("xor %%ecx,%%ecx; xor %%edx,%%edx; mov $1,%%eax; div %%ecx" ::: "eax","ecx","edx"); splat_sink++; }
 static noinline void splat_nx(void) { static char code[16] = "\xc3"; void (*volatile f)(void) = (void *)code; f(); splat_sink++; }
 #endif
+/* For a kernel with lockdep, which tells once a boot. */
+static DEFINE_SPINLOCK(splat_a);
+static DEFINE_SPINLOCK(splat_b);
+static DEFINE_MUTEX(splat_mutex);
+static noinline void splat_ab(void) { spin_lock(&splat_a); spin_lock(&splat_b); spin_unlock(&splat_b); spin_unlock(&splat_a); }
+static noinline void splat_ba(void) { spin_lock(&splat_b); spin_lock(&splat_a); spin_unlock(&splat_a); spin_unlock(&splat_b); }
+static noinline void splat_circular(void) { splat_ab(); splat_ba(); splat_sink++; }
+static noinline void splat_recursive(void) { static spinlock_t two[2]; int i; for (i = 0; i < 2; i++) spin_lock_init(&two[i]); spin_lock(&two[0]); spin_lock(&two[1]); splat_sink++; spin_unlock(&two[1]); spin_unlock(&two[0]); }
+static noinline void splat_in_irq(void *x) { spin_lock(&splat_a); splat_sink++; spin_unlock(&splat_a); }
+static noinline void splat_inconsistent(void) { splat_in_irq(NULL); on_each_cpu(splat_in_irq, NULL, 1); splat_sink++; }
+static noinline void splat_irqorder(void) { on_each_cpu(splat_in_irq, NULL, 1); spin_lock(&splat_b); spin_unlock(&splat_b); local_irq_disable(); splat_ab(); local_irq_enable(); splat_sink++; }
+static noinline void splat_rcu(void) { static int __rcu *p; splat_sink += !rcu_dereference(p); splat_sink++; }
+static noinline void splat_unbalanced(void) { spin_unlock(&splat_a); splat_sink++; }
+static noinline void splat_heldfree(void) { struct mutex *m = kmalloc(sizeof(*m), GFP_KERNEL); mutex_init(m); mutex_lock(m); kfree(m); splat_sink++; }
+static noinline void splat_leftheld(void) { mutex_lock(&splat_mutex); splat_sink++; }
+static noinline void splat_sleep(void) { spin_lock(&splat_a); might_sleep(); spin_unlock(&splat_a); splat_sink++; }
+static noinline void splat_nonstatic(void) { spinlock_t on_stack; memset(&on_stack, 0, sizeof(on_stack)); spin_lock(&on_stack); splat_sink++; spin_unlock(&on_stack); }
+/* Both wait for ever; the CPU that spins no longer takes interrupts. */
+static noinline void splat_deadlock(void) { mutex_lock(&splat_mutex); mutex_lock(&splat_mutex); splat_sink++; }
+static noinline void splat_hard(void) { local_irq_disable(); for (;;) splat_sink++; }
+/* For a kernel with KASAN. */
+static noinline void splat_oob(void) { char *p = kmalloc(60, GFP_KERNEL); OPTIMIZER_HIDE_VAR(p); p[64] = 'A'; kfree(p); splat_sink++; }
+static noinline void splat_oob_read(void) { char *p = kmalloc(60, GFP_KERNEL); OPTIMIZER_HIDE_VAR(p); splat_sink += *(volatile char *)(p + 70); kfree(p); splat_sink++; }
+static noinline void splat_uaf(void) { char *p = kmalloc(60, GFP_KERNEL); kfree(p); OPTIMIZER_HIDE_VAR(p); p[8] = 'A'; splat_sink++; }
+static noinline void splat_invalid_free(void) { char *p = kmalloc(60, GFP_KERNEL); OPTIMIZER_HIDE_VAR(p); kfree(p + 8); splat_sink++; }
+static noinline void splat_stack_oob(void) { volatile char buf[10]; volatile int at = 12; buf[0] = 1; splat_sink += buf[at]; splat_sink++; }
+static noinline void splat_global_oob(void) { static volatile char buf[10]; volatile int at = 12; splat_sink += buf[at]; splat_sink++; }
+static noinline void splat_vmalloc_oob(void) { char *p = vmalloc(100); OPTIMIZER_HIDE_VAR(p); splat_sink += *(volatile char *)(p + 4096 - 8); vfree(p); splat_sink++; }
 static noinline void splat_user_read(void) { splat_sink = *(volatile int *)0x10000UL; }
 #define T(n) if (!strcmp(what, #n)) splat_##n();
 static int thread_fn(void *x) { splat_warn_text(); return 0; }
@@ -61,6 +91,8 @@ static int __init splat_init(void)
 {
 	T(warn) T(warn_text) T(warn_once) T(bug) T(null) T(null_read) T(wild) T(wild_memset) T(panic) T(list) T(refcount) T(alloc) T(hung) T(spin) T(stall) T(irqoff)
 	T(atomic) T(kfence) T(kfence_oob) T(redzone) T(poison) T(double_free) T(badpage) T(stack) T(jump) T(two) T(ill) T(user_read)
+	T(circular) T(recursive) T(inconsistent) T(irqorder) T(rcu) T(unbalanced) T(heldfree) T(leftheld) T(sleep) T(nonstatic) T(deadlock) T(hard)
+	T(oob) T(oob_read) T(uaf) T(invalid_free) T(stack_oob) T(global_oob) T(vmalloc_oob)
 #ifdef __s390x__
 	T(op) T(spec) T(addr) T(data) T(fixdiv)
 #else

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The command line as shells and man read it.
+
+use std::io;
+
+use clap::Command;
+
+/// A script that completes memrig's command line.
+pub(super) fn completions(shell: clap_complete::Shell, mut command: Command) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, "memrig", &mut script);
+    script
+}
+
+/// One page for memrig and all of its verbs.
+pub(super) fn man(command: &Command) -> io::Result<Vec<u8>> {
+    // Gives the verbs their full names, and the options that all have.
+    let mut command = command.clone();
+    command.build();
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+        let man = clap_mangen::Man::new(verb.clone());
+        man.render_synopsis_section(&mut page)?;
+        man.render_description_section(&mut page)?;
+        man.render_options_section(&mut page)?;
+    }
+    Ok(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+    use clap_complete::Shell;
+
+    use super::{super::args::Cli, *};
+
+    /// Every verb with the long names of its options.
+    fn verbs() -> Vec<(String, Vec<String>)> {
+        let mut command = Cli::command();
+        // Adds what clap adds: --help and --version.
+        command.build();
+        let options = |verb: &Command| {
+            verb.get_arguments()
+                .filter_map(|option| option.get_long().map(str::to_owned))
+                .collect()
+        };
+        command
+            .get_subcommands()
+            .filter(|verb| verb.get_name() != "help")
+            .map(|verb| (verb.get_name().to_owned(), options(verb)))
+            .collect()
+    }
+
+    /// What a text does not show, where `shows` says whether it shows a verb, and an option of one.
+    fn lacking(shows: impl Fn(&str, Option<&str>) -> bool) -> Vec<String> {
+        let mut lacking = Vec::new();
+        for (verb, options) in verbs() {
+            if !shows(&verb, None) {
+                lacking.push(verb.clone());
+            }
+            let hidden = options.iter().filter(|option| !shows(&verb, Some(option)));
+            lacking.extend(hidden.map(|option| format!("{verb} --{option}")));
+        }
+        lacking
+    }
+
+    fn man_lacks(page: &str) -> Vec<String> {
+        let plain = page.replace("\\-", "-").replace("\\fB", "").replace("\\fR", "");
+        lacking(|verb, option| {
+            let synopsis = format!("\nmemrig {verb} ");
+            let section = plain
+                .split(".SH SYNOPSIS")
+                .find(|part| part.starts_with(&synopsis));
+            let Some((_, told)) = section.and_then(|section| section.split_once(".SH OPTIONS")) else {
+                return false;
+            };
+            option.is_none_or(|option| {
+                let words = |line: &str| {
+                    line.split([' ', ',', '='])
+                        .any(|word| word == format!("--{option}"))
+                };
+                told.lines().any(|line| line.starts_with('-') && words(line))
+            })
+        })
+    }
+
+    fn bash_lacks(script: &str) -> Vec<String> {
+        lacking(|verb, option| {
+            let label = format!("__{verb})");
+            let mut lines = script.lines().map(str::trim).skip_while(|line| {
+                // Labels that set the state end in `)` too, and have no words of their own.
+                !line.ends_with(&label) || line.contains("help")
+            });
+            lines
+                .find_map(|line| line.strip_prefix("opts=\""))
+                .is_some_and(|words| {
+                    option.is_none_or(|option| {
+                        let wanted = format!("--{option}");
+                        words.trim_end_matches('"').split(' ').any(|word| word == wanted)
+                    })
+                })
+        })
+    }
+
+    fn fish_lacks(script: &str) -> Vec<String> {
+        lacking(|verb, option| {
+            let of_verb = format!("using_subcommand {verb}\"");
+            script.lines().any(|line| match option {
+                None => line.contains(&format!("-a \"{verb}\"")),
+                Some(option) => {
+                    line.contains(&of_verb) && format!("{line} ").contains(&format!("-l {option} "))
+                }
+            })
+        })
+    }
+
+    fn script(shell: Shell) -> String {
+        String::from_utf8(completions(shell, Cli::command())).unwrap()
+    }
+
+    /// Every line of `text` with `word` is gone.
+    fn without(text: &str, word: &str) -> String {
+        text.lines()
+            .filter(|line| !line.contains(word))
+            .map(|line| format!("{line}\n"))
+            .collect()
+    }
+
+    #[test]
+    fn the_man_page_has_every_verb_and_every_option() {
+        let page = String::from_utf8(man(&Cli::command()).unwrap()).unwrap();
+        assert_eq!(man_lacks(&page), Vec::<String>::new());
+        let torn = without(&page, "\\-\\-fail\\-fast");
+        assert!(man_lacks(&torn).contains(&"run --fail-fast".to_owned()), "{torn}");
+        let torn = page.replace("memrig prune", "memrig plume");
+        assert!(man_lacks(&torn).contains(&"prune".to_owned()));
+    }
+
+    #[test]
+    fn the_completions_have_every_verb_and_every_option() {
+        let (bash, fish) = (script(Shell::Bash), script(Shell::Fish));
+        assert_eq!(bash_lacks(&bash), Vec::<String>::new());
+        assert_eq!(fish_lacks(&fish), Vec::<String>::new());
+        let torn = bash.replace(" --fail-fast", "");
+        assert_eq!(
+            bash_lacks(&torn).first().map(String::as_str),
+            Some("run --fail-fast")
+        );
+        assert_eq!(fish_lacks(&without(&fish, "-l fail-fast"))[0], "run --fail-fast");
+        assert!(fish_lacks(&without(&fish, "-a \"prune\"")).contains(&"prune".to_owned()));
+        for shell in [Shell::Zsh, Shell::Elvish, Shell::PowerShell] {
+            let script = script(shell);
+            for (verb, options) in verbs() {
+                for option in options {
+                    assert!(
+                        script.contains(&format!("--{option}")),
+                        "{shell}: {verb} --{option}"
+                    );
+                }
+            }
+        }
+    }
+}
