@@ -4,6 +4,7 @@
 mod act;
 mod bench;
 mod case;
+mod cost;
 mod dimm;
 mod inside;
 mod log;
@@ -25,6 +26,7 @@ mod templates;
 mod trouble;
 mod walk;
 
+pub use cost::{CostError, CostOptions, measure};
 pub use matrix::{matrix_jobs, times};
 pub use plan::{Filter, Job, LoadedSuite, PlannedKernel, plan};
 pub use prepare::{Emulator, PrepareError, Prepared, Rig, Wanted, prepare, qemu_version};
