@@ -1,125 +1,76 @@
 /*
- * Counts the instructions that the guest executes.
+ * Counts the instructions that the guest executes between two markers, block by block.
  *
  * Copyright The memrig authors
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
- *
- * When the guest executes a marker, one line goes to the output file: the number of the marker, and how many instructions were
- * executed up to and including it. A CPU that waits executes nothing, so that idle time is not counted. For one CPU.
  *
  * A marker is an instruction that does nothing and that no compiler makes, with its number in the last byte:
  *
  *   x86_64  0f 1f 80 4d 52 47 NN   nopl 0xNN47524d(%rax)
  *   s390x   c0 04 4d 52 47 NN      brcl 0, 0x4d5247NN * 2
  *
+ * Marker 1 begins a count, and marker 2 ends it: what was executed behind the first up to and with the second. A CPU that waits
+ * executes nothing, so that idle time is not counted. For one CPU.
+ *
+ * Marker 0 has the plugin read FILE.entries: lines of a letter and an address in hex, where the kernel is entered for an interrupt
+ * (i) and for an exception (e). From then on instructions of interrupts are not counted: from the entry to the instruction that
+ * returns. When a timer ticks is chance, and what it then has to do as well.
+ *
+ * FILE gets a line for each block of code that was executed in between, `b ADDRESS COUNT` (in hex, and in instructions), and
+ * behind them `= TOTAL`. The CPU's own pieces of code differ now and then, the sum does not.
+ *
  * Use: qemu-system-... -plugin cost.so,out=FILE
  *
- * The interface of plugins changed twice in what is used here, so that this is compiled for one of its versions (-DCOST_API):
- *
- *   1  QEMU 6.0 to 8.2   a counter is a variable
- *   2  QEMU 9.0          a counter is in a scoreboard, one for each CPU
- *   3  QEMU 9.1 and up   an instruction's bytes are copied
- *
- * What is used is declared here, since distributions have no package with QEMU's header.
+ * The interface of plugins is compiled in (-DCOST_API): 1 for QEMU 6.0 to 8.2, 2 for 9.0, 3 from 9.1 on. What is used of it is
+ * declared here, since distributions have no package with QEMU's header.
  */
 
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define EXPORT __attribute__((visibility("default")))
 
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
-struct qemu_plugin_scoreboard;
 
 /* The beginning of what QEMU tells about itself. */
 struct qemu_info {
     const char *target_name;
 };
 
-enum { INLINE_ADD_U64 = 0, CB_NO_REGS = 0 };
+enum { CB_NO_REGS = 0 };
+
+typedef void vcpu_cb(unsigned int cpu, void *data);
 
 void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id, void (*cb)(uint64_t id, struct qemu_plugin_tb *tb));
+void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, vcpu_cb *cb, int flags, void *data);
+void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, vcpu_cb *cb, int flags, void *data);
+uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
 size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
-void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, void (*cb)(unsigned int cpu, void *data),
-                                            int flags, void *data);
 
 EXPORT int qemu_plugin_version = COST_API;
 
-#if COST_API == 1
-
-void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *insn, int op, void *counter, uint64_t by);
-
-static uint64_t count;
-
-static void new_counter(void)
-{
-}
-
-static void count_insn(struct qemu_plugin_insn *insn)
-{
-    qemu_plugin_register_vcpu_insn_exec_inline(insn, INLINE_ADD_U64, &count, 1);
-}
-
-static uint64_t counted(void)
-{
-    return count;
-}
-
-#else
-
-typedef struct {
-    struct qemu_plugin_scoreboard *score;
-    size_t offset;
-} scoreboard_u64;
-
-struct qemu_plugin_scoreboard *qemu_plugin_scoreboard_new(size_t size);
-uint64_t qemu_plugin_u64_sum(scoreboard_u64 entry);
-void qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu(struct qemu_plugin_insn *insn, int op, scoreboard_u64 entry,
-                                                         uint64_t by);
-
-static scoreboard_u64 count;
-
-static void new_counter(void)
-{
-    count.score = qemu_plugin_scoreboard_new(sizeof(uint64_t));
-}
-
-static void count_insn(struct qemu_plugin_insn *insn)
-{
-    qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu(insn, INLINE_ADD_U64, count, 1);
-}
-
-static uint64_t counted(void)
-{
-    return qemu_plugin_u64_sum(count);
-}
-
-#endif
-
 #if COST_API < 3
-
 const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
 
 static void insn_bytes(const struct qemu_plugin_insn *insn, unsigned char *bytes, size_t size)
 {
     memcpy(bytes, qemu_plugin_insn_data(insn), size);
 }
-
 #else
-
 size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *insn, void *bytes, size_t size);
 
 static void insn_bytes(const struct qemu_plugin_insn *insn, unsigned char *bytes, size_t size)
 {
     qemu_plugin_insn_data(insn, bytes, size);
 }
-
 #endif
 
 static const unsigned char marker_x86_64[] = { 0x0f, 0x1f, 0x80, 0x4d, 0x52, 0x47 };
@@ -128,30 +79,166 @@ static const unsigned char marker_s390x[] = { 0xc0, 0x04, 0x4d, 0x52, 0x47 };
 /* A marker without its number. */
 static const unsigned char *marker;
 static size_t marker_size;
-static FILE *out;
 
-static void executed_marker(unsigned int cpu, void *number)
+static FILE *out;
+static char entries_path[4096];
+
+/* A piece of code as it was translated once; those that were dropped are kept, as their counts are. */
+struct block {
+    struct block *next;
+    uint64_t address;
+    uint64_t insns;
+    uint64_t times;
+    char entry;
+};
+static struct block *blocks;
+
+/* A marker in a block: its number, and how many instructions follow it there. */
+struct mark {
+    unsigned char number;
+    uint64_t behind;
+};
+
+/* Where the kernel is entered, until the first address of 0. */
+static struct {
+    uint64_t address;
+    char kind;
+} entries[512];
+
+/* Between marker 1 and marker 2, and what belongs there of the blocks that the markers are in. */
+static int counting;
+static int64_t around;
+
+/* Entries that have not returned, from the outermost interrupt on. */
+static unsigned int depth;
+
+static char entry_at(uint64_t address)
 {
-    fprintf(out, "%u %llu\n", (unsigned int)(uintptr_t)number, (unsigned long long)counted());
+    for (size_t i = 0; entries[i].address; i++) {
+        if (entries[i].address == address) {
+            return entries[i].kind;
+        }
+    }
+    return 0;
+}
+
+static void read_entries(void)
+{
+    FILE *in = fopen(entries_path, "r");
+    size_t n = 0;
+
+    if (!in) {
+        return;
+    }
+    while (n + 1 < sizeof(entries) / sizeof(entries[0]) &&
+           fscanf(in, " %c %" SCNx64, &entries[n].kind, &entries[n].address) == 2) {
+        n++;
+    }
+    entries[n].address = 0;
+    fclose(in);
+    for (struct block *block = blocks; block; block = block->next) {
+        block->entry = entry_at(block->address);
+    }
+}
+
+static void write_counts(void)
+{
+    int64_t total = around;
+
+    for (struct block *block = blocks; block; block = block->next) {
+        if (block->times) {
+            fprintf(out, "b %" PRIx64 " %" PRIu64 "\n", block->address, block->times * block->insns);
+            total += block->times * block->insns;
+        }
+    }
+    fprintf(out, "= %" PRId64 "\n", total);
     fflush(out);
+}
+
+/* QEMU takes interrupts between blocks, so that the kernel is entered at the beginning of one. */
+static void executed_block(unsigned int cpu, void *data)
+{
+    struct block *block = data;
+
+    if (block->entry && (depth > 0 || block->entry == 'i')) {
+        depth++;
+    }
+    if (counting && depth == 0) {
+        block->times++;
+    }
+}
+
+static void executed_return(unsigned int cpu, void *data)
+{
+    if (depth > 0) {
+        depth--;
+    }
+}
+
+static void executed_marker(unsigned int cpu, void *data)
+{
+    struct mark *mark = data;
+
+    if (mark->number == 0) {
+        read_entries();
+    } else if (mark->number == 1) {
+        for (struct block *block = blocks; block; block = block->next) {
+            block->times = 0;
+        }
+        counting = 1;
+        around = mark->behind;
+    } else if (mark->number == 2 && counting) {
+        counting = 0;
+        around -= mark->behind;
+        write_counts();
+    }
+}
+
+/* IRETQ of x86_64, LPSWE and LPSWEY of s390x. */
+static int returns(const unsigned char *bytes, size_t size)
+{
+    if (marker == marker_x86_64) {
+        return size == 2 && bytes[0] == 0x48 && bytes[1] == 0xcf;
+    }
+    return (size == 4 && bytes[0] == 0xb2 && bytes[1] == 0xb2) || (size == 6 && bytes[0] == 0xeb && bytes[5] == 0x71);
+}
+
+static void *allocate(size_t size)
+{
+    void *memory = calloc(1, size);
+
+    if (!memory) {
+        abort();
+    }
+    return memory;
 }
 
 static void translated(uint64_t id, struct qemu_plugin_tb *tb)
 {
-    unsigned char bytes[8];
-    size_t size = marker_size + 1;
+    struct block *block = allocate(sizeof(*block));
 
-    for (size_t i = 0; i < qemu_plugin_tb_n_insns(tb); i++) {
+    block->address = qemu_plugin_tb_vaddr(tb);
+    block->insns = qemu_plugin_tb_n_insns(tb);
+    block->entry = entry_at(block->address);
+    block->next = blocks;
+    blocks = block;
+    qemu_plugin_register_vcpu_tb_exec_cb(tb, executed_block, CB_NO_REGS, block);
+    for (size_t i = 0; i < block->insns; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+        size_t size = qemu_plugin_insn_size(insn);
+        unsigned char bytes[16];
 
-        count_insn(insn);
-        if (qemu_plugin_insn_size(insn) != size) {
+        if (size > sizeof(bytes)) {
             continue;
         }
         insn_bytes(insn, bytes, size);
-        if (memcmp(bytes, marker, marker_size) == 0) {
-            void *number = (void *)(uintptr_t)bytes[marker_size];
-            qemu_plugin_register_vcpu_insn_exec_cb(insn, executed_marker, CB_NO_REGS, number);
+        if (size == marker_size + 1 && memcmp(bytes, marker, marker_size) == 0) {
+            struct mark *mark = allocate(sizeof(*mark));
+            mark->number = bytes[marker_size];
+            mark->behind = block->insns - (i + 1);
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, executed_marker, CB_NO_REGS, mark);
+        } else if (returns(bytes, size)) {
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, executed_return, CB_NO_REGS, NULL);
         }
     }
 }
@@ -172,12 +259,15 @@ EXPORT int qemu_plugin_install(uint64_t id, const struct qemu_info *info, int ar
         fprintf(stderr, "cost: expected out=FILE\n");
         return -1;
     }
+    if (snprintf(entries_path, sizeof(entries_path), "%s.entries", argv[0] + 4) >= (int)sizeof(entries_path)) {
+        fprintf(stderr, "cost: the path is too long\n");
+        return -1;
+    }
     out = fopen(argv[0] + 4, "a");
     if (!out) {
         perror(argv[0] + 4);
         return -1;
     }
-    new_counter();
     qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
     return 0;
 }

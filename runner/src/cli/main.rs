@@ -8,7 +8,7 @@ use clap::{CommandFactory, Parser};
 use super::{
     args::{Cli, Verb},
     bisect::{self, code_for_git},
-    doctor,
+    cost, doctor,
     failure::Failure,
     history, list, matrix, prune, report, run, setup, shell, walk,
 };
@@ -44,6 +44,7 @@ fn act(cli: &Cli) -> Exit {
     let done = match &cli.verb {
         Verb::Run(args) => run::run(args, &ui),
         Verb::Walk(args) => walk::walk(args, &ui),
+        Verb::Cost(args) => cost::cost(args, &ui),
         Verb::Bisect(args) => bisect::bisect(args, &ui),
         Verb::List(args) => list::list(args, &ui),
         Verb::Setup(args) => setup::setup(args, &ui),

@@ -3,6 +3,7 @@
 
 mod args;
 mod bisect;
+mod cost;
 mod doctor;
 mod failure;
 mod history;

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What memory hotplug costs, in guest instructions: `cost.json` in the folder of its run.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -59,9 +62,45 @@ pub struct OperationCost {
     pub name: String,
     /// Instructions of each repetition, in order, without those of the warm-up.
     pub samples: Vec<u64>,
+    /// What repeats of them, where they were counted block by block: see [`steady`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steady: Option<u64>,
+}
+
+/// The instructions of the repetitions without luck: the sum of what each block of code costs, which is the lowest number that a quarter of
+/// the repetitions agree on.
+///
+/// Each repetition is a map from a block's address to its instructions; a block that is missing cost nothing. Whether a slab
+/// object lies in the first page of its slab, or the random numbers have to be drawn anew, moves a few blocks each; the sum over
+/// all of them hardly ever repeats, and this does. `None` without repetitions.
+pub fn steady(repetitions: &[BTreeMap<u64, i64>]) -> Option<u64> {
+    let enough = repetitions.len().div_ceil(4).max(1);
+    let blocks: BTreeSet<u64> = repetitions
+        .iter()
+        .flat_map(|blocks| blocks.keys().copied())
+        .collect();
+    let sum: i64 = blocks
+        .into_iter()
+        .map(|block| {
+            let mut counts: Vec<i64> = repetitions
+                .iter()
+                .map(|blocks| blocks.get(&block).copied().unwrap_or(0))
+                .collect();
+            counts.sort_unstable();
+            let agreed = counts.chunk_by(|a, b| a == b).find(|same| same.len() >= enough);
+            // Where no quarter agrees, at least the middle is steady.
+            agreed.map_or(counts[counts.len() / 2], |same| same[0])
+        })
+        .sum();
+    (!repetitions.is_empty()).then(|| u64::try_from(sum).unwrap_or(0))
 }
 
 impl OperationCost {
+    /// What the operation costs, as it is compared: the steady cost, or the lowest sample where there is none.
+    pub fn cost(&self) -> Option<u64> {
+        self.steady.or_else(|| self.minimum())
+    }
+
     /// The lowest sample; `None` without any.
     pub fn minimum(&self) -> Option<u64> {
         self.samples.iter().copied().min()
@@ -104,6 +143,7 @@ mod tests {
         OperationCost {
             name: "online".to_owned(),
             samples: samples.to_vec(),
+            steady: None,
         }
     }
 
@@ -135,6 +175,38 @@ mod tests {
         assert_eq!(record.operation("add"), None);
         let again: CostRecord = serde_json::from_str(&serde_json::to_string(&record).unwrap()).unwrap();
         assert_eq!(again, record);
+    }
+
+    /// Repetitions of one path of 1000 instructions, 12 of which are luck: a block of 5 or 7, and another of 0 or 7.
+    fn lucky(extra: i64, luck: &[(bool, bool)]) -> Vec<BTreeMap<u64, i64>> {
+        let blocks = |(a, b): &(bool, bool)| {
+            let mut blocks = BTreeMap::from([(0x10, 988 + extra), (0x20, if *a { 5 } else { 7 })]);
+            if *b {
+                blocks.insert(0x30, 7);
+            }
+            blocks
+        };
+        luck.iter().map(blocks).collect()
+    }
+
+    #[test]
+    fn ten_instructions_more_are_seen_through_luck() {
+        let one = [(true, false), (false, false), (true, true), (false, true)];
+        let other = [(false, true), (true, true), (false, false), (true, true)];
+        assert_eq!(steady(&lucky(0, &one)), Some(993));
+        assert_eq!(steady(&lucky(0, &other)), Some(993));
+        assert_eq!(steady(&lucky(10, &other)), Some(1003));
+    }
+
+    #[test]
+    fn what_one_repetition_of_many_does_is_luck() {
+        let mut many = lucky(0, &[(true, false); 20]);
+        many[7].insert(0x40, 5000);
+        many[9].insert(0x10, 900);
+        assert_eq!(steady(&many), Some(993));
+        assert_eq!(steady(&many[..0]), None);
+        let apart: Vec<_> = (1..=20).map(|count| BTreeMap::from([(1, count)])).collect();
+        assert_eq!(steady(&apart), Some(11), "nothing agrees");
     }
 
     proptest! {

@@ -20,7 +20,7 @@ mod trace;
 mod walk;
 
 pub use case::{Attempt, CaseRecord, FindingRecord, GuestEnd, MismatchRecord, StepRecord};
-pub use cost::{CostMethod, CostRecord, OperationCost};
+pub use cost::{CostMethod, CostRecord, OperationCost, steady};
 pub use event::{Entry, Event};
 pub use facts::{
     FORMAT, HostFacts, ImageFacts, KernelFacts, PackageFacts, QemuFacts, RunFacts, RunId, SuiteFacts,

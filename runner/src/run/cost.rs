@@ -4,7 +4,7 @@
 //! One guest, one CPU, one block that goes through the same operations again and again. Each is one write to a sysfs file by a
 //! program of the guest's (`memrig-cost`) that executes a marker before and behind it.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use serde_json::json;
 
@@ -16,13 +16,14 @@ use super::{
     trouble::Trouble,
 };
 use crate::{
-    base::{Arch, ByteSize, Errno},
-    record::{CostMethod, CostRecord, OperationCost},
+    base::{Arch, ByteSize, Errno, ui::Ui},
+    record::{CostMethod, CostRecord, OperationCost, steady},
     rig::{
+        cache::{Cache, CacheError},
         guest::{BootLimits, Guest},
+        host,
         machine::{Accel, Clock, Counter, Hotplug, Logs, MachineSpec, Standby, StartOptions},
-        qemu::Counting,
-        scratch::Scratch,
+        qemu::{CounterError, Counting},
     },
 };
 
@@ -72,6 +73,39 @@ pub enum CostError {
     Lacking(String),
 }
 
+/// Why it is not known how instructions can be counted.
+#[derive(Debug, thiserror::Error)]
+pub enum CountingError {
+    /// The cache.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// The plugin.
+    #[error(transparent)]
+    Counter(#[from] CounterError),
+}
+
+/// Finds out how instructions are counted with a QEMU: by our plugin, compiled for it; or by the guest's clock, if it does not load it or
+/// there is no compiler. Says so if it is the clock.
+///
+/// Takes a second, and blocks.
+///
+/// # Errors
+/// The plugin does not compile, or the cache cannot be written.
+pub fn counting(emulator: &Emulator, ui: &Ui) -> Result<Counting, CountingError> {
+    let counting = match host::install_packages(&["gcc", "libc6-dev"], ui) {
+        Ok(()) => Counting::of(&emulator.qemu.binary, &Cache::open(ui)?)?,
+        Err(error) => Counting::GuestTime {
+            why: error.to_string(),
+        },
+    };
+    if let Counting::GuestTime { why } = &counting {
+        ui.warning(&format!(
+            "instructions are counted by the guest's clock, which also counts idle time: {why}"
+        ));
+    }
+    Ok(counting)
+}
+
 impl From<Trouble> for CostError {
     fn from(trouble: Trouble) -> Self {
         match trouble {
@@ -111,8 +145,7 @@ pub async fn measure(
         return Err(CostError::Lacking(lacks.to_owned()));
     }
     let keys = Keys::make().map_err(|error| CostError::Bench(error.to_string()))?;
-    let scratch = Scratch::new().map_err(|error| CostError::Bench(error.to_string()))?;
-    let counts = scratch.path().join("counts");
+    let (counts, entries) = (folder.join("counts"), folder.join("counts.entries"));
     let mut spec = spec(prepared, emulator, options);
     spec.initrds.push(keys.ramdisk());
     if let Counting::Plugin(library) = counting {
@@ -125,24 +158,27 @@ pub async fn measure(
     let limits = BootLimits::default();
     let booted = Guest::boot(&spec, &logs, clock, StartOptions::default(), &keys.login, limits).await;
     let guest = booted.map_err(|error| not_ready(&error))?;
-    let done = in_guest(&guest, kernel.arch, options).await;
+    let done = in_guest(&guest, kernel.arch, options, &entries).await;
     guest.stop().await;
     let (release, said) = done?;
-    let samples = match counting {
+    let counts = match counting {
         Counting::Plugin(_) => {
             let text =
                 fs_err::read_to_string(&counts).map_err(|error| CostError::Bench(error.to_string()))?;
-            between_markers(&text).map_err(CostError::Bench)?
+            counted(&text).map_err(CostError::Bench)?
         }
         Counting::GuestTime { .. } => said
             .iter()
-            .map(|said| nanoseconds(kernel.arch, said.ticks))
+            .map(|said| Counted {
+                total: nanoseconds(kernel.arch, said.ticks),
+                blocks: None,
+            })
             .collect(),
     };
-    if samples.len() != said.len() {
+    if counts.len() != said.len() {
         return Err(CostError::Bench(format!(
             "the plugin saw {} operations, and the guest did {}",
-            samples.len(),
+            counts.len(),
             said.len()
         )));
     }
@@ -156,7 +192,7 @@ pub async fn measure(
             Counting::GuestTime { .. } => CostMethod::GuestTime,
         },
         qemu: emulator.version.clone(),
-        operations: sorted(&said, &samples, options),
+        operations: sorted(&said, counts, options),
     })
 }
 
@@ -170,7 +206,7 @@ fn spec(prepared: &Prepared, emulator: &Emulator, options: &CostOptions) -> Mach
     spec.memory = MEMORY;
     spec.hotplug = match arch {
         Arch::X86_64 => Hotplug::Dimms {
-            slots: 1,
+            slots: 2,
             max: MEMORY + MORE,
         },
         Arch::S390x => Hotplug::Standby(Standby {
@@ -201,8 +237,11 @@ async fn in_guest(
     guest: &Guest,
     arch: Arch,
     options: &CostOptions,
+    entries: &Path,
 ) -> Result<(String, Vec<Said>), CostError> {
     let limit = guest.speed.scale(LIMIT);
+    let symbols = inside::exec(guest, QUIET, limit).await?.text();
+    fs_err::write(entries, entry_points(&symbols)).map_err(|error| CostError::Bench(error.to_string()))?;
     let look = async || Ok::<_, CostError>(Look::of(&inside::exec(guest, LOOK, limit).await?.text()));
     let mut seen = look().await?;
     if options.memmap_on_memory && !["Y", "force"].contains(&seen.memmap.as_str()) {
@@ -212,26 +251,28 @@ async fn in_guest(
         )));
     }
     if arch == Arch::X86_64 {
-        plug(guest, seen.block_size).await?;
-        // The guest's ACPI takes it in a thread of its own.
-        let appears = async {
+        for number in 0..2 {
+            plug(guest, number, seen.block_size).await?;
+        }
+        // The guest's ACPI takes them in a thread of its own.
+        let appear = async {
             loop {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 let seen = look().await?;
-                if !seen.offline.is_empty() {
+                if seen.offline.len() >= 2 {
                     return Ok::<_, CostError>(seen);
                 }
             }
         };
-        seen = tokio::time::timeout(limit, appears)
-            .await
-            .map_err(|_| CostError::Kernel("a plugged DIMM made no memory block".to_owned()))??;
+        seen = tokio::time::timeout(limit, appear).await.map_err(|_| {
+            CostError::Kernel("two plugged DIMMs did not make two memory blocks".to_owned())
+        })??;
     }
-    let operations = operations(&seen)
-        .ok_or_else(|| CostError::Lacking("the guest has no block that is offline".to_owned()))?;
+    let plan = planned(&seen)
+        .ok_or_else(|| CostError::Lacking("the guest has no two blocks that are offline".to_owned()))?;
     let rounds = options.warm_up + options.repetitions;
-    let output = inside::exec(guest, &script(&operations, rounds), limit).await?;
-    let said = said(&operations, &output.text()).map_err(CostError::Bench)?;
+    let output = inside::exec(guest, &script(&plan, rounds), limit).await?;
+    let said = said(&plan.round, &output.text()).map_err(CostError::Bench)?;
     if let Some(refused) = said.iter().find(|said| said.errno != 0) {
         let errno = u16::try_from(refused.errno).ok().and_then(Errno::from_number);
         let errno = errno.map_or_else(|| refused.errno.to_string(), |errno| errno.to_string());
@@ -240,11 +281,11 @@ async fn in_guest(
             refused.name
         )));
     }
-    if said.len() != operations.len() * rounds as usize {
+    if said.len() != plan.round.len() * rounds as usize {
         return Err(CostError::Bench(format!(
             "the guest did {} operations of {}: {}",
             said.len(),
-            operations.len() * rounds as usize,
+            plan.round.len() * rounds as usize,
             output.error_text().trim_end()
         )));
     }
@@ -252,11 +293,35 @@ async fn in_guest(
 }
 
 /// Plugs a DIMM of one block.
-async fn plug(guest: &Guest, size: ByteSize) -> Result<(), Trouble> {
-    let backend = json!({ "qom-type": "memory-backend-ram", "id": "memory-dimm", "size": size.as_bytes() });
+async fn plug(guest: &Guest, number: u32, size: ByteSize) -> Result<(), Trouble> {
+    let (id, memory) = (format!("dimm{number}"), format!("memory-dimm{number}"));
+    let backend = json!({ "qom-type": "memory-backend-ram", "id": memory, "size": size.as_bytes() });
     qmp(guest, "object-add", backend).await?;
-    let dimm = json!({ "driver": "pc-dimm", "id": "dimm", "memdev": "memory-dimm" });
+    let dimm = json!({ "driver": "pc-dimm", "id": id, "memdev": memory });
     qmp(guest, "device_add", dimm).await.map(drop)
+}
+
+/// Stops what the kernel does once a second, and prints where it is entered.
+const QUIET: &str = "\
+echo 3600 > /proc/sys/vm/stat_interval
+grep -E ' (asm_(sysvec|exc)_|asm_(common|spurious)_interrupt|(ext|io|mcck)_int_handler|pgm_check_handler)' /proc/kallsyms";
+
+/// The file of the plugin that says where the kernel is entered, from lines of /proc/kallsyms.
+fn entry_points(symbols: &str) -> String {
+    let mut entries = String::new();
+    for line in symbols.lines() {
+        let mut words = line.split_whitespace();
+        let (Some(address), Some(_), Some(name)) = (words.next(), words.next(), words.next()) else {
+            continue;
+        };
+        let kind = if name.starts_with("asm_exc_") || name == "pgm_check_handler" {
+            'e'
+        } else {
+            'i'
+        };
+        entries += &format!("{kind} {address}\n");
+    }
+    entries
 }
 
 /// Prints what [`Look`] reads.
@@ -308,34 +373,55 @@ struct Operation {
     text: &'static str,
 }
 
-/// What is done to a block in one round, after which it is as before; `None` without a block.
-fn operations(seen: &Look) -> Option<Vec<Operation>> {
-    let write = |name, file: String, text| Operation { name, file, text };
-    let state = |block: &str| format!("/sys/devices/system/memory/{block}/state");
-    if let Some(block) = seen.unconfigured.first() {
-        let config = format!("/sys/firmware/memory/{block}/config");
-        return Some(vec![
-            write("add", config.clone(), "1"),
-            write("online", state(block), "online_movable"),
-            write("offline", state(block), "offline"),
-            write("remove", config, "0"),
-        ]);
-    }
-    let block = seen.offline.first()?;
-    Some(vec![
-        write("online", state(block), "online_movable"),
-        write("offline", state(block), "offline"),
-    ])
+/// Two blocks: one that goes online and stays, and one that goes through the operations.
+///
+/// Without the first, each online would be the first of its zone: the kernel then stops all CPUs to build its lists of zones, writes
+/// numbers to its log, and allocates, all of which costs now more and now less.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Plan {
+    stays: Vec<Operation>,
+    round: Vec<Operation>,
 }
 
-/// The script that does the operations so many times. The guest comes to rest before each of them: where nothing runs its clock
-/// jumps to the next timer, so that a second of it is short.
-fn script(operations: &[Operation], rounds: u32) -> String {
-    let mut script = format!("i=0\nwhile [ $i -lt {rounds} ]; do\n");
-    for Operation { file, text, .. } in operations {
-        script += &format!("sleep 1\nmemrig-cost {file} {text}\n");
+/// What is done, after which the second block is as before; `None` without two blocks.
+fn planned(seen: &Look) -> Option<Plan> {
+    let write = |name, file: String, text| Operation { name, file, text };
+    let state = |block: &str| format!("/sys/devices/system/memory/{block}/state");
+    let config = |block: &str| format!("/sys/firmware/memory/{block}/config");
+    let online = |block: &str| write("online", state(block), "online_movable");
+    let offline = |block: &str| write("offline", state(block), "offline");
+    if let [first, second, ..] = seen.unconfigured.as_slice() {
+        return Some(Plan {
+            stays: vec![write("add", config(first), "1"), online(first)],
+            round: vec![
+                write("add", config(second), "1"),
+                online(second),
+                offline(second),
+                write("remove", config(second), "0"),
+            ],
+        });
     }
-    script + "i=$((i+1))\ndone\n"
+    let [first, second, ..] = seen.offline.as_slice() else {
+        return None;
+    };
+    Some(Plan {
+        stays: vec![online(first)],
+        round: vec![online(second), offline(second)],
+    })
+}
+
+/// The script that does the operations so many times, in one process: what is started in between would move pages about.
+fn script(plan: &Plan, rounds: u32) -> String {
+    let mut script = String::new();
+    for Operation { file, text, .. } in &plan.stays {
+        script += &format!("echo {text} > {file} || exit\n");
+    }
+    script += &format!("memrig-cost {rounds}");
+    for Operation { file, text, .. } in &plan.round {
+        script += &format!(" {file} {text}");
+    }
+    // A pipe would wake its reader.
+    script + " > /tmp/cost\ncat /tmp/cost\n"
 }
 
 /// Reads what the script printed: errno and clock of each operation, in hex.
@@ -363,46 +449,65 @@ fn nanoseconds(arch: Arch, ticks: u64) -> u64 {
     }
 }
 
-/// The instructions between each marker 1 and the marker 2 behind it.
-fn between_markers(text: &str) -> Result<Vec<u64>, String> {
+/// One count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Counted {
+    /// Instructions.
+    total: u64,
+    /// Those of each block of code, by its address; at 0 is what makes up the total.
+    blocks: Option<BTreeMap<u64, i64>>,
+}
+
+/// Reads what the plugin wrote (`guest-images/qemu/plugin/cost.c`).
+fn counted(text: &str) -> Result<Vec<Counted>, String> {
     let mut counts = Vec::new();
-    let mut first = None;
+    let mut blocks: BTreeMap<u64, i64> = BTreeMap::new();
     for line in text.lines() {
-        let numbers = line
-            .split_once(' ')
-            .and_then(|(marker, count)| Some((marker.parse::<u8>().ok()?, count.parse::<u64>().ok()?)));
-        match (numbers, first) {
-            (Some((1, count)), None) => first = Some(count),
-            (Some((2, count)), Some(begun)) if count > begun => {
-                counts.push(count - begun);
-                first = None;
+        let wrong = || format!("the plugin's count does not read: `{line}`");
+        let mut words = line.split(' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("b"), Some(address), Some(count), None) => {
+                let address = u64::from_str_radix(address, 16).map_err(|_| wrong())?;
+                *blocks.entry(address).or_default() += count.parse::<i64>().map_err(|_| wrong())?;
             }
-            _ => return Err(format!("the plugin's markers are out of order at `{line}`")),
+            (Some("="), Some(total), None, None) => {
+                let total: u64 = total.parse().map_err(|_| wrong())?;
+                let rest = i64::try_from(total).map_err(|_| wrong())? - blocks.values().sum::<i64>();
+                *blocks.entry(0).or_default() += rest;
+                counts.push(Counted {
+                    total,
+                    blocks: Some(std::mem::take(&mut blocks)),
+                });
+            }
+            _ => return Err(wrong()),
         }
     }
-    match first {
-        None => Ok(counts),
-        Some(_) => Err("the plugin's last marker has no end".to_owned()),
+    match blocks.is_empty() {
+        true => Ok(counts),
+        false => Err("the plugin's last count has no end".to_owned()),
     }
 }
 
-/// The samples of each operation, without the warm-up.
-fn sorted(said: &[Said], samples: &[u64], options: &CostOptions) -> Vec<OperationCost> {
-    let mut costs: Vec<OperationCost> = Vec::new();
-    for (said, sample) in said.iter().zip(samples) {
-        match costs.iter_mut().find(|cost| cost.name == said.name) {
-            Some(cost) => cost.samples.push(*sample),
-            None => costs.push(OperationCost {
-                name: said.name.to_owned(),
-                samples: vec![*sample],
-            }),
+/// The costs of each operation, without the warm-up.
+fn sorted(said: &[Said], counts: Vec<Counted>, options: &CostOptions) -> Vec<OperationCost> {
+    let mut operations: Vec<(&str, Vec<Counted>)> = Vec::new();
+    for (said, count) in said.iter().zip(counts) {
+        match operations.iter_mut().find(|(name, _)| *name == said.name) {
+            Some((_, counts)) => counts.push(count),
+            None => operations.push((said.name, vec![count])),
         }
     }
-    for cost in &mut costs {
-        cost.samples
-            .drain(..cost.samples.len().min(options.warm_up as usize));
-    }
-    costs
+    let cost = |(name, mut counts): (&str, Vec<Counted>)| {
+        counts.drain(..counts.len().min(options.warm_up as usize));
+        let samples = counts.iter().map(|count| count.total).collect();
+        let blocks: Option<Vec<_>> = counts.into_iter().map(|count| count.blocks).collect();
+        OperationCost {
+            name: name.to_owned(),
+            samples,
+            steady: blocks.and_then(|blocks| steady(&blocks)),
+        }
+    };
+    operations.into_iter().map(cost).collect()
 }
 
 #[cfg(test)]
@@ -414,7 +519,7 @@ mod tests {
             "release:7.2.0\nmemmap:Y\nblock_size:8000000\nunconfigured:memory8\nunconfigured:memory9\n";
         let seen = Look::of(seen);
         assert_eq!(seen.block_size, ByteSize::mib(128));
-        operations(&seen).unwrap()
+        planned(&seen).unwrap().round
     }
 
     #[test]
@@ -422,13 +527,23 @@ mod tests {
         let names: Vec<&str> = g2().iter().map(|operation| operation.name).collect();
         assert_eq!(names, ["add", "online", "offline", "remove"]);
         let seen = Look::of("release:6.12\nmemmap:\nblock_size:10000000\noffline:memory4\noffline:memory5\n");
-        let files: Vec<String> = operations(&seen)
-            .unwrap()
-            .into_iter()
-            .map(|operation| operation.file)
+        let plan = planned(&seen).unwrap();
+        let files: Vec<&str> = plan
+            .round
+            .iter()
+            .map(|operation| operation.file.as_str())
             .collect();
-        assert_eq!(files, ["/sys/devices/system/memory/memory4/state"; 2]);
-        assert_eq!(operations(&Look::of("release:6.12\n")), None);
+        assert_eq!(files, ["/sys/devices/system/memory/memory5/state"; 2]);
+        assert_eq!(
+            script(&plan, 7).lines().collect::<Vec<_>>(),
+            [
+                "echo online_movable > /sys/devices/system/memory/memory4/state || exit",
+                "memrig-cost 7 /sys/devices/system/memory/memory5/state online_movable \
+                 /sys/devices/system/memory/memory5/state offline > /tmp/cost",
+                "cat /tmp/cost",
+            ]
+        );
+        assert_eq!(planned(&Look::of("release:6.12\noffline:memory4\n")), None);
     }
 
     #[test]
@@ -444,21 +559,27 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_between_the_markers_and_nothing_may_be_missing() {
+    fn counts_are_read_whole_or_not_at_all() {
+        let text = "b ffffffff81000000 990\nb 400078 20\n= 1003\nb 400078 10\nb 400078 5\n= 15\n";
+        let counts = counted(text).unwrap();
+        assert_eq!(counts[0].total, 1003);
+        let blocks = counts[0].blocks.clone().unwrap();
         assert_eq!(
-            between_markers("1 10\n2 2011\n1 5000\n2 7001\n"),
-            Ok(vec![2001, 2001])
+            blocks,
+            BTreeMap::from([(0, -7), (0x40_0078, 20), (0xffff_ffff_8100_0000, 990)])
         );
-        assert_eq!(between_markers(""), Ok(vec![]));
+        // QEMU may have translated a block twice.
+        assert_eq!(counts[1].blocks, Some(BTreeMap::from([(0, 0), (0x40_0078, 15)])));
+        assert_eq!(counted(""), Ok(vec![]));
         for wrong in [
-            "1 10\n",
-            "2 10\n",
-            "1 10\n1 11\n2 12\n",
-            "1 10\n2 9\n",
-            "1 10\n3 11\n",
-            "1 x\n",
+            "b 400078 20\n",
+            "b 400078\n= 3\n",
+            "= x\n",
+            "= -3\n",
+            "b 1 2 3\n= 2\n",
+            "1 7\n",
         ] {
-            assert!(between_markers(wrong).is_err(), "{wrong}");
+            assert!(counted(wrong).is_err(), "{wrong}");
         }
     }
 
@@ -469,15 +590,35 @@ mod tests {
             warm_up: 1,
             memmap_on_memory: true,
         };
-        let text = "0 0\n".repeat(12);
-        let said = said(&g2(), &text).unwrap();
-        let samples: Vec<u64> = (0..12).collect();
-        let costs = sorted(&said, &samples, &options);
-        assert_eq!(costs[0].samples, [4, 8]);
+        let said = said(&g2(), &"0 0\n".repeat(12)).unwrap();
+        let count = |total: u64| Counted {
+            total,
+            blocks: Some(BTreeMap::from([(0, total as i64)])),
+        };
+        let costs = sorted(&said, (0..12).map(count).collect(), &options);
+        assert_eq!(
+            (costs[0].samples.as_slice(), costs[0].steady),
+            (&[4, 8][..], Some(4))
+        );
         assert_eq!(
             (costs[3].name.as_str(), costs[3].samples.as_slice()),
             ("remove", &[7, 11][..])
         );
         assert_eq!(options.variant(), "memmap_on_memory=on");
+        let timed = |total| Counted { total, blocks: None };
+        assert_eq!(
+            sorted(&said, (0..12).map(timed).collect(), &options)[0].steady,
+            None
+        );
+    }
+
+    #[test]
+    fn the_plugin_is_told_where_the_kernel_is_entered() {
+        let symbols = "ffffffff82000b10 T asm_exc_page_fault\nffffffff82000cd0 T asm_sysvec_apic_timer_interrupt\n\
+                       0000000000b1c2d0 T pgm_check_handler\n0000000000b1c4f0 T ext_int_handler\nbroken\n";
+        assert_eq!(
+            entry_points(symbols),
+            "e ffffffff82000b10\ni ffffffff82000cd0\ne 0000000000b1c2d0\ni 0000000000b1c4f0\n"
+        );
     }
 }

@@ -5,6 +5,7 @@ mod act;
 mod bench;
 mod case;
 mod cost;
+mod costs;
 mod dimm;
 mod inside;
 mod log;
@@ -26,7 +27,8 @@ mod templates;
 mod trouble;
 mod walk;
 
-pub use cost::{CostError, CostOptions, measure};
+pub use cost::{CostError, CostOptions, CountingError, counting, measure};
+pub use costs::{Costs, CostsError, costs};
 pub use matrix::{matrix_jobs, times};
 pub use plan::{Filter, Job, LoadedSuite, PlannedKernel, plan};
 pub use prepare::{Emulator, PrepareError, Prepared, Rig, Wanted, prepare, qemu_version};
