@@ -14,8 +14,9 @@
  * executes nothing, so that idle time is not counted. For one CPU.
  *
  * Marker 0 has the plugin read FILE.entries: lines of a letter and an address in hex, where the kernel is entered for an interrupt
- * (i) and for an exception (e). From then on instructions of interrupts are not counted: from the entry to the instruction that
- * returns. When a timer ticks is chance, and what it then has to do as well.
+ * (i) and for an exception (e), and where functions begin that are left out (c). From then on instructions of interrupts are not
+ * counted, from the entry to the instruction that returns, and those of the functions, from their first to where they were called
+ * from. When a timer ticks is chance, and what the scheduler finds to do as well.
  *
  * FILE gets a line for each block of code that was executed in between, `b ADDRESS COUNT` (in hex, and in instructions), and
  * behind them `= TOTAL`. The CPU's own pieces of code differ now and then, the sum does not.
@@ -89,6 +90,8 @@ struct block {
     uint64_t address;
     uint64_t insns;
     uint64_t times;
+    /* Behind the call that it ends with, or 0. */
+    uint64_t behind_call;
     char entry;
 };
 static struct block *blocks;
@@ -109,8 +112,36 @@ static struct {
 static int counting;
 static int64_t around;
 
-/* Entries that have not returned, from the outermost interrupt on. */
+/* Entries that have not returned, from the outermost interrupt or the function that is left out on. */
 static unsigned int depth;
+
+/* Where the function that is left out returns to, or 0. */
+static uint64_t left_out_until;
+
+/* Where calls return to that have not returned; the oldest are forgotten where there are too many. */
+enum { CALLS = 256 };
+static uint64_t called_from[CALLS];
+static unsigned int called;
+
+/* A return may skip calls whose functions jumped on to another, or that never return, as those of a retpoline. */
+static void see_return(uint64_t address)
+{
+    for (unsigned int i = called; i > 0; i--) {
+        if (called_from[i - 1] == address) {
+            called = i - 1;
+            return;
+        }
+    }
+}
+
+static void see_call(uint64_t returns_to)
+{
+    if (called == CALLS) {
+        memmove(called_from, called_from + 1, (CALLS - 1) * sizeof(called_from[0]));
+        called--;
+    }
+    called_from[called++] = returns_to;
+}
 
 static char entry_at(uint64_t address)
 {
@@ -155,22 +186,41 @@ static void write_counts(void)
     fflush(out);
 }
 
-/* QEMU takes interrupts between blocks, so that the kernel is entered at the beginning of one. */
+/* QEMU takes interrupts between blocks, so that the kernel is entered at the beginning of one, as functions are. */
 static void executed_block(unsigned int cpu, void *data)
 {
     struct block *block = data;
 
-    if (block->entry && (depth > 0 || block->entry == 'i')) {
+    if (!counting && !block->entry) {
+        return;
+    }
+    if (depth == 1 && left_out_until == block->address) {
+        depth = 0;
+        left_out_until = 0;
+    }
+    if (depth == 0) {
+        see_return(block->address);
+    }
+    if (block->entry == 'c') {
+        if (counting && depth == 0 && called > 0) {
+            depth = 1;
+            left_out_until = called_from[called - 1];
+        }
+    } else if (block->entry && (depth > 0 || block->entry == 'i')) {
         depth++;
     }
     if (counting && depth == 0) {
         block->times++;
+        if (block->behind_call) {
+            see_call(block->behind_call);
+        }
     }
 }
 
 static void executed_return(unsigned int cpu, void *data)
 {
-    if (depth > 0) {
+    /* Out of a function that is left out, another task may return that was interrupted before. */
+    if (depth > (left_out_until ? 1 : 0)) {
         depth--;
     }
 }
@@ -186,9 +236,12 @@ static void executed_marker(unsigned int cpu, void *data)
             block->times = 0;
         }
         counting = 1;
+        called = 0;
         around = mark->behind;
     } else if (mark->number == 2 && counting) {
         counting = 0;
+        depth = 0;
+        left_out_until = 0;
         around -= mark->behind;
         write_counts();
     }
@@ -201,6 +254,17 @@ static int returns(const unsigned char *bytes, size_t size)
         return size == 2 && bytes[0] == 0x48 && bytes[1] == 0xcf;
     }
     return (size == 4 && bytes[0] == 0xb2 && bytes[1] == 0xb2) || (size == 6 && bytes[0] == 0xeb && bytes[5] == 0x71);
+}
+
+/* CALL of x86_64; BASR, BRAS and BRASL of s390x. */
+static int calls(const unsigned char *bytes, size_t size)
+{
+    if (marker == marker_x86_64) {
+        return (size == 5 && bytes[0] == 0xe8) || (bytes[0] == 0xff && size > 1 && (bytes[1] & 0x38) == 0x10) ||
+               (size > 2 && (bytes[0] & 0xf0) == 0x40 && bytes[1] == 0xff && (bytes[2] & 0x38) == 0x10);
+    }
+    return (size == 2 && bytes[0] == 0x0d) || (size == 4 && bytes[0] == 0xa7 && (bytes[1] & 0x0f) == 5) ||
+           (size == 6 && bytes[0] == 0xc0 && (bytes[1] & 0x0f) == 5);
 }
 
 static void *allocate(size_t size)
@@ -216,6 +280,7 @@ static void *allocate(size_t size)
 static void translated(uint64_t id, struct qemu_plugin_tb *tb)
 {
     struct block *block = allocate(sizeof(*block));
+    uint64_t end = qemu_plugin_tb_vaddr(tb);
 
     block->address = qemu_plugin_tb_vaddr(tb);
     block->insns = qemu_plugin_tb_n_insns(tb);
@@ -228,10 +293,14 @@ static void translated(uint64_t id, struct qemu_plugin_tb *tb)
         size_t size = qemu_plugin_insn_size(insn);
         unsigned char bytes[16];
 
+        end += size;
         if (size > sizeof(bytes)) {
             continue;
         }
         insn_bytes(insn, bytes, size);
+        if (i + 1 == block->insns && calls(bytes, size)) {
+            block->behind_call = end;
+        }
         if (size == marker_size + 1 && memcmp(bytes, marker, marker_size) == 0) {
             struct mark *mark = allocate(sizeof(*mark));
             mark->number = bytes[marker_size];
