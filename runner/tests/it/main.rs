@@ -6,6 +6,7 @@ mod bare_metal;
 mod bisect;
 mod browser;
 mod clones;
+mod costs;
 mod firmware;
 mod ground;
 mod guests;
