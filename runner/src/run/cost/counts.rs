@@ -36,10 +36,12 @@ pub(super) const LEFT_OUT: [&str; 16] = [
     "get_random_u[0-9]*",
 ];
 
-/// Stops what the kernel does once a second, and prints where it is entered and where functions begin that are left out.
+/// Stops what the kernel does once a second, and has programs lie where they always do: a text on two pages costs more to
+/// write. Prints where the kernel is entered, and where functions begin that are left out.
 pub(super) fn quiet_script() -> String {
     format!(
         "echo 3600 > /proc/sys/vm/stat_interval\n\
+         echo 0 > /proc/sys/kernel/randomize_va_space\n\
          grep -E ' (asm_(sysvec|exc)_.*|asm_(common|spurious)_interrupt|(ext|io|mcck)_int_handler|pgm_check_handler|({})([.].*)?)$' \
          /proc/kallsyms",
         LEFT_OUT.join("|")
