@@ -10,7 +10,7 @@ use memrig::{
     run::{CostError, CostOptions, Emulator, Prepared, Rig, Wanted, counting, measure, prepare},
 };
 
-/// As many as `memrig cost` does: with fewer, a quarter of them is a few, which agree by chance.
+/// As many as `memrig cost` does: with fewer, a third of them is a few, which agree by chance.
 const OPTIONS: CostOptions = CostOptions {
     repetitions: 20,
     warm_up: 3,
