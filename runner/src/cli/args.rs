@@ -42,6 +42,7 @@ Examples:
   memrig run -k tree:../linux,series=v3.mbox     a series on a tree
   memrig compare --base tree:. --series v3.mbox  before and after it
   memrig walk --base tree:. --series v3.mbox    each patch of it on its own
+  memrig cost -k debian:trixie                  instructions of an online and an offline
   memrig run --dry-run blocks                   the plan, with QEMU commands to paste
   memrig shell standby -c S04 -k debian:sid -a s390x
   memrig replay results/latest B03
@@ -63,6 +64,8 @@ pub enum Verb {
     Compare(Compare),
     /// Build and run each patch of a series on its own
     Walk(Walk),
+    /// Count the instructions that an operation on a memory block costs
+    Cost(Cost),
     /// Find the first bad commit of a range by one case
     Bisect(Bisect),
     /// List suites and cases
@@ -319,6 +322,39 @@ pub struct Walk {
     /// Guests at once; without it, as many as the host's processors and memory allow
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<usize>,
+}
+
+/// Arguments of `memrig cost`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  memrig cost -k debian:trixie
+  memrig cost -k source:debian:trixie -k source:debian:trixie,series=v3.mbox -a s390x
+  memrig cost -k image:bzImage,config=.config -a x86_64 --json
+
+A kernel is measured in a guest of its own for memmap_on_memory off and on. The first number is what repeats, and what two kernels
+are compared by; the spread is that of single repetitions.
+
+Exit codes: 0 everything was counted, 1 a kernel failed, 3 something is not known.")]
+pub struct Cost {
+    /// Kernel, as for `memrig run`; can be given several times; without it, the three Debian kernels
+    #[arg(short, long = "kernel", value_name = "KERNEL")]
+    pub kernels: Vec<KernelSource>,
+
+    /// Architecture: x86_64 or s390x; without it, both
+    #[arg(short, long = "arch", value_name = "ARCH")]
+    pub arches: Vec<Arch>,
+
+    /// How often each operation is done
+    #[arg(short, long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repetitions: u32,
+
+    /// Print the records as JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
+
+    /// Where things are
+    #[command(flatten)]
+    pub places: Places,
 }
 
 /// Arguments of `memrig bisect`.

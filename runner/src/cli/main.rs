@@ -8,7 +8,7 @@ use clap::{CommandFactory, Parser};
 use super::{
     args::{Cli, Verb},
     bisect::{self, code_for_git},
-    compare, doctor,
+    compare, cost, doctor,
     failure::Failure,
     history, list, matrix, pages, prune, report, run, setup, shell, submit, walk,
 };
@@ -45,6 +45,7 @@ fn act(cli: &Cli) -> Exit {
         Verb::Run(args) => run::run(args, &ui),
         Verb::Compare(args) => compare::compare(args, &ui),
         Verb::Walk(args) => walk::walk(args, &ui),
+        Verb::Cost(args) => cost::cost(args, &ui),
         Verb::Bisect(args) => bisect::bisect(args, &ui),
         Verb::List(args) => list::list(args, &ui),
         Verb::Setup(args) => setup::setup(args, &ui),

@@ -4,6 +4,7 @@
 mod args;
 mod bisect;
 mod compare;
+mod cost;
 mod doctor;
 mod failure;
 mod history;

@@ -5,6 +5,7 @@
 //! alone. This room judges nothing and prints nothing.
 
 mod case;
+mod cost;
 mod event;
 mod facts;
 mod folder;
@@ -20,6 +21,7 @@ mod trace;
 mod walk;
 
 pub use case::{Attempt, CaseRecord, FindingRecord, GuestEnd, MismatchRecord, StepRecord, SubcaseRecord};
+pub use cost::{CostMethod, CostRecord, OperationCost, steady};
 pub use event::{Entry, Event};
 pub use facts::{
     FORMAT, HostFacts, ImageFacts, KernelFacts, PackageFacts, QemuFacts, RunFacts, RunId, SuiteFacts,

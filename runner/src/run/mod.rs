@@ -6,6 +6,8 @@ mod bench;
 mod busy;
 mod case;
 mod compare;
+mod cost;
+mod costs;
 mod dimm;
 mod inside;
 mod log;
@@ -31,6 +33,8 @@ mod walk;
 mod watch;
 
 pub use compare::{Rounds, SeenError, add_round, compare_jobs, compared};
+pub use cost::{CostError, CostOptions, CountingError, counting, measure};
+pub use costs::{Costs, CostsError, costs};
 pub use matrix::{matrix_jobs, times};
 pub use plan::{Filter, Job, LoadedSuite, PlannedKernel, plan};
 pub use prepare::{Emulator, PrepareError, Prepared, Rig, Wanted, prepare, qemu_version};

@@ -275,7 +275,7 @@ fn tell(record: &CaseRecord, ui: &Ui) {
     ));
 }
 
-fn facts(request: &Request, folder: &RunFolder) -> RunFacts {
+pub(super) fn facts(request: &Request, folder: &RunFolder) -> RunFacts {
     let mut suites: Vec<SuiteFacts> = Vec::new();
     for job in &request.jobs {
         if suites.iter().all(|suite| suite.file != job.suite.file) {

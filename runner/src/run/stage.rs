@@ -65,14 +65,14 @@ pub(super) enum Origin {
 }
 
 /// The keys of the run, and the ramdisk that brings them to a guest.
-struct Keys {
-    login: Login,
+pub(super) struct Keys {
+    pub(super) login: Login,
     /// Kept until the run is over.
     folder: Scratch,
 }
 
 impl Keys {
-    fn make() -> Result<Self, Box<dyn std::error::Error>> {
+    pub(super) fn make() -> Result<Self, Box<dyn std::error::Error>> {
         let keys = SshKeys::generate()?;
         let folder = Scratch::new()?;
         fs_err::write(
@@ -87,7 +87,7 @@ impl Keys {
         Ok(Self { login, folder })
     }
 
-    fn ramdisk(&self) -> PathBuf {
+    pub(super) fn ramdisk(&self) -> PathBuf {
         self.folder.path().join("keys.cpio")
     }
 }

@@ -7,6 +7,7 @@ mod bisect;
 mod browser;
 mod clones;
 mod compares;
+mod costs;
 mod firmware;
 mod ground;
 mod guests;

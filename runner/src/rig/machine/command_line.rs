@@ -96,6 +96,10 @@ fn processors(spec: &MachineSpec, args: &mut Arguments) {
     if spec.accel == Accel::TcgIcount {
         args.pair("-icount", "shift=0,sleep=off");
     }
+    if let Some(counter) = &spec.counter {
+        let (library, output) = (escaped(&counter.library), escaped(&counter.output));
+        args.pair("-plugin", format!("file={library},out={output}"));
+    }
 }
 
 fn memory(spec: &MachineSpec, args: &mut Arguments) {
@@ -255,7 +259,7 @@ mod tests {
     use super::*;
     use crate::{
         base::exec::shell_line,
-        rig::machine::{MemoryFiles, Qemu, Standby},
+        rig::machine::{Counter, MemoryFiles, Qemu, Standby},
     };
 
     fn bench() -> Wiring {
@@ -397,6 +401,26 @@ mod tests {
         );
         spec.cpus = 2;
         assert!(spec.check().is_err());
+    }
+
+    #[test]
+    fn a_counter_is_a_plugin_with_its_file() {
+        let mut spec = s390x();
+        spec.accel = Accel::TcgIcount;
+        spec.counter = Some(Counter {
+            library: "/c/cost.so".into(),
+            output: "/tmp/a,b/counts".into(),
+        });
+        insta::assert_snapshot!("counter", lines(&spec, Some("/tmp/initrd"), &bench()));
+        spec.accel = Accel::Tcg;
+        spec.cpus = 2;
+        assert!(spec.check().is_err(), "a counter is for one CPU");
+        spec.cpus = 1;
+        spec.accel = Accel::Kvm;
+        assert_eq!(
+            spec.check().unwrap_err().to_string(),
+            "s390x has no counted instructions under KVM"
+        );
     }
 
     #[test]

@@ -24,4 +24,6 @@ pub use launch::StartOptions;
 pub use logs::{Clock, Logs};
 pub use running::{Machine, MachineError};
 pub use saved::{Memory, State};
-pub use spec::{Accel, Hotplug, MachineSpec, MemoryFiles, Property, Qemu, SpecError, Standby, VirtioMem};
+pub use spec::{
+    Accel, Counter, Hotplug, MachineSpec, MemoryFiles, Property, Qemu, SpecError, Standby, VirtioMem,
+};

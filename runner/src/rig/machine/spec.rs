@@ -93,6 +93,15 @@ pub struct MemoryFiles {
     pub shared: bool,
 }
 
+/// A QEMU plugin that counts the guest's instructions (`guest-images/qemu/plugin/cost.c`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counter {
+    /// The plugin, compiled for the QEMU that loads it.
+    pub library: PathBuf,
+    /// The file to which it adds a line for each marker that the guest executes.
+    pub output: PathBuf,
+}
+
 /// A property of an object in the machine that is set before the guest's first instruction, and that QEMU's command line has no word for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Property {
@@ -131,6 +140,8 @@ pub struct MachineSpec {
     pub cpus: u32,
     /// How instructions are run.
     pub accel: Accel,
+    /// What counts the guest's instructions. Needs one CPU that is translated.
+    pub counter: Option<Counter>,
     /// RAM in files; `None` is anonymous memory.
     pub memory_files: Option<MemoryFiles>,
     /// It has a network card whose only use is one forwarded port to the guest's port 22.
@@ -160,6 +171,7 @@ impl MachineSpec {
             nodes: Vec::new(),
             cpus: 1,
             accel: Accel::Tcg,
+            counter: None,
             memory_files: None,
             network: true,
             line: true,
@@ -252,7 +264,11 @@ impl MachineSpec {
         {
             return Err(SpecError::NoFile(id));
         }
-        if self.cpus == 0 || (self.accel == Accel::TcgIcount && self.cpus != 1) {
+        if self.counter.is_some() && self.accel == Accel::Kvm {
+            return other("counted instructions under KVM");
+        }
+        let counted = self.accel == Accel::TcgIcount || self.counter.is_some();
+        if self.cpus == 0 || (counted && self.cpus != 1) {
             return Err(SpecError::Cpus(self.cpus));
         }
         Ok(())

@@ -180,19 +180,23 @@ fn keep(binary: &Path, tree: &Tree, folder: &Path, key: &str) -> Result<(), Buil
 
 /// What the compiler says about itself; `configure` takes the same one.
 fn compiler_version() -> Result<String, BuildError> {
+    compiler().map(|(_, said)| said)
+}
+
+/// The C compiler (`CC`, else gcc), and what it says about itself.
+pub(super) fn compiler() -> Result<(Command, String), BuildError> {
     let compiler = std::env::var("CC").unwrap_or_else(|_| "gcc".to_owned());
     // CC may carry arguments, as in `ccache gcc`.
-    let mut words = compiler.split_whitespace();
+    let command = || {
+        let mut words = compiler.split_whitespace();
+        Command::new(words.next().unwrap_or("gcc")).args(words)
+    };
     let missing = |_| BuildError::Missing {
         programs: vec![compiler.clone()],
     };
-    let version = Command::new(words.next().unwrap_or("gcc"))
-        .args(words)
-        .arg("--version")
-        .output()
-        .map_err(missing)?;
+    let version = command().arg("--version").output().map_err(missing)?;
     let text = String::from_utf8_lossy(&version);
-    Ok(text.lines().next().unwrap_or_default().to_owned())
+    Ok((command(), text.lines().next().unwrap_or_default().to_owned()))
 }
 
 /// Hash of everything that can make a difference in the result.

@@ -8,6 +8,7 @@
 pub mod bare_metal;
 mod build;
 mod capabilities;
+mod counter;
 mod expected;
 mod firmware;
 mod recipe;
@@ -16,6 +17,7 @@ pub mod standby;
 
 pub use build::{BuildError, StandbyQemu, build, find};
 pub use capabilities::{Capabilities, CapabilityError};
+pub use counter::{CounterError, Counting};
 pub use expected::{Backend, RUNS, Run, STEPS, Step};
 pub use firmware::firmware;
 pub use source::{CONFIGURE, HOST_PACKAGES, PATCHES, Patch, PinnedSource, SOURCE, SourcePackage};

@@ -94,6 +94,8 @@ pub const CONFIGURE: &[&str] = &[
     "--enable-tcg",
     "--enable-slirp",
     "--enable-fdt=system",
+    // For the one that counts instructions, `guest-images/qemu/plugin/cost.c`.
+    "--enable-plugins",
     // The repacked tarball has no firmware images.
     "--disable-install-blobs",
     "--disable-docs",

@@ -1,0 +1,342 @@
+/*
+ * Counts the instructions that the guest executes between two markers, block by block.
+ *
+ * Copyright The memrig authors
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A marker is an instruction that does nothing and that no compiler makes, with its number in the last byte:
+ *
+ *   x86_64  0f 1f 80 4d 52 47 NN   nopl 0xNN47524d(%rax)
+ *   s390x   c0 04 4d 52 47 NN      brcl 0, 0x4d5247NN * 2
+ *
+ * Marker 1 begins a count, and marker 2 ends it: what was executed behind the first up to and with the second. A CPU that waits
+ * executes nothing, so that idle time is not counted. For one CPU.
+ *
+ * Marker 0 has the plugin read FILE.entries: lines of a letter and an address in hex, where the kernel is entered for an interrupt
+ * (i) and for an exception (e), and where functions begin that are left out (c). From then on instructions of interrupts are not
+ * counted, from the entry to the instruction that returns, and those of the functions, from their first to where they were called
+ * from. When a timer ticks is chance, and what the scheduler finds to do as well.
+ *
+ * FILE gets a line for each block of code that was executed in between, `b ADDRESS COUNT` (in hex, and in instructions), and
+ * behind them `= TOTAL`. The CPU's own pieces of code differ now and then, the sum does not.
+ *
+ * Use: qemu-system-... -plugin cost.so,out=FILE
+ *
+ * The interface of plugins is compiled in (-DCOST_API): 1 for QEMU 6.0 to 8.2, 2 for 9.0, 3 from 9.1 on. What is used of it is
+ * declared here, since distributions have no package with QEMU's header.
+ */
+
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+struct qemu_plugin_tb;
+struct qemu_plugin_insn;
+
+/* The beginning of what QEMU tells about itself. */
+struct qemu_info {
+    const char *target_name;
+};
+
+enum { CB_NO_REGS = 0 };
+
+typedef void vcpu_cb(unsigned int cpu, void *data);
+
+void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id, void (*cb)(uint64_t id, struct qemu_plugin_tb *tb));
+void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, vcpu_cb *cb, int flags, void *data);
+void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, vcpu_cb *cb, int flags, void *data);
+uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
+size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
+struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
+size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
+
+EXPORT int qemu_plugin_version = COST_API;
+
+#if COST_API < 3
+const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
+
+static void insn_bytes(const struct qemu_plugin_insn *insn, unsigned char *bytes, size_t size)
+{
+    memcpy(bytes, qemu_plugin_insn_data(insn), size);
+}
+#else
+size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *insn, void *bytes, size_t size);
+
+static void insn_bytes(const struct qemu_plugin_insn *insn, unsigned char *bytes, size_t size)
+{
+    qemu_plugin_insn_data(insn, bytes, size);
+}
+#endif
+
+static const unsigned char marker_x86_64[] = { 0x0f, 0x1f, 0x80, 0x4d, 0x52, 0x47 };
+static const unsigned char marker_s390x[] = { 0xc0, 0x04, 0x4d, 0x52, 0x47 };
+
+/* A marker without its number. */
+static const unsigned char *marker;
+static size_t marker_size;
+
+static FILE *out;
+static char entries_path[4096];
+
+/* A piece of code as it was translated once; those that were dropped are kept, as their counts are. */
+struct block {
+    struct block *next;
+    uint64_t address;
+    uint64_t insns;
+    uint64_t times;
+    /* Behind the call that it ends with, or 0. */
+    uint64_t behind_call;
+    char entry;
+};
+static struct block *blocks;
+
+/* A marker in a block: its number, and how many instructions follow it there. */
+struct mark {
+    unsigned char number;
+    uint64_t behind;
+};
+
+/* Where the kernel is entered, until the first address of 0. */
+static struct {
+    uint64_t address;
+    char kind;
+} entries[512];
+
+/* Between marker 1 and marker 2, and what belongs there of the blocks that the markers are in. */
+static int counting;
+static int64_t around;
+
+/* Entries that have not returned, from the outermost interrupt or the function that is left out on. */
+static unsigned int depth;
+
+/* Where the function that is left out returns to, or 0. */
+static uint64_t left_out_until;
+
+/* Where calls return to that have not returned; the oldest are forgotten where there are too many. */
+enum { CALLS = 256 };
+static uint64_t called_from[CALLS];
+static unsigned int called;
+
+/* A return may skip calls whose functions jumped on to another, or that never return, as those of a retpoline. */
+static void see_return(uint64_t address)
+{
+    for (unsigned int i = called; i > 0; i--) {
+        if (called_from[i - 1] == address) {
+            called = i - 1;
+            return;
+        }
+    }
+}
+
+static void see_call(uint64_t returns_to)
+{
+    if (called == CALLS) {
+        memmove(called_from, called_from + 1, (CALLS - 1) * sizeof(called_from[0]));
+        called--;
+    }
+    called_from[called++] = returns_to;
+}
+
+static char entry_at(uint64_t address)
+{
+    for (size_t i = 0; entries[i].address; i++) {
+        if (entries[i].address == address) {
+            return entries[i].kind;
+        }
+    }
+    return 0;
+}
+
+static void read_entries(void)
+{
+    FILE *in = fopen(entries_path, "r");
+    size_t n = 0;
+
+    if (!in) {
+        return;
+    }
+    while (n + 1 < sizeof(entries) / sizeof(entries[0]) &&
+           fscanf(in, " %c %" SCNx64, &entries[n].kind, &entries[n].address) == 2) {
+        n++;
+    }
+    entries[n].address = 0;
+    fclose(in);
+    for (struct block *block = blocks; block; block = block->next) {
+        block->entry = entry_at(block->address);
+    }
+}
+
+static void write_counts(void)
+{
+    int64_t total = around;
+
+    for (struct block *block = blocks; block; block = block->next) {
+        if (block->times) {
+            fprintf(out, "b %" PRIx64 " %" PRIu64 "\n", block->address, block->times * block->insns);
+            total += block->times * block->insns;
+        }
+    }
+    fprintf(out, "= %" PRId64 "\n", total);
+    fflush(out);
+}
+
+/* QEMU takes interrupts between blocks, so that the kernel is entered at the beginning of one, as functions are. */
+static void executed_block(unsigned int cpu, void *data)
+{
+    struct block *block = data;
+
+    if (!counting && !block->entry) {
+        return;
+    }
+    if (depth == 1 && left_out_until == block->address) {
+        depth = 0;
+        left_out_until = 0;
+    }
+    if (depth == 0) {
+        see_return(block->address);
+    }
+    if (block->entry == 'c') {
+        if (counting && depth == 0 && called > 0) {
+            depth = 1;
+            left_out_until = called_from[called - 1];
+        }
+    } else if (block->entry && (depth > 0 || block->entry == 'i')) {
+        depth++;
+    }
+    if (counting && depth == 0) {
+        block->times++;
+        if (block->behind_call) {
+            see_call(block->behind_call);
+        }
+    }
+}
+
+static void executed_return(unsigned int cpu, void *data)
+{
+    /* Out of a function that is left out, another task may return that was interrupted before. */
+    if (depth > (left_out_until ? 1 : 0)) {
+        depth--;
+    }
+}
+
+static void executed_marker(unsigned int cpu, void *data)
+{
+    struct mark *mark = data;
+
+    if (mark->number == 0) {
+        read_entries();
+    } else if (mark->number == 1) {
+        for (struct block *block = blocks; block; block = block->next) {
+            block->times = 0;
+        }
+        counting = 1;
+        called = 0;
+        around = mark->behind;
+    } else if (mark->number == 2 && counting) {
+        counting = 0;
+        depth = 0;
+        left_out_until = 0;
+        around -= mark->behind;
+        write_counts();
+    }
+}
+
+/* IRETQ of x86_64, LPSWE and LPSWEY of s390x. */
+static int returns(const unsigned char *bytes, size_t size)
+{
+    if (marker == marker_x86_64) {
+        return size == 2 && bytes[0] == 0x48 && bytes[1] == 0xcf;
+    }
+    return (size == 4 && bytes[0] == 0xb2 && bytes[1] == 0xb2) || (size == 6 && bytes[0] == 0xeb && bytes[5] == 0x71);
+}
+
+/* CALL of x86_64; BASR, BRAS and BRASL of s390x. */
+static int calls(const unsigned char *bytes, size_t size)
+{
+    if (marker == marker_x86_64) {
+        return (size == 5 && bytes[0] == 0xe8) || (bytes[0] == 0xff && size > 1 && (bytes[1] & 0x38) == 0x10) ||
+               (size > 2 && (bytes[0] & 0xf0) == 0x40 && bytes[1] == 0xff && (bytes[2] & 0x38) == 0x10);
+    }
+    return (size == 2 && bytes[0] == 0x0d) || (size == 4 && bytes[0] == 0xa7 && (bytes[1] & 0x0f) == 5) ||
+           (size == 6 && bytes[0] == 0xc0 && (bytes[1] & 0x0f) == 5);
+}
+
+static void *allocate(size_t size)
+{
+    void *memory = calloc(1, size);
+
+    if (!memory) {
+        abort();
+    }
+    return memory;
+}
+
+static void translated(uint64_t id, struct qemu_plugin_tb *tb)
+{
+    struct block *block = allocate(sizeof(*block));
+    uint64_t end = qemu_plugin_tb_vaddr(tb);
+
+    block->address = qemu_plugin_tb_vaddr(tb);
+    block->insns = qemu_plugin_tb_n_insns(tb);
+    block->entry = entry_at(block->address);
+    block->next = blocks;
+    blocks = block;
+    qemu_plugin_register_vcpu_tb_exec_cb(tb, executed_block, CB_NO_REGS, block);
+    for (size_t i = 0; i < block->insns; i++) {
+        struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+        size_t size = qemu_plugin_insn_size(insn);
+        unsigned char bytes[16];
+
+        end += size;
+        if (size > sizeof(bytes)) {
+            continue;
+        }
+        insn_bytes(insn, bytes, size);
+        if (i + 1 == block->insns && calls(bytes, size)) {
+            block->behind_call = end;
+        }
+        if (size == marker_size + 1 && memcmp(bytes, marker, marker_size) == 0) {
+            struct mark *mark = allocate(sizeof(*mark));
+            mark->number = bytes[marker_size];
+            mark->behind = block->insns - (i + 1);
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, executed_marker, CB_NO_REGS, mark);
+        } else if (returns(bytes, size)) {
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, executed_return, CB_NO_REGS, NULL);
+        }
+    }
+}
+
+EXPORT int qemu_plugin_install(uint64_t id, const struct qemu_info *info, int argc, char **argv)
+{
+    if (strcmp(info->target_name, "x86_64") == 0) {
+        marker = marker_x86_64;
+        marker_size = sizeof(marker_x86_64);
+    } else if (strcmp(info->target_name, "s390x") == 0) {
+        marker = marker_s390x;
+        marker_size = sizeof(marker_s390x);
+    } else {
+        fprintf(stderr, "cost: no marker for %s\n", info->target_name);
+        return -1;
+    }
+    if (argc != 1 || strncmp(argv[0], "out=", 4) != 0) {
+        fprintf(stderr, "cost: expected out=FILE\n");
+        return -1;
+    }
+    if (snprintf(entries_path, sizeof(entries_path), "%s.entries", argv[0] + 4) >= (int)sizeof(entries_path)) {
+        fprintf(stderr, "cost: the path is too long\n");
+        return -1;
+    }
+    out = fopen(argv[0] + 4, "a");
+    if (!out) {
+        perror(argv[0] + 4);
+        return -1;
+    }
+    qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
+    return 0;
+}
