@@ -260,6 +260,10 @@ pub struct Compare {
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = pairs)]
     pub pairs: usize,
 
+    /// Count what an online and an offline cost too, in instructions
+    #[arg(long)]
+    pub cost: bool,
+
     /// Print the comparison in JSON
     #[arg(long)]
     pub json: bool,

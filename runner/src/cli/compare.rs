@@ -3,14 +3,17 @@
 
 use std::{collections::BTreeMap, io::IsTerminal};
 
+use camino::Utf8Path;
+
 use super::{
     args::{Compare, How},
+    cost,
     failure::Failure,
     report, run, setup, suites,
 };
 use crate::{
     base::{Arch, fault::Exit, ui::Ui},
-    compare::{CompareRecord, KernelSide, compare_exit, open, summed},
+    compare::{CompareRecord, KernelSide, compare_exit, cost_rows, open, summed},
     rig::{
         cache::Cache,
         host,
@@ -21,9 +24,12 @@ use crate::{
         packages::Packages,
         series::SeriesSource,
     },
-    run::{Filter, Rig, Rounds, Wanted, add_round, compare_jobs, compared},
+    run::{Filter, Rig, Rounds, Wanted, add_round, compare_jobs, compared, costs},
     tell::{Style, compare_mail, compare_summary},
 };
+
+/// How often each operation is counted.
+const REPETITIONS: u32 = 20;
 
 /// The two kernels, and what is known of the series between them.
 struct Sides {
@@ -107,6 +113,8 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
         runs: Vec::new(),
         pairs: args.pairs,
         arches: BTreeMap::new(),
+        costs: Vec::new(),
+        not_counted: Vec::new(),
     };
     let mut rounds = Rounds::new();
     let mut folder = None;
@@ -127,9 +135,7 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
         add_round(&mut rounds, &planned, &outcome.record).map_err(Failure::broken)?;
         record.arches = sum(&arches, &rig, &rounds, args.pairs);
         // What is known is kept, also when the next pair is cut off.
-        let text = serde_json::to_vec_pretty(&record).map_err(Failure::broken)?;
-        fs_err::write(first.join("compare.json"), text).map_err(Failure::broken)?;
-        fs_err::write(first.join("compare.mail"), compare_mail(&record)).map_err(Failure::broken)?;
+        keep(&record, &first)?;
         report::write(&outcome.record, None, &outcome.folder)?;
         if outcome.exit == Exit::Interrupted {
             return Ok(Exit::Interrupted);
@@ -152,6 +158,12 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
             ));
         }
     }
+    if args.cost {
+        count(args, &rig, &host, &mut record, ui)?;
+        if let Some(first) = &folder {
+            keep(&record, first)?;
+        }
+    }
     if args.json {
         ui.out(&serde_json::to_string_pretty(&record).map_err(Failure::broken)?);
     } else {
@@ -165,6 +177,56 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
         }
     }
     Ok(compare_exit(&record))
+}
+
+/// Writes the comparison into the folder of its first run.
+fn keep(record: &CompareRecord, folder: &Utf8Path) -> Result<(), Failure> {
+    let text = serde_json::to_vec_pretty(record).map_err(Failure::broken)?;
+    fs_err::write(folder.join("compare.json"), text).map_err(Failure::broken)?;
+    fs_err::write(folder.join("compare.mail"), compare_mail(record)).map_err(Failure::broken)
+}
+
+/// Counts what operations cost on both kernels, and once more where that differs.
+fn count(
+    args: &Compare,
+    rig: &Rig,
+    host: &host::HostFacts,
+    record: &mut CompareRecord,
+    ui: &Ui,
+) -> Result<(), Failure> {
+    let results = run::utf8(&args.places.results)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(Failure::broken)?;
+    let half = rig.kernels.len() / 2;
+    for pair in 1..=2 {
+        let mut sides = Vec::new();
+        for kernels in [&rig.kernels[..half], &rig.kernels[half..]] {
+            let side = Rig {
+                kernels: kernels.to_vec(),
+                emulators: rig.emulators.clone(),
+            };
+            let request = cost::request(side, results.clone(), host.clone());
+            let counted = runtime.block_on(costs(request, REPETITIONS, ui));
+            let counted = counted.map_err(Failure::broken)?;
+            if let Some(run) = counted.folder.file_name() {
+                record.runs.push(run.to_owned());
+            }
+            record.not_counted.extend(counted.missing);
+            sides.push(counted.records);
+        }
+        let rows = cost_rows(&sides[0], &sides[1]);
+        if pair == 1 {
+            record.costs = rows;
+        } else {
+            let first = std::mem::take(&mut record.costs);
+            record.costs = first.into_iter().map(|row| row.with_second(&rows)).collect();
+        }
+        if record.costs.iter().all(|row| row.base == row.new) {
+            break;
+        }
+    }
+    record.not_counted.sort();
+    record.not_counted.dedup();
+    Ok(())
 }
 
 /// What came of each architecture up to now.

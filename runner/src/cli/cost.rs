@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use camino::Utf8PathBuf;
+
 use super::{
     args::Cost,
     failure::Failure,
@@ -13,7 +15,7 @@ use crate::{
     base::{ByteSize, fault::Exit, ui::Ui},
     record::CostRecord,
     rig::host,
-    run::{Capacity, Request, Wanted, costs},
+    run::{Capacity, Request, Rig, Wanted, costs},
 };
 
 pub(super) fn cost(args: &Cost, ui: &Ui) -> Result<Exit, Failure> {
@@ -28,22 +30,7 @@ pub(super) fn cost(args: &Cost, ui: &Ui) -> Result<Exit, Failure> {
         },
         ui,
     )?;
-    let request = Request {
-        jobs: Vec::new(),
-        rig,
-        results,
-        resume: None,
-        // One guest after the other: two that share the host would still count the same.
-        capacity: Capacity {
-            guests: 1,
-            memory: ByteSize::bytes(0),
-        },
-        fail_fast: false,
-        require_all: false,
-        clone: false,
-        watch: false,
-        host,
-    };
+    let request = request(rig, results, host);
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::broken)?;
     let measured = runtime
         .block_on(costs(request, args.repetitions, ui))
@@ -59,6 +46,26 @@ pub(super) fn cost(args: &Cost, ui: &Ui) -> Result<Exit, Failure> {
         ui.line(&format!("not counted: {missing}"));
     }
     Ok(measured.exit)
+}
+
+/// What is asked for where only costs are counted.
+pub(super) fn request(rig: Rig, results: Utf8PathBuf, host: host::HostFacts) -> Request {
+    Request {
+        jobs: Vec::new(),
+        rig,
+        results,
+        resume: None,
+        // One guest after the other: two that share the host would still count the same.
+        capacity: Capacity {
+            guests: 1,
+            memory: ByteSize::bytes(0),
+        },
+        fail_fast: false,
+        require_all: false,
+        clone: false,
+        watch: false,
+        host,
+    }
 }
 
 /// The costs of one kernel as a small table.

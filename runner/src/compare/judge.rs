@@ -121,6 +121,7 @@ pub fn summed(base: KernelSide, new: KernelSide, cases: &[CaseRounds], wanted: u
     };
     let (mut rows, mut unsteady) = (Rows::new(), Rows::new());
     let mut not: BTreeMap<String, Vec<CaseName>> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     for case in cases {
         let judged = judge(case, wanted);
         sum.millis.0 += case.millis.0;
@@ -144,11 +145,7 @@ pub fn summed(base: KernelSide, new: KernelSide, cases: &[CaseRounds], wanted: u
         if let Some((base, new)) = case.rounds.first() {
             let fails = |seen: &CaseSeen| matches!(seen.verdict, Verdict::Fail | Verdict::Known);
             sum.failing += usize::from(fails(base) && fails(new));
-            for dimension in unseen(base, new) {
-                if !sum.unseen.contains(&dimension) {
-                    sum.unseen.push(dimension);
-                }
-            }
+            seen.extend(shown(base, new));
         }
         // Another verdict says what follows from it too.
         let verdict = judged
@@ -166,7 +163,10 @@ pub fn summed(base: KernelSide, new: KernelSide, cases: &[CaseRounds], wanted: u
             add(&mut unsteady, difference, &case.name);
         }
     }
-    sum.unseen.sort_unstable();
+    if sum.cases > 0 {
+        let hidden = |dimension: &&Dimension| !seen.contains(dimension);
+        sum.unseen = HIDEABLE.iter().filter(hidden).copied().collect();
+    }
     sum.rows = in_order(rows);
     sum.unsteady = in_order(unsteady);
     sum.not_compared = not
@@ -176,21 +176,24 @@ pub fn summed(base: KernelSide, new: KernelSide, cases: &[CaseRounds], wanted: u
     sum
 }
 
-/// What could not be seen at any moment on one of them.
-fn unseen(base: &CaseSeen, new: &CaseSeen) -> Vec<Dimension> {
-    let never = |dimension: Dimension, seen: &CaseSeen| {
+/// What a kernel may have no means to show.
+const HIDEABLE: [Dimension; 2] = [Dimension::Notifiers, Dimension::Locks];
+
+/// Which of that both of them showed.
+fn shown(base: &CaseSeen, new: &CaseSeen) -> Vec<Dimension> {
+    let shows = |dimension: Dimension, seen: &CaseSeen| {
         let mut moments = seen.moments.iter();
         // The order of locks is asked for at the end alone.
         match dimension {
             Dimension::Locks => moments
                 .next_back()
-                .is_none_or(|end| end.unseen.contains(&dimension)),
-            _ => moments.all(|moment| moment.unseen.contains(&dimension) || moment.text == "end"),
+                .is_some_and(|end| !end.unseen.contains(&dimension)),
+            _ => moments.any(|moment| !moment.unseen.contains(&dimension) && moment.text != "end"),
         }
     };
-    [Dimension::Notifiers, Dimension::Locks]
+    HIDEABLE
         .into_iter()
-        .filter(|dimension| never(*dimension, base) || never(*dimension, new))
+        .filter(|dimension| shows(*dimension, base) && shows(*dimension, new))
         .collect()
 }
 

@@ -9,7 +9,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{pair::Difference, seen::Dimension};
-use crate::base::{Arch, fault::Exit};
+use crate::{
+    base::{Arch, fault::Exit},
+    record::{CostMethod, CostRecord, OperationCost},
+};
 
 /// Two kernels under the same plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +33,89 @@ pub struct CompareRecord {
     pub pairs: usize,
     /// What came of it on each architecture.
     pub arches: BTreeMap<Arch, ArchComparison>,
+    /// What operations cost on both, where that was counted.
+    #[serde(default)]
+    pub costs: Vec<CostRow>,
+    /// Why what was to be counted was not, each in a line.
+    #[serde(default)]
+    pub not_counted: Vec<String>,
+}
+
+/// What one operation costs on both kernels, in instructions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CostRow {
+    /// The architecture.
+    pub arch: Arch,
+    /// What was varied, such as `memmap_on_memory=on`.
+    pub variant: String,
+    /// `online`, `offline`, `add` or `remove`, of one memory block.
+    pub operation: String,
+    /// How it was counted.
+    pub method: CostMethod,
+    /// The cost on the base.
+    pub base: u64,
+    /// The cost on the new kernel.
+    pub new: u64,
+    /// How far single repetitions lay apart, on either at most.
+    pub spread: u64,
+    /// Both costs in a second pair of guests, where those of the first differ.
+    pub again: Option<(u64, u64)>,
+}
+
+impl CostRow {
+    /// By how much the new kernel costs more: what both pairs of guests agree on, and 0 where they do not.
+    pub fn more(&self) -> i64 {
+        let more = |(base, new): (u64, u64)| new.cast_signed() - base.cast_signed();
+        let first = more((self.base, self.new));
+        match self.again.map(more) {
+            Some(second) if second.signum() != first.signum() => 0,
+            Some(second) if second.abs() < first.abs() => second,
+            _ => first,
+        }
+    }
+
+    /// The same with what a second pair of guests costs.
+    pub fn with_second(mut self, second: &[Self]) -> Self {
+        let same = |other: &&Self| {
+            (other.arch, &other.variant, &other.operation, other.method)
+                == (self.arch, &self.variant, &self.operation, self.method)
+        };
+        if self.base != self.new
+            && let Some(other) = second.iter().find(same)
+        {
+            self.again = Some((other.base, other.new));
+        }
+        self
+    }
+}
+
+/// Lays the costs of two kernels beside each other; what only one has, or what was counted in another way, is left out.
+pub fn cost_rows(base: &[CostRecord], new: &[CostRecord]) -> Vec<CostRow> {
+    let mut rows = Vec::new();
+    for was in base {
+        let same = |is: &&CostRecord| {
+            (is.arch, &is.variant, is.method, &is.qemu) == (was.arch, &was.variant, was.method, &was.qemu)
+        };
+        let Some(is) = new.iter().find(same) else {
+            continue;
+        };
+        for operation in &was.operations {
+            let other = is.operation(&operation.name);
+            if let (Some(base), Some(new)) = (operation.cost(), other.and_then(OperationCost::cost)) {
+                rows.push(CostRow {
+                    arch: was.arch,
+                    variant: was.variant.clone(),
+                    operation: operation.name.clone(),
+                    method: was.method,
+                    base,
+                    new,
+                    spread: operation.spread().max(other.map_or(0, OperationCost::spread)),
+                    again: None,
+                });
+            }
+        }
+    }
+    rows
 }
 
 /// A kernel that is compared.
@@ -163,5 +249,56 @@ pub fn compare_exit(record: &CompareRecord) -> Exit {
         Exit::Broken
     } else {
         Exit::Pass
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cost(variant: &str, online: u64) -> CostRecord {
+        CostRecord {
+            kernel: "k".to_owned(),
+            release: "6".to_owned(),
+            arch: Arch::S390x,
+            variant: variant.to_owned(),
+            method: CostMethod::Plugin,
+            qemu: "10".to_owned(),
+            operations: vec![OperationCost {
+                name: "online".to_owned(),
+                samples: vec![online, online + 7],
+                steady: Some(online),
+            }],
+        }
+    }
+
+    #[test]
+    fn costs_of_the_same_thing_are_laid_beside_each_other() {
+        let base = [cost("a", 100), cost("b", 50)];
+        let new = [cost("b", 60), cost("c", 1)];
+        let rows = cost_rows(&base, &new);
+        assert_eq!(rows.len(), 1);
+        assert_eq!(
+            (rows[0].base, rows[0].new, rows[0].spread, rows[0].more()),
+            (50, 60, 7, 10)
+        );
+        let mut other = cost("a", 100);
+        other.method = CostMethod::GuestTime;
+        assert!(cost_rows(&base[..1], &[other]).is_empty(), "clocks are no counts");
+    }
+
+    #[test]
+    fn more_is_what_both_pairs_agree_on() {
+        let first = |base, new| cost_rows(&[cost("a", base)], &[cost("a", new)]);
+        let more = |one: (u64, u64), two: (u64, u64)| {
+            let row = first(one.0, one.1).remove(0);
+            row.with_second(&first(two.0, two.1)).more()
+        };
+        assert_eq!(more((100, 110), (100, 110)), 10);
+        assert_eq!(more((100, 110), (100, 104)), 4);
+        assert_eq!(more((100, 110), (100, 100)), 0);
+        assert_eq!(more((100, 110), (103, 100)), 0);
+        assert_eq!(more((110, 100), (110, 100)), -10);
+        assert_eq!(more((100, 100), (100, 110)), 0);
     }
 }

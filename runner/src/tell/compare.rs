@@ -24,7 +24,7 @@ const ROWS: usize = 24;
 pub fn compare_summary(record: &CompareRecord, style: Style) -> String {
     let mut lines = Lines::default();
     for (arch, sum) in &record.arches {
-        let answer = format!("{arch}: {}", answer(sum));
+        let answer = format!("{arch}: {}{}", answer(sum), cost(record, *arch));
         lines.line(format_args!("{}", style.paint(verdict(sum), &answer)));
     }
     lines.line(format_args!(""));
@@ -65,7 +65,7 @@ pub(super) fn compared(record: &CompareRecord) -> Vec<Compared> {
     let words = |(arch, sum): (&Arch, &ArchComparison)| Compared {
         arch: *arch,
         verdict: verdict(sum),
-        answer: answer(sum),
+        answer: format!("{}{}", answer(sum), cost(record, *arch)),
         rows: sum
             .rows
             .iter()
@@ -93,7 +93,7 @@ pub(super) fn besides(record: &CompareRecord) -> Vec<String> {
 pub fn compare_mail(record: &CompareRecord) -> String {
     let mut lines = Lines::default();
     for (arch, sum) in &record.arches {
-        lines.line(format_args!("{arch}: {}", answer(sum)));
+        lines.line(format_args!("{arch}: {}{}", answer(sum), cost(record, *arch)));
         for row in sum.rows.iter().take(ROWS) {
             let value = |value: &Option<String>| value.as_deref().map_or("absent".to_owned(), one_line);
             lines.line(format_args!(
@@ -144,6 +144,33 @@ fn answer(sum: &ArchComparison) -> String {
         sum.differing,
         sum.observations
     )
+}
+
+/// What the new kernel costs more, as the end of the answer; empty where nothing was counted.
+fn cost(record: &CompareRecord, arch: Arch) -> String {
+    let rows = || record.costs.iter().filter(move |row| row.arch == arch);
+    if rows().next().is_none() {
+        return String::new();
+    }
+    let words: Vec<String> = rows()
+        .filter(|row| row.more() != 0)
+        .map(|row| {
+            let percent = row.more() as f64 * 100.0 / row.base.max(1) as f64;
+            let of = match row.operation.as_str() {
+                "remove" => "a remove".to_owned(),
+                operation => format!("an {operation}"),
+            };
+            format!(
+                "{:+} instructions ({percent:+.3} %) {of} with {}",
+                row.more(),
+                row.variant
+            )
+        })
+        .collect();
+    match words.is_empty() {
+        true => "; cost the same".to_owned(),
+        false => format!("; cost {}", words.join(", ")),
+    }
 }
 
 /// How the answer is to be taken.
@@ -235,6 +262,16 @@ fn not_and_shown(record: &CompareRecord) -> (Vec<String>, Vec<String>) {
                 (new - base) * PAGE_SIZE as i64 / 1024
             ));
         }
+        for row in record.costs.iter().filter(|row| row.arch == *arch) {
+            let again = match row.again {
+                Some((base, new)) => format!("; in a second pair {base} and {new}"),
+                None => String::new(),
+            };
+            shown.push(format!(
+                "{arch}: {} {}: {} instructions on the base, {} on the new kernel{again} (by {}; single ones within {})",
+                row.operation, row.variant, row.base, row.new, row.method, row.spread
+            ));
+        }
         let seconds = |millis: u64| millis as f64 / 1000.0;
         shown.push(format!(
             "{arch}: the cases took {:.1} s on the base, {:.1} s on the new kernel",
@@ -242,6 +279,11 @@ fn not_and_shown(record: &CompareRecord) -> (Vec<String>, Vec<String>) {
             seconds(sum.millis.1)
         ));
     }
+    let counted = record
+        .not_counted
+        .iter()
+        .map(|why| format!("cost: {}", one_line(why)));
+    not.extend(counted);
     (not, shown)
 }
 
@@ -379,7 +421,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::compare::{KernelSide, NotCompared};
+    use crate::{
+        compare::{CostRow, KernelSide, NotCompared},
+        record::CostMethod,
+    };
 
     fn name(case: &str) -> CaseName {
         CaseName {
@@ -437,6 +482,8 @@ mod tests {
             runs: vec!["r".to_owned()],
             pairs: 2,
             arches: arches.into_iter().collect(),
+            costs: Vec::new(),
+            not_counted: Vec::new(),
         }
     }
 
@@ -483,6 +530,34 @@ mod tests {
             crate::compare::compare_exit(&record),
             crate::base::fault::Exit::KernelFailed
         );
+    }
+
+    #[test]
+    fn what_an_operation_costs_more_ends_the_answer() {
+        let row = |operation: &str, base, new| CostRow {
+            arch: Arch::S390x,
+            variant: "memmap_on_memory=off".to_owned(),
+            operation: operation.to_owned(),
+            method: CostMethod::Plugin,
+            base,
+            new,
+            spread: 7,
+            again: (base != new).then_some((base, new)),
+        };
+        let mut record = record([(Arch::X86_64, sum(Vec::new())), (Arch::S390x, sum(Vec::new()))]);
+        record.costs = vec![row("online", 10_000, 10_010), row("offline", 9_000, 9_000)];
+        let text = compare_summary(&record, Style::Plain);
+        assert!(
+            text.contains(
+                "in 12 cases; cost +10 instructions (+0.100 %) an online with memmap_on_memory=off\n"
+            ),
+            "{text}"
+        );
+        assert!(text.contains("x86_64: no functional change: 0 of 3456 observations differ in 12 cases\n"));
+        assert!(text.contains("offline memmap_on_memory=off: 9000 instructions on the base, 9000 on the new kernel (by plugin; single ones within 7)"));
+        record.costs.remove(0);
+        let text = compare_summary(&record, Style::Plain);
+        assert!(text.contains("in 12 cases; cost the same\n"), "{text}");
     }
 
     #[test]

@@ -228,6 +228,8 @@ fn comparison() -> CompareRecord {
         runs: Vec::new(),
         pairs: 2,
         arches: [(Arch::S390x, sum)].into(),
+        costs: Vec::new(),
+        not_counted: Vec::new(),
     }
 }
 
