@@ -158,7 +158,7 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
             ));
         }
     }
-    if args.cost {
+    if !args.no_cost {
         count(args, &rig, &host, &mut record, ui)?;
         if let Some(first) = &folder {
             keep(&record, first)?;

@@ -161,7 +161,7 @@ fn cost(record: &CompareRecord, arch: Arch) -> String {
                 operation => format!("an {operation}"),
             };
             format!(
-                "{:+} instructions ({percent:+.3} %) {of} with {}",
+                "{:+} instructions ({percent:+.4} %) {of} with {}",
                 row.more(),
                 row.variant
             )
@@ -549,7 +549,7 @@ mod tests {
         let text = compare_summary(&record, Style::Plain);
         assert!(
             text.contains(
-                "in 12 cases; cost +10 instructions (+0.100 %) an online with memmap_on_memory=off\n"
+                "in 12 cases; cost +10 instructions (+0.1000 %) an online with memmap_on_memory=off\n"
             ),
             "{text}"
         );

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is run, where and how.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+
+use super::Part;
+use crate::{base::Arch, rig::kernel::KernelSource};
+
+/// Which jobs are meant.
+#[derive(Debug, Clone, Args)]
+pub struct Select {
+    /// Suites by name, or by path where it has a slash or ends in .yaml
+    #[arg(value_name = "SUITE", value_hint = ValueHint::FilePath)]
+    pub suites: Vec<String>,
+
+    /// Kernel: debian:SUITE, source:debian:SUITE, tree:PATH[@COMMIT] or image:PATH[,modules=DIR][,config=FILE]
+    ///
+    /// Can be given several times; without it, the three Debian kernels. debian: takes the package of bookworm, trixie or sid.
+    /// source: and tree: are built, and take ,config=lockdep+kasan (dax, kasan, kmemleak, lockdep, no-hugetlb), ,series=SERIES (an
+    /// mbox, a folder of patches, or BASE..TIP) and ,patches=N (only the first N of them).
+    #[arg(short, long = "kernel", value_name = "KERNEL")]
+    pub kernels: Vec<KernelSource>,
+
+    /// Architecture: x86_64 or s390x; without it, both
+    #[arg(short, long = "arch", value_name = "ARCH")]
+    pub arches: Vec<Arch>,
+
+    /// Only cases whose id is this, or whose name contains it
+    #[arg(short, long = "case", value_name = "CASE")]
+    pub cases: Vec<String>,
+
+    /// Only jobs with this variant, such as memmap_on_memory=on
+    #[arg(long = "variant", value_name = "NAME=VALUE")]
+    pub variants: Vec<String>,
+}
+
+/// Where things are.
+#[derive(Debug, Clone, Args)]
+pub struct Places {
+    /// QEMU to use instead of memrig's choice, such as s390x=/usr/bin/qemu-system-s390x
+    #[arg(long = "qemu", value_name = "ARCH=PATH", value_parser = qemu_choice)]
+    pub qemus: Vec<(Arch, PathBuf)>,
+
+    /// Folder that gets one folder for each run
+    #[arg(long, value_name = "DIR", default_value = "results", env = "MEMRIG_RESULTS", value_hint = ValueHint::DirPath)]
+    pub results: PathBuf,
+}
+
+fn qemu_choice(text: &str) -> Result<(Arch, PathBuf), String> {
+    let (arch, path) = text
+        .split_once('=')
+        .ok_or("expected ARCH=PATH, such as s390x=/usr/bin/qemu-system-s390x")?;
+    Ok((
+        arch.parse()
+            .map_err(|e: crate::base::UnknownArch| e.to_string())?,
+        path.into(),
+    ))
+}
+
+/// Arguments of `memrig run`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  memrig run
+  memrig run standby accounting -k debian:trixie
+  memrig run blocks -c B03 -a x86_64 -j 1
+  memrig run --dry-run dimm
+  memrig run --resume results/latest")]
+pub struct Run {
+    /// Which jobs
+    #[command(flatten)]
+    pub select: Select,
+    /// Where things are
+    #[command(flatten)]
+    pub places: Places,
+
+    /// How
+    #[command(flatten)]
+    pub how: How,
+
+    /// Print the plan and the QEMU commands, and run nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Finish a run that was cut off: its folder, or its name in the results folder
+    #[arg(long, value_name = "RUN", value_hint = ValueHint::DirPath,
+          conflicts_with_all = ["suites", "kernels", "arches", "cases", "variants", "dry_run"])]
+    pub resume: Option<PathBuf>,
+
+    /// Exit as `git bisect run` wants it: 0 good, 1 bad, 125 for everything that says nothing about the kernel
+    #[arg(long)]
+    pub bisect: bool,
+
+    /// Which part
+    #[command(flatten)]
+    pub shard: Part,
+}
+
+/// How jobs are run.
+#[derive(Debug, Clone, Default, Args)]
+pub struct How {
+    /// Guests at once; without it, as many as the host's processors and memory allow
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<usize>,
+
+    /// Stop starting jobs after the first failure
+    #[arg(long)]
+    pub fail_fast: bool,
+
+    /// Boot a guest for every case, instead of cloning one that has booted
+    #[arg(long)]
+    pub no_clone: bool,
+
+    /// Make every skip an error
+    #[arg(long)]
+    pub require_all: bool,
+}
+
+/// Arguments of `memrig list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Suites; without any, all that come with memrig
+    #[arg(value_name = "SUITE")]
+    pub suites: Vec<String>,
+}
+
+/// Arguments of `memrig setup`.
+#[derive(Debug, Args)]
+pub struct Setup {
+    /// Kernels to get; without any, the three Debian kernels
+    #[arg(short, long = "kernel", value_name = "KERNEL")]
+    pub kernels: Vec<KernelSource>,
+
+    /// Architectures; without any, both
+    #[arg(short, long = "arch", value_name = "ARCH")]
+    pub arches: Vec<Arch>,
+
+    /// Ask the mirror for newer versions
+    #[arg(long)]
+    pub refresh: bool,
+}
+
+/// Arguments of `memrig doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Where things are
+    #[command(flatten)]
+    pub places: Places,
+}
+
+/// Arguments of `memrig shell`.
+#[derive(Debug, Args)]
+pub struct Shell {
+    /// Which job; the first one that matches is taken
+    #[command(flatten)]
+    pub select: Select,
+    /// Where things are
+    #[command(flatten)]
+    pub places: Places,
+}
+
+/// Arguments of `memrig replay`.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// Folder of the run, or its name in the results folder
+    #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
+    pub run: PathBuf,
+    /// Id of the case, or classname/id
+    #[arg(value_name = "CASE")]
+    pub case: String,
+    /// Where things are
+    #[command(flatten)]
+    pub places: Places,
+}

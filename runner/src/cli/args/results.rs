@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What earlier runs are asked for.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, ValueHint};
+
+use crate::base::Arch;
+
+/// Arguments of `memrig report`.
+#[derive(Debug, Args)]
+pub struct Report {
+    /// Folder of the run
+    #[arg(value_name = "RUN", value_hint = ValueHint::DirPath, default_value = "results/latest")]
+    pub run: PathBuf,
+    /// Write junit.xml, cases.csv and report.html into the run's folder again
+    #[arg(long)]
+    pub write: bool,
+
+    /// Print the run in this form instead of the summary
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub format: ReportFormat,
+
+    /// Write report.html into the run's folder
+    #[arg(long)]
+    pub html: bool,
+
+    /// Results folder whose earlier runs tell what is new; without it, the folder that the run is in
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub results: Option<PathBuf>,
+}
+
+/// Forms of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// The summary, for a person
+    Text,
+    /// The cases as comma-separated values
+    Csv,
+    /// The whole record, in JSON
+    Json,
+    /// JUnit XML
+    Junit,
+    /// KTAP version 1
+    Ktap,
+    /// Annotations of GitHub Actions
+    Github,
+    /// JSON in the shape of KCIDB
+    Kcidb,
+}
+
+/// Arguments of `memrig prune`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Of an older run, a case that passed keeps its record and ledgers, and one that did not keeps everything."
+)]
+pub struct Prune {
+    /// Leave the last N runs as they are
+    #[arg(long, value_name = "N")]
+    pub keep: usize,
+    /// Folder with one folder for each run
+    #[arg(long, value_name = "DIR", default_value = "results", env = "MEMRIG_RESULTS", value_hint = ValueHint::DirPath)]
+    pub results: PathBuf,
+    /// Show the sizes, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Which runs and cases of the results are looked at.
+#[derive(Debug, Clone, Args)]
+pub struct Past {
+    /// Folder with one folder for each run
+    #[arg(long, value_name = "DIR", default_value = "results", env = "MEMRIG_RESULTS", value_hint = ValueHint::DirPath)]
+    pub results: PathBuf,
+
+    /// Only this kernel line, as it was named: debian:sid
+    #[arg(short, long = "kernel", value_name = "KERNEL")]
+    pub line: Option<String>,
+
+    /// Only this architecture
+    #[arg(short, long, value_name = "ARCH")]
+    pub arch: Option<Arch>,
+
+    /// Only this suite
+    #[arg(short, long, value_name = "SUITE")]
+    pub suite: Option<String>,
+
+    /// Only this variant, such as memmap_on_memory=on
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub variant: Option<String>,
+
+    /// Only the last N runs
+    #[arg(long, value_name = "N")]
+    pub last: Option<u32>,
+
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t = TableFormat::Text)]
+    pub format: TableFormat,
+
+    /// Make the index anew from the results
+    #[arg(long)]
+    pub rebuild: bool,
+}
+
+/// Forms of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// For a person
+    Text,
+    /// Comma-separated values
+    Csv,
+    /// JSON
+    Json,
+}
+
+/// Arguments of `memrig history`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "One letter is one run, the oldest first: . pass, F fail, E error, K known, s skip, p passed after another attempt did not."
+)]
+pub struct History {
+    /// Id of the case
+    #[arg(value_name = "CASE")]
+    pub case: String,
+    /// Which runs
+    #[command(flatten)]
+    pub past: Past,
+}
+
+/// Arguments of `memrig flaky`.
+#[derive(Debug, Args)]
+pub struct Flaky {
+    /// Which runs
+    #[command(flatten)]
+    pub past: Past,
+}
+
+/// Arguments of `memrig trend`.
+#[derive(Debug, Args)]
+pub struct Trend {
+    /// Only this case, so that the same work is compared
+    #[arg(short, long, value_name = "CASE")]
+    pub case: Option<String>,
+    /// Which runs
+    #[command(flatten)]
+    pub past: Past,
+}
