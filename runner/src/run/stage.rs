@@ -4,7 +4,10 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use serde_json::json;
@@ -47,6 +50,8 @@ pub(super) struct Stage {
     pub(super) watch: bool,
     pub(super) ui: Ui,
     clock: Clock,
+    /// The journal cannot be written any more, and the user knows.
+    told: AtomicBool,
     keys: Keys,
     templates: Templates,
     /// The interface generation of each kernel that has booted, by its index: a case that needs another is not booted for.
@@ -112,6 +117,7 @@ impl Stage {
             watch: false,
             ui,
             clock: Clock::start(),
+            told: AtomicBool::new(false),
             keys,
             generations: Mutex::default(),
             probes: Mutex::default(),
@@ -185,7 +191,10 @@ impl Stage {
 
     /// Writes an event down. A journal that cannot be written any more is told when the case is over.
     pub(super) fn note(&self, event: &Event) {
-        if let Err(error) = self.journal.append(event) {
+        // Once is enough: a disk that is full takes no other event either.
+        if let Err(error) = self.journal.append(event)
+            && !self.told.swap(true, Ordering::Relaxed)
+        {
             self.ui.warning(&chain(&error));
         }
     }
