@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     base::{Arch, fault::Exit, ui::Ui},
-    compare::{CompareRecord, KernelSide, compare_exit, cost_rows, open, summed},
+    compare::{CompareRecord, CostRow, KernelSide, compare_exit, cost_rows, open, summed},
     rig::{
         cache::Cache,
         host,
@@ -220,7 +220,7 @@ fn count(
             let first = std::mem::take(&mut record.costs);
             record.costs = first.into_iter().map(|row| row.with_second(&rows)).collect();
         }
-        if record.costs.iter().all(|row| row.base == row.new) {
+        if !record.costs.iter().any(CostRow::differs) {
             break;
         }
     }

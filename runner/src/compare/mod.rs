@@ -13,7 +13,7 @@ mod seen;
 pub use judge::{CaseRounds, Judged, judge, open, summed};
 pub use pair::{Difference, Pair};
 pub use record::{
-    ArchComparison, CaseName, CompareRecord, CostRow, KernelSide, Kind, NotCompared, Row, compare_exit,
-    cost_rows,
+    ArchComparison, COST_SLACK, CaseName, CompareRecord, CostRow, KernelSide, Kind, NotCompared, Row,
+    compare_exit, cost_rows,
 };
 pub use seen::{CaseSeen, Dimension, Moment, Value};

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     base::{Arch, PAGE_SIZE, fault::Verdict},
-    compare::{ArchComparison, CaseName, CompareRecord, Difference, Dimension, Kind, Row},
+    compare::{ArchComparison, COST_SLACK, CaseName, CompareRecord, Difference, Dimension, Kind, Row},
 };
 
 /// Longest value in a table, in characters.
@@ -168,7 +168,7 @@ fn cost(record: &CompareRecord, arch: Arch) -> String {
         })
         .collect();
     match words.is_empty() {
-        true => "; cost the same".to_owned(),
+        true => format!("; cost the same within {COST_SLACK} instructions"),
         false => format!("; cost {}", words.join(", ")),
     }
 }
@@ -557,7 +557,10 @@ mod tests {
         assert!(text.contains("offline memmap_on_memory=off: 9000 instructions on the base, 9000 on the new kernel (by plugin; single ones within 7)"));
         record.costs.remove(0);
         let text = compare_summary(&record, Style::Plain);
-        assert!(text.contains("in 12 cases; cost the same\n"), "{text}");
+        assert!(
+            text.contains("in 12 cases; cost the same within 8 instructions\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -17,6 +17,10 @@ const OPTIONS: CostOptions = CostOptions {
     memmap_on_memory: false,
 };
 
+/// Instructions that two guests may be apart: an interrupt that is counted is thousands, and a kernel that does one thing more for each page
+/// tens of thousands. Most pairs count the same; 5 was seen.
+const FAR: u64 = 64;
+
 fn rig(arch: Arch) -> Rig {
     let wanted = Wanted {
         kernels: vec![(KernelSource::Debian(Suite::Trixie), arch)],
@@ -44,7 +48,8 @@ fn two_guests_cost_the_same(arch: Arch) {
         let (one, other) = (one.operation(name).unwrap(), other.operation(name).unwrap());
         // A block has 32768 pages or more, and each of them is touched.
         assert!(one.steady > Some(100_000), "{one:?}");
-        assert_eq!(one.steady, other.steady, "{one:?}\n{other:?}");
+        let apart = one.steady.unwrap().abs_diff(other.steady.unwrap_or(0));
+        assert!(apart <= FAR, "{one:?}\n{other:?}");
     }
 }
 
