@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     names,
-    pair::{Difference, Pair},
+    pair::{Difference, Pair, verdict_and_reason},
     record::{ArchComparison, CaseName, KernelSide, Kind, NotCompared, Row},
     seen::{CaseSeen, Dimension},
 };
@@ -220,11 +220,9 @@ fn in_order(rows: Rows) -> Vec<Row> {
 fn add(rows: &mut Rows, difference: &Difference, case: &CaseName) {
     let kind = kind(difference);
     // Why a case does not pass differs from case to case; that it does not is one thing.
+    let word = |told: &Option<String>| Some(verdict_and_reason(told.as_deref()?).0.to_owned());
     let (base, new) = match difference.dimension {
-        Dimension::Verdict => (
-            difference.base.clone().map(word),
-            difference.new.clone().map(word),
-        ),
+        Dimension::Verdict => (word(&difference.base), word(&difference.new)),
         _ => (difference.base.clone(), difference.new.clone()),
     };
     let name = names::any_block(&difference.name);
@@ -243,17 +241,12 @@ fn add(rows: &mut Rows, difference: &Difference, case: &CaseName) {
     }
 }
 
-/// The verdict in front of its reason.
-fn word(text: String) -> String {
-    text.split(':').next().unwrap_or_default().to_owned()
-}
-
 /// Whether a difference is for the worse, for the better, or neither.
 fn kind(difference: &Difference) -> Kind {
-    let worse = |text: &Option<String>| match text.as_deref() {
+    let worse = |told: &Option<String>| match told.as_deref().map(|told| verdict_and_reason(told).0) {
         None => 0,
-        Some(text) if text.starts_with("pass") => 1,
-        Some(text) if text.starts_with("known") => 2,
+        Some("pass") => 1,
+        Some("known") => 2,
         Some(_) => 3,
     };
     let (base, new) = match difference.dimension {

@@ -59,10 +59,13 @@ fn hypervisor(value: &Json, found: &mut Vec<(String, Leaf)>) {
     }
 }
 
+/// A range as `/proc/iomem` has it; one of another shape is its own name, so that nothing of it is lost.
 fn range_name(range: &Json) -> String {
-    let address = |key: &str| range[key].as_u64().unwrap_or_default();
-    let name = range["name"].as_str().unwrap_or_default();
-    format!("iomem {:x}-{:x} {name}", address("start"), address("last"))
+    let address = |key: &str| range[key].as_u64();
+    match (address("start"), address("last"), range["name"].as_str()) {
+        (Some(start), Some(last), Some(name)) => format!("iomem {start:x}-{last:x} {name}"),
+        _ => format!("iomem {range}"),
+    }
 }
 
 fn leaf(value: &Json) -> Leaf {
@@ -87,18 +90,17 @@ fn leaf(value: &Json) -> Leaf {
 
 /// A name without the number of its memory block: what differs for each block is one difference.
 pub(super) fn any_block(name: &str) -> String {
-    let mut parts = name.split("memory");
-    let mut any = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
-        any.push_str(if rest.len() < part.len() {
-            "memory#"
-        } else {
-            "memory"
-        });
-        any.push_str(rest);
+    let mut any = String::with_capacity(name.len());
+    let mut rest = name;
+    while let Some((before, after)) = rest.split_once("memory") {
+        rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
+        any.push_str(before);
+        any.push_str("memory");
+        if rest.len() < after.len() {
+            any.push('#');
+        }
     }
-    any
+    any + rest
 }
 
 /// What a finding of the kernel's log is called: without what changes from one build or boot to the next.

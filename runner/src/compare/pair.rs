@@ -111,6 +111,14 @@ fn told(seen: &CaseSeen) -> String {
     }
 }
 
+/// Takes what a [`Difference`] of verdicts says apart: the verdict's word, and the reason where it has one.
+pub fn verdict_and_reason(told: &str) -> (&str, Option<&str>) {
+    match told.split_once(": ") {
+        Some((verdict, reason)) => (verdict, Some(reason)),
+        None => (told, None),
+    }
+}
+
 /// Whether two observations are the same, within what they may differ.
 fn same(base: Option<&Value>, new: Option<&Value>) -> bool {
     let (Some(base), Some(new)) = (base, new) else {

@@ -178,7 +178,7 @@ impl Moment {
 
     /// The counters of a ledger: after a step how they moved, so that what differed at boot is told once.
     fn counts(&mut self, ledger: &serde_json::Value, before: Option<&serde_json::Value>) {
-        let was: BTreeMap<String, Leaf> = before.map(leaves).unwrap_or_default().into_iter().collect();
+        let was: BTreeMap<String, Leaf> = before.into_iter().flat_map(leaves).collect();
         for (name, leaf) in leaves(ledger) {
             let amount = name == "mem_total" || name.ends_with(" managed");
             let slack = match name.as_str() {

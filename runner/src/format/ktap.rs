@@ -250,6 +250,7 @@ impl Reader {
 
     /// Ends the deepest level, and looks whether it is whole.
     fn close(&mut self) -> Level {
+        // There always is one: whoever closes the last one puts another in its place.
         let level = self.levels.pop().unwrap_or_default();
         self.check(&level);
         level

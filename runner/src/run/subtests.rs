@@ -36,8 +36,7 @@ pub(super) fn fold(
         let more = report
             .problems
             .first()
-            .map(|problem| format!("; {problem}"))
-            .unwrap_or_default();
+            .map_or_else(String::new, |problem| format!("; {problem}"));
         Some(Trouble::kernel(format!(
             "KTAP: {failed} of {all} tests are not ok, first `{}`{more}",
             first.name
@@ -56,7 +55,7 @@ pub(super) fn fold(
         )))
     } else if skipped > 0 && skipped == subcases.len() {
         let reason = with(Verdict::Skip).find_map(|subcase| subcase.reason.clone());
-        let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
         Some(Trouble::Lacking {
             message: format!("the program skipped all of its tests{reason}"),
         })

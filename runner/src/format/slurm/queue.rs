@@ -64,7 +64,7 @@ pub enum State {
 impl State {
     /// Reads Slurm's word, such as `NODE_FAIL` or `CANCELLED by 1000`.
     fn of(word: &str) -> Self {
-        match word.split_whitespace().next().unwrap_or_default() {
+        match word.split_whitespace().next().unwrap_or("") {
             "PENDING" | "REQUEUED" | "REQUEUE_FED" | "REQUEUE_HOLD" | "SPECIAL_EXIT" | "RESV_DEL_HOLD" => {
                 Self::Pending
             }

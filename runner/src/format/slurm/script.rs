@@ -79,8 +79,9 @@ impl Script {
     pub fn text(&self) -> Result<String, BadScript> {
         let mut text = "#!/bin/sh\n".to_owned();
         let mut option = |words: &str| {
-            // Writing into a string cannot fail.
-            let _ = writeln!(text, "#SBATCH {words}");
+            text.push_str("#SBATCH ");
+            text.push_str(words);
+            text.push('\n');
         };
         let percent = |text: &str| text.replace('%', "%%");
         option(&format!("--job-name={}", value("--job-name", &self.name)?));
@@ -125,6 +126,7 @@ impl Script {
         let folder = shell_quote(&self.folder);
         let command = shell_line(&self.command);
         let (by, tasks) = (&self.by, self.tasks);
+        // Writing into a string cannot fail.
         let _ = write!(
             text,
             r#"
