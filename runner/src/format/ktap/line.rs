@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One line of KTAP, as far as it is one.
+
+/// Tests within tests, at the most.
+pub(super) const DEEPEST: usize = 16;
+
+/// Characters of a name, at the most.
+pub(super) const LONGEST: usize = 200;
+
+/// A line, as far as it is KTAP.
+pub(super) enum Line<'a> {
+    Version,
+    Plan(u64, Option<&'a str>),
+    Result {
+        ok: bool,
+        number: Option<u64>,
+        text: &'a str,
+    },
+    Subtest(&'a str),
+    BailOut(&'a str),
+    Other,
+}
+
+/// The indentation, the rest, and whether there is a `# ` in it.
+pub(super) fn strip(line: &str) -> (usize, &str, bool) {
+    let line = line.trim_end();
+    let mut text = line;
+    let mut hashed = false;
+    loop {
+        text = text.trim_start_matches([' ', '\t']);
+        match text.strip_prefix("# ") {
+            // `# Subtest:` is a word of KTAP itself.
+            Some(rest) if !rest.starts_with("Subtest:") && (line.len() - text.len()) / 2 < DEEPEST => {
+                hashed = true;
+                text = rest;
+            }
+            _ => return (line.len() - text.len(), text, hashed),
+        }
+    }
+}
+
+/// What a line says, without its indentation.
+pub(super) fn read(text: &str) -> Line<'_> {
+    if matches!(text, "KTAP version 1" | "TAP version 13" | "TAP version 14") {
+        return Line::Version;
+    }
+    if let Some(name) = text.strip_prefix("# Subtest:") {
+        return Line::Subtest(name.trim());
+    }
+    if let Some(why) = text.strip_prefix("Bail out!") {
+        return Line::BailOut(why.trim());
+    }
+    if let Some(rest) = text.strip_prefix("1..") {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let after = rest[digits..].trim_start();
+        if let Ok(count) = rest[..digits].parse()
+            && (after.is_empty() || after.starts_with('#'))
+        {
+            let skip = after.trim_start_matches(['#', ' ']);
+            let word = skip.get(..4).filter(|word| word.eq_ignore_ascii_case("skip"));
+            return Line::Plan(count, word.map(|_| skip[4..].trim()));
+        }
+        return Line::Other;
+    }
+    let (ok, rest) = match (text.strip_prefix("not ok"), text.strip_prefix("ok")) {
+        (Some(rest), _) => (false, rest),
+        (None, Some(rest)) => (true, rest),
+        (None, None) => return Line::Other,
+    };
+    if !(rest.is_empty() || rest.starts_with(' ')) {
+        return Line::Other;
+    }
+    let rest = rest.trim_start();
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let after = &rest[digits..];
+    let number = rest[..digits]
+        .parse()
+        .ok()
+        .filter(|_| after.is_empty() || after.starts_with(' '));
+    let text = if number.is_some() {
+        after.trim_start()
+    } else {
+        rest
+    };
+    Line::Result {
+        ok,
+        number,
+        text: text.strip_prefix("- ").unwrap_or(text),
+    }
+}
+
+/// What stands behind a `#` after a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Directive {
+    Skip,
+    Expected,
+    Broken,
+}
+
+/// Name, directive and reason of a result.
+pub(super) fn directive(text: &str) -> (&str, Option<Directive>, &str) {
+    let words = [
+        ("SKIP", Directive::Skip),
+        ("XFAIL", Directive::Expected),
+        ("TODO", Directive::Expected),
+        ("TIMEOUT", Directive::Broken),
+        ("ERROR", Directive::Broken),
+    ];
+    for (at, _) in text.match_indices('#') {
+        if at > 0 && !text[..at].ends_with(' ') {
+            continue;
+        }
+        let rest = text[at + 1..].trim_start();
+        let end = rest
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(rest.len());
+        if let Some((_, directive)) = words
+            .iter()
+            .find(|(word, _)| rest[..end].eq_ignore_ascii_case(word))
+        {
+            let reason = rest[end..].trim_start_matches([':', ' ']);
+            let reason = match directive {
+                Directive::Broken => rest,
+                _ => reason,
+            };
+            return (text[..at].trim_end(), Some(*directive), reason);
+        }
+    }
+    (text.trim_end(), None, "")
+}
+
+/// Text of a program, as it can be shown.
+pub(super) fn clean(text: &str) -> String {
+    let shown: String = text.trim().chars().filter(|c| !c.is_control()).collect();
+    cut(&shown)
+}
+
+/// Text that is not too long for a name.
+pub(super) fn cut(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}

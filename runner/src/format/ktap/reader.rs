@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From lines to results: which of them belong together, and whether the report is whole.
+
+use super::line::{DEEPEST, Directive, Line, clean, cut, directive, read, strip};
+
+/// What a program reported.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The results that have no subtests of their own, in the order in which they came.
+    pub results: Vec<TestResult>,
+    /// Why the report is not whole, such as a program that died before its last result; one line each.
+    pub problems: Vec<String>,
+    /// Whether there was any line of KTAP.
+    pub is_ktap: bool,
+}
+
+/// One result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestResult {
+    /// Its name, with the names of the tests that it is a part of: `suite / test`. Printable, one line.
+    pub name: String,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Why it was skipped or is expected to fail; may be empty.
+    pub reason: String,
+    /// What the program printed before it, for one that is not ok; the last lines.
+    pub said: Vec<String>,
+}
+
+/// What came of a test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// `ok`.
+    Ok,
+    /// `not ok`, also `# TIMEOUT` and `# ERROR`.
+    NotOk,
+    /// `# SKIP`.
+    Skip,
+    /// `# XFAIL` or `# TODO`: it is known not to work.
+    ExpectedFail,
+}
+
+/// Results that are kept at the most.
+const MOST: usize = 20_000;
+/// Lines that are kept of what was printed before a result.
+const SAID: usize = 20;
+
+/// Tests that are listed side by side.
+#[derive(Debug, Default)]
+struct Level {
+    indent: usize,
+    plan: Option<u64>,
+    skipped: Option<String>,
+    numbers: Vec<u64>,
+    results: Vec<TestResult>,
+    said: Vec<String>,
+    title: Option<String>,
+}
+
+/// Reads what a program printed.
+pub fn parse(text: &str) -> Report {
+    let mut reader = Reader {
+        levels: vec![Level::default()],
+        report: Report::default(),
+    };
+    for line in text.lines() {
+        reader.line(line);
+    }
+    reader.end()
+}
+
+struct Reader {
+    /// The open levels, by growing indentation.
+    levels: Vec<Level>,
+    report: Report,
+}
+
+impl Reader {
+    fn line(&mut self, line: &str) {
+        let (indent, text, hashed) = strip(line);
+        // `# ` before a result may be a remark: it counts where the runner's own lines have begun a level.
+        let opened = self.levels.iter().any(|level| level.indent == indent);
+        match read(text) {
+            Line::Other => self.say(line),
+            Line::Result { .. } | Line::BailOut(_) if hashed && !opened => self.say(line),
+            Line::Version => {
+                let level = self.level(indent);
+                if level.plan.is_some() || !level.results.is_empty() {
+                    // Another program of the same script.
+                    self.finish_top();
+                }
+                self.report.is_ktap = true;
+            }
+            Line::Subtest(name) => {
+                let name = clean(name);
+                // KUnit before KTAP has this line in front of the subtest's own lines, and with their indentation.
+                if !hashed {
+                    self.level(indent).title = Some(name);
+                }
+            }
+            Line::Plan(count, skip) => {
+                let skip = skip.map(clean);
+                let problem = {
+                    let level = self.level(indent);
+                    let other = level.plan.is_some_and(|plan| plan != count);
+                    level.plan = Some(level.plan.unwrap_or(count));
+                    level.skipped = skip;
+                    other
+                };
+                if problem {
+                    self.problem("two plans that differ".to_owned());
+                }
+                self.report.is_ktap = true;
+            }
+            Line::Result { ok, number, text } => {
+                self.report.is_ktap = true;
+                self.result(indent, ok, number, text);
+            }
+            Line::BailOut(why) => {
+                self.report.is_ktap = true;
+                let why = clean(why);
+                self.problem(
+                    format!("the program gave up: {why}")
+                        .trim_end_matches([' ', ':'])
+                        .to_owned(),
+                );
+            }
+        }
+    }
+
+    fn problem(&mut self, problem: String) {
+        if self.report.problems.len() < SAID && !self.report.problems.contains(&problem) {
+            self.report.problems.push(problem);
+        }
+    }
+
+    /// Keeps what was printed, for a result that is not ok.
+    fn say(&mut self, line: &str) {
+        if let Some(level) = self.levels.last_mut() {
+            let line = clean(line);
+            if !line.is_empty() {
+                if level.said.len() == SAID {
+                    level.said.remove(0);
+                }
+                level.said.push(line);
+            }
+        }
+    }
+
+    /// The level of an indentation; deeper ones that nothing closed are lost, and told.
+    fn level(&mut self, indent: usize) -> &mut Level {
+        while self.levels.len() > 1 && self.levels.last().is_some_and(|level| level.indent > indent) {
+            let orphan = self.close();
+            let name = orphan.title.clone();
+            self.adopt(orphan, name.as_deref());
+        }
+        let deeper = self.levels.last().is_some_and(|level| level.indent < indent);
+        if deeper && self.levels.len() < DEEPEST {
+            self.levels.push(Level {
+                indent,
+                ..Level::default()
+            });
+        }
+        let last = self.levels.len() - 1;
+        &mut self.levels[last]
+    }
+
+    fn result(&mut self, indent: usize, ok: bool, number: Option<u64>, text: &str) {
+        // Levels that are deeper are the subtests of this one.
+        let mut children: Option<Level> = None;
+        while self.levels.len() > 1 && self.levels.last().is_some_and(|level| level.indent > indent) {
+            let mut level = self.close();
+            if let Some(inner) = children.take() {
+                let title = inner.title.clone();
+                put(&mut level.results, inner.results, title.as_deref());
+            }
+            children = Some(level);
+        }
+        let (name, directive, reason) = directive(text);
+        let outcome = match (ok, directive) {
+            (_, Some(Directive::Skip)) => Outcome::Skip,
+            (_, Some(Directive::Broken)) => Outcome::NotOk,
+            (true, _) => Outcome::Ok,
+            (false, Some(Directive::Expected)) => Outcome::ExpectedFail,
+            (false, None) => Outcome::NotOk,
+        };
+        let level = self.level(indent);
+        let number = number.unwrap_or(level.numbers.len() as u64 + 1);
+        let twice = level.numbers.contains(&number);
+        if level.numbers.len() < MOST {
+            level.numbers.push(number);
+        }
+        let title = children.as_ref().and_then(|level| level.title.clone());
+        let name = match (clean(name), title) {
+            (name, Some(title)) if name.is_empty() => title,
+            (name, _) if name.is_empty() => number.to_string(),
+            (name, _) => name,
+        };
+        let mut said = std::mem::take(&mut level.said);
+        let mut inside = Vec::new();
+        if let Some(children) = children {
+            if said.is_empty() {
+                said = children.said;
+            }
+            put(&mut inside, children.results, Some(&name));
+        }
+        let explained = match outcome {
+            // The parts say it themselves.
+            Outcome::NotOk => inside.iter().any(|part| part.outcome == Outcome::NotOk),
+            _ => !inside.is_empty(),
+        };
+        level.results.append(&mut inside);
+        if !explained {
+            level.results.push(TestResult {
+                name: name.clone(),
+                outcome,
+                reason: clean(reason),
+                said: if outcome == Outcome::NotOk {
+                    said
+                } else {
+                    Vec::new()
+                },
+            });
+        }
+        level.results.truncate(MOST);
+        if twice {
+            self.problem(format!("result {number} came twice, the second time as {name}"));
+        }
+    }
+
+    /// Ends the deepest level, and looks whether it is whole.
+    fn close(&mut self) -> Level {
+        // There always is one: whoever closes the last one puts another in its place.
+        let level = self.levels.pop().unwrap_or_default();
+        self.check(&level);
+        level
+    }
+
+    fn check(&mut self, level: &Level) {
+        let seen = level.numbers.len() as u64;
+        match level.plan {
+            None if seen > 0 => self.problem(format!(
+                "{seen} results and no plan: the program died, or never said how many there are"
+            )),
+            Some(plan) if seen < plan => {
+                self.problem(format!(
+                    "{seen} of {plan} results: the program died before the others"
+                ));
+            }
+            Some(plan) if seen > plan => self.problem(format!("{seen} results, and a plan of {plan}")),
+            Some(plan) if level.numbers.iter().any(|number| *number == 0 || *number > plan) => {
+                self.problem(format!(
+                    "a result has a number that a plan of {plan} does not have"
+                ));
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes in a level that no result closed.
+    fn adopt(&mut self, orphan: Level, name: Option<&str>) {
+        if orphan.numbers.is_empty() && orphan.plan.is_none() {
+            return;
+        }
+        let name = name.unwrap_or("a subtest").to_owned();
+        self.problem(format!("{name} has no result of its own: the program died in it"));
+        if let Some(level) = self.levels.last_mut() {
+            put(&mut level.results, orphan.results, Some(&name));
+        }
+    }
+
+    /// Ends the program whose lines are not indented; a next one may follow.
+    fn finish_top(&mut self) {
+        let indent = self.levels.last().map_or(0, |level| level.indent);
+        let level = self.close();
+        let mut results = level.results;
+        if level.plan == Some(0)
+            && let Some(reason) = level.skipped
+        {
+            results.push(TestResult {
+                name: "all".to_owned(),
+                outcome: Outcome::Skip,
+                reason,
+                said: Vec::new(),
+            });
+        }
+        self.report.results.append(&mut results);
+        self.report.results.truncate(MOST);
+        self.levels.push(Level {
+            indent,
+            ..Level::default()
+        });
+    }
+
+    fn end(mut self) -> Report {
+        self.level(0);
+        let planned = self.levels.iter().any(|level| level.plan.is_some());
+        self.finish_top();
+        let empty = self.report.results.is_empty() && self.report.problems.is_empty();
+        if self.report.is_ktap && empty && !planned {
+            self.problem("a beginning, and no plan: the program died".to_owned());
+        }
+        self.report
+    }
+}
+
+/// Adds results as parts of a test.
+fn put(to: &mut Vec<TestResult>, from: Vec<TestResult>, of: Option<&str>) {
+    let room = MOST.saturating_sub(to.len());
+    to.extend(from.into_iter().take(room).map(|mut result| {
+        if let Some(of) = of {
+            result.name = cut(&format!("{of} / {}", result.name));
+        }
+        result
+    }));
+}

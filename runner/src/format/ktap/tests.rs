@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+use proptest::prelude::*;
+
+use super::{line::LONGEST, *};
+
+fn told(text: &str) -> (Vec<(String, Outcome)>, Vec<String>) {
+    let report = parse(text);
+    let results = report
+        .results
+        .into_iter()
+        .map(|result| (result.name, result.outcome));
+    (results.collect(), report.problems)
+}
+
+fn named(results: &[(&str, Outcome)]) -> Vec<(String, Outcome)> {
+    results
+        .iter()
+        .map(|(name, outcome)| ((*name).to_owned(), *outcome))
+        .collect()
+}
+
+#[test]
+fn nested_subtests_are_folded_into_names() {
+    let text = "KTAP version 1\n1..2\n  KTAP version 1\n  # Subtest: inner\n  1..2\n    KTAP version 1\n    1..1\n    # deep: said\n    \
+            not ok 1 deep\n  not ok 1 middle\n  ok 2 other # SKIP no such thing\nnot ok 1 outer\nok 2 - last one\n";
+    let (results, problems) = told(text);
+    let expected = [
+        ("outer / middle / deep", Outcome::NotOk),
+        ("outer / other", Outcome::Skip),
+        ("last one", Outcome::Ok),
+    ];
+    assert_eq!((results, problems), (named(&expected), vec![]));
+    let report = parse(text);
+    assert_eq!(report.results[0].said, ["# deep: said"]);
+    assert_eq!(report.results[1].reason, "no such thing");
+}
+
+#[test]
+fn the_runner_of_the_selftests_puts_a_hash_before_what_programs_print() {
+    let text = "TAP version 13\n1..2\n# timeout set to 45\n# selftests: mm: a\n# TAP version 13\n# 1..2\n# ok 1 first\n# # ok, this is a remark\n\
+            # not ok 2 second\n# # Totals: pass:1 fail:1\nnot ok 1 selftests: mm: a # exit=1\n# selftests: mm: b\n\
+            not ok 2 selftests: mm: b # TIMEOUT 45 seconds\n";
+    let (results, problems) = told(text);
+    let expected = [
+        ("selftests: mm: a # exit=1 / first", Outcome::Ok),
+        ("selftests: mm: a # exit=1 / second", Outcome::NotOk),
+        ("selftests: mm: b", Outcome::NotOk),
+    ];
+    assert_eq!((results, problems), (named(&expected), vec![]));
+}
+
+#[test]
+fn a_remark_that_looks_like_a_result_is_none() {
+    let (results, problems) =
+        told("TAP version 13\n1..1\n# ok 7 of the pages are there\nokay then\nok 1 a\n");
+    assert_eq!((results, problems), (named(&[("a", Outcome::Ok)]), vec![]));
+}
+
+#[test]
+fn directives() {
+    let text = "1..8\nok 1 a # SKIP\nok 2 # skip no root\nnot ok 3 c # TODO later\nnot ok 4 d # XFAIL known\nok 5 e # XFAIL known\n\
+            not ok 6 f # SKIP x\nok 7 g # ERROR broke\nnot ok 8 issue #12 is back\n";
+    let outcomes: Vec<_> = parse(text)
+        .results
+        .into_iter()
+        .map(|result| result.outcome)
+        .collect();
+    use Outcome::*;
+    assert_eq!(
+        outcomes,
+        [Skip, Skip, ExpectedFail, ExpectedFail, Ok, Skip, NotOk, NotOk]
+    );
+    assert_eq!(parse(text).results[1].name, "2");
+}
+
+#[test]
+fn a_plan_may_come_last_and_numbers_in_any_order() {
+    let (results, problems) = told("TAP version 13\nok 2 b\nok 1 a\n1..2\n");
+    assert_eq!((results.len(), problems), (2, vec![]));
+}
+
+#[test]
+fn what_is_not_whole_is_told() {
+    let problems = |text: &str| parse(text).problems.join("; ");
+    assert!(problems("TAP version 13\n1..3\nok 1 a\nok 2 b\n").starts_with("2 of 3 results"));
+    assert!(problems("TAP version 13\nok 1 a\n").starts_with("1 results and no plan"));
+    assert!(problems("TAP version 13\n").contains("no plan"));
+    assert!(problems("1..1\nok 1 a\nok 2 b\n").starts_with("2 results, and a plan of 1"));
+    assert!(problems("1..2\nok 1 a\nok 1 b\n").contains("came twice"));
+    assert!(problems("1..2\nok 1 a\nok 5 b\n").contains("does not have"));
+    assert!(problems("1..2\n1..3\nok 1 a\nok 2 b\n").contains("two plans"));
+    assert_eq!(
+        problems("1..1\nok 1 a\nBail out! no memory\n"),
+        "the program gave up: no memory"
+    );
+    let died = "KTAP version 1\n1..1\n  KTAP version 1\n  # Subtest: inner\n  1..2\n  ok 1 a\n";
+    assert!(
+        problems(died).contains("inner has no result of its own"),
+        "{}",
+        problems(died)
+    );
+    assert!(problems(died).contains("1 of 2 results"));
+    assert_eq!(parse("hello\n"), Report::default());
+}
+
+#[test]
+fn a_whole_that_is_not_ok_although_its_parts_are_is_kept() {
+    let text = "1..1\n  1..1\n  ok 1 part\nnot ok 1 whole\n";
+    let (results, _) = told(text);
+    assert_eq!(
+        results,
+        named(&[("whole / part", Outcome::Ok), ("whole", Outcome::NotOk)])
+    );
+}
+
+#[test]
+fn a_plan_of_nothing_with_a_reason_is_a_skip() {
+    let report = parse("TAP version 13\n1..0 # SKIP no hugepages\n");
+    assert_eq!(
+        (report.problems.len(), report.results[0].outcome),
+        (0, Outcome::Skip)
+    );
+    assert_eq!(report.results[0].reason, "no hugepages");
+}
+
+#[test]
+fn two_programs_one_after_the_other_are_both_read() {
+    let text = "TAP version 13\n1..1\nok 1 a\nTAP version 13\n1..2\nok 1 a\n";
+    let (results, problems) = told(text);
+    assert_eq!((results.len(), problems.len()), (2, 1));
+}
+
+/// A tree of tests, as a program would print it.
+#[derive(Debug, Clone)]
+enum Test {
+    Leaf(bool),
+    Node(Vec<Test>),
+}
+
+fn tests() -> impl Strategy<Value = Vec<Test>> {
+    let leaf = any::<bool>().prop_map(Test::Leaf);
+    let test = leaf.prop_recursive(3, 20, 4, |inner| {
+        proptest::collection::vec(inner, 1..4).prop_map(Test::Node)
+    });
+    proptest::collection::vec(test, 1..5)
+}
+
+fn print(tests: &[Test], indent: usize, plan_last: bool, out: &mut String, leaves: &mut Vec<bool>) -> bool {
+    let pad = " ".repeat(indent);
+    out.push_str(&pad);
+    out.push_str("KTAP version 1\n");
+    let plan = format!("{pad}1..{}\n", tests.len());
+    if !plan_last {
+        out.push_str(&plan);
+    }
+    let mut all = true;
+    for (at, test) in tests.iter().enumerate() {
+        let ok = match test {
+            Test::Leaf(ok) => {
+                leaves.push(*ok);
+                *ok
+            }
+            Test::Node(inner) => print(inner, indent + 2, plan_last, out, leaves),
+        };
+        all &= ok;
+        let word = if ok { "ok" } else { "not ok" };
+        let line = format!("{pad}{word} {} t{at}\n", at + 1);
+        out.push_str(&line);
+    }
+    if plan_last {
+        out.push_str(&plan);
+    }
+    all
+}
+
+proptest! {
+    #[test]
+    fn every_leaf_comes_back_and_a_program_that_dies_never_passes(tests in tests(), plan_last: bool, cut in 0usize..100) {
+        let mut text = String::new();
+        let mut leaves = Vec::new();
+        print(&tests, 0, plan_last, &mut text, &mut leaves);
+        let report = parse(&text);
+        prop_assert_eq!(&report.problems, &Vec::<String>::new());
+        let seen: Vec<bool> = report.results.iter().map(|result| result.outcome == Outcome::Ok).collect();
+        prop_assert_eq!(seen, leaves);
+        // Cut off after any line but the last.
+        let lines: Vec<&str> = text.lines().collect();
+        let kept = cut * lines.len() / 100;
+        let report = parse(&lines[..kept].join("\n"));
+        prop_assert!(kept == 0 || !report.problems.is_empty(), "{:?}", &lines[..kept]);
+    }
+
+    #[test]
+    fn nothing_breaks_the_reader(text in "(?s).{0,300}", lines in proptest::collection::vec("[ #]{0,6}(ok|not ok|1\\.\\.|KTAP version 1|# Subtest:|Bail out!)[ 0-9#a-zA-Z\u{0}\u{1b}é]{0,12}", 0..30)) {
+        for text in [text, lines.join("\n")] {
+            let report = parse(&text);
+            for result in &report.results {
+                prop_assert!(!result.name.chars().any(char::is_control));
+                prop_assert!(result.name.chars().count() <= LONGEST + 1);
+            }
+        }
+    }
+}
