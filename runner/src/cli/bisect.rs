@@ -17,7 +17,7 @@ use crate::{
         kernel::KernelSource,
         tree::{Bisection, Next},
     },
-    run::LoadedSuite,
+    run::{Filter, LoadedSuite},
 };
 
 /// The exit code of `git bisect run` for one of memrig's: only a failure of the kernel is bad, and only passes are good.
@@ -74,8 +74,11 @@ impl Driver<'_> {
         let name = format!("tree:{}@{commit}{}", self.path, self.options);
         let source: KernelSource = name.parse().map_err(Failure::usage)?;
         let kernels = setup::kernels(&[source], &self.args.arches);
-        let (cases, variants, places) = (&self.args.cases, &self.args.variants, &self.args.places);
-        let selected = match run::select_of(kernels, cases, variants, places, &self.suites, self.ui) {
+        let filter = Filter {
+            cases: self.args.cases.clone(),
+            variants: self.args.variants.clone(),
+        };
+        let selected = match run::select_of(kernels, &filter, &self.args.places, &self.suites, self.ui) {
             Ok(selected) => selected,
             // It does not build, or lacks what the bench needs.
             Err(failure) => {

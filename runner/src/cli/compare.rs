@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `memrig compare`: two kernels under the same plan.
 
-use std::{collections::BTreeMap, io::IsTerminal};
+use std::collections::BTreeMap;
 
 use camino::Utf8Path;
 
@@ -24,8 +24,8 @@ use crate::{
         packages::Packages,
         series::SeriesSource,
     },
-    run::{Filter, Rig, Rounds, Wanted, add_round, compare_jobs, compared, costs},
-    tell::{Style, compare_mail, compare_summary},
+    run::{Rig, Rounds, Wanted, add_round, compare_jobs, compared, costs},
+    tell::{compare_mail, compare_summary},
 };
 
 /// How often each operation is counted.
@@ -45,11 +45,7 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
     run::check_results(&results)?;
     let host = host::facts().map_err(Failure::broken)?;
     run::check_memory(&suites, &host)?;
-    let arches = if args.arches.is_empty() {
-        Arch::ALL.to_vec()
-    } else {
-        args.arches.clone()
-    };
+    let arches = args.which.arches();
     let sides = match (&args.new, &args.series) {
         (Some(new), _) => Sides {
             base: args.base.clone(),
@@ -84,11 +80,8 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
         },
         ui,
     )?;
-    let filter = Filter {
-        cases: args.cases.clone(),
-        variants: args.variants.clone(),
-    };
-    let jobs = compare_jobs(&suites, &run::planned_kernels(&rig), &filter).map_err(Failure::usage)?;
+    let jobs =
+        compare_jobs(&suites, &run::planned_kernels(&rig), &args.which.filter()).map_err(Failure::usage)?;
     if jobs.is_empty() {
         ui.error("nothing is selected: no case fits the kernels, architectures, names and variants that were given");
         return Ok(Exit::NothingSelected);
@@ -167,9 +160,7 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
     if args.json {
         ui.out(&serde_json::to_string_pretty(&record).map_err(Failure::broken)?);
     } else {
-        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        let style = if colour { Style::Coloured } else { Style::Plain };
-        ui.out(compare_summary(&record, style).trim_end());
+        ui.out(compare_summary(&record, report::style()).trim_end());
         if let Some(folder) = folder {
             ui.out(&format!(
                 "\nrecord: {folder}; to paste below a patch: {folder}/compare.mail"

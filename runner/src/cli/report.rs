@@ -45,9 +45,13 @@ fn write_html(record: &RunRecord, news: Option<&News>, folder: &Utf8Path) -> Res
 
 /// Prints the summary of a run.
 pub(super) fn print(record: &RunRecord, news: Option<&News>, ui: &Ui) {
+    ui.out(summary_with(record, news, style()).trim_end());
+}
+
+/// Colours on a terminal, unless the user wants none (no-color.org).
+pub(super) fn style() -> Style {
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let style = if colour { Style::Coloured } else { Style::Plain };
-    ui.out(summary_with(record, news, style).trim_end());
+    if colour { Style::Coloured } else { Style::Plain }
 }
 
 fn utf8(path: &std::path::Path) -> Result<Utf8PathBuf, Failure> {

@@ -6,7 +6,7 @@ use std::{path::Path, sync::Arc};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    args::{How, Places, Replay, Run, Select},
+    args::{How, Places, Replay, Run, Select, Which},
     bisect,
     failure::Failure,
     history, matrix, report,
@@ -39,15 +39,14 @@ pub(super) fn select(
     suites: &[Arc<LoadedSuite>],
     ui: &Ui,
 ) -> Result<Selected, Failure> {
-    let kernels = setup::kernels(&args.kernels, &args.arches);
-    select_of(kernels, &args.cases, &args.variants, places, suites, ui)
+    let kernels = setup::kernels(&args.kernels, &args.which.arches);
+    select_of(kernels, &args.which.filter(), places, suites, ui)
 }
 
 /// The same for kernels that are named one by one.
 pub(super) fn select_of(
     kernels: Vec<(KernelSource, Arch)>,
-    cases: &[String],
-    variants: &[String],
+    filter: &Filter,
     places: &Places,
     suites: &[Arc<LoadedSuite>],
     ui: &Ui,
@@ -61,11 +60,7 @@ pub(super) fn select_of(
     };
     let rig = get(&wanted, ui)?;
     let kernels = planned_kernels(&rig);
-    let filter = Filter {
-        cases: cases.to_vec(),
-        variants: variants.to_vec(),
-    };
-    let jobs = plan(suites, &kernels, &filter).map_err(Failure::usage)?;
+    let jobs = plan(suites, &kernels, filter).map_err(Failure::usage)?;
     Ok(Selected { rig, jobs, host })
 }
 
@@ -371,9 +366,10 @@ fn select_again(record: &RunRecord, keys: &[CaseKey], places: &Places, ui: &Ui) 
     let select_args = Select {
         suites: files,
         kernels,
-        arches,
-        cases: Vec::new(),
-        variants: Vec::new(),
+        which: Which {
+            arches,
+            ..Which::default()
+        },
     };
     select(&select_args, places, &loaded, ui)
 }

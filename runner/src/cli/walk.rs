@@ -1,28 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `memrig walk`: each patch of a series on its own, in order.
 
-use std::io::IsTerminal;
-
 use super::{
     args::{How, Walk},
     failure::Failure,
     report, run, suites,
 };
 use crate::{
-    base::{Arch, fault::Exit, ui::Ui},
+    base::{fault::Exit, ui::Ui},
     run::{fill, walk as build},
-    tell::{Style, walk_exit, walk_summary},
+    tell::{walk_exit, walk_summary},
 };
 
 pub(super) fn walk(args: &Walk, ui: &Ui) -> Result<Exit, Failure> {
     let suites = suites::load(&args.suites, &["quick"])?;
     let results = run::utf8(&args.places.results)?;
     run::check_results(&results)?;
-    let arches = if args.arches.is_empty() {
-        Arch::ALL.to_vec()
-    } else {
-        args.arches.clone()
-    };
+    let arches = args.which.arches();
     let built = build(&args.base, &args.series, &arches, ui);
     let mut built = built.map_err(|error| {
         if error.is_usage() {
@@ -31,14 +25,7 @@ pub(super) fn walk(args: &Walk, ui: &Ui) -> Result<Exit, Failure> {
             Failure::broken(error)
         }
     })?;
-    let selected = run::select_of(
-        built.kernels,
-        &args.cases,
-        &args.variants,
-        &args.places,
-        &suites,
-        ui,
-    )?;
+    let selected = run::select_of(built.kernels, &args.which.filter(), &args.places, &suites, ui)?;
     let mut folder = None;
     if selected.jobs.is_empty() {
         ui.warning("no case fits: that the patches build is all that is said about them");
@@ -57,9 +44,7 @@ pub(super) fn walk(args: &Walk, ui: &Ui) -> Result<Exit, Failure> {
         }
         folder = Some(outcome.folder);
     }
-    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let style = if colour { Style::Coloured } else { Style::Plain };
-    ui.out(walk_summary(&built.record, style).trim_end());
+    ui.out(walk_summary(&built.record, report::style()).trim_end());
     if let Some(folder) = folder {
         ui.out(&format!("\nrecord: {folder}"));
     }

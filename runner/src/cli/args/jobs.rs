@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 
 use super::Part;
-use crate::{base::Arch, rig::kernel::KernelSource};
+use crate::{base::Arch, rig::kernel::KernelSource, run::Filter};
 
 /// Which jobs are meant.
 #[derive(Debug, Clone, Args)]
@@ -23,6 +23,14 @@ pub struct Select {
     #[arg(short, long = "kernel", value_name = "KERNEL")]
     pub kernels: Vec<KernelSource>,
 
+    /// Which of their jobs
+    #[command(flatten)]
+    pub which: Which,
+}
+
+/// Which jobs of some suites and kernels are meant; an empty list means all.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Which {
     /// Architecture: x86_64 or s390x; without it, both
     #[arg(short, long = "arch", value_name = "ARCH")]
     pub arches: Vec<Arch>,
@@ -34,6 +42,24 @@ pub struct Select {
     /// Only jobs with this variant, such as memmap_on_memory=on
     #[arg(long = "variant", value_name = "NAME=VALUE")]
     pub variants: Vec<String>,
+}
+
+impl Which {
+    /// The architectures, all of them where none is named.
+    pub fn arches(&self) -> Vec<Arch> {
+        match self.arches.is_empty() {
+            true => Arch::ALL.to_vec(),
+            false => self.arches.clone(),
+        }
+    }
+
+    /// The cases and variants.
+    pub fn filter(&self) -> Filter {
+        Filter {
+            cases: self.cases.clone(),
+            variants: self.variants.clone(),
+        }
+    }
 }
 
 /// Where things are.

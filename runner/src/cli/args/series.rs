@@ -3,7 +3,7 @@
 
 use clap::{Args, ValueHint};
 
-use super::Places;
+use super::{Places, Which};
 use crate::{
     base::Arch,
     rig::{kernel::KernelSource, series::SeriesSource},
@@ -39,17 +39,9 @@ pub struct Compare {
     #[arg(long, value_name = "SERIES")]
     pub series: Option<SeriesSource>,
 
-    /// Architecture: x86_64 or s390x; without it, both
-    #[arg(short, long = "arch", value_name = "ARCH")]
-    pub arches: Vec<Arch>,
-
-    /// Only cases whose id is this, or whose name contains it
-    #[arg(short, long = "case", value_name = "CASE")]
-    pub cases: Vec<String>,
-
-    /// Only jobs with this variant, such as memmap_on_memory=on
-    #[arg(long = "variant", value_name = "NAME=VALUE")]
-    pub variants: Vec<String>,
+    /// Which of their jobs
+    #[command(flatten)]
+    pub which: Which,
 
     /// In how many pairs of guests something has to differ to count
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = pairs)]
@@ -102,17 +94,9 @@ pub struct Walk {
     #[arg(long, value_name = "SERIES")]
     pub series: SeriesSource,
 
-    /// Architecture: x86_64 or s390x; without it, both
-    #[arg(short, long = "arch", value_name = "ARCH")]
-    pub arches: Vec<Arch>,
-
-    /// Only cases whose id is this, or whose name contains it
-    #[arg(short, long = "case", value_name = "CASE")]
-    pub cases: Vec<String>,
-
-    /// Only jobs with this variant, such as memmap_on_memory=on
-    #[arg(long = "variant", value_name = "NAME=VALUE")]
-    pub variants: Vec<String>,
+    /// Which of their jobs
+    #[command(flatten)]
+    pub which: Which,
 
     /// Where things are
     #[command(flatten)]
