@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     base::{Arch, fault::Exit, ui::Ui},
-    compare::{CompareRecord, CostRow, KernelSide, compare_exit, cost_rows, open, summed},
+    compare::{
+        ArchComparison, CaseName, CaseRounds, CompareRecord, CostRow, KernelSide, compare_exit, cost_rows,
+        open, summed,
+    },
     rig::{
         cache::Cache,
         host,
@@ -126,7 +129,7 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
         record.runs.push(outcome.record.facts.id.to_string());
         let first = folder.get_or_insert_with(|| outcome.folder.clone()).clone();
         add_round(&mut rounds, &planned, &outcome.record).map_err(Failure::broken)?;
-        record.arches = sum(&arches, &rig, &rounds, args.pairs);
+        record.arches = sum(&arches, &planned, &rig, &rounds, args.pairs);
         // What is known is kept, also when the next pair is cut off.
         keep(&record, &first)?;
         report::write(&outcome.record, None, &outcome.folder)?;
@@ -223,10 +226,11 @@ fn count(
 /// What came of each architecture up to now.
 fn sum(
     arches: &[Arch],
+    planned: &[(Arch, CaseName)],
     rig: &Rig,
     rounds: &Rounds,
     pairs: usize,
-) -> BTreeMap<Arch, crate::compare::ArchComparison> {
+) -> BTreeMap<Arch, ArchComparison> {
     let side = |at: usize| {
         let kernel = &rig.kernels[at].kernel;
         KernelSide {
@@ -234,15 +238,24 @@ fn sum(
             sha256: kernel.sha256.clone(),
         }
     };
+    let of_arch = |arch: Arch| -> Vec<CaseRounds> {
+        let cases = planned.iter().enumerate().filter(|(_, (of, _))| *of == arch);
+        cases
+            .map(|(at, (_, name))| match rounds.get(&(arch, at)) {
+                Some(case) => case.clone(),
+                None => CaseRounds {
+                    name: name.clone(),
+                    rounds: Vec::new(),
+                    millis: (0, 0),
+                },
+            })
+            .collect()
+    };
     arches
         .iter()
         .enumerate()
         .filter_map(|(at, arch)| {
-            let cases: Vec<_> = rounds
-                .iter()
-                .filter(|((of, _), _)| of == arch)
-                .map(|(_, case)| case.clone())
-                .collect();
+            let cases = of_arch(*arch);
             // An architecture on which the cases mean nothing has none.
             (!cases.is_empty()).then(|| (*arch, summed(side(at), side(at + arches.len()), &cases, pairs)))
         })

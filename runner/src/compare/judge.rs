@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     names,
-    pair::{Difference, Pair, verdict_and_reason},
+    pair::{Difference, Pair, Silence, verdict_and_reason},
     record::{ArchComparison, CaseName, KernelSide, Kind, NotCompared, Row},
     seen::{CaseSeen, Dimension},
 };
@@ -31,8 +31,8 @@ pub struct Judged {
     pub differences: Vec<Difference>,
     /// What differed in the first pair, and not in each, or in fewer pairs than are wanted.
     pub unsteady: Vec<Difference>,
-    /// Why nothing was compared, where nothing was.
-    pub not: Option<String>,
+    /// Why nothing can be said, where nothing can.
+    pub not: Option<Silence>,
 }
 
 /// Judges a case by all of its pairs; a difference counts only if it was seen in `wanted` of them.
@@ -50,12 +50,12 @@ pub fn judge(case: &CaseRounds, wanted: usize) -> Judged {
         Pair::Not(_) => None,
     });
     let Some((observations, first)) = compared.next() else {
-        let why = pairs.into_iter().find_map(|pair| match pair {
-            Pair::Not(why) => Some(why),
+        let silence = pairs.into_iter().find_map(|pair| match pair {
+            Pair::Not(silence) => Some(silence),
             Pair::Compared { .. } => None,
         });
         return Judged {
-            not: Some(why.unwrap_or_else(|| "it was not run".to_owned())),
+            not: Some(silence.unwrap_or_else(|| broken("it was not run to its end"))),
             ..Judged::default()
         };
     };
@@ -68,11 +68,21 @@ pub fn judge(case: &CaseRounds, wanted: usize) -> Judged {
         };
         rest.len() + 1 >= wanted && rest.iter().all(again)
     });
+    let unsteady: Vec<Difference> = unsteady;
+    // A difference is no chance because nobody could look again.
+    let unproven = !unsteady.is_empty() && rest.len() + 1 < wanted;
     Judged {
         observations,
         differences,
         unsteady,
-        not: None,
+        not: unproven.then(|| broken("it differs, and could not be run on one more pair")),
+    }
+}
+
+fn broken(why: &str) -> Silence {
+    Silence {
+        verdict: Verdict::Error,
+        why: why.to_owned(),
     }
 }
 
@@ -120,14 +130,17 @@ pub fn summed(base: KernelSide, new: KernelSide, cases: &[CaseRounds], wanted: u
         millis: (0, 0),
     };
     let (mut rows, mut unsteady) = (Rows::new(), Rows::new());
-    let mut not: BTreeMap<String, Vec<CaseName>> = BTreeMap::new();
+    let mut not: BTreeMap<Silence, Vec<CaseName>> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     for case in cases {
         let judged = judge(case, wanted);
         sum.millis.0 += case.millis.0;
         sum.millis.1 += case.millis.1;
-        if let Some(why) = judged.not {
-            not.entry(why).or_default().push(case.name.clone());
+        for difference in &judged.unsteady {
+            add(&mut unsteady, difference, &case.name);
+        }
+        if let Some(silence) = judged.not {
+            not.entry(silence).or_default().push(case.name.clone());
             continue;
         }
         sum.cases += 1;
@@ -159,9 +172,6 @@ pub fn summed(base: KernelSide, new: KernelSide, cases: &[CaseRounds], wanted: u
         for difference in told {
             add(&mut rows, difference, &case.name);
         }
-        for difference in &judged.unsteady {
-            add(&mut unsteady, difference, &case.name);
-        }
     }
     if sum.cases > 0 {
         let hidden = |dimension: &&Dimension| !seen.contains(dimension);
@@ -171,7 +181,7 @@ pub fn summed(base: KernelSide, new: KernelSide, cases: &[CaseRounds], wanted: u
     sum.unsteady = in_order(unsteady);
     sum.not_compared = not
         .into_iter()
-        .map(|(why, cases)| NotCompared { why, cases })
+        .map(|(Silence { verdict, why }, cases)| NotCompared { verdict, why, cases })
         .collect();
     sum
 }
@@ -345,6 +355,15 @@ mod tests {
             2
         ));
         assert!(!open(&case(&[broken.clone(), broken.clone(), broken.clone()]), 2));
+        let once = [broken.clone(), differing, broken.clone()];
+        let sum = summed(side(), side(), &[case(&once)], 2);
+        assert!(sum.broke(), "nobody knows whether it differs");
+        assert_eq!((sum.cases, sum.rows.len(), sum.unsteady.len()), (0, 0, 1));
+        let sum = summed(side(), side(), &[case(&[])], 2);
+        assert!(
+            sum.broke(),
+            "a case that was planned and not run is not forgotten"
+        );
         let sum = summed(side(), side(), &[case(&[broken])], 2);
         assert_eq!((sum.cases, sum.not_compared.len()), (0, 1));
         assert!(sum.broke());

@@ -11,7 +11,7 @@ mod record;
 mod seen;
 
 pub use judge::{CaseRounds, Judged, judge, open, summed};
-pub use pair::{Difference, Pair, verdict_and_reason};
+pub use pair::{Difference, Pair, Silence, verdict_and_reason};
 pub use record::{
     ArchComparison, COST_SLACK, CaseName, CompareRecord, CostRow, KernelSide, Kind, NotCompared, Row,
     compare_exit, cost_rows,

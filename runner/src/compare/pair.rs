@@ -27,6 +27,15 @@ pub struct Difference {
     pub new: Option<String>,
 }
 
+/// Why nothing could be compared.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Silence {
+    /// `error` where something broke, `skip` where the case means nothing on one of the kernels.
+    pub verdict: Verdict,
+    /// What was said.
+    pub why: String,
+}
+
 /// What laying them beside each other came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pair {
@@ -37,8 +46,8 @@ pub enum Pair {
         /// Those that differ, in the order of their moments.
         differences: Vec<Difference>,
     },
-    /// They were not, and why.
-    Not(String),
+    /// They were not: one of them says nothing.
+    Not(Silence),
 }
 
 impl Pair {
@@ -49,7 +58,10 @@ impl Pair {
     pub fn of(base: &CaseSeen, new: &CaseSeen) -> Self {
         let why = |side: &str, seen: &CaseSeen| {
             let reason = seen.reason.as_deref().unwrap_or("no reason was told");
-            Self::Not(format!("{} on the {side} kernel: {reason}", seen.verdict))
+            Self::Not(Silence {
+                verdict: seen.verdict,
+                why: format!("{} on the {side} kernel: {reason}", seen.verdict),
+            })
         };
         let says_nothing = |seen: &CaseSeen| matches!(seen.verdict, Verdict::Error | Verdict::Skip);
         if says_nothing(base) {
@@ -232,7 +244,10 @@ mod tests {
         let broken = seen(Verdict::Error, &[&[]]);
         assert_eq!(
             Pair::of(&new, &broken),
-            Pair::Not("error on the new kernel: why".to_owned())
+            Pair::Not(Silence {
+                verdict: Verdict::Error,
+                why: "error on the new kernel: why".to_owned(),
+            })
         );
     }
 }

@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{pair::Difference, seen::Dimension};
 use crate::{
-    base::{Arch, fault::Exit},
+    base::{
+        Arch,
+        fault::{Exit, Verdict},
+    },
     record::{CostMethod, CostRecord, OperationCost},
 };
 
@@ -235,6 +238,8 @@ impl fmt::Display for CaseName {
 /// Cases that could not be compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotCompared {
+    /// `error` where something broke, `skip` where the case means nothing on one of the kernels.
+    pub verdict: Verdict,
     /// Why: the first reason that was met.
     pub why: String,
     /// The cases.
@@ -254,7 +259,7 @@ impl ArchComparison {
 
     /// Whether something broke that is no kernel's fault, so that a case is not known.
     pub fn broke(&self) -> bool {
-        self.not_compared.iter().any(|not| not.why.starts_with("error"))
+        self.not_compared.iter().any(|not| not.verdict == Verdict::Error)
     }
 }
 

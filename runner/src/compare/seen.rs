@@ -364,7 +364,7 @@ mod tests {
         fault(&mut faulty);
         match Pair::of(&seen(&attempt()), &seen(&faulty)) {
             Pair::Compared { differences, .. } => differences,
-            Pair::Not(why) => panic!("{why}"),
+            Pair::Not(silence) => panic!("{silence:?}"),
         }
     }
 

@@ -162,6 +162,7 @@ fn the_exit_code_is_that_of_the_worst() {
     assert_eq!(exit(sum(vec![verdict(Kind::Regression)])), Exit::KernelFailed);
     let mut broken = sum(Vec::new());
     broken.not_compared.push(NotCompared {
+        verdict: crate::base::fault::Verdict::Error,
         why: "error on the new kernel: QEMU died".to_owned(),
         cases: vec![name("Q01")],
     });
