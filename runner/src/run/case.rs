@@ -242,12 +242,10 @@ async fn steps(
         bench.observe(&Op::Nothing, false).await?;
     }
     let done = all_steps(job, stage, &mut bench, tale, ledgers).await;
-    tale.observed = match bench.observed(done.is_ok()).await {
-        Ok(observed) => observed,
-        // What broke first counts.
-        Err(trouble) => return done.and(Err(trouble)),
-    };
-    done
+    let (observed, asked) = bench.observed(done.is_ok()).await;
+    tale.observed = observed;
+    // What broke first counts.
+    done.and(asked)
 }
 
 /// Does the steps, one after the other, up to the first that does not pass.

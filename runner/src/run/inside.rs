@@ -71,7 +71,8 @@ pub(super) async fn blame(guest: &Guest, error: PortError) -> Trouble {
     let console = guest.machine.console();
     let before = console.text().len();
     guest.show_tasks().await;
-    match hung_in(console.text().get(before..).unwrap_or_default()) {
+    // A console only grows; if it did not, nothing new was said.
+    match hung_in(console.text().get(before..).unwrap_or("")) {
         Some(place) => trouble.told(|message| format!("{message}, and is in {place}")),
         None => trouble,
     }

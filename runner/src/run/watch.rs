@@ -120,15 +120,24 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Everything that was seen, where anything was watched. A guest that is broken is not asked any more.
-    pub(super) async fn observed(&mut self, asks: bool) -> Result<Option<ObservedCase>, Trouble> {
+    /// Everything that was seen, where anything was watched; kept also where the last question got no answer. A guest that is broken is not
+    /// asked any more.
+    pub(super) async fn observed(&mut self, asks: bool) -> (Option<ObservedCase>, Result<(), Trouble>) {
         let Some(watch) = self.watch.take() else {
-            return Ok(None);
+            return (None, Ok(()));
         };
-        Ok(Some(ObservedCase {
+        let (lock_edges, asked) = match asks {
+            true => match self.lock_edges().await {
+                Ok(edges) => (edges, Ok(())),
+                Err(trouble) => (None, Err(trouble)),
+            },
+            false => (None, Ok(())),
+        };
+        let observed = ObservedCase {
             steps: watch.seen,
-            lock_edges: if asks { self.lock_edges().await? } else { None },
-        }))
+            lock_edges,
+        };
+        (Some(observed), asked)
     }
 
     /// What lockdep has seen of the locks of memory hotplug; `None` without lockdep.
