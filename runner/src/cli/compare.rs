@@ -17,6 +17,7 @@ use crate::{
         ArchComparison, CaseName, CaseRounds, CompareRecord, CostRow, KernelSide, compare_exit, cost_rows,
         open, summed,
     },
+    record::RunRecord,
     rig::{
         cache::Cache,
         host,
@@ -155,9 +156,14 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
         }
     }
     if !args.no_cost {
-        count(args, &rig, &host, &mut record, ui)?;
+        let counted = count(args, &rig, &host, &mut record, ui)?;
         if let Some(first) = &folder {
             keep(&record, first)?;
+            let (run, _) = RunRecord::read(first).map_err(Failure::broken)?;
+            report::write(&run, None, first)?;
+        }
+        if counted == Exit::Interrupted {
+            return Ok(Exit::Interrupted);
         }
     }
     if args.json {
@@ -180,14 +186,15 @@ fn keep(record: &CompareRecord, folder: &Utf8Path) -> Result<(), Failure> {
     fs_err::write(folder.join("compare.mail"), compare_mail(record)).map_err(Failure::broken)
 }
 
-/// Counts what operations cost on both kernels, and once more where that differs.
+/// Counts what operations cost on both kernels, and once more where that differs. What was not counted is told and judges nothing, so that
+/// the exit code says only whether the user wanted no more of it.
 fn count(
     args: &Compare,
     rig: &Rig,
     host: &host::HostFacts,
     record: &mut CompareRecord,
     ui: &Ui,
-) -> Result<(), Failure> {
+) -> Result<Exit, Failure> {
     let results = run::utf8(&args.places.results)?;
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::broken)?;
     let half = rig.kernels.len() / 2;
@@ -205,6 +212,10 @@ fn count(
                 record.runs.push(run.to_owned());
             }
             record.not_counted.extend(counted.missing);
+            if counted.exit == Exit::Interrupted {
+                record.not_counted.push("it was interrupted".to_owned());
+                return Ok(Exit::Interrupted);
+            }
             sides.push(counted.records);
         }
         let rows = cost_rows(&sides[0], &sides[1]);
@@ -220,7 +231,7 @@ fn count(
     }
     record.not_counted.sort();
     record.not_counted.dedup();
-    Ok(())
+    Ok(Exit::Pass)
 }
 
 /// What came of each architecture up to now.
