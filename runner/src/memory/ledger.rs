@@ -11,8 +11,14 @@ use serde::{Deserialize, Serialize};
 use super::{AutoOnline, BlockId, BlockState, Zone, ZoneId};
 use crate::base::{ByteSize, Pages};
 
-/// The shell script that prints what [`Ledger::parse`] reads. It runs in the guest, as root, and changes nothing.
-pub const LEDGER_SCRIPT: &str = include_str!("../../../guest-images/rootfs/ledger.sh");
+/// What a guest has in [`LEDGER_FILE`]: prints what [`Ledger::parse`] reads.
+pub const LEDGER: &str = include_str!("../../../guest-images/rootfs/ledger");
+
+/// Where a guest has [`LEDGER`], from its root.
+pub const LEDGER_FILE: &str = "bin/memrig-ledger";
+
+/// The shell script that runs [`LEDGER`]. A shell that reads it from its own file system is spared having it sent.
+pub const LEDGER_SCRIPT: &str = ". /bin/memrig-ledger";
 
 /// Counters of one zone, from `/proc/zoneinfo`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

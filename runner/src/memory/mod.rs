@@ -37,7 +37,8 @@ pub use compare::{
 };
 pub use facts::{AltmapUnit, FACTS_SCRIPT, FactsError, Generation, MemmapMode, MemoryFacts, OnlinePolicy};
 pub use ledger::{
-    BlockLedger, Dimm, Hypervisor, LEDGER_SCRIPT, Ledger, LedgerError, RamRange, Storage, ZoneCounters,
+    BlockLedger, Dimm, Hypervisor, LEDGER, LEDGER_FILE, LEDGER_SCRIPT, Ledger, LedgerError, RamRange,
+    Storage, ZoneCounters,
 };
 pub use model::{Model, dimm_blocks};
 pub use op::{AddBy, Op, RemoveBy};

@@ -170,8 +170,11 @@ impl<'a> Seen<'a> {
     }
 
     fn pagetypeinfo(&mut self, text: &str) -> Result<(), String> {
-        if let Some(types) = text.strip_prefix("Number of blocks type") {
-            self.isolate_column = types.split_whitespace().position(|name| name == "Isolate");
+        if let Some(table) = text.strip_prefix("Number of ") {
+            // With page_owner=on, a table of mixed blocks follows that of all blocks.
+            let types = table.strip_prefix("blocks type");
+            self.isolate_column =
+                types.and_then(|types| types.split_whitespace().position(|name| name == "Isolate"));
         } else if let Some(column) = self.isolate_column
             && let Some((_, counts)) = zone_head(text)?
         {
@@ -333,6 +336,9 @@ mod tests {
 /proc/iomem:  140000000-147ffffff : System RAM (kmem)
 /proc/pagetypeinfo:Number of blocks type     Unmovable      Movable      Isolate
 /proc/pagetypeinfo:Node 0, zone      DMA            1            7            2
+/proc/pagetypeinfo:
+/proc/pagetypeinfo:Number of mixed blocks    Unmovable      Movable      Isolate
+/proc/pagetypeinfo:Node 0, zone      DMA            0            1            1
 auto_online_blocks:online_movable
 /proc/sys/kernel/tainted:512
 memory0/state:online
@@ -433,7 +439,7 @@ end:
                 "",
                 "has no `auto_online_blocks`",
             ),
-            ("end:\n", "", "cut off after line 34"),
+            ("end:\n", "", "cut off after line 37"),
             ("memory0/removable:1", "grep: out of memory", "no such section"),
         ];
         for (from, to, expected) in cases {

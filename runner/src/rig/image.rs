@@ -30,6 +30,7 @@ use crate::{
         deb::DebError,
         elf::ElfError,
     },
+    memory::{LEDGER, LEDGER_FILE},
 };
 
 /// Modules that the guest loads when it boots, where the kernel has them as modules: its network, and the line by which it is told
@@ -198,31 +199,23 @@ fn attempt(
         .unwrap_or_default();
     let parts = userland::resolve(packages, kernel.arch)?;
 
+    // All but the packages' files, which their sums stand for.
+    let mut tree = Tree::new();
+    ours(&mut tree, kernel.arch)?;
+    put_modules(&mut tree, &release, &boot, &all)?;
+    for file in extra {
+        tree.put(file.path, Node::File(file.bytes.to_vec()), file.mode)?;
+    }
     let mut key = Key::new()
         .with(LAYOUT)
-        .with(INIT)
-        .with(LINE)
-        .with(Program::ALL.map(|program| program.file(kernel.arch)).concat())
-        .with(userland::APPLETS.join(" "))
-        .with(&release);
+        .with(tree.archive()?)
+        .with(userland::APPLETS.join(" "));
     for part in &parts {
         key = key.with(&part.sha256);
     }
-    for module in all.iter().chain(&boot) {
-        key = key.with(&module.path).with(&module.bytes);
-    }
-    for file in extra {
-        key = key.with(file.path).with(file.bytes).with(file.mode.to_le_bytes());
-    }
     let dir = cache.entry("images", &key.finish(), |dir| {
         let task = ui.task(format!("image for {}", kernel.label), None);
-        let mut tree = Tree::new();
         let used = userland::fill(&mut tree, &parts, packages, kernel.arch)?;
-        ours(&mut tree, kernel.arch)?;
-        put_modules(&mut tree, &release, &boot, &all)?;
-        for file in extra {
-            tree.put(file.path, Node::File(file.bytes.to_vec()), file.mode)?;
-        }
         let archive = tree.archive()?;
         let facts = Facts {
             sha256: cache::sha256(&archive),
@@ -284,6 +277,7 @@ fn ours(tree: &mut Tree, arch: Arch) -> Result<(), TreeError> {
     let text = |text: &str| Node::File(text.as_bytes().to_vec());
     tree.put("init", Node::File(INIT.to_vec()), 0o755)?;
     tree.put("bin/memrig-line", Node::File(LINE.to_vec()), 0o755)?;
+    tree.put(LEDGER_FILE, text(LEDGER), 0o644)?;
     for program in Program::ALL {
         tree.put(program.path(), Node::File(program.file(arch)), 0o755)?;
     }

@@ -280,8 +280,9 @@ fn populates(before: &Ledger, after: &Ledger) -> bool {
         .any(|zone| present(after, zone) && !present(before, zone))
 }
 
-/// How far two readings of the free pages may be apart for the guest to count as settled.
-const AT_REST: i64 = 8;
+/// How far two readings of the free pages may be apart for the guest to count as settled: of the 32 that a step may move unseen, a step
+/// that does nothing moves 15.
+const AT_REST: i64 = 12;
 
 /// How often the first ledger is read until the guest has settled. A guest that never does is taken as it is.
 const SETTLE_FIRST: u32 = 15;
@@ -305,22 +306,20 @@ async fn settled(guest: &Guest, arch: Arch, limit: Duration) -> Result<Ledger, T
 /// How often a ledger that differs is read again before the difference counts.
 const SETTLE: u32 = 3;
 
-/// Gives back what kernel caches hold in reserve, before the free pages are read.
-///
-/// Going offline shrinks all slab caches (slab_memory_callback in mm/slub.c), and sysfs files that are read for the first time grow them: seen
-/// were 40 to 80 pages a step, which went to 15 once the caches were shrunk before each reading. A cache that shares
-/// another's slabs is a link to it. Counters that CPUs keep for themselves are folded in (vmstat_refresh in mm/vmstat.c).
-pub(super) const CALM: &str = "\
-for f in /sys/kernel/slab/*; do [ -L \"$f\" ] || echo 1 > \"$f/shrink\"; done 2> /dev/null
-cat /proc/sys/vm/stat_refresh";
-
 /// Reads the whole memory state: one command in the guest, and a question or two to QEMU.
 async fn ledger(guest: &Guest, arch: Arch, limit: Duration) -> Result<Ledger, Trouble> {
-    let output = inside::exec(guest, &format!("{CALM}\n{LEDGER_SCRIPT}"), limit).await?;
+    let output = inside::exec(guest, LEDGER_SCRIPT, limit).await?;
     let text = String::from_utf8_lossy(&output.stdout);
     let hypervisor = hypervisor(guest, arch).await?;
-    Ledger::parse(&text, hypervisor)
-        .map_err(|error| Trouble::bench(format!("the guest's memory state does not read: {error}")))
+    Ledger::parse(&text, hypervisor).map_err(|error| {
+        let said = output.error_text();
+        Trouble::bench(format!(
+            "the guest's memory state does not read: {error} (exit code {}{}{})",
+            output.code,
+            if said.is_empty() { "" } else { ": " },
+            said.trim_end()
+        ))
+    })
 }
 
 /// `/sys/devices/system/memory/memoryN/FILE`.

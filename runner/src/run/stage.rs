@@ -13,7 +13,6 @@ use std::{
 use serde_json::json;
 
 use super::{
-    bench::CALM,
     case::chain,
     notifiers,
     plan::Job,
@@ -25,7 +24,7 @@ use super::{
 use crate::{
     base::{Arch, exec::shell_line, ui::Ui},
     format::ssh::Login,
-    memory::{Generation, MemoryFacts},
+    memory::{Generation, LEDGER_SCRIPT, MemoryFacts},
     record::{CaseFolder, Event, Journal, RunFolder},
     rig::{
         guest::{BootLimits, Guest, Template},
@@ -253,11 +252,11 @@ impl Stage {
             let logs = Logs::in_folder(folder.as_std_path());
             let limits = BootLimits::default();
             // A kernel without what the probe needs is found out by each case.
-            let calm = match self.watch {
-                true => format!("({})\n{CALM}", notifiers::arm(&self.probe(*kernel))),
-                false => CALM.to_owned(),
+            let last = match self.watch {
+                true => format!("({})\n{LEDGER_SCRIPT}", notifiers::arm(&self.probe(*kernel))),
+                false => LEDGER_SCRIPT.to_owned(),
             };
-            let template = Template::make(spec, &logs, self.clock, &self.keys.login, limits, &calm).await;
+            let template = Template::make(spec, &logs, self.clock, &self.keys.login, limits, &last).await;
             template.map_err(|error| chain(&error))
         };
         let (number, made) = self.templates.get(booted, make).await?;
