@@ -293,11 +293,11 @@ fn with_series(
     }
     let cache = Cache::open(ui).map_err(Failure::broken)?;
     let packages = Packages::open(&cache, ui);
-    let found =
-        prospect(&spec.origin, series, &packages, &cache, ui).map_err(|error| match error.is_usage() {
-            true => Failure::usage(error),
-            false => Failure::broken(error),
-        })?;
+    let found = prospect(&spec.origin, series, &packages, &cache, ui);
+    let found = found.map_err(|error| {
+        let usage = error.is_usage();
+        Failure::of(error, usage)
+    })?;
     ui.line(&format!("base: {} ({})", found.base, found.why));
     if let Some(stopped) = &found.stopped {
         return Ok(Err(stopped.to_string()));
@@ -317,8 +317,10 @@ fn with_series(
                 {
                     return Ok(Err(format!("the series does not build for {arch}: {error}")));
                 }
-                Err(KernelError::Source(error)) if error.is_usage() => return Err(Failure::usage(error)),
-                Err(error) => return Err(Failure::broken(error)),
+                Err(error) => {
+                    let usage = matches!(&error, KernelError::Source(error) if error.is_usage());
+                    return Err(Failure::of(error, usage));
+                }
             }
         }
     }

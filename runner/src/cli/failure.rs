@@ -30,6 +30,14 @@ impl Failure {
         }
     }
 
+    /// A wrong call where `usage` says so, otherwise the bench's failure.
+    pub(super) fn of(error: impl Into<anyhow::Error>, usage: bool) -> Self {
+        match usage {
+            true => Self::usage(error),
+            false => Self::broken(error),
+        }
+    }
+
     /// Adds what the user can do next.
     #[must_use]
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {

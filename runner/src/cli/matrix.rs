@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `memrig matrix`, `memrig plan` and `memrig merge`: many kernels, many machines, one run.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::{
-    args::{self, Places, PlanFormat},
+    args::{self, Part, Places, PlanFormat},
     failure::Failure,
     history, report,
     run::{Selected, check_memory, check_results, execute, planned_kernels, utf8},
@@ -19,7 +19,7 @@ use crate::{
     base::{fault::Exit, ui::Ui},
     record::{self, RunRecord, index::What},
     rig::{host, kernel::KernelSource},
-    run::{Job, LoadedSuite, Shard, Wanted, matrix_jobs, times},
+    run::{Job, LoadedSuite, Wanted, matrix_jobs, times},
     suite::Matrix,
 };
 
@@ -131,10 +131,10 @@ pub(super) fn select(loaded: &Loaded, places: &Places, ui: &Ui) -> Result<Select
     Ok(Selected { rig, jobs, host })
 }
 
-/// The jobs of a part; `times` is what `memrig plan --format times` wrote.
-pub(super) fn part(jobs: Vec<Job>, shard: Option<&Shard>, times: Option<&Path>) -> Result<Vec<Job>, Failure> {
-    let Some(shard) = shard else { return Ok(jobs) };
-    let times: BTreeMap<String, u64> = match times {
+/// The jobs of a part.
+pub(super) fn part(jobs: Vec<Job>, part: &Part) -> Result<Vec<Job>, Failure> {
+    let Some(shard) = &part.shard else { return Ok(jobs) };
+    let times: BTreeMap<String, u64> = match &part.times {
         None => BTreeMap::new(),
         Some(file) => {
             let text = fs_err::read_to_string(file).map_err(Failure::usage)?;
@@ -150,15 +150,11 @@ pub(super) fn part(jobs: Vec<Job>, shard: Option<&Shard>, times: Option<&Path>) 
 }
 
 pub(super) fn matrix(args: &args::Matrix, ui: &Ui) -> Result<Exit, Failure> {
-    let loaded = load(&args.file)?;
-    let results = utf8(&args.places.results)?;
+    let loaded = load(&args.planned.file)?;
+    let results = utf8(&args.planned.places.results)?;
     check_results(&results)?;
-    let mut selected = select(&loaded, &args.places, ui)?;
-    selected.jobs = part(
-        selected.jobs,
-        args.shard.shard.as_ref(),
-        args.shard.times.as_deref(),
-    )?;
+    let mut selected = select(&loaded, &args.planned.places, ui)?;
+    selected.jobs = part(selected.jobs, &args.planned.part)?;
     execute(selected, results, None, &args.how, ui)
 }
 
@@ -189,7 +185,7 @@ pub(super) fn history_of(selected: &Selected, results: &Utf8Path, ui: &Ui) -> BT
 }
 
 pub(super) fn plan(args: &args::Plan, ui: &Ui) -> Result<Exit, Failure> {
-    let loaded = load(&args.file)?;
+    let loaded = load(&args.planned.file)?;
     if args.format == PlanFormat::Github {
         let parts: Vec<_> = (1..=args.shards.max(1))
             .map(|number| json!({ "shard": format!("{}:{number}/{}", args.by.word(), args.shards.max(1)) }))
@@ -197,13 +193,9 @@ pub(super) fn plan(args: &args::Plan, ui: &Ui) -> Result<Exit, Failure> {
         ui.out(&json!({ "include": parts }).to_string());
         return Ok(Exit::Pass);
     }
-    let results = utf8(&args.places.results)?;
-    let mut selected = select(&loaded, &args.places, ui)?;
-    selected.jobs = part(
-        selected.jobs,
-        args.shard.shard.as_ref(),
-        args.shard.times.as_deref(),
-    )?;
+    let results = utf8(&args.planned.places.results)?;
+    let mut selected = select(&loaded, &args.planned.places, ui)?;
+    selected.jobs = part(selected.jobs, &args.planned.part)?;
     let times = history_of(&selected, &results, ui);
     match args.format {
         PlanFormat::Times => ui.out(&serde_json::to_string_pretty(&times).map_err(Failure::broken)?),

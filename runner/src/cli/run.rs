@@ -140,11 +140,7 @@ pub(super) fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
         check_results(&results)?;
     }
     let mut selected = select(&args.select, &args.places, &suites, ui)?;
-    selected.jobs = matrix::part(
-        selected.jobs,
-        args.shard.shard.as_ref(),
-        args.shard.times.as_deref(),
-    )?;
+    selected.jobs = matrix::part(selected.jobs, &args.part)?;
     if selected.jobs.is_empty() {
         ui.error("nothing is selected: no case fits the kernels, architectures, names and variants that were given");
         return Ok(Exit::NothingSelected);

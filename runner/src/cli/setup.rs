@@ -33,12 +33,9 @@ pub(super) fn kernels(sources: &[KernelSource], arches: &[Arch]) -> Vec<(KernelS
 
 /// Gets what is wanted, and tells what the user has to do where that fails.
 pub(super) fn get(wanted: &Wanted, ui: &Ui) -> Result<Rig, Failure> {
-    prepare(wanted, ui).map_err(|error| {
-        if error.is_usage() {
-            Failure::usage(error)
-        } else {
-            failed(error)
-        }
+    prepare(wanted, ui).map_err(|error| match error.is_usage() {
+        true => Failure::usage(error),
+        false => failed(error),
     })
 }
 

@@ -19,11 +19,8 @@ pub(super) fn walk(args: &Walk, ui: &Ui) -> Result<Exit, Failure> {
     let arches = args.which.arches();
     let built = build(&args.base, &args.series, &arches, ui);
     let mut built = built.map_err(|error| {
-        if error.is_usage() {
-            Failure::usage(error)
-        } else {
-            Failure::broken(error)
-        }
+        let usage = error.is_usage();
+        Failure::of(error, usage)
     })?;
     let selected = run::select_of(built.kernels, &args.which.filter(), &args.places, &suites, ui)?;
     let mut folder = None;

@@ -120,7 +120,7 @@ pub struct Run {
 
     /// Which part
     #[command(flatten)]
-    pub shard: Part,
+    pub part: Part,
 }
 
 /// How jobs are run.

@@ -20,21 +20,31 @@ pub struct Part {
     pub times: Option<PathBuf>,
 }
 
+/// The jobs of a matrix, or a part of them.
+#[derive(Debug, Clone, Args)]
+pub struct Planned {
+    /// The matrix: nightly, or a path with a slash or the ending .yaml
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: String,
+
+    /// Where things are
+    #[command(flatten)]
+    pub places: Places,
+
+    /// Which part
+    #[command(flatten)]
+    pub part: Part,
+}
+
 /// Arguments of `memrig matrix`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   memrig matrix nightly
   memrig matrix my.yaml --shard slice:2/5")]
 pub struct Matrix {
-    /// The matrix: nightly, or a path with a slash or the ending .yaml
-    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub file: String,
-    /// Where things are
+    /// Which jobs
     #[command(flatten)]
-    pub places: Places,
-    /// Which part
-    #[command(flatten)]
-    pub shard: Part,
+    pub planned: Planned,
 
     /// How
     #[command(flatten)]
@@ -44,15 +54,9 @@ pub struct Matrix {
 /// Arguments of `memrig plan`.
 #[derive(Debug, Args)]
 pub struct Plan {
-    /// The matrix: nightly, or a path with a slash or the ending .yaml
-    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub file: String,
-    /// Where things are
+    /// Which jobs
     #[command(flatten)]
-    pub places: Places,
-    /// Which part
-    #[command(flatten)]
-    pub shard: Part,
+    pub planned: Planned,
 
     /// Form of the plan
     #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
