@@ -59,7 +59,7 @@ pub enum SelftestError {
 }
 
 /// A new number makes everything that was built before be built again.
-const LAYOUT: &str = "1";
+const LAYOUT: &str = "2";
 
 /// Where the selftests are in the source.
 const HOME: &str = "tools/testing/selftests";
@@ -116,10 +116,12 @@ fn make(tree: &SourceTree, arch: Arch, file: &str, dir: &Path, ui: &Ui) -> Resul
     let archive = source.path().join("source.tar");
     let output = format!("--output={}", archive.display());
     let folder = path.rsplit_once('/').map_or(HOME, |(folder, _)| folder);
-    let header = format!("{HOME}/kselftest.h");
-    let wanted = [folder, &header, HEADERS];
+    // kselftest.h, and kselftest_harness.h, which some tests are written with.
+    let shared = git.run(&["ls-tree", "--name-only", tree.base(), &format!("{HOME}/")])?;
+    let shared = shared.lines().filter(|path| path.ends_with(".h"));
     let mut args = vec!["archive", "--format=tar", &output, tree.base()];
-    args.extend(wanted.into_iter().filter(|path| there(path)));
+    args.extend([folder, HEADERS].into_iter().filter(|path| there(path)));
+    args.extend(shared);
     git.run(&args)?;
     tar::Archive::new(fs_err::File::open(&archive)?).unpack(source.path())?;
     let made = dir.join("selftest");

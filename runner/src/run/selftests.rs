@@ -34,6 +34,8 @@ impl Bench<'_> {
                 SelftestError::NoSource(_) | SelftestError::NoFile { .. } => Trouble::Lacking {
                     message: error.to_string(),
                 },
+                // Another guest does not help a compiler.
+                SelftestError::Build { .. } => Trouble::lasting(chain(&error)),
                 error => Trouble::bench(chain(&error)),
             })?;
             let packed = pack(&bytes).map_err(|error| Trouble::bench(error.to_string()))?;

@@ -93,7 +93,10 @@ pub(super) fn read(text: &str) -> Line<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Directive {
     Skip,
-    Expected,
+    /// kselftest.h prints `ok` before it: the failure that was expected came.
+    ExpectedFail,
+    /// What is `ok` all the same works by now.
+    Todo,
     Broken,
 }
 
@@ -101,8 +104,8 @@ pub(super) enum Directive {
 pub(super) fn directive(text: &str) -> (&str, Option<Directive>, &str) {
     let words = [
         ("SKIP", Directive::Skip),
-        ("XFAIL", Directive::Expected),
-        ("TODO", Directive::Expected),
+        ("XFAIL", Directive::ExpectedFail),
+        ("TODO", Directive::Todo),
         ("TIMEOUT", Directive::Broken),
         ("ERROR", Directive::Broken),
     ];

@@ -36,7 +36,7 @@ pub enum Outcome {
     NotOk,
     /// `# SKIP`.
     Skip,
-    /// `# XFAIL` or `# TODO`: it is known not to work.
+    /// `# XFAIL`, or `not ok` with `# TODO`: it is known not to work.
     ExpectedFail,
 }
 
@@ -180,8 +180,8 @@ impl Reader {
         let outcome = match (ok, directive) {
             (_, Some(Directive::Skip)) => Outcome::Skip,
             (_, Some(Directive::Broken)) => Outcome::NotOk,
+            (_, Some(Directive::ExpectedFail)) | (false, Some(Directive::Todo)) => Outcome::ExpectedFail,
             (true, _) => Outcome::Ok,
-            (false, Some(Directive::Expected)) => Outcome::ExpectedFail,
             (false, None) => Outcome::NotOk,
         };
         let level = self.level(indent);
@@ -193,7 +193,8 @@ impl Reader {
         let title = children.as_ref().and_then(|level| level.title.clone());
         let name = match (clean(name), title) {
             (name, Some(title)) if name.is_empty() => title,
-            (name, _) if name.is_empty() => number.to_string(),
+            // kselftest.h has the test's name behind the directive.
+            (name, _) if name.is_empty() => clean(&format!("{number} {reason}")),
             (name, _) => name,
         };
         let mut said = std::mem::take(&mut level.said);

@@ -58,8 +58,8 @@ fn a_remark_that_looks_like_a_result_is_none() {
 
 #[test]
 fn directives() {
-    let text = "1..8\nok 1 a # SKIP\nok 2 # skip no root\nnot ok 3 c # TODO later\nnot ok 4 d # XFAIL known\nok 5 e # XFAIL known\n\
-            not ok 6 f # SKIP x\nok 7 g # ERROR broke\nnot ok 8 issue #12 is back\n";
+    let text = "1..9\nok 1 a # SKIP\nok 2 # skip no root\nnot ok 3 c # TODO later\nnot ok 4 d # XFAIL known\nok 5 e # XFAIL known\n\
+            not ok 6 f # SKIP x\nok 7 g # ERROR broke\nnot ok 8 issue #12 is back\nok 9 i # TODO later\n";
     let outcomes: Vec<_> = parse(text)
         .results
         .into_iter()
@@ -68,9 +68,19 @@ fn directives() {
     use Outcome::*;
     assert_eq!(
         outcomes,
-        [Skip, Skip, ExpectedFail, ExpectedFail, Ok, Skip, NotOk, NotOk]
+        [
+            Skip,
+            Skip,
+            ExpectedFail,
+            ExpectedFail,
+            ExpectedFail,
+            Skip,
+            NotOk,
+            NotOk,
+            Ok
+        ]
     );
-    assert_eq!(parse(text).results[1].name, "2");
+    assert_eq!(parse(text).results[1].name, "2 no root");
 }
 
 #[test]
@@ -200,4 +210,29 @@ proptest! {
             }
         }
     }
+}
+
+/// What programs of the selftests of Linux 6.12.107 (Debian) printed in guests of Debian's kernel of the same version: madv_populate on s390x,
+/// mdwe_test, which is written with kselftest_harness.h, and mremap_test on x86_64. Each was called without arguments, from the
+/// step `guest`, and its stdout and stderr written to the console.
+#[test]
+fn what_programs_of_the_selftests_print_is_read() {
+    let counts = |text: &str| {
+        let (results, problems) = told(text);
+        let count = |of| results.iter().filter(|(_, outcome)| *outcome == of).count();
+        let counts = [Outcome::Ok, Outcome::NotOk, Outcome::Skip, Outcome::ExpectedFail].map(count);
+        (counts, problems)
+    };
+    assert_eq!(
+        counts(include_str!("fixtures/madv_populate-s390x.txt")),
+        ([21, 0, 0, 0], vec![])
+    );
+    assert_eq!(
+        counts(include_str!("fixtures/mdwe_test.txt")),
+        ([32, 0, 4, 0], vec![])
+    );
+    assert_eq!(
+        counts(include_str!("fixtures/mremap_test.txt")),
+        ([12, 4, 0, 3], vec![])
+    );
 }
