@@ -34,8 +34,8 @@ use crate::{
 /// How long the guest may take to tell the shell's exit code, before the factor of its speed.
 const CODE_LIMIT: Duration = Duration::from_secs(60);
 
-/// How many lines of the console explain the end of a guest.
-const CONSOLE_TAIL: usize = 30;
+/// How many lines of the console explain the end of a guest: a panic with its registers and its trace.
+const CONSOLE_TAIL: usize = 60;
 
 /// Where the guest keeps the exit code of the shell.
 const CODE_FILE: &str = "/run/memrig-shell-code";
@@ -137,7 +137,10 @@ pub async fn open_shell(job: &Job, rig: Rig, ui: &Ui) -> Result<Exit, NoShell> {
             let console = fs_err::read_to_string(case_folder.console_log()).unwrap_or_else(|_| String::new());
             NoShell::of(&trouble, tail(&console))
         })?,
-        () = ends.next() => return Ok(Exit::Interrupted),
+        () = ends.next() => {
+            ui.line("interrupted");
+            return Ok(Exit::Interrupted);
+        }
     };
     let is_typed = tty::is_typed();
     ui.line(&format!(
@@ -150,7 +153,7 @@ pub async fn open_shell(job: &Job, rig: Rig, ui: &Ui) -> Result<Exit, NoShell> {
     ));
     ui.line(&stage.by_hand(&guest));
     let done = session(&guest, is_typed, &mut ends).await;
-    if is_typed && done.is_err() {
+    if is_typed && !matches!(done, Ok(Session::Exited(_))) {
         // What the guest printed last may have left the cursor anywhere.
         ui.line("");
     }
@@ -291,7 +294,7 @@ mod tests {
         let tail = tail(&text);
         assert_eq!(tail.lines().count(), CONSOLE_TAIL);
         assert!(
-            tail.starts_with("line 70\n") && tail.ends_with("line 99"),
+            tail.starts_with("line 40\n") && tail.ends_with("line 99"),
             "{tail}"
         );
         assert_eq!(super::tail("one"), "one");
