@@ -58,10 +58,18 @@ fn a_script_runs_in_one_shell_and_its_code_comes_back() {
 
 #[test]
 fn a_shell_whose_end_nobody_saw_is_no_success() {
-    let output = piped("kill -9 $PPID\nsleep 1\n");
-    let err = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(3), "{err}");
-    assert!(err.contains("error: the shell"), "{err}");
+    for (script, said) in [
+        ("kill -9 $PPID\nsleep 1\n", "error: the shell: the guest's shell "),
+        (
+            "mount -o remount,ro /run\n",
+            "error: the shell in the guest ended without an exit code",
+        ),
+    ] {
+        let output = piped(script);
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{err}");
+        assert!(err.contains(said), "{err}");
+    }
 }
 
 /// memrig in a terminal.

@@ -298,6 +298,18 @@ async fn nobody_and_a_mute_are_told_apart() {
     assert!(matches!(nobody, Err(SshError::Connect { .. })), "{nobody:?}");
 }
 
+/// Processor time that a thread of this process has used, in ticks of 10 ms.
+fn ticks(name: &str) -> u64 {
+    let threads = fs_err::read_dir("/proc/self/task").unwrap();
+    let stats = threads.filter_map(|thread| fs_err::read_to_string(thread.ok()?.path().join("stat")).ok());
+    let stat = stats
+        .filter_map(|stat| Some(stat.split_once(&format!("({name}) "))?.1.to_owned()))
+        .next();
+    let stat = stat.unwrap_or_else(|| panic!("no thread `{name}`"));
+    let times = stat.split(' ').skip(11).take(2);
+    times.map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+}
+
 /// A command without a terminal that reads nothing, and whose outputs nobody reads.
 fn alone(command: &str) -> Carry {
     let null = || {
@@ -373,8 +385,12 @@ async fn what_somebody_types_gets_there_while_nobody_reads() {
         ..alone(&script)
     };
     let carried = tokio::spawn(async move { session.carry(carry).await });
-    // The pipe is full long before that.
+    // The pipe is full long before that; who waits for a reader does nothing.
     tokio::time::sleep(Duration::from_millis(500)).await;
+    let busy = ticks(&format!("ssh {}", server.port));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let busy = ticks(&format!("ssh {}", server.port)) - busy;
+    assert!(busy < 10, "{busy} ticks of half a second");
     typed.write_all(b"still here\n").unwrap();
     let limit = Instant::now() + LIMIT;
     while fs_err::read_to_string(&mark).ok().as_deref() != Some("still here\n") {

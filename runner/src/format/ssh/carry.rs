@@ -8,7 +8,7 @@ use std::{
 };
 
 use rustix::event::{PollFd, PollFlags, poll};
-use ssh2::{BlockDirections, Channel};
+use ssh2::Channel;
 
 use super::{
     SshError,
@@ -86,7 +86,7 @@ pub enum Carried {
     Left,
 }
 
-/// What goes to the guest next. libssh2 must be asked for the same again if it could send only a part.
+/// What goes to the guest next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Send {
     Size(WindowSize),
@@ -137,9 +137,6 @@ struct Carrier<'a> {
     typed: Vec<u8>,
     resize: Option<WindowSize>,
     end_told: bool,
-    half_sent: Option<Send>,
-    /// The output from which the guest could not be told yet that there is room again.
-    half_told: Option<usize>,
     escape: Escape,
 }
 
@@ -175,8 +172,6 @@ fn run(wire: &Wire, carry: Carry) -> Result<(Carried, Option<String>), Failure> 
         typed: Vec::new(),
         resize: None,
         end_told: false,
-        half_sent: None,
-        half_told: None,
         escape: Escape::default(),
     };
     let carried = carrier.carry()?;
@@ -196,11 +191,8 @@ impl Carrier<'_> {
     fn carry(&mut self) -> Result<Carried, Failure> {
         let mut buffer = vec![0; 64 * 1024];
         loop {
-            // A packet of which a part was sent must go out whole before libssh2 is asked for anything that sends another.
-            if self.half_told.is_none() {
-                self.send();
-            }
-            let read = self.half_sent.is_none() && self.receive(&mut buffer)?;
+            self.send()?;
+            let read = self.receive(&mut buffer)?;
             let drained = self.sinks.iter().all(|sink| sink.pending.is_empty());
             if drained && self.channel.eof() {
                 return Ok(Carried::Ended);
@@ -215,33 +207,33 @@ impl Carrier<'_> {
         }
     }
 
-    /// Sends until there is nothing more, or the guest or the socket takes no more.
-    fn send(&mut self) {
-        while let Some(next) = self.half_sent.take().or_else(|| self.next()) {
-            let sent = match next {
-                Send::Size(WindowSize { columns, rows }) => self
-                    .channel
-                    .request_pty_size(columns.into(), rows.into(), None, None)
-                    .map_err(io::Error::from),
-                Send::Input => match self.channel.write(&self.typed) {
+    /// Sends until there is nothing more, or the guest takes no more.
+    fn send(&mut self) -> Result<(), Failure> {
+        while let Some(next) = self.next() {
+            let Self {
+                wire, channel, typed, ..
+            } = self;
+            let sent = whole(wire, || match next {
+                Send::Size(WindowSize { columns, rows }) => {
+                    let sent = channel.request_pty_size(columns.into(), rows.into(), None, None);
+                    sent.map(|()| 0).map_err(io::Error::from)
+                }
+                Send::Input => match channel.write(typed) {
                     Ok(0) => Err(io::ErrorKind::WouldBlock.into()),
-                    Ok(count) => {
-                        self.typed.drain(..count);
-                        Ok(())
-                    }
-                    Err(error) => Err(error),
+                    written => written,
                 },
-                Send::End => self.channel.send_eof().map_err(io::Error::from),
-            };
+                Send::End => channel.send_eof().map(|()| 0).map_err(io::Error::from),
+            })?;
             match sent {
-                Ok(()) => self.end_told |= next == Send::End,
+                Ok(count) => {
+                    self.typed.drain(..count);
+                    self.end_told |= next == Send::End;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.is_outbound() {
-                        self.half_sent = Some(next);
-                    } else if let Send::Size(size) = next {
+                    if let Send::Size(size) = next {
                         self.resize = Some(size);
                     }
-                    return;
+                    break;
                 }
                 // A command that has ended takes no input any more; whether the connection is there, reading tells.
                 Err(_) => {
@@ -251,6 +243,7 @@ impl Carrier<'_> {
                 }
             }
         }
+        Ok(())
     }
 
     fn next(&mut self) -> Option<Send> {
@@ -263,47 +256,32 @@ impl Carrier<'_> {
         }
     }
 
-    /// Whether libssh2 waits for the socket to take the rest of a packet.
-    fn is_outbound(&self) -> bool {
-        let directions = self.wire.session.block_directions();
-        matches!(directions, BlockDirections::Outbound | BlockDirections::Both)
-    }
-
     /// Takes what the command printed, from each stream whose last piece is where it goes. Whether something came.
     fn receive(&mut self, buffer: &mut [u8]) -> Result<bool, Failure> {
-        let only = self.half_told.take();
         let mut moved = false;
-        for index in 0..self.sinks.len() {
-            let sink = &mut self.sinks[index];
-            if !sink.pending.is_empty() || only.is_some_and(|only| only != index) {
-                continue;
-            }
-            match self.channel.stream(sink.stream).read(buffer) {
+        for sink in self.sinks.iter_mut().filter(|sink| sink.pending.is_empty()) {
+            let mut stream = self.channel.stream(sink.stream);
+            match whole(self.wire, || stream.read(buffer))? {
                 Ok(count) => {
                     moved |= count > 0;
                     if !sink.gone {
                         sink.pending.extend_from_slice(&buffer[..count]);
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.is_outbound() {
-                        self.half_told = Some(index);
-                        break;
-                    }
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(Failure::Io(error)),
             }
         }
-        Ok(moved || only.is_some())
+        Ok(moved)
     }
 
     /// Waits for the guest, for somebody who types, for room where output goes, and for another size.
     fn wait(&mut self, buffer: &mut [u8]) -> Result<Option<Carried>, Failure> {
-        let is_half = self.half_sent.is_some() || self.half_told.is_some();
-        let socket = match self.wire.session.block_directions() {
-            BlockDirections::Outbound if is_half => PollFlags::OUT,
-            BlockDirections::Both if is_half => PollFlags::IN | PollFlags::OUT,
-            _ => PollFlags::IN,
+        // Where no stream is read, what waits at the socket must not wake anybody.
+        let is_read = self.sinks.iter().any(|sink| sink.pending.is_empty());
+        let socket = match is_read {
+            true => PollFlags::IN,
+            false => PollFlags::empty(),
         };
         let input = self.input.as_ref().filter(|_| self.typed.len() < INPUT_LIMIT);
         let resized = self.pty.as_ref().map(|pty| &pty.resized);
@@ -316,6 +294,9 @@ impl Carrier<'_> {
             Ok(_) => {}
             Err(rustix::io::Errno::INTR) => return Ok(None),
             Err(error) => return Err(Failure::Io(error.into())),
+        }
+        if !is_read && !fds[0].revents().is_empty() {
+            return Err(Failure::Io(io::ErrorKind::ConnectionAborted.into()));
         }
         // In the order in which they were put in.
         let mut ready = fds.iter().skip(1).map(|fd| !fd.revents().is_empty());
@@ -361,6 +342,20 @@ impl Carrier<'_> {
                 self.input = None;
                 None
             }
+        }
+    }
+}
+
+/// Repeats a step of which libssh2 could send only a part: nothing else may be asked of it before the rest has gone. That takes
+/// no time, since the guest allows less to be on its way than the socket holds.
+fn whole<T>(wire: &Wire, mut step: impl FnMut() -> io::Result<T>) -> Result<io::Result<T>, Failure> {
+    let until = Instant::now() + STEP_LIMIT;
+    loop {
+        match step() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && wire.is_sending() => {
+                wire.wait(until)?
+            }
+            done => return Ok(done),
         }
     }
 }

@@ -114,8 +114,14 @@ impl Wire {
         Ok(wire)
     }
 
+    /// Whether libssh2 has sent a part of a packet, and waits for the socket to take the rest.
+    pub(super) fn is_sending(&self) -> bool {
+        let directions = self.session.block_directions();
+        matches!(directions, BlockDirections::Outbound | BlockDirections::Both)
+    }
+
     /// Waits until the socket can do what libssh2 last wanted of it.
-    fn wait(&self, until: Instant) -> Result<(), Failure> {
+    pub(super) fn wait(&self, until: Instant) -> Result<(), Failure> {
         let flags = match self.session.block_directions() {
             BlockDirections::Outbound => PollFlags::OUT,
             BlockDirections::Both => PollFlags::IN | PollFlags::OUT,
