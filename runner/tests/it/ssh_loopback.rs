@@ -372,20 +372,22 @@ async fn streams_of_ours_are_carried_whole() {
 async fn what_somebody_types_gets_there_while_nobody_reads() {
     let server = Dropbear::start();
     let session = server.session().await;
-    let (mut reader, writer) = std::io::pipe().unwrap();
+    let (output, writer) = std::io::pipe().unwrap();
+    let (errors, second) = std::io::pipe().unwrap();
     let (input, mut typed) = std::io::pipe().unwrap();
     let mark = server.folder.path().join("mark");
     let script = format!(
-        "head -c 9000000 /dev/zero & read -r x; echo $x >'{}'; wait",
+        "head -c 9000000 /dev/zero & head -c 9000000 /dev/zero >&2 & read -r x; echo $x >'{}'; wait",
         mark.display()
     );
     let carry = Carry {
         input: input.into(),
         output: writer.into(),
+        errors: second.into(),
         ..alone(&script)
     };
     let carried = tokio::spawn(async move { session.carry(carry).await });
-    // The pipe is full long before that; who waits for a reader does nothing.
+    // The pipes are full long before that; who waits for a reader does nothing.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let busy = ticks(&format!("ssh {}", server.port));
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -397,14 +399,18 @@ async fn what_somebody_types_gets_there_while_nobody_reads() {
         assert!(Instant::now() < limit, "the input waits for the output");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let count = tokio::task::spawn_blocking(move || {
-        let mut all = Vec::new();
-        reader.read_to_end(&mut all).unwrap();
-        all.len()
+    let counts = [output, errors].map(|mut reader| {
+        tokio::task::spawn_blocking(move || {
+            let mut all = Vec::new();
+            reader.read_to_end(&mut all).unwrap();
+            all.len()
+        })
     });
     let carried = timeout(LIMIT, carried).await.expect("it ends").unwrap();
     assert!(matches!(carried, Ok(Carried::Ended)), "{carried:?}");
-    assert_eq!(timeout(LIMIT, count).await.unwrap().unwrap(), 9_000_000);
+    for count in counts {
+        assert_eq!(timeout(LIMIT, count).await.unwrap().unwrap(), 9_000_000);
+    }
 }
 
 #[tokio::test]
