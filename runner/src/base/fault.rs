@@ -48,20 +48,21 @@ impl fmt::Display for Verdict {
 
 /// Exit code of the program. The numbers are part of its interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Exit {
-    /// All that was selected passed (or is known, or was skipped).
-    Pass = 0,
-    /// The kernel failed somewhere.
-    KernelFailed = 1,
-    /// The call was wrong, or a suite does not read.
-    Usage = 2,
-    /// Only errors: nothing can be said about the kernel.
-    Broken = 3,
-    /// Nothing was selected.
-    NothingSelected = 4,
-    /// Stopped by a signal from outside.
-    Interrupted = 130,
+    /// 0: all that was selected passed (or is known, or was skipped).
+    Pass,
+    /// 1: the kernel failed somewhere.
+    KernelFailed,
+    /// 2: the call was wrong, or a suite does not read.
+    Usage,
+    /// 3: only errors, nothing can be said about the kernel.
+    Broken,
+    /// 4: nothing was selected.
+    NothingSelected,
+    /// 130: stopped by a signal from outside.
+    Interrupted,
+    /// The exit code of a shell that ran in a guest.
+    Guest(u8),
 }
 
 impl Exit {
@@ -77,7 +78,15 @@ impl Exit {
 
     /// The number that a shell sees.
     pub fn code(self) -> u8 {
-        self as u8
+        match self {
+            Self::Pass => 0,
+            Self::KernelFailed => 1,
+            Self::Usage => 2,
+            Self::Broken => 3,
+            Self::NothingSelected => 4,
+            Self::Interrupted => 130,
+            Self::Guest(code) => code,
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What every room uses: architectures, units, verdicts, children, and the one place that prints.
+//! What every room uses: architectures, units, verdicts, children, the terminal, and the one place that prints.
 //!
 //! It knows nothing of kernels, guests or suites.
 
@@ -7,6 +7,7 @@ mod arch;
 mod errno;
 pub mod exec;
 pub mod fault;
+pub mod tty;
 pub mod ui;
 mod units;
 

@@ -27,7 +27,7 @@ pub(super) fn code_for_git(exit: Exit) -> u8 {
     match exit {
         Exit::Pass => 0,
         Exit::KernelFailed => 1,
-        Exit::Usage | Exit::Broken | Exit::NothingSelected | Exit::Interrupted => 125,
+        Exit::Usage | Exit::Broken | Exit::NothingSelected | Exit::Interrupted | Exit::Guest(_) => 125,
     }
 }
 

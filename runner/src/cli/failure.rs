@@ -38,6 +38,13 @@ impl Failure {
         }
     }
 
+    /// The same, with another exit code.
+    #[must_use]
+    pub(super) fn exit(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
     /// Adds what the user can do next.
     #[must_use]
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {

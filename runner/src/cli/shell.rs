@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `memrig shell`: a prompt in the very guest of a case.
+//! `memrig shell`: a terminal, or a script, in the very guest of a case.
 
 use super::{args::Shell, failure::Failure, run::select, suites};
 use crate::{
@@ -17,9 +17,13 @@ pub(super) fn shell(args: &Shell, ui: &Ui) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::broken)?;
     runtime
         .block_on(open_shell(&job, selected.rig, ui))
-        .map_err(|error| {
-            Failure::broken(anyhow::anyhow!(error))
+        .map_err(|lost| {
+            if !lost.console.is_empty() {
+                ui.line(&format!("the last lines of the console:\n{}", lost.console));
+            }
+            let exit = lost.exit;
+            Failure::broken(lost)
+                .exit(exit)
                 .hint("`memrig run` with the same arguments keeps the console and QEMU's own log")
-        })?;
-    Ok(Exit::Pass)
+        })
 }

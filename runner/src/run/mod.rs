@@ -42,6 +42,6 @@ pub use schedule::{Capacity, Stop};
 pub use session::{Outcome, Request, RunError, run};
 pub use shard::{BadShard, By, Shard};
 
-pub use shell::open_shell;
+pub use shell::{NoShell, open_shell};
 pub use stage::dry_run;
 pub use walk::{Walk, WalkError, fill, walk};

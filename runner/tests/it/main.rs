@@ -21,6 +21,7 @@ mod page;
 mod qmp_qemu;
 mod results;
 mod runs;
+mod shells;
 mod slurm;
 mod slurm_fake;
 mod ssh_loopback;

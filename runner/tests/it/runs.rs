@@ -198,7 +198,7 @@ fn stat(pid: u32) -> Option<(String, char, u32)> {
 }
 
 /// The QEMUs that a process has started.
-fn qemus_of(parent: u32) -> Vec<u32> {
+pub(crate) fn qemus_of(parent: u32) -> Vec<u32> {
     fs_err::read_dir("/proc")
         .unwrap()
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())

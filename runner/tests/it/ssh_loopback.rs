@@ -2,16 +2,22 @@
 //! The shell against a real dropbear on loopback.
 
 use std::{
+    io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
+    os::fd::OwnedFd,
     path::Path,
     time::{Duration, Instant},
 };
 
 use memrig::{
-    base::exec::{Child, Command},
-    format::ssh::{Login, Session, SshError},
+    base::{
+        exec::{Child, Command},
+        tty::WindowSize,
+    },
+    format::ssh::{Carried, Carry, Login, Pty, Session, SshError},
 };
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -290,4 +296,183 @@ async fn nobody_and_a_mute_are_told_apart() {
     drop(silent);
     let nobody = Session::connect(port, &login, LIMIT).await;
     assert!(matches!(nobody, Err(SshError::Connect { .. })), "{nobody:?}");
+}
+
+/// Processor time that a thread of this process has used, in ticks of 10 ms.
+fn ticks(name: &str) -> u64 {
+    let threads = fs_err::read_dir("/proc/self/task").unwrap();
+    let stats = threads.filter_map(|thread| fs_err::read_to_string(thread.ok()?.path().join("stat")).ok());
+    let stat = stats
+        .filter_map(|stat| Some(stat.split_once(&format!("({name}) "))?.1.to_owned()))
+        .next();
+    let stat = stat.unwrap_or_else(|| panic!("no thread `{name}`"));
+    let times = stat.split(' ').skip(11).take(2);
+    times.map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+}
+
+/// A command without a terminal that reads nothing, and whose outputs nobody reads.
+fn alone(command: &str) -> Carry {
+    let null = || {
+        OwnedFd::from(
+            std::fs::File::options()
+                .read(true)
+                .write(true)
+                .open("/dev/null")
+                .unwrap(),
+        )
+    };
+    Carry {
+        command: command.to_owned(),
+        pty: None,
+        input: null(),
+        output: null(),
+        errors: null(),
+    }
+}
+
+#[tokio::test]
+async fn streams_of_ours_are_carried_whole() {
+    let server = Dropbear::start();
+    let session = server.session().await;
+    let path = |name: &str| server.folder.path().join(name);
+    let create = |name: &str| OwnedFd::from(std::fs::File::create(path(name)).unwrap());
+    let input: Vec<u8> = (0..6_000_000u32).map(|n| (n % 251) as u8).collect();
+    fs_err::write(path("in"), &input).unwrap();
+    let carry = Carry {
+        input: std::fs::File::open(path("in")).unwrap().into(),
+        output: create("out"),
+        errors: create("err"),
+        ..alone("head -c 8388608 /dev/zero >&2; cat; head -c 8388608 /dev/zero >&2")
+    };
+    let carried = timeout(LIMIT, session.carry(carry))
+        .await
+        .expect("it does not block");
+    assert!(matches!(carried, Ok(Carried::Ended)), "{carried:?}");
+    assert!(fs_err::read(path("out")).unwrap() == input);
+    assert_eq!(fs_err::metadata(path("err")).unwrap().len(), 2 * 8_388_608);
+    // The session is good for more, also where nobody reads any more and where the command reads nothing.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let carry = Carry {
+        input: std::fs::File::open(path("in")).unwrap().into(),
+        output: writer.into(),
+        ..alone(&format!(
+            "head -c 3000000 /dev/zero; echo x >'{}'",
+            path("mark").display()
+        ))
+    };
+    let carried = timeout(LIMIT, session.carry(carry))
+        .await
+        .expect("it does not block");
+    assert!(matches!(carried, Ok(Carried::Ended)), "{carried:?}");
+    assert!(path("mark").exists(), "the command goes on to its end");
+}
+
+#[tokio::test]
+async fn what_somebody_types_gets_there_while_nobody_reads() {
+    let server = Dropbear::start();
+    let session = server.session().await;
+    let (output, writer) = std::io::pipe().unwrap();
+    let (errors, second) = std::io::pipe().unwrap();
+    let (input, mut typed) = std::io::pipe().unwrap();
+    let mark = server.folder.path().join("mark");
+    let script = format!(
+        "head -c 9000000 /dev/zero & head -c 9000000 /dev/zero >&2 & read -r x; echo $x >'{}'; wait",
+        mark.display()
+    );
+    let carry = Carry {
+        input: input.into(),
+        output: writer.into(),
+        errors: second.into(),
+        ..alone(&script)
+    };
+    let carried = tokio::spawn(async move { session.carry(carry).await });
+    // The pipes are full long before that; who waits for a reader does nothing.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let busy = ticks(&format!("ssh {}", server.port));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let busy = ticks(&format!("ssh {}", server.port)) - busy;
+    assert!(busy < 10, "{busy} ticks of half a second");
+    typed.write_all(b"still here\n").unwrap();
+    let limit = Instant::now() + LIMIT;
+    while fs_err::read_to_string(&mark).ok().as_deref() != Some("still here\n") {
+        assert!(Instant::now() < limit, "the input waits for the output");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let counts = [output, errors].map(|mut reader| {
+        tokio::task::spawn_blocking(move || {
+            let mut all = Vec::new();
+            reader.read_to_end(&mut all).unwrap();
+            all.len()
+        })
+    });
+    let carried = timeout(LIMIT, carried).await.expect("it ends").unwrap();
+    assert!(matches!(carried, Ok(Carried::Ended)), "{carried:?}");
+    for count in counts {
+        assert_eq!(timeout(LIMIT, count).await.unwrap().unwrap(), 9_000_000);
+    }
+}
+
+#[tokio::test]
+async fn a_carried_command_that_is_killed_or_lost_did_not_end() {
+    let server = Dropbear::start();
+    let session = server.session().await;
+    let killed = session.carry(alone("kill -9 $$")).await;
+    assert!(
+        matches!(killed, Err(SshError::Killed(ref signal)) if signal == "KILL"),
+        "{killed:?}"
+    );
+    let session = server.session().await;
+    let (input, _typed) = std::io::pipe().unwrap();
+    let carry = Carry {
+        input: input.into(),
+        ..alone("kill -9 $PPID; sleep 1; exit 0")
+    };
+    let lost = timeout(LIMIT, session.carry(carry)).await.expect("it is noticed");
+    assert!(matches!(lost, Err(SshError::Lost(_))), "{lost:?}");
+}
+
+#[tokio::test]
+async fn a_terminal_has_the_size_that_it_is_told_and_is_left_by_its_keys() {
+    let server = Dropbear::start();
+    let session = server.session().await;
+    let (size, other) = (
+        WindowSize {
+            columns: 101,
+            rows: 37,
+        },
+        WindowSize {
+            columns: 120,
+            rows: 50,
+        },
+    );
+    let (pty, resizer) = Pty::new("xterm", size).unwrap();
+    let (input, mut typed) = std::io::pipe().unwrap();
+    let out = server.folder.path().join("out");
+    let carry = Carry {
+        pty: Some(pty),
+        input: input.into(),
+        output: std::fs::File::create(&out).unwrap().into(),
+        ..alone("echo $TERM $(tty) $(stty size); stty -echo; exec sh")
+    };
+    let carried = tokio::spawn(async move { session.carry(carry).await });
+    let shows = async |text: &str| {
+        let limit = Instant::now() + LIMIT;
+        while !fs_err::read_to_string(&out).unwrap().contains(text) {
+            let said = fs_err::read_to_string(&out).unwrap();
+            assert!(Instant::now() < limit, "no `{text}` in {said}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    shows("xterm /dev/pts/").await;
+    shows(" 37 101\r\n").await;
+    // Of several sizes, the last is the one that counts.
+    resizer.set(size);
+    resizer.set(other);
+    let until = "until [ \"$(stty size)\" = '50 120' ]; do sleep 0.1; done; echo resized\n";
+    typed.write_all(until.as_bytes()).unwrap();
+    shows("resized\r\n").await;
+    typed.write_all(b"sleep 100\n\x1d\x1d\x1d").unwrap();
+    let carried = timeout(LIMIT, carried).await.expect("it is left").unwrap();
+    assert!(matches!(carried, Ok(Carried::Left)), "{carried:?}");
 }

@@ -177,6 +177,15 @@ pub struct Doctor {
 
 /// Arguments of `memrig shell`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  memrig shell blocks -c B01 -k debian:sid -a x86_64
+  echo 'cat /proc/meminfo' | memrig shell standby -c S04 -a s390x
+
+Boots the guest of the first case that fits, and does none of its steps. From a terminal it is a terminal in the guest; end it \
+with `exit` or ^D, or press ^] three times to leave a guest that does not answer. Without one, a `sh` in the guest reads its \
+script from stdin.
+
+Exit codes: that of the shell; 1 if the guest's kernel ended first, 3 if QEMU did, 130 if it was left or interrupted.")]
 pub struct Shell {
     /// Which job; the first one that matches is taken
     #[command(flatten)]

@@ -70,7 +70,7 @@ pub enum Verb {
     Setup(Setup),
     /// Say what is there, what is missing, and what to do
     Doctor(Doctor),
-    /// Open a shell in the guest of a case
+    /// Open a terminal in the guest of a case, or run a script there
     Shell(Shell),
     /// Run a case of an earlier run again
     Replay(Replay),

@@ -16,7 +16,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    SshError,
+    Carried, Carry, SshError, carry,
     wire::{Access, Wire},
 };
 
@@ -62,7 +62,12 @@ impl fmt::Debug for Login {
     }
 }
 
-struct Job {
+enum Job {
+    Script(Script),
+    Carry(Carry, oneshot::Sender<Result<Carried, SshError>>),
+}
+
+struct Script {
     script: String,
     stdin: Vec<u8>,
     limit: Duration,
@@ -155,13 +160,32 @@ impl Session {
     pub async fn exec(&self, script: &str, stdin: &[u8], limit: Duration) -> Result<Output, SshError> {
         let (reply, answer) = oneshot::channel();
         let until = Instant::now() + limit;
-        let job = Job {
+        let job = Job::Script(Script {
             script: script.to_owned(),
             stdin: stdin.to_owned(),
             limit,
             until,
             reply,
-        };
+        });
+        self.result(job, answer).await
+    }
+
+    /// Runs a command and carries bytes between its streams and ours until it has ended, however long that takes.
+    ///
+    /// After an error, and after this future was dropped before its end, the session is closed.
+    ///
+    /// # Errors
+    /// [`SshError::Killed`], and every way to lose the command: see [`SshError`].
+    pub async fn carry(&self, carry: Carry) -> Result<Carried, SshError> {
+        let (reply, answer) = oneshot::channel();
+        self.result(Job::Carry(carry, reply), answer).await
+    }
+
+    async fn result<T>(
+        &self,
+        job: Job,
+        answer: oneshot::Receiver<Result<T, SshError>>,
+    ) -> Result<T, SshError> {
         self.jobs.send(job).map_err(|_| SshError::Closed)?;
         let mut waiting = Waiting(Some(self.hangup.clone()));
         let answer = answer.await.map_err(|_| SshError::Closed)?;
@@ -204,12 +228,20 @@ fn serve(
         return;
     }
     for job in queue {
-        let result = wire.run(&job.script, &job.stdin, job.until, job.limit);
-        let failed = result.is_err();
-        // Whoever asked may have stopped waiting, and has then closed the connection.
-        let _ = job.reply.send(result);
+        let failed = match job {
+            Job::Script(job) => answer(job.reply, wire.run(&job.script, &job.stdin, job.until, job.limit)),
+            Job::Carry(job, reply) => answer(reply, carry::carry(&wire, job)),
+        };
         if failed {
             return;
         }
     }
+}
+
+/// Gives an answer; whether it is an error.
+fn answer<T>(reply: oneshot::Sender<Result<T, SshError>>, result: Result<T, SshError>) -> bool {
+    let failed = result.is_err();
+    // Whoever asked may have stopped waiting, and has then closed the connection.
+    let _ = reply.send(result);
+    failed
 }

@@ -48,7 +48,7 @@ impl Access {
 }
 
 /// How a step failed: for lack of time, or as libssh2 says.
-enum Failure {
+pub(super) enum Failure {
     Late,
     Ssh(ssh2::Error),
     Io(io::Error),
@@ -56,8 +56,8 @@ enum Failure {
 
 /// A session that has logged in.
 pub(super) struct Wire {
-    session: ssh2::Session,
-    socket: TcpStream,
+    pub(super) session: ssh2::Session,
+    pub(super) socket: TcpStream,
 }
 
 impl Wire {
@@ -114,8 +114,14 @@ impl Wire {
         Ok(wire)
     }
 
+    /// Whether libssh2 has sent a part of a packet, and waits for the socket to take the rest.
+    pub(super) fn is_sending(&self) -> bool {
+        let directions = self.session.block_directions();
+        matches!(directions, BlockDirections::Outbound | BlockDirections::Both)
+    }
+
     /// Waits until the socket can do what libssh2 last wanted of it.
-    fn wait(&self, until: Instant) -> Result<(), Failure> {
+    pub(super) fn wait(&self, until: Instant) -> Result<(), Failure> {
         let flags = match self.session.block_directions() {
             BlockDirections::Outbound => PollFlags::OUT,
             BlockDirections::Both => PollFlags::IN | PollFlags::OUT,
@@ -136,7 +142,7 @@ impl Wire {
     }
 
     /// Repeats a step of libssh2 until it does not want to wait any more.
-    fn until<T>(
+    pub(super) fn until<T>(
         &self,
         until: Instant,
         mut step: impl FnMut() -> Result<T, ssh2::Error>,

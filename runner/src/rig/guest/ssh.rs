@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::port::{GuestPort, Output, PortError};
-use crate::format::ssh::{Login, Session, SshError};
+use crate::format::ssh::{Carried, Carry, Login, Session, SshError};
 
 /// How long a guest that listens may take to log us in. A guest under TCG takes about a quarter of a second.
 const LOGIN_LIMIT: Duration = Duration::from_secs(30);
@@ -74,6 +74,20 @@ impl SshPort {
     /// Closes the session; the next call opens one.
     pub async fn hang_up(&self) {
         self.session.lock().await.take();
+    }
+
+    /// Runs a command and carries bytes between its streams and ours, over a session of its own, until it has ended.
+    ///
+    /// # Errors
+    /// Why there was no session, or how the command was lost.
+    pub async fn carry(&self, carry: Carry) -> Result<Carried, PortError> {
+        let carried = async {
+            let session = Session::connect(self.port, &self.login, LOGIN_LIMIT).await?;
+            session.carry(carry).await
+        };
+        carried
+            .await
+            .map_err(|error| port_error(error, "the shell".to_owned()))
     }
 
     async fn run(&self, script: &str, limit: Duration) -> Result<Output, SshError> {
