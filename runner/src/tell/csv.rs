@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One line a case, for spreadsheets and scripts (RFC 4180, lines end with `\n`).
+//! Tables for spreadsheets and scripts, one line for each thing that is counted (RFC 4180, lines end with `\n`).
 
 use super::{
     evidence,
@@ -14,14 +14,29 @@ use crate::{
     },
 };
 
-const HEAD: [&str; 14] = [
-    "run", "arch", "kernel", "config", "suite", "variant", "case", "name", "verdict", "reason", "attempts",
-    "seconds", "file", "line",
+const HEAD: [&str; 16] = [
+    "run",
+    "arch",
+    "kernel",
+    "config",
+    "suite",
+    "variant",
+    "case",
+    "name",
+    "verdict",
+    "reason",
+    "attempts",
+    "seconds",
+    "file",
+    "line",
+    "subcases",
+    "subcases_failed",
 ];
 
 /// The cases of a run as a table of comma-separated values, with a line of column names.
 ///
-/// Cases of the plan that never began are not in it.
+/// Cases of the plan that never began are not in it. The tests that a program of a case reported are counted in its row, and have theirs
+/// in a table of their own, [`subcases_csv`]: in this one, a row is a case, so that who counts rows counts cases.
 pub fn csv(record: &RunRecord) -> String {
     let mut text = line(HEAD.map(str::to_owned));
     for case in &record.cases {
@@ -45,7 +60,46 @@ pub fn csv(record: &RunRecord) -> String {
             case.seconds.to_string(),
             case.suite_file.clone(),
             case.line.to_string(),
+            case.subcases().count().to_string(),
+            case.subcases()
+                .filter(|subcase| matches!(subcase.verdict, Verdict::Fail | Verdict::Error))
+                .count()
+                .to_string(),
         ]));
+    }
+    text
+}
+
+/// The tests that programs in guests reported, a row for each. `number` counts those of a case from 1: names may come twice.
+///
+/// The columns up to `case` are those of [`csv`], so that rows of both tables can be joined by them.
+pub fn subcases_csv(record: &RunRecord) -> String {
+    let head = [
+        "run", "arch", "kernel", "config", "suite", "variant", "case", "number", "step", "subcase",
+        "verdict", "reason", "file", "line",
+    ];
+    let mut text = line(head.map(str::to_owned));
+    for case in &record.cases {
+        let key = &case.key;
+        for (number, (step, subcase)) in (1..).zip(case.subcases_of_steps()) {
+            let number: usize = number;
+            text.push_str(&line([
+                record.facts.id.to_string(),
+                key.arch.to_string(),
+                key.kernel.clone(),
+                key.config.clone(),
+                key.suite.clone(),
+                key.variant.clone(),
+                key.case.clone(),
+                number.to_string(),
+                step.number.to_string(),
+                subcase.name.clone(),
+                subcase.verdict.to_string(),
+                subcase.reason.clone().unwrap_or_default(),
+                case.suite_file.clone(),
+                step.line.to_string(),
+            ]));
+        }
     }
     text
 }

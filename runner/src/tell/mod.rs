@@ -20,7 +20,7 @@ mod text;
 mod walk;
 
 pub use compare::{compare_mail, compare_summary};
-pub use csv::{csv, flaky_csv, history_csv, trend_csv};
+pub use csv::{csv, flaky_csv, history_csv, subcases_csv, trend_csv};
 pub use github::github;
 pub use history::{Flaky, Trend, flaky, flaky_text, history_text, trend, trend_text};
 pub use html::{html, html_with};

@@ -13,7 +13,7 @@ pub struct Report {
     /// Folder of the run
     #[arg(value_name = "RUN", value_hint = ValueHint::DirPath, default_value = "results/latest")]
     pub run: PathBuf,
-    /// Write junit.xml, cases.csv and report.html into the run's folder again
+    /// Write junit.xml, cases.csv, subcases.csv and report.html into the run's folder again
     #[arg(long)]
     pub write: bool,
 
@@ -37,6 +37,8 @@ pub enum ReportFormat {
     Text,
     /// The cases as comma-separated values
     Csv,
+    /// The tests that programs in guests reported, as comma-separated values
+    SubcasesCsv,
     /// The whole record, in JSON
     Json,
     /// JUnit XML
