@@ -3,8 +3,9 @@
 
 use super::{
     evidence,
-    history::{Flaky, Trend},
+    history::Flaky,
     text::one_line,
+    trend::{self, Trend},
 };
 use crate::{
     base::fault::Verdict,
@@ -180,7 +181,10 @@ pub fn flaky_csv(all: &[Flaky]) -> String {
     text
 }
 
-/// Trends.
+/// Trends, a row for each kernel line in each run.
+///
+/// The first columns are always the same. Behind them comes one for each operation and variant that any of the runs counted, in
+/// instructions for one memory block, such as `instructions online memmap_on_memory=on`, and how they were counted.
 pub fn trend_csv(all: &[Trend]) -> String {
     let head = [
         "arch",
@@ -195,9 +199,19 @@ pub fn trend_csv(all: &[Trend]) -> String {
         "boot_seconds",
         "seconds",
     ];
-    let mut text = line(head.map(str::to_owned));
+    let counted: Vec<(&str, &str)> = trend::counted(all)
+        .into_iter()
+        .flat_map(|(variant, operations)| operations.into_iter().map(move |operation| (variant, operation)))
+        .collect();
+    let mut cells = head.map(str::to_owned).to_vec();
+    if !counted.is_empty() {
+        let name = |(variant, operation): &(&str, &str)| format!("instructions {operation} {variant}");
+        cells.extend(counted.iter().map(name));
+        cells.extend(["counted_by", "counted_by_qemu"].map(str::to_owned));
+    }
+    let mut text = row(&cells);
     for one in all {
-        text.push_str(&line([
+        let mut cells = vec![
             one.arch.to_string(),
             one.line.clone(),
             one.run.clone(),
@@ -210,7 +224,21 @@ pub fn trend_csv(all: &[Trend]) -> String {
                 .map_or_else(String::new, |pages| pages.to_string()),
             one.boot.map_or_else(String::new, |boot| boot.to_string()),
             one.seconds.to_string(),
-        ]));
+        ];
+        if !counted.is_empty() {
+            cells.extend(counted.iter().map(|(variant, operation)| {
+                let cost = one
+                    .costs
+                    .iter()
+                    .find(|cost| (&*cost.variant, &*cost.operation) == (*variant, *operation));
+                cost.map_or_else(String::new, |cost| cost.instructions.to_string())
+            }));
+            // One machine counts all that a run has of an architecture.
+            let first = one.costs.first();
+            cells.push(first.map_or_else(String::new, |cost| cost.method.to_string()));
+            cells.push(first.map_or_else(String::new, |cost| cost.qemu.clone()));
+        }
+        text.push_str(&row(&cells));
     }
     text
 }
@@ -227,9 +255,12 @@ fn what(what: &What) -> [String; 6] {
 }
 
 fn line<const N: usize>(cells: [String; N]) -> String {
-    let mut line = cells.map(|cell| quoted(&cell)).join(",");
-    line.push('\n');
-    line
+    row(&cells)
+}
+
+fn row(cells: &[String]) -> String {
+    let cells: Vec<String> = cells.iter().map(|cell| quoted(cell)).collect();
+    format!("{}\n", cells.join(","))
 }
 
 fn quoted(cell: &str) -> String {

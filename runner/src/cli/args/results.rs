@@ -76,7 +76,7 @@ pub struct Past {
     pub results: PathBuf,
 
     /// Only this kernel line, as it was named: debian:sid
-    #[arg(short, long = "kernel", value_name = "KERNEL")]
+    #[arg(short = 'k', short_alias = 'l', long = "kernel", value_name = "KERNEL")]
     pub line: Option<String>,
 
     /// Only this architecture
@@ -139,6 +139,10 @@ pub struct Flaky {
 
 /// Arguments of `memrig trend`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Of the runs with cases: memory in use after boot and times. Of those of `memrig cost` and `memrig compare`: what an online and \
+                  an offline of one memory block cost, in instructions of the guest; with --case or --suite they are left out."
+)]
 pub struct Trend {
     /// Only this case, so that the same work is compared
     #[arg(short, long, value_name = "CASE")]
