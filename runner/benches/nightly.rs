@@ -51,6 +51,7 @@ fn facts(run: u32) -> RunFacts {
         images: Vec::new(),
         suites: Vec::new(),
         seed: 0,
+        part: None,
     }
 }
 

@@ -94,6 +94,7 @@ fn run(results: &Utf8Path, day: u32, release: &str, cases: &[(&str, Verdict)]) -
         images: Vec::new(),
         suites: Vec::new(),
         seed: 0,
+        part: None,
     };
     let folder = RunFolder::of(&path, &facts);
     folder.write_facts(&facts).unwrap();
