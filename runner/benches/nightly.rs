@@ -51,6 +51,7 @@ fn facts(run: u32) -> RunFacts {
         images: Vec::new(),
         suites: Vec::new(),
         seed: 0,
+        part: None,
     }
 }
 
@@ -250,7 +251,7 @@ fn index(root: &Utf8Path) -> Value {
         "refreshed_s": again,
         "history_ms": worst(|| tell::history_text(&index.seen(&one).unwrap())),
         "flaky_ms": worst(|| tell::flaky(&index.unsteady(&Which::default()).unwrap())),
-        "trend_of_30_runs_ms": worst(|| tell::trend(&index.seen(&Which { last: Some(30), ..Which::default() }).unwrap())),
+        "trend_of_30_runs_ms": worst(|| tell::trend(&index.seen(&Which { last: Some(30), ..Which::default() }).unwrap(), &[])),
         "news_ms": worst(|| tell::news(&last, &index.before(last.facts.started, &whats).unwrap())),
     })
 }

@@ -17,7 +17,7 @@ use crate::{
         ArchComparison, CaseName, CaseRounds, CompareRecord, CostRow, KernelSide, compare_exit, cost_rows,
         open, summed,
     },
-    record::RunRecord,
+    record::{RunPart, RunRecord},
     rig::{
         cache::Cache,
         host,
@@ -120,6 +120,7 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
         let selected = run::Selected {
             rig: rig.clone(),
             jobs: left,
+            part: RunPart::Whole,
             host: host.clone(),
         };
         let how = How {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     base::{ByteSize, fault::Exit, ui::Ui},
-    record::CostRecord,
+    record::{CostRecord, RunPart},
     rig::host,
     run::{Capacity, Request, Rig, Wanted, costs},
 };
@@ -50,6 +50,7 @@ pub(super) fn cost(args: &Cost, ui: &Ui) -> Result<Exit, Failure> {
 pub(super) fn request(rig: Rig, results: Utf8PathBuf, host: host::HostFacts) -> Request {
     Request {
         jobs: Vec::new(),
+        part: RunPart::Whole,
         rig,
         results,
         resume: None,

@@ -171,13 +171,13 @@ pub(super) fn flaky(args: &Flaky, ui: &Ui) -> Result<Exit, Failure> {
 
 pub(super) fn trend(args: &Trend, ui: &Ui) -> Result<Exit, Failure> {
     let index = index(&args.past, ui)?;
-    let seen = index
-        .seen(&which(&args.past, args.case.as_ref()))
-        .map_err(Failure::broken)?;
-    let trend = tell::trend(&seen);
+    let which = which(&args.past, args.case.as_ref());
+    let seen = index.seen(&which).map_err(Failure::broken)?;
+    let costs = index.costs(&which).map_err(Failure::broken)?;
+    let trend = tell::trend(&seen, &costs);
     if trend.is_empty() {
         ui.error(&format!(
-            "no run in `{}` has such cases",
+            "no run in `{}` has such cases, or counted what operations cost on such a kernel",
             args.past.results.display()
         ));
         return Ok(Exit::NothingSelected);

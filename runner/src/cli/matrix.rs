@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     base::{fault::Exit, ui::Ui},
-    record::{self, RunRecord, index::What},
+    record::{self, RunPart, RunRecord, index::What},
     rig::{host, kernel::KernelSource},
     run::{Job, LoadedSuite, Wanted, matrix_jobs, times},
     suite::Matrix,
@@ -128,13 +128,18 @@ pub(super) fn select(loaded: &Loaded, places: &Places, ui: &Ui) -> Result<Select
             loaded.matrix.name
         )));
     }
-    Ok(Selected { rig, jobs, host })
+    Ok(Selected {
+        rig,
+        jobs,
+        part: RunPart::Whole,
+        host,
+    })
 }
 
-/// The jobs of a part.
-pub(super) fn part(jobs: Vec<Job>, part: &Part) -> Result<Vec<Job>, Failure> {
-    let Some(shard) = &part.shard else { return Ok(jobs) };
-    let times: BTreeMap<String, u64> = match &part.times {
+/// Leaves the jobs of the part that is meant; `require_all` is a part of what the plan is.
+pub(super) fn part(selected: &mut Selected, which: &Part, require_all: bool) -> Result<(), Failure> {
+    let Some(shard) = &which.shard else { return Ok(()) };
+    let times: BTreeMap<String, u64> = match &which.times {
         None => BTreeMap::new(),
         Some(file) => {
             let text = fs_err::read_to_string(file).map_err(Failure::usage)?;
@@ -146,7 +151,9 @@ pub(super) fn part(jobs: Vec<Job>, part: &Part) -> Result<Vec<Job>, Failure> {
             })?
         }
     };
-    Ok(shard.part(jobs, &times))
+    selected.part = shard.facts(&selected.jobs, require_all);
+    selected.jobs = shard.part(std::mem::take(&mut selected.jobs), &times);
+    Ok(())
 }
 
 pub(super) fn matrix(args: &args::Matrix, ui: &Ui) -> Result<Exit, Failure> {
@@ -154,7 +161,7 @@ pub(super) fn matrix(args: &args::Matrix, ui: &Ui) -> Result<Exit, Failure> {
     let results = utf8(&args.planned.places.results)?;
     check_results(&results)?;
     let mut selected = select(&loaded, &args.planned.places, ui)?;
-    selected.jobs = part(selected.jobs, &args.planned.part)?;
+    part(&mut selected, &args.planned.part, args.how.require_all)?;
     execute(selected, results, None, &args.how, ui)
 }
 
@@ -195,7 +202,7 @@ pub(super) fn plan(args: &args::Plan, ui: &Ui) -> Result<Exit, Failure> {
     }
     let results = utf8(&args.planned.places.results)?;
     let mut selected = select(&loaded, &args.planned.places, ui)?;
-    selected.jobs = part(selected.jobs, &args.planned.part)?;
+    part(&mut selected, &args.planned.part, false)?;
     let times = history_of(&selected, &results, ui);
     match args.format {
         PlanFormat::Times => ui.out(&serde_json::to_string_pretty(&times).map_err(Failure::broken)?),
@@ -287,8 +294,8 @@ pub(super) fn merge_into(
     for (folder, damage) in &merged.damage {
         ui.warning(&format!("{folder}/{damage}"));
     }
-    for name in &merged.missing {
-        ui.warning(&format!("{name} is missing"));
+    for note in &merged.notes {
+        ui.warning(note);
     }
     let (record, damage) = RunRecord::read(&merged.folder).map_err(Failure::broken)?;
     for damage in &damage {
@@ -300,7 +307,7 @@ pub(super) fn merge_into(
     let exit = Exit::of(record.cases.iter().map(|case| case.verdict));
     // What is missing could be anything but a failure that was seen.
     let exit = match exit {
-        Exit::Pass | Exit::NothingSelected if !merged.missing.is_empty() => Exit::Broken,
+        Exit::Pass | Exit::NothingSelected if !merged.is_whole() => Exit::Broken,
         exit => exit,
     };
     Ok((merged.folder, exit))

@@ -14,14 +14,18 @@ use crate::{
     base::{fault::Exit, ui::Ui},
     compare::CompareRecord,
     record::RunRecord,
-    tell::{News, Style, csv, github, html_with, json, junit, kcidb, ktap, summary_with},
+    tell::{News, Style, csv, github, html_with, json, junit, kcidb, ktap, subcases_csv, summary_with},
 };
 
-/// Writes `junit.xml`, `cases.csv` and `report.html` into the folder of a run.
+/// Writes `junit.xml`, `cases.csv` and `report.html` into the folder of a run, and `subcases.csv` where a program reported tests.
 pub(super) fn write(record: &RunRecord, news: Option<&News>, folder: &Utf8Path) -> Result<(), Failure> {
     write_html(record, news, folder)?;
     fs_err::write(folder.join("junit.xml"), xml(record)?).map_err(Failure::broken)?;
-    fs_err::write(folder.join("cases.csv"), csv(record)).map_err(Failure::broken)
+    fs_err::write(folder.join("cases.csv"), csv(record)).map_err(Failure::broken)?;
+    if record.cases.iter().all(|case| case.subcases().next().is_none()) {
+        return Ok(());
+    }
+    fs_err::write(folder.join("subcases.csv"), subcases_csv(record)).map_err(Failure::broken)
 }
 
 fn xml(record: &RunRecord) -> Result<String, Failure> {
@@ -83,6 +87,7 @@ pub(super) fn report(args: &Report, ui: &Ui) -> Result<Exit, Failure> {
             None
         }
         ReportFormat::Csv => Some(csv(&record)),
+        ReportFormat::SubcasesCsv => Some(subcases_csv(&record)),
         ReportFormat::Json => Some(pretty(json(&record, news.as_ref()))?),
         ReportFormat::Junit => Some(xml(&record)?),
         ReportFormat::Ktap => Some(ktap(&record)),

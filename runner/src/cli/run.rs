@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     base::{Arch, ByteSize, fault::Exit, ui::Ui},
-    record::{CaseKey, RunRecord},
+    record::{CaseKey, RunPart, RunRecord},
     rig::{host, kernel::KernelSource},
     run::{
         self, Capacity, Filter, Job, LoadedSuite, Outcome, PlannedKernel, Request, Rig, Wanted, dry_run, plan,
@@ -26,6 +26,8 @@ use crate::{
 pub(super) struct Selected {
     pub(super) rig: Rig,
     pub(super) jobs: Vec<Job>,
+    /// Which part of what was meant the jobs are.
+    pub(super) part: RunPart,
     pub(super) host: host::HostFacts,
 }
 
@@ -61,7 +63,12 @@ pub(super) fn select_of(
     let rig = get(&wanted, ui)?;
     let kernels = planned_kernels(&rig);
     let jobs = plan(suites, &kernels, filter).map_err(Failure::usage)?;
-    Ok(Selected { rig, jobs, host })
+    Ok(Selected {
+        rig,
+        jobs,
+        part: RunPart::Whole,
+        host,
+    })
 }
 
 /// Refuses machines that are larger than the host.
@@ -140,7 +147,7 @@ pub(super) fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
         check_results(&results)?;
     }
     let mut selected = select(&args.select, &args.places, &suites, ui)?;
-    selected.jobs = matrix::part(selected.jobs, &args.part)?;
+    matrix::part(&mut selected, &args.part, args.how.require_all)?;
     if selected.jobs.is_empty() {
         ui.error("nothing is selected: no case fits the kernels, architectures, names and variants that were given");
         return Ok(Exit::NothingSelected);
@@ -229,6 +236,7 @@ fn start(
     let request = Request {
         capacity: capacity(how.jobs, &selected.host)?,
         jobs: selected.jobs,
+        part: selected.part,
         rig: selected.rig,
         results,
         resume,

@@ -55,7 +55,14 @@ pub struct CaseRecord {
 impl CaseRecord {
     /// The tests that programs of its steps reported.
     pub fn subcases(&self) -> impl Iterator<Item = &SubcaseRecord> {
-        self.steps.iter().flat_map(|step| &step.subcases)
+        self.subcases_of_steps().map(|(_, subcase)| subcase)
+    }
+
+    /// The same, each with the step whose program reported it.
+    pub fn subcases_of_steps(&self) -> impl Iterator<Item = (&StepRecord, &SubcaseRecord)> {
+        self.steps
+            .iter()
+            .flat_map(|step| step.subcases.iter().map(move |subcase| (step, subcase)))
     }
 
     /// Where the files of the attempt that decided are, by its path in the run's folder.

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, fmt, fs, thread};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::RunPart;
 use crate::base::{Arch, ByteSize};
 
 /// The number of the format that this version writes, and the greatest that it reads.
@@ -66,6 +67,9 @@ pub struct RunFacts {
     pub suites: Vec<SuiteFacts>,
     /// Seed of everything that is random in the run.
     pub seed: u64,
+    /// Which part of its plan it is; `None` in a folder of the first memrig, which did not write that down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<RunPart>,
 }
 
 impl RunFacts {

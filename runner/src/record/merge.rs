@@ -2,7 +2,7 @@
 //! Several parts of one plan, each run on its own, put together into one run.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fs, io,
 };
 
@@ -10,7 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     Damage, Entry, Event, FolderError, Journal, JournalError, KernelFacts, ReadError, RunFacts, RunFolder,
-    RunRecord, journal, read,
+    RunPart, RunRecord, ShardFacts, journal, part::without, read,
 };
 use crate::base::fault::Exit;
 
@@ -23,6 +23,12 @@ pub enum MergeError {
     /// A folder that is a whole run.
     #[error("`{folder}` is no shard: it was not run with --shard")]
     NoShard {
+        /// The folder.
+        folder: Utf8PathBuf,
+    },
+    /// A folder that parts were put together in already.
+    #[error("`{folder}` is no shard: it is what shards were merged into; name the shards")]
+    Merged {
         /// The folder.
         folder: Utf8PathBuf,
     },
@@ -41,6 +47,17 @@ pub enum MergeError {
     Missing {
         /// The parts, such as `slice:3/5`.
         missing: Vec<String>,
+    },
+    /// All parts are there, and not all cases.
+    #[error(
+        "all parts are there, and {lost} of the {of} cases of their plan are in none of them: they were divided by different --times, or a \
+         damaged journal lost them; merge what is there with --partial"
+    )]
+    Lost {
+        /// Cases that no part has.
+        lost: u32,
+        /// Cases of the plan.
+        of: u32,
     },
     /// The folder of the merged run.
     #[error(transparent)]
@@ -67,95 +84,96 @@ pub struct Merged {
     pub damage: Vec<(Utf8PathBuf, Damage)>,
     /// Parts that are not there.
     pub missing: Vec<String>,
+    /// Cases of the plan that no part has, though all parts are there.
+    pub lost: u32,
+    /// What the merged run says of how it came about, each in a line.
+    pub notes: Vec<String>,
+}
+
+impl Merged {
+    /// Whether every case of the plan is in it, as far as that is known.
+    pub fn is_whole(&self) -> bool {
+        self.missing.is_empty() && self.lost == 0
+    }
 }
 
 /// A part as it was read.
 struct Part {
     record: RunRecord,
     entries: Vec<Entry>,
-    /// `slice` or `hash`.
-    by: String,
-    number: u32,
-    of: u32,
+    shard: ShardFacts,
 }
 
-/// What `--shard` says in a command line: `slice`, 2, 5.
-fn shard(argv: &[String]) -> Option<(String, u32, u32)> {
-    let words = argv.iter().enumerate();
-    let text = words
-        .rev()
-        .find_map(|(at, word)| match word.strip_prefix("--shard") {
-            Some("") => argv.get(at + 1).map(String::as_str),
-            Some(rest) => rest.strip_prefix('='),
-            None => None,
-        })?;
-    let (by, part) = text.split_once(':')?;
-    let (number, of) = part.split_once('/')?;
-    Some((by.to_owned(), number.parse().ok()?, of.parse().ok()?))
-}
-
-/// The command line without what may differ from part to part: the program's path, the part, the machine's places and capacity.
-fn common(argv: &[String]) -> Vec<&str> {
-    let own = ["--shard", "--results", "--jobs", "-j", "--qemu"];
-    let mut words = Vec::new();
-    let mut skip = false;
-    for word in argv.iter().skip(1) {
-        let name = word.split('=').next().unwrap_or(word);
-        if skip {
-            skip = false;
-        } else if own.contains(&name) {
-            skip = !word.contains('=');
-        } else {
-            words.push(word.as_str());
-        }
+impl Part {
+    /// Every case that it was to run.
+    fn planned(&self) -> impl Iterator<Item = String> {
+        let begun = self.record.cases.iter().map(|case| case.key.id());
+        begun.chain(self.record.not_run.iter().map(|key| key.id()))
     }
-    words
 }
+
+/// What may differ from part to part in a command line: the part, the machine's places and capacity.
+const OWN: [&str; 5] = ["--shard", "--results", "--jobs", "-j", "--qemu"];
 
 fn part(folder: &Utf8Path) -> Result<(Part, Vec<Damage>), MergeError> {
     let (record, damage) = RunRecord::read(folder)?;
-    let (by, number, of) = shard(&record.facts.argv).ok_or_else(|| MergeError::NoShard {
-        folder: folder.to_owned(),
-    })?;
+    let folder = folder.to_owned();
+    let shard = match &record.facts.part {
+        Some(RunPart::Shard(shard)) => shard.clone(),
+        Some(RunPart::Merged { .. }) => return Err(MergeError::Merged { folder }),
+        Some(RunPart::Whole) => return Err(MergeError::NoShard { folder }),
+        // The first memrig wrote no more than this.
+        None => match ShardFacts::of_command_line(&record.facts.argv) {
+            Some(shard) => shard,
+            None => return Err(MergeError::NoShard { folder }),
+        },
+    };
     // It was read a moment ago.
     let bytes = fs::read(folder.join(journal::NAME)).unwrap_or_default();
     let part = Part {
         record,
         entries: read::entries(&bytes).0,
-        by,
-        number,
-        of,
+        shard,
     };
     Ok((part, damage))
 }
 
 /// Why a part does not belong to the first.
 fn foreign(first: &Part, part: &Part) -> Option<String> {
-    if (&first.by, first.of) != (&part.by, part.of) {
+    let (one, other) = (&first.shard, &part.shard);
+    if (&one.how, one.of) != (&other.how, other.of) {
         return Some(format!(
             "one is a part of {} by {}, the other of {} by {}",
-            part.of, part.by, first.of, first.by
+            other.of, other.how, one.of, one.how
         ));
     }
-    if first.number == part.number {
-        return Some(format!("both are part {} of {}", part.number, part.of));
+    if one.number == other.number {
+        return Some(format!("both are part {} of {}", other.number, other.of));
     }
     let (a, b) = (&first.record.facts, &part.record.facts);
     if a.memrig != b.memrig {
         return Some(format!("memrig {} ran one, {} the other", b.memrig, a.memrig));
     }
-    if common(&a.argv) != common(&b.argv) {
-        return Some(format!(
-            "the plans differ: `{}`, and `{}`",
-            common(&b.argv).join(" "),
-            common(&a.argv).join(" ")
-        ));
-    }
     let suite = b.suites.iter().find_map(|suite| {
         let other = a.suites.iter().find(|other| other.file == suite.file)?;
         (other.sha256 != suite.sha256).then(|| format!("`{}` is not the same file", suite.file))
     });
-    suite.or_else(|| kernels(a, b))
+    suite.or_else(|| kernels(a, b)).or_else(|| plans(first, part))
+}
+
+/// How the plans of two parts differ. Where one does not say what its plan was, what was typed must be the same.
+fn plans(first: &Part, part: &Part) -> Option<String> {
+    let typed = [part, first].map(|part| without(&part.record.facts.argv, &OWN).join(" "));
+    let [b, a] = &typed;
+    match (&first.shard.plan, &part.shard.plan) {
+        (Some(one), Some(other)) if one == other => None,
+        (Some(one), Some(other)) => Some(format!(
+            "the plans differ: `{b}` has {} cases, and `{a}` {}",
+            other.cases, one.cases
+        )),
+        _ if a == b => None,
+        _ => Some(format!("the plans differ: `{b}`, and `{a}`")),
+    }
 }
 
 fn kernels(a: &RunFacts, b: &RunFacts) -> Option<String> {
@@ -197,39 +215,64 @@ pub fn merge(folders: &[Utf8PathBuf], results: &Utf8Path, partial: bool) -> Resu
             }
         }
     }
-    let missing: Vec<String> = match parts.first() {
-        Some(first) => (1..=first.of)
-            .filter(|number| parts.iter().all(|part| part.number != *number))
-            .map(|number| format!("{}:{number}/{}", first.by, first.of))
+    let mut missing: Vec<String> = match parts.first() {
+        Some(Part { shard, .. }) => (1..=shard.of)
+            .filter(|number| parts.iter().all(|part| part.shard.number != *number))
+            .map(|number| shard.sibling(number).to_string())
             .collect(),
         None => vec!["every part".to_owned()],
     };
+    let plan = parts.iter().find_map(|part| part.shard.plan.clone());
+    let there: usize = parts.iter().map(|part| part.planned().count()).sum();
+    let lost = plan.as_ref().map_or(0, |plan| {
+        plan.cases
+            .saturating_sub(u32::try_from(there).unwrap_or(u32::MAX))
+    });
+    // A part that had nothing to do may not have left a folder.
+    if plan.is_some() && lost == 0 {
+        missing.clear();
+    }
+    if !parts.is_empty() && missing.is_empty() && lost > 0 && !partial {
+        let of = plan.map_or(0, |plan| plan.cases);
+        return Err(MergeError::Lost { lost, of });
+    }
     if parts.is_empty() || !(missing.is_empty() || partial) {
         return Err(MergeError::Missing { missing });
     }
-    parts.sort_by_key(|part| part.number);
-    let folder = write(&parts, results, &missing)?;
-    Ok(Merged {
-        folder,
+    parts.sort_by_key(|part| part.shard.number);
+    let mut notes: Vec<String> = missing
+        .iter()
+        .map(|name| format!("{name} is missing: what it was to run is not in this record"))
+        .collect();
+    let lost = if missing.is_empty() { lost } else { 0 };
+    if lost > 0 {
+        notes.push(format!("cases of the plan that none of its parts has: {lost}"));
+    }
+    notes.extend(parts.iter().filter(|part| part.record.facts.part.is_none()).map(|part| {
+        format!(
+            "{} does not say which part it is, as runs of an older memrig do not: {} was read from its command line",
+            part.record.facts.id, part.shard
+        )
+    }));
+    let merged = Merged {
+        folder: Utf8PathBuf::new(),
         damage,
         missing,
-    })
+        lost,
+        notes,
+    };
+    let folder = write(&parts, results, &merged)?;
+    Ok(Merged { folder, ..merged })
 }
 
 /// A case that two parts planned: they were cut from different plans, or by different times.
 fn twice(first: &Part, part: &Part) -> Option<String> {
-    let planned = |part: &Part| -> Vec<String> {
-        let begun = part.record.cases.iter().map(|case| case.key.id());
-        begun
-            .chain(part.record.not_run.iter().map(|key| key.id()))
-            .collect()
-    };
-    let there = planned(first);
-    let id = planned(part).into_iter().find(|id| there.contains(id))?;
+    let there: HashSet<String> = first.planned().collect();
+    let id = part.planned().find(|id| there.contains(id))?;
     Some(format!("both have the case {id}"))
 }
 
-fn write(parts: &[Part], results: &Utf8Path, missing: &[String]) -> Result<Utf8PathBuf, MergeError> {
+fn write(parts: &[Part], results: &Utf8Path, merged: &Merged) -> Result<Utf8PathBuf, MergeError> {
     let folder = RunFolder::create(results)?;
     let first = parts
         .iter()
@@ -237,6 +280,18 @@ fn write(parts: &[Part], results: &Utf8Path, missing: &[String]) -> Result<Utf8P
         .map_or(&parts[0], |first| first);
     let mut facts = first.record.facts.clone();
     facts.id = folder.id().clone();
+    facts.part = Some(RunPart::Merged {
+        runs: parts.iter().map(|part| part.record.facts.id.clone()).collect(),
+    });
+    // What one machine would have been told to do the same.
+    facts.argv = facts
+        .argv
+        .first()
+        .map(String::as_str)
+        .into_iter()
+        .chain(without(&facts.argv, &["--shard"]))
+        .map(str::to_owned)
+        .collect();
     for part in parts {
         let other = &part.record.facts;
         unite(&mut facts.kernels, &other.kernels);
@@ -279,8 +334,8 @@ fn write(parts: &[Part], results: &Utf8Path, missing: &[String]) -> Result<Utf8P
             event => journal.append_as(entry.at, event)?,
         }
     }
-    for name in missing {
-        let text = format!("{name} is missing: what it was to run is not in this record");
+    for text in &merged.notes {
+        let text = text.clone();
         journal.append_as(last, &Event::Note { text })?;
     }
     for part in parts {
@@ -290,7 +345,7 @@ fn write(parts: &[Part], results: &Utf8Path, missing: &[String]) -> Result<Utf8P
         }
     }
     // A part that was cut off leaves the whole cut off.
-    let whole = missing.is_empty() && exits.get("finished").copied().unwrap_or(0) >= parts.len();
+    let whole = merged.is_whole() && exits.get("finished").copied().unwrap_or(0) >= parts.len();
     if whole {
         let exit = Exit::of(
             parts
@@ -327,31 +382,4 @@ fn copy(from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn argv(text: &str) -> Vec<String> {
-        text.split_whitespace().map(str::to_owned).collect()
-    }
-
-    #[test]
-    fn a_command_line_says_which_part_it_was() {
-        assert_eq!(
-            shard(&argv("memrig run --shard slice:2/5")),
-            Some(("slice".to_owned(), 2, 5))
-        );
-        assert_eq!(
-            shard(&argv("memrig run --shard=hash:1/2 -j 3")),
-            Some(("hash".to_owned(), 1, 2))
-        );
-        assert_eq!(shard(&argv("memrig run --shard")), None);
-        assert_eq!(shard(&argv("memrig run --shards 5")), None);
-        let a = argv("/bin/memrig run blocks --shard slice:1/5 -j 2 -k debian:sid --results=/x");
-        let b = argv("./memrig run blocks --results y -k debian:sid --shard=slice:2/5");
-        assert_eq!(common(&a), common(&b));
-        assert_ne!(common(&a), common(&argv("memrig run zones -k debian:sid")));
-    }
 }

@@ -21,7 +21,7 @@ use crate::{
     },
     record::{
         CaseKey, CaseRecord, Event, FORMAT, FolderError, HostFacts, ImageFacts, Journal, JournalError,
-        KernelFacts, PackageFacts, QemuFacts, ReadError, RunFacts, RunFolder, RunRecord, SuiteFacts,
+        KernelFacts, PackageFacts, QemuFacts, ReadError, RunFacts, RunFolder, RunPart, RunRecord, SuiteFacts,
     },
     rig::{host::HostFacts as Host, scratch},
 };
@@ -31,6 +31,8 @@ use crate::{
 pub struct Request {
     /// The jobs, in their order.
     pub jobs: Vec<Job>,
+    /// Which part of a plan they are.
+    pub part: RunPart,
     /// Kernels, images and emulators; jobs refer to its kernels by index.
     pub rig: Rig,
     /// The folder that gets the run's folder.
@@ -349,5 +351,6 @@ pub(super) fn facts(request: &Request, folder: &RunFolder) -> RunFacts {
             .collect(),
         suites,
         seed: 0,
+        part: Some(request.part.clone()),
     }
 }

@@ -6,6 +6,7 @@ use std::{cmp::Reverse, collections::BTreeMap, fmt, str::FromStr};
 use sha2::{Digest, Sha256};
 
 use super::plan::Job;
+use crate::record::{PlanFacts, RunPart, ShardFacts};
 
 /// One part of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,15 @@ pub enum By {
     Slice,
     /// By a hash of the job's name: a job stays in its part while others come and go.
     Hash,
+}
+
+impl By {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Slice => "slice",
+            Self::Hash => "hash",
+        }
+    }
 }
 
 /// The text names no shard.
@@ -55,11 +65,7 @@ impl FromStr for Shard {
 
 impl fmt::Display for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let by = match self.by {
-            By::Slice => "slice",
-            By::Hash => "hash",
-        };
-        write!(f, "{by}:{}/{}", self.number, self.of)
+        write!(f, "{}:{}/{}", self.by.word(), self.number, self.of)
     }
 }
 
@@ -77,6 +83,17 @@ impl Shard {
             .filter(|(_, owner)| *owner == mine)
             .map(|(job, _)| job)
             .collect()
+    }
+
+    /// What a run of this part writes down; `jobs` are those of all parts, and `require_all` makes a skip an error.
+    pub fn facts(&self, jobs: &[Job], require_all: bool) -> RunPart {
+        let cases = jobs.iter().map(|job| (job.key.id(), job.suite.sha256.as_str()));
+        RunPart::Shard(ShardFacts {
+            how: self.by.word().to_owned(),
+            number: self.number,
+            of: self.of,
+            plan: Some(PlanFacts::of(cases, require_all)),
+        })
     }
 
     /// The part of each job, from 0.

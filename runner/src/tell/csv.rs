@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One line a case, for spreadsheets and scripts (RFC 4180, lines end with `\n`).
+//! Tables for spreadsheets and scripts, one line for each thing that is counted (RFC 4180, lines end with `\n`).
 
 use super::{
     evidence,
-    history::{Flaky, Trend},
+    history::Flaky,
     text::one_line,
+    trend::{self, Trend},
 };
 use crate::{
     base::fault::Verdict,
@@ -14,14 +15,29 @@ use crate::{
     },
 };
 
-const HEAD: [&str; 14] = [
-    "run", "arch", "kernel", "config", "suite", "variant", "case", "name", "verdict", "reason", "attempts",
-    "seconds", "file", "line",
+const HEAD: [&str; 16] = [
+    "run",
+    "arch",
+    "kernel",
+    "config",
+    "suite",
+    "variant",
+    "case",
+    "name",
+    "verdict",
+    "reason",
+    "attempts",
+    "seconds",
+    "file",
+    "line",
+    "subcases",
+    "subcases_failed",
 ];
 
 /// The cases of a run as a table of comma-separated values, with a line of column names.
 ///
-/// Cases of the plan that never began are not in it.
+/// Cases of the plan that never began are not in it. The tests that a program of a case reported are counted in its row, and have theirs
+/// in a table of their own, [`subcases_csv`]: in this one, a row is a case, so that who counts rows counts cases.
 pub fn csv(record: &RunRecord) -> String {
     let mut text = line(HEAD.map(str::to_owned));
     for case in &record.cases {
@@ -45,7 +61,46 @@ pub fn csv(record: &RunRecord) -> String {
             case.seconds.to_string(),
             case.suite_file.clone(),
             case.line.to_string(),
+            case.subcases().count().to_string(),
+            case.subcases()
+                .filter(|subcase| matches!(subcase.verdict, Verdict::Fail | Verdict::Error))
+                .count()
+                .to_string(),
         ]));
+    }
+    text
+}
+
+/// The tests that programs in guests reported, a row for each. `number` counts those of a case from 1: names may come twice.
+///
+/// The columns up to `case` are those of [`csv`], so that rows of both tables can be joined by them.
+pub fn subcases_csv(record: &RunRecord) -> String {
+    let head = [
+        "run", "arch", "kernel", "config", "suite", "variant", "case", "number", "step", "subcase",
+        "verdict", "reason", "file", "line",
+    ];
+    let mut text = line(head.map(str::to_owned));
+    for case in &record.cases {
+        let key = &case.key;
+        for (number, (step, subcase)) in (1..).zip(case.subcases_of_steps()) {
+            let number: usize = number;
+            text.push_str(&line([
+                record.facts.id.to_string(),
+                key.arch.to_string(),
+                key.kernel.clone(),
+                key.config.clone(),
+                key.suite.clone(),
+                key.variant.clone(),
+                key.case.clone(),
+                number.to_string(),
+                step.number.to_string(),
+                subcase.name.clone(),
+                subcase.verdict.to_string(),
+                subcase.reason.clone().unwrap_or_default(),
+                case.suite_file.clone(),
+                step.line.to_string(),
+            ]));
+        }
     }
     text
 }
@@ -126,7 +181,10 @@ pub fn flaky_csv(all: &[Flaky]) -> String {
     text
 }
 
-/// Trends.
+/// Trends, a row for each kernel line in each run.
+///
+/// The first columns are always the same. Behind them comes one for each operation and variant that any of the runs counted, in
+/// instructions for one memory block, such as `instructions online memmap_on_memory=on`, and how they were counted.
 pub fn trend_csv(all: &[Trend]) -> String {
     let head = [
         "arch",
@@ -141,9 +199,19 @@ pub fn trend_csv(all: &[Trend]) -> String {
         "boot_seconds",
         "seconds",
     ];
-    let mut text = line(head.map(str::to_owned));
+    let counted: Vec<(&str, &str)> = trend::counted(all)
+        .into_iter()
+        .flat_map(|(variant, operations)| operations.into_iter().map(move |operation| (variant, operation)))
+        .collect();
+    let mut cells = head.map(str::to_owned).to_vec();
+    if !counted.is_empty() {
+        let name = |(variant, operation): &(&str, &str)| format!("instructions {operation} {variant}");
+        cells.extend(counted.iter().map(name));
+        cells.extend(["counted_by", "counted_by_qemu"].map(str::to_owned));
+    }
+    let mut text = row(&cells);
     for one in all {
-        text.push_str(&line([
+        let mut cells = vec![
             one.arch.to_string(),
             one.line.clone(),
             one.run.clone(),
@@ -156,7 +224,21 @@ pub fn trend_csv(all: &[Trend]) -> String {
                 .map_or_else(String::new, |pages| pages.to_string()),
             one.boot.map_or_else(String::new, |boot| boot.to_string()),
             one.seconds.to_string(),
-        ]));
+        ];
+        if !counted.is_empty() {
+            cells.extend(counted.iter().map(|(variant, operation)| {
+                let cost = one
+                    .costs
+                    .iter()
+                    .find(|cost| (&*cost.variant, &*cost.operation) == (*variant, *operation));
+                cost.map_or_else(String::new, |cost| cost.instructions.to_string())
+            }));
+            // One machine counts all that a run has of an architecture.
+            let first = one.costs.first();
+            cells.push(first.map_or_else(String::new, |cost| cost.method.to_string()));
+            cells.push(first.map_or_else(String::new, |cost| cost.qemu.clone()));
+        }
+        text.push_str(&row(&cells));
     }
     text
 }
@@ -173,9 +255,12 @@ fn what(what: &What) -> [String; 6] {
 }
 
 fn line<const N: usize>(cells: [String; N]) -> String {
-    let mut line = cells.map(|cell| quoted(&cell)).join(",");
-    line.push('\n');
-    line
+    row(&cells)
+}
+
+fn row(cells: &[String]) -> String {
+    let cells: Vec<String> = cells.iter().map(|cell| quoted(cell)).collect();
+    format!("{}\n", cells.join(","))
 }
 
 fn quoted(cell: &str) -> String {

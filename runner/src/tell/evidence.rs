@@ -46,7 +46,8 @@ pub(super) fn headline(case: &CaseRecord) -> String {
     )
 }
 
-fn step_headline(step: &StepRecord) -> Option<String> {
+/// What is wrong with a step, in one line; `None` where it does not say.
+pub(super) fn step_headline(step: &StepRecord) -> Option<String> {
     let what = match (&step.message, step.mismatches.as_slice()) {
         (Some(message), _) => message.clone(),
         (None, [first, others @ ..]) => {

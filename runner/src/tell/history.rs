@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Cases over many runs: what they came to, which are unsteady, and how their numbers move.
-
-use std::collections::BTreeMap;
+//! Cases over many runs: what they came to, and which are unsteady.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -9,14 +7,11 @@ use serde::Serialize;
 use super::{
     news::judges,
     table::{Align, columns},
-    text::{Lines, count, one_line},
+    text::{Lines, count, minute, one_line},
 };
 use crate::{
-    base::{Arch, fault::Verdict},
-    record::{
-        Seconds,
-        index::{Outcome, Seen, Unsteady, What},
-    },
+    base::fault::Verdict,
+    record::index::{Outcome, Seen, Unsteady, What},
 };
 
 /// A case that comes out now one way and now another.
@@ -89,69 +84,6 @@ fn unsteady(case: &Unsteady) -> Option<Flaky> {
     })
 }
 
-/// The numbers of one kernel line in one run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Trend {
-    /// Architecture of the guests.
-    pub arch: Arch,
-    /// The kernel line.
-    pub line: String,
-    /// The run.
-    pub run: String,
-    /// When it started.
-    pub started: Timestamp,
-    /// The kernel: label, hyphen, release.
-    pub kernel: String,
-    /// Cases that were run.
-    pub cases: usize,
-    /// Those that failed.
-    pub failed: usize,
-    /// Cases whose state after booting was read.
-    pub booted: usize,
-    /// Median over these of the memory that is not free after booting, in pages.
-    pub used_at_boot: Option<u64>,
-    /// Median over these of the time beside their steps; most of it is booting.
-    pub boot: Option<Seconds>,
-    /// What all cases took together.
-    pub seconds: Seconds,
-}
-
-/// How the numbers of each kernel line move from run to run.
-pub fn trend(seen: &[Seen]) -> Vec<Trend> {
-    let mut groups: BTreeMap<(Arch, &str, Timestamp, &str), Vec<&Seen>> = BTreeMap::new();
-    for one in seen.iter().filter(|one| one.verdict != Verdict::Skip) {
-        let key = (one.what.arch, &*one.what.line, one.started, &*one.run);
-        groups.entry(key).or_default().push(one);
-    }
-    groups
-        .into_iter()
-        .map(|((arch, line, started, run), cases)| {
-            let boots: Vec<_> = cases.iter().filter_map(|one| one.boot).collect();
-            let used = boots.iter().map(|boot| boot.mem_total.saturating_sub(boot.free));
-            let took = boots.iter().map(|boot| boot.seconds.as_millis());
-            Trend {
-                arch,
-                line: line.to_owned(),
-                run: run.to_owned(),
-                started,
-                kernel: cases[0].kernel.clone(),
-                cases: cases.len(),
-                failed: cases.iter().filter(|one| one.verdict == Verdict::Fail).count(),
-                booted: boots.len(),
-                used_at_boot: median(used.collect()),
-                boot: median(took.collect()).map(Seconds::from_millis),
-                seconds: cases.iter().map(|one| one.seconds).sum(),
-            }
-        })
-        .collect()
-}
-
-/// The middle value, the lower of two.
-fn median(mut values: Vec<u64>) -> Option<u64> {
-    values.sort_unstable();
-    values.get(values.len().checked_sub(1)? / 2).copied()
-}
-
 /// `s390x debian:sid standby S08 variant`.
 fn title(what: &What) -> String {
     let parts = [
@@ -164,10 +96,6 @@ fn title(what: &What) -> String {
     ];
     let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     one_line(&parts.join(" "))
-}
-
-fn time(started: Timestamp) -> String {
-    started.strftime("%Y-%m-%d %H:%M").to_string()
 }
 
 /// Every case with its runs: one letter each in a line, and those rows in which something changed.
@@ -204,8 +132,8 @@ fn one_case(first: &Seen, last: &Seen, runs: &[Seen]) -> String {
     lines.line(format_args!(
         "  {letters}  ({}, {} to {})",
         count(runs.len(), "run"),
-        time(first.started),
-        time(last.started)
+        minute(first.started),
+        minute(last.started)
     ));
     let mut rows = Vec::new();
     for (at, one) in runs.iter().enumerate() {
@@ -221,7 +149,7 @@ fn one_case(first: &Seen, last: &Seen, runs: &[Seen]) -> String {
             n => format!("{n} attempts"),
         };
         rows.push(vec![
-            format!("  {}", time(one.started)),
+            format!("  {}", minute(one.started)),
             one.verdict.to_string(),
             one.kernel.clone(),
             one.seconds.to_string(),
@@ -266,48 +194,13 @@ pub fn flaky_text(all: &[Flaky]) -> String {
     columns(&rows, &[Left, Left, Right, Right, Right, Right, Left, Left])
 }
 
-/// The trends as one table a kernel line.
-pub fn trend_text(all: &[Trend]) -> String {
-    let mut parts = Vec::new();
-    for runs in all.chunk_by(|a, b| (a.arch, &a.line) == (b.arch, &b.line)) {
-        let mut rows = vec![
-            [
-                "  started",
-                "kernel",
-                "cases",
-                "failed",
-                "used at boot",
-                "boot s",
-                "all s",
-                "run",
-            ]
-            .map(str::to_owned)
-            .to_vec(),
-        ];
-        for one in runs {
-            rows.push(vec![
-                format!("  {}", time(one.started)),
-                one.kernel.clone(),
-                one.cases.to_string(),
-                one.failed.to_string(),
-                one.used_at_boot
-                    .map_or_else(String::new, |pages| format!("{pages} pages")),
-                one.boot.map_or_else(String::new, |boot| boot.to_string()),
-                one.seconds.to_string(),
-                one.run.clone(),
-            ]);
-        }
-        use Align::{Left, Right};
-        let table = columns(&rows, &[Left, Left, Right, Right, Right, Right, Right, Left]);
-        parts.push(format!("{} {}\n{table}", runs[0].arch, one_line(&runs[0].line)));
-    }
-    parts.join("\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::index::Boot;
+    use crate::{
+        base::Arch,
+        record::{Seconds, index::Boot},
+    };
 
     fn seen(day: i64, kernel: &str, verdict: Verdict, mixed: bool) -> Seen {
         Seen {
@@ -392,30 +285,6 @@ mod tests {
     fn attempts_that_differ_are_flaky_in_a_single_run() {
         let found = flaky(&together(&[seen(7, "sid-7.1", Verdict::Pass, true)]));
         assert_eq!((found[0].mixed, &*found[0].since), (1, "run-7"));
-    }
-
-    #[test]
-    fn a_trend_has_the_medians_of_each_run() {
-        let mut all = vec![
-            seen(1, "sid-7.1", Verdict::Pass, false),
-            seen(1, "sid-7.1", Verdict::Fail, false),
-        ];
-        all[1].boot = Some(Boot {
-            mem_total: 1000,
-            free: 100,
-            seconds: Seconds::from_millis(900),
-        });
-        all.push(seen(1, "sid-7.1", Verdict::Skip, false));
-        all.push(seen(2, "sid-7.2", Verdict::Pass, false));
-        all[3].boot = None;
-        let trends = trend(&all);
-        assert_eq!(trends.len(), 2);
-        let first = &trends[0];
-        assert_eq!((first.cases, first.failed, first.booted), (2, 1, 2));
-        assert_eq!(first.used_at_boot, Some(101), "the lower of two");
-        assert_eq!(first.seconds.as_millis(), 2_000);
-        assert_eq!((trends[1].booted, trends[1].used_at_boot), (0, None));
-        insta::assert_snapshot!(trend_text(&trends));
     }
 
     #[test]

@@ -208,6 +208,7 @@ mod tests {
                 images: Vec::new(),
                 suites: Vec::new(),
                 seed: 0,
+                part: None,
             },
             cases: vec![case],
             unfinished: Vec::new(),

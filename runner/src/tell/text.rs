@@ -3,6 +3,8 @@
 
 use std::fmt::{Arguments, Write};
 
+use jiff::Timestamp;
+
 /// Text that grows by lines.
 #[derive(Debug, Default)]
 pub(super) struct Lines(String);
@@ -71,6 +73,11 @@ pub(super) fn indented(text: &str, indent: &str) -> String {
         lines.push('\n');
     }
     lines
+}
+
+/// A time to the minute, in UTC.
+pub(super) fn minute(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M").to_string()
 }
 
 /// `1 case`, `2 cases`.

@@ -4,6 +4,10 @@
 use std::process::{Command, Stdio};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use memrig::{
+    base::fault::Verdict,
+    record::{Event, Journal, SubcaseRecord},
+};
 use serde_json::Value;
 
 use crate::results::sample;
@@ -99,6 +103,86 @@ fn history_and_trend_of_two_runs() {
         "{}",
         told.err
     );
+}
+
+#[test]
+fn a_trend_has_what_operations_cost_where_runs_counted_it() {
+    let place = place();
+    let cost = |steady: u32| {
+        format!(
+            r#"[{{"kernel":"debian:trixie","release":"6.12.107+deb13-s390x","arch":"s390x","variant":"memmap_on_memory=on",
+            "method":"plugin","qemu":"10.0.13","operations":[{{"name":"online","samples":[9,8],"steady":{steady}}}]}}]"#
+        )
+    };
+    for (run, steady) in [
+        ("20260914T101530Z-3f9a1c", 5035551),
+        ("20260915T101530Z-3f9a1c", 5035557),
+    ] {
+        let file = place.root.join("results").join(run).join("cost.json");
+        fs_err::write(file, cost(steady)).unwrap();
+    }
+    let told = memrig(&place.root, &["trend"]);
+    assert_eq!((told.code, &*told.err), (Some(0), ""));
+    let words = "instructions for one memory block, memmap_on_memory=on\n";
+    assert!(told.out.contains(words), "{}", told.out);
+    for (day, steady) in [(14, "5035551"), (15, "5035557")] {
+        let row = |line: &&str| line.contains(&format!("2026-09-{day}")) && line.contains(steady);
+        assert!(told.out.lines().any(|line| row(&line)), "{}", told.out);
+    }
+    let told = memrig(&place.root, &["trend", "--format", "json", "-a", "s390x"]);
+    let all: Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!(all[1]["costs"][0]["instructions"], 5035557);
+    let told = memrig(&place.root, &["trend", "--format", "csv", "--last", "1"]);
+    let head = told.out.lines().next().unwrap();
+    assert!(
+        head.ends_with(",instructions online memmap_on_memory=on,counted_by,counted_by_qemu"),
+        "{head}"
+    );
+    assert!(told.out.contains(",5035557,plugin,10.0.13\n"), "{}", told.out);
+    // They are of no suite.
+    let told = memrig(&place.root, &["trend", "-s", "standby"]);
+    assert!(
+        told.code == Some(0) && !told.out.contains("instructions"),
+        "{}",
+        told.out
+    );
+    let told = memrig(&place.root, &["trend", "-k", "debian:sid"]);
+    assert_eq!(told.code, Some(4), "{}", told.out);
+}
+
+/// The tests that programs reported have a table of their own, and a file where there are any.
+#[test]
+fn a_report_writes_the_subcases_where_there_are_any() {
+    let place = place();
+    let folder = place.root.join("results/20260914T101530Z-3f9a1c");
+    let write = || {
+        let told = memrig(&place.root, &["report", folder.as_str(), "--write"]);
+        assert_eq!(told.code, Some(1), "{}", told.err);
+        fs_err::read_to_string(folder.join("subcases.csv")).ok()
+    };
+    assert_eq!(write(), None);
+    let mut record = sample::cases().swap_remove(0);
+    record.steps[0].subcases = vec![SubcaseRecord {
+        name: "mm, first".to_owned(),
+        verdict: Verdict::Pass,
+        reason: None,
+        said: Vec::new(),
+    }];
+    let record = Box::new(record);
+    Journal::resume(&folder)
+        .unwrap()
+        .append(&Event::CaseFinished { record })
+        .unwrap();
+    let written = write().unwrap();
+    assert!(
+        written.ends_with(",B01,1,1,\"mm, first\",pass,,suites/blocks.yaml,12\n"),
+        "{written}"
+    );
+    let told = memrig(
+        &place.root,
+        &["report", folder.as_str(), "--format", "subcases-csv"],
+    );
+    assert_eq!(told.out, written);
 }
 
 #[test]

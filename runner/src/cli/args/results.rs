@@ -13,7 +13,7 @@ pub struct Report {
     /// Folder of the run
     #[arg(value_name = "RUN", value_hint = ValueHint::DirPath, default_value = "results/latest")]
     pub run: PathBuf,
-    /// Write junit.xml, cases.csv and report.html into the run's folder again
+    /// Write junit.xml, cases.csv, subcases.csv and report.html into the run's folder again
     #[arg(long)]
     pub write: bool,
 
@@ -37,6 +37,8 @@ pub enum ReportFormat {
     Text,
     /// The cases as comma-separated values
     Csv,
+    /// The tests that programs in guests reported, as comma-separated values
+    SubcasesCsv,
     /// The whole record, in JSON
     Json,
     /// JUnit XML
@@ -74,7 +76,7 @@ pub struct Past {
     pub results: PathBuf,
 
     /// Only this kernel line, as it was named: debian:sid
-    #[arg(short, long = "kernel", value_name = "KERNEL")]
+    #[arg(short = 'k', short_alias = 'l', long = "kernel", value_name = "KERNEL")]
     pub line: Option<String>,
 
     /// Only this architecture
@@ -137,6 +139,10 @@ pub struct Flaky {
 
 /// Arguments of `memrig trend`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Of the runs with cases: memory in use after boot and times. Of those of `memrig cost` and `memrig compare`: what an online and \
+                  an offline of one memory block cost, in instructions of the guest; with --case or --suite they are left out."
+)]
 pub struct Trend {
     /// Only this case, so that the same work is compared
     #[arg(short, long, value_name = "CASE")]

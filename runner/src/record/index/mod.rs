@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The index over many runs: what each case came to, run by run, ready to be asked.
+//! The index over many runs: what each case came to, and what operations cost, run by run, ready to be asked.
 //!
 //! The results folder is the truth. The index is an SQLite file that is made from it and can be thrown away: it is
 //! brought up to date before it is asked, and made anew whenever it does not read.
 
+mod cost;
 mod head;
 mod query;
 mod seen;
@@ -11,6 +12,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use cost::Cost;
 pub use query::Which;
 pub use seen::{Boot, Outcome, Seen, Unsteady, What};
 pub use store::{Index, IndexError, Refreshed, Unread};

@@ -46,7 +46,7 @@ impl Index {
     ///
     /// The index does not read.
     pub fn seen(&self, which: &Which) -> Result<Vec<Seen>, IndexError> {
-        let (filter, values) = which.filter();
+        let (filter, values) = which.filter("what");
         self.rows(&format!("{COLUMNS} WHERE {filter} {ORDER}"), &values)
     }
 
@@ -56,7 +56,7 @@ impl Index {
     ///
     /// The index does not read.
     pub fn unsteady(&self, which: &Which) -> Result<Vec<Unsteady>, IndexError> {
-        let (filter, values) = which.filter();
+        let (filter, values) = which.filter("what");
         self.ask_unsteady(&filter, &values)
             .map_err(|source| self.sqlite(source))
     }
@@ -161,21 +161,21 @@ impl Index {
 const PAST: u32 = 50;
 
 impl Which {
-    /// The condition, with the values of its places.
-    fn filter(&self) -> (String, Vec<Box<dyn ToSql>>) {
+    /// The condition on the columns of `table`, with the values of its places.
+    pub(super) fn filter(&self, table: &str) -> (String, Vec<Box<dyn ToSql>>) {
         let mut conditions = vec!["1".to_owned()];
         let mut values: Vec<Box<dyn ToSql>> = Vec::new();
         let mut equal = |column: &str, value: Option<String>| {
             if let Some(value) = value {
                 values.push(Box::new(value));
-                conditions.push(format!("{column} = ?{}", values.len()));
+                conditions.push(format!("{table}.{column} = ?{}", values.len()));
             }
         };
-        equal("what.case_id", self.case.clone());
-        equal("what.suite", self.suite.clone());
-        equal("what.arch", self.arch.map(|arch| arch.to_string()));
-        equal("what.line", self.line.clone());
-        equal("what.variant", self.variant.clone());
+        equal("case_id", self.case.clone());
+        equal("suite", self.suite.clone());
+        equal("arch", self.arch.map(|arch| arch.to_string()));
+        equal("line", self.line.clone());
+        equal("variant", self.variant.clone());
         if let Some(last) = self.last {
             conditions.push(format!(
                 "run.id IN (SELECT id FROM run WHERE started IS NOT NULL ORDER BY started DESC, name DESC LIMIT {last})"
@@ -212,7 +212,7 @@ fn seen(row: &Row<'_>) -> rusqlite::Result<Seen> {
     })
 }
 
-fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
     Timestamp::from_millisecond(row.get(column)?).map_err(|error| foreign(column, error))
 }
 
@@ -240,6 +240,9 @@ fn verdict(word: &str) -> rusqlite::Result<Verdict> {
 }
 
 /// A value that no memrig writes there.
-fn foreign(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+pub(super) fn foreign(
+    column: usize,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
 }

@@ -17,13 +17,14 @@ use camino::{Utf8Path, Utf8PathBuf};
 use rusqlite::{Connection, OpenFlags, Transaction, params};
 
 use super::{
+    cost,
     head::{self, Counters},
     seen::What,
 };
-use crate::record::{CaseRecord, Damage, Finish, ReadError, RunRecord, Seconds, journal};
+use crate::record::{CaseRecord, CostRecord, Damage, Finish, ReadError, RunRecord, Seconds, journal};
 
 /// Number of the tables below. An index with another number is thrown away and made anew.
-const TABLES: i64 = 1;
+const TABLES: i64 = 2;
 
 const SCHEMA: &str = "
 CREATE TABLE run (
@@ -42,6 +43,10 @@ CREATE TABLE seen (
     PRIMARY KEY (what, run)) WITHOUT ROWID;
 CREATE INDEX seen_in_run ON seen (run);
 CREATE INDEX seen_unsteady ON seen (what, verdict, mixed);
+CREATE TABLE cost (
+    run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE, arch TEXT NOT NULL, line TEXT NOT NULL, kernel TEXT NOT NULL,
+    variant TEXT NOT NULL, operation TEXT NOT NULL, method TEXT NOT NULL, qemu TEXT NOT NULL, instructions INTEGER NOT NULL);
+CREATE INDEX cost_of_run ON cost (run);
 ";
 
 /// The index cannot be used.
@@ -276,10 +281,11 @@ fn runs(results: &Utf8Path) -> io::Result<BTreeMap<String, String>> {
         let Ok(name) = entry.file_name().into_string() else {
             continue;
         };
-        let files = ["run.json", journal::NAME].map(|file| stamp(&results.join(&name).join(file)));
-        if files.iter().any(Option::is_some) {
-            let [facts, journal] = files.map(Option::unwrap_or_default);
-            found.insert(name, format!("{facts}/{journal}"));
+        let [facts, journal, costs] =
+            ["run.json", journal::NAME, cost::FILE].map(|file| stamp(&results.join(&name).join(file)));
+        if facts.is_some() || journal.is_some() {
+            let [facts, journal, costs] = [facts, journal, costs].map(Option::unwrap_or_default);
+            found.insert(name, format!("{facts}/{journal}/{costs}"));
         }
     }
     Ok(found)
@@ -298,6 +304,8 @@ struct Read {
     record: Result<(RunRecord, Vec<Damage>), ReadError>,
     /// The counters after booting, for each case of the record.
     boots: Vec<Option<Counters>>,
+    /// What operations cost, or why that does not read.
+    costs: Result<Vec<CostRecord>, String>,
 }
 
 /// Reads runs on all processors, and gives each to `take`, in no particular order: most of the time goes into JSON.
@@ -340,6 +348,7 @@ fn read(results: &Utf8Path, name: &str, stamp: &str) -> Read {
         stamp: stamp.to_owned(),
         record,
         boots,
+        costs: cost::read(&folder),
     }
 }
 
@@ -382,6 +391,12 @@ fn insert(
             for (case, boot) in record.cases.iter().zip(&read.boots) {
                 let what = what(transaction, whats, What::of(&record.facts, &case.key))?;
                 insert_case(transaction, run, what, *boot, case)?;
+            }
+            match &read.costs {
+                Ok(costs) => cost::insert(transaction, run, costs)?,
+                Err(error) => {
+                    unread(error, false)?;
+                }
             }
         }
         Err(error) => {

@@ -10,8 +10,8 @@ use super::{Index, Which};
 use crate::{
     base::{Arch, fault::Verdict},
     record::{
-        Attempt, CaseKey, CaseRecord, Event, FORMAT, GuestEnd, HostFacts, Journal, KernelFacts, LedgerEntry,
-        RunFacts, RunFolder, RunId, Seconds,
+        Attempt, CaseKey, CaseRecord, CostMethod, CostRecord, Event, FORMAT, GuestEnd, HostFacts, Journal,
+        KernelFacts, LedgerEntry, OperationCost, RunFacts, RunFolder, RunId, Seconds,
     },
 };
 
@@ -94,6 +94,7 @@ fn run(results: &Utf8Path, day: u32, release: &str, cases: &[(&str, Verdict)]) -
         images: Vec::new(),
         suites: Vec::new(),
         seed: 0,
+        part: None,
     };
     let folder = RunFolder::of(&path, &facts);
     folder.write_facts(&facts).unwrap();
@@ -319,4 +320,134 @@ fn filters_and_the_runs_before() {
         [Verdict::Fail, Verdict::Pass],
         "the last one first, and not the run itself"
     );
+}
+
+/// Writes down what an online cost in a run: samples, or what they agree on.
+fn costs(run: &Utf8Path, release: &str, samples: &[u64], steady: Option<u64>) {
+    let operation = |name: &str, samples: &[u64], steady| OperationCost {
+        name: name.to_owned(),
+        samples: samples.to_vec(),
+        steady,
+    };
+    let record = |variant: &str| CostRecord {
+        kernel: "debian:sid".to_owned(),
+        release: release.to_owned(),
+        arch: Arch::S390x,
+        variant: variant.to_owned(),
+        method: CostMethod::Plugin,
+        qemu: "10.0.13".to_owned(),
+        operations: vec![
+            operation("online", samples, steady),
+            operation("offline", &[], None),
+        ],
+    };
+    let records = [record("memmap_on_memory=off"), record("memmap_on_memory=on")];
+    fs::write(run.join("cost.json"), serde_json::to_vec(&records).unwrap()).unwrap();
+}
+
+#[test]
+fn costs_are_rows_of_their_own_that_follow_their_files() {
+    let place = place();
+    let first = run(&place.results, 1, "7.1.0", &[("S01", Verdict::Pass)]);
+    let second = run(&place.results, 2, "7.2.0", &[]);
+    costs(&second, "7.2.0", &[53_709, 46_703], Some(46_700));
+    let mut index = Index::open(&place.file).unwrap();
+    let done = index.refresh(&place.results, |_, _| {}).unwrap();
+    assert_eq!((done.read, done.unread.len()), (2, 0));
+    let numbers = |index: &Index, which: &Which| -> Vec<(String, u64)> {
+        let costs = index.costs(which).unwrap();
+        costs
+            .into_iter()
+            .map(|cost| {
+                (
+                    format!("{} {}", cost.started.strftime("%d"), cost.variant),
+                    cost.instructions,
+                )
+            })
+            .collect()
+    };
+    let row = |text: &str, n| (text.to_owned(), n);
+    let (off, on) = ("02 memmap_on_memory=off", "02 memmap_on_memory=on");
+    let all = Which::default();
+    assert_eq!(numbers(&index, &all), [row(off, 46_700), row(on, 46_700)]);
+    let cost = &index.costs(&all).unwrap()[0];
+    assert_eq!(
+        (
+            &*cost.line,
+            &*cost.kernel,
+            &*cost.operation,
+            &*cost.qemu,
+            cost.method
+        ),
+        (
+            "debian:sid",
+            "debian:sid-7.2.0",
+            "online",
+            "10.0.13",
+            CostMethod::Plugin
+        )
+    );
+
+    // Written after the run itself, and without counts by block: the lowest stands for it.
+    costs(&first, "7.1.0", &[9, 7, 8], None);
+    assert_eq!(index.refresh(&place.results, |_, _| {}).unwrap().read, 1);
+    let sevens = [
+        row("01 memmap_on_memory=off", 7),
+        row("01 memmap_on_memory=on", 7),
+    ];
+    assert_eq!(numbers(&index, &all)[..2], sevens);
+    assert_eq!(numbers(&index, &all).len(), 4);
+    let only = |change: &dyn Fn(&mut Which)| {
+        let mut which = Which::default();
+        change(&mut which);
+        numbers(&index, &which).len()
+    };
+    assert_eq!(
+        only(&|which| which.variant = Some("memmap_on_memory=on".to_owned())),
+        2
+    );
+    assert_eq!(only(&|which| which.last = Some(1)), 2);
+    assert_eq!(only(&|which| which.arch = Some(Arch::X86_64)), 0);
+    assert_eq!(only(&|which| which.line = Some("debian:sid".to_owned())), 4);
+    // A cost is of no case.
+    assert_eq!(only(&|which| which.case = Some("S01".to_owned())), 0);
+    assert_eq!(only(&|which| which.suite = Some("standby".to_owned())), 0);
+
+    // What does not read is told each time, and costs the case rows nothing.
+    fs::write(first.join("cost.json"), "[{\"kernel\":").unwrap();
+    for read in [1, 0] {
+        let done = index.refresh(&place.results, |_, _| {}).unwrap();
+        assert_eq!(done.read, read);
+        assert!(
+            done.unread.len() == 1
+                && done.unread[0].what.starts_with("cost.json: ")
+                && !done.unread[0].refused,
+            "{:?}",
+            done.unread
+        );
+    }
+    assert_eq!(numbers(&index, &all), [row(off, 46_700), row(on, 46_700)]);
+    assert_eq!(letters(&index), "01S01pass");
+
+    fs::remove_dir_all(second).unwrap();
+    index.refresh(&place.results, |_, _| {}).unwrap();
+    assert_eq!(numbers(&index, &all), []);
+}
+
+/// The first memrig made an index without costs, that knows every run: taken as it is, it would say that there are none.
+#[test]
+fn an_index_without_costs_is_made_anew() {
+    let place = place();
+    let path = run(&place.results, 1, "7.1.0", &[("S01", Verdict::Pass)]);
+    costs(&path, "7.1.0", &[7], None);
+    let mut index = Index::open(&place.file).unwrap();
+    index.refresh(&place.results, |_, _| {}).unwrap();
+    index
+        .db
+        .execute_batch("DROP TABLE cost; PRAGMA user_version = 1;")
+        .unwrap();
+    drop(index);
+    let mut index = Index::open(&place.file).unwrap();
+    assert_eq!(index.refresh(&place.results, |_, _| {}).unwrap().read, 1);
+    assert_eq!(index.costs(&Which::default()).unwrap().len(), 2);
 }

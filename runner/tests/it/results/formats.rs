@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use camino::Utf8Path;
 use memrig::{
-    base::exec::Command,
-    record::{Finish, RunRecord},
+    base::{exec::Command, fault::Verdict},
+    record::{Finish, RunRecord, SubcaseRecord},
     tell,
 };
 use proptest::prelude::*;
@@ -141,6 +141,12 @@ proptest! {
         case.suite_file = text.clone();
         case.log_excerpt = text.clone();
         case.steps[2].message = Some(text.clone());
+        case.steps[2].subcases = vec![SubcaseRecord {
+            name: text.clone(),
+            verdict: Verdict::Fail,
+            reason: Some(text.clone()),
+            said: vec![text.clone()],
+        }];
         let ktap = tell::ktap(&record);
         let results = ktap.lines().filter(|line| line.starts_with("ok ") || line.starts_with("not ok ")).count();
         prop_assert_eq!(results, 3, "{}", ktap);
@@ -148,7 +154,14 @@ proptest! {
         prop_assert_eq!(inner.clone().count(), 5, "{}", ktap);
         prop_assert_eq!(inner.filter(|line| line.matches('#').count() > 1).count(), 0, "{}", ktap);
         let github = tell::github(&record, None);
-        prop_assert_eq!(github.lines().count(), 3, "{}", github);
+        prop_assert_eq!(github.lines().count(), 4, "{}", github);
         prop_assert!(github.lines().all(|line| line.starts_with("::error file=") || line.starts_with("::notice file=")));
+        prop_assert_eq!(tell::csv(&record).lines().count(), 6);
+        prop_assert_eq!(tell::subcases_csv(&record).lines().count(), 2);
+        for test in tell::kcidb(&record)["tests"].as_array().unwrap() {
+            let path = test["path"].as_str().unwrap();
+            prop_assert!(path.split('.').all(|part| !part.is_empty()), "{}", path);
+            prop_assert!(path.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)), "{}", path);
+        }
     }
 }

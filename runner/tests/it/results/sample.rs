@@ -75,6 +75,7 @@ pub(crate) fn facts() -> RunFacts {
             sha256: sha("blocks"),
         }],
         seed: 42,
+        part: None,
     }
 }
 
