@@ -74,8 +74,7 @@ impl Build<'_> {
         let config = objects.join(".config");
         let lost = self.check(&config)?;
         let mut seen = Seen::new(&self.tree.work());
-        let make = self.make(&objects).args(&self.toolchain.jobs).arg("bzImage");
-        let made = make.run_logged(&log, |line| {
+        let made = self.image(&objects).run_logged(&log, |line| {
             seen.line(line);
             task.message(line.trim());
         });
@@ -115,6 +114,11 @@ impl Build<'_> {
             .dir(self.tree.work())
             .arg(format!("O={}", objects.display()))
             .args(&self.toolchain.words)
+    }
+
+    /// The call that builds the kernel.
+    fn image(&self, objects: &Path) -> Command {
+        self.make(objects).args(&self.toolchain.jobs).arg("bzImage")
     }
 
     /// Merges the fragments by the kernel's own script, unless that was done for the same Kconfig files.
@@ -204,6 +208,19 @@ impl Build<'_> {
             Err(SourceKernelError::Needed(needed.join("\n")))
         }
     }
+}
+
+/// The call of make by which [`build_kernel`](super::build_kernel) builds what is checked out in a tree, without a configuration of
+/// `kconfigs/debug`; the objects are there once it has done so. For measuring what is done beside it.
+pub fn make_alone(tree: &SourceTree, arch: Arch) -> Command {
+    let build = Build {
+        tree,
+        arch,
+        fragments: &[],
+        toolchain: &Toolchain::here(arch),
+        compiler: "",
+    };
+    build.image(&build.objects())
 }
 
 /// A file beside the folder of objects, so that `make mrproper` does not know it.

@@ -15,6 +15,7 @@ mod built_tests;
 mod tests;
 
 pub use asked::{Lost, Weight};
+pub use build::make_alone;
 pub use fragments::UnknownFragment;
 pub use log::{NotBuilt, Warning};
 pub use obtain::{BuiltKernel, Prospect, SourceKernelError, build_kernel, prospect};
