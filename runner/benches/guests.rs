@@ -11,7 +11,7 @@ use std::{
 };
 
 use memrig::{
-    base::{Arch, ByteSize, ui::Ui},
+    base::{Arch, ByteSize, fault::Verdict, ui::Ui},
     format::{klog, ssh::Login},
     rig::{
         guest::{BootLimits, Guest, GuestPort as _, Template},
@@ -34,15 +34,28 @@ fn main() {
         kernels: Arch::ALL.map(|arch| (KernelSource::Debian(KERNEL), arch)).into(),
         ..Wanted::default()
     };
-    let rig = prepare(&wanted, &Ui::terminal()).expect("memrig setup works");
+    let ui = Ui::terminal();
+    let rig = prepare(&wanted, &ui).expect("memrig setup works");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let mut report = serde_json::Map::new();
+    // It takes ten minutes: what was measured is said at once too.
+    let mut part = |name: &str, figures: Value| {
+        ui.line(&format!("{name}: {figures}"));
+        report.insert(name.to_owned(), figures);
+    };
     for arch in Arch::ALL {
-        report.insert(arch.to_string(), runtime.block_on(guests(&rig, arch)));
+        part(&arch.to_string(), runtime.block_on(guests(&rig, arch)));
     }
-    report.insert("runs".to_owned(), runs());
-    report.insert("log".to_owned(), log());
-    Ui::terminal().out(&format!("{:#}", Value::Object(report)));
+    for (name, args) in [
+        ("jobs_1", &["-j", "1"][..]),
+        ("jobs_2", &["-j", "2"]),
+        ("jobs_4", &["-j", "4"]),
+        ("jobs_2_no_clone", &["-j", "2", "--no-clone"]),
+    ] {
+        part(name, run(args));
+    }
+    part("log", log());
+    ui.out(&format!("{:#}", Value::Object(report)));
 }
 
 fn median(mut times: Vec<Duration>) -> f64 {
@@ -194,59 +207,45 @@ fn cpu_of(pid: u32) -> Option<f64> {
     Some(ticks as f64 / 100.0)
 }
 
-/// Whole runs of the program: one, two and four guests at once, and with a boot for each case.
-fn runs() -> Value {
-    let mut report = serde_json::Map::new();
-    let mut single = None;
-    for (name, args) in [
-        ("jobs_1", &["-j", "1"][..]),
-        ("jobs_2", &["-j", "2"]),
-        ("jobs_4", &["-j", "4"]),
-        ("jobs_2_no_clone", &["-j", "2", "--no-clone"]),
-    ] {
-        let results = tempfile::tempdir().expect("a folder");
-        let start = Instant::now();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_memrig"))
-            .args(["run", "blocks", "accounting", "-k"])
-            .arg(format!("debian:{KERNEL}"))
-            .args(args)
-            .env("MEMRIG_RESULTS", results.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("memrig starts");
-        let mut cpu = 0.0;
-        while child.try_wait().expect("a child").is_none() {
-            cpu = cpu_of(child.id()).unwrap_or(cpu);
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let wall = start.elapsed().as_secs_f64();
-        let folder = fs_err::canonicalize(results.path().join("latest")).expect("a run");
-        let folder = camino::Utf8PathBuf::from_path_buf(folder).expect("UTF-8");
-        let (record, _) = memrig::record::RunRecord::read(&folder).expect("a record");
-        let ran = record
-            .cases
-            .iter()
-            .filter(|case| !case.attempts.is_empty())
-            .count();
-        let journal = fs_err::metadata(folder.join("events.jsonl"))
-            .expect("a journal")
-            .len();
-        let first = *single.get_or_insert(wall);
-        report.insert(
-            name.to_owned(),
-            json!({
-                "wall_s": wall,
-                "cases": ran,
-                "cases_an_hour": ran as f64 / wall * 3600.0,
-                "speed_over_one_at_once": first / wall,
-                "memrig_cpu_share": cpu / wall,
-                "journal_bytes_a_case": journal / ran.max(1) as u64,
-                "not_passed": record.cases.iter().filter(|case| case.verdict != memrig::base::fault::Verdict::Pass && !case.attempts.is_empty()).count(),
-            }),
-        );
+/// A whole run of the program: so many guests at once, clones or a boot for each case.
+fn run(args: &[&str]) -> Value {
+    let results = tempfile::tempdir().expect("a folder");
+    let start = Instant::now();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_memrig"))
+        .args(["run", "blocks", "accounting", "-k"])
+        .arg(format!("debian:{KERNEL}"))
+        .args(args)
+        .env("MEMRIG_RESULTS", results.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("memrig starts");
+    let mut cpu = 0.0;
+    while child.try_wait().expect("a child").is_none() {
+        cpu = cpu_of(child.id()).unwrap_or(cpu);
+        std::thread::sleep(Duration::from_millis(50));
     }
-    Value::Object(report)
+    let wall = start.elapsed().as_secs_f64();
+    let folder = fs_err::canonicalize(results.path().join("latest")).expect("a run");
+    let folder = camino::Utf8PathBuf::from_path_buf(folder).expect("UTF-8");
+    let (record, _) = memrig::record::RunRecord::read(&folder).expect("a record");
+    let ran: Vec<_> = record
+        .cases
+        .iter()
+        .filter(|case| !case.attempts.is_empty())
+        .collect();
+    let journal = fs_err::metadata(folder.join("events.jsonl"))
+        .expect("a journal")
+        .len();
+    let not_passed = ran.iter().filter(|case| case.verdict != Verdict::Pass);
+    json!({
+        "wall_s": wall,
+        "cases": ran.len(),
+        "cases_an_hour": ran.len() as f64 / wall * 3600.0,
+        "memrig_cpu_share": cpu / wall,
+        "journal_bytes_a_case": journal / ran.len().max(1) as u64,
+        "not_passed": not_passed.count(),
+    })
 }
 
 /// How fast a kernel's log is searched.
