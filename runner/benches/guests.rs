@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What memrig costs beside what it runs, as ratios within one run: `cargo bench --bench guests`.
+//! What memrig costs beside what it runs, as ratios within one run: `cargo bench --bench guests`, or of it only some parts,
+//! such as `cargo bench --bench guests -- s390x log`.
 //!
 //! Prints one JSON object on stdout. Times are medians; every ratio has both of its sides measured here, one after the other.
 
@@ -38,23 +39,23 @@ fn main() {
     let rig = prepare(&wanted, &ui).expect("memrig setup works");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let mut report = serde_json::Map::new();
+    let chosen: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with('-'))
+        .collect();
     // It takes ten minutes: what was measured is said at once too.
-    let mut part = |name: &str, figures: Value| {
-        ui.line(&format!("{name}: {figures}"));
-        report.insert(name.to_owned(), figures);
+    let mut part = |name: &str, measure: &dyn Fn() -> Value| {
+        if chosen.is_empty() || chosen.iter().any(|part| part == name) {
+            let figures = measure();
+            ui.line(&format!("{name}: {figures}"));
+            report.insert(name.to_owned(), figures);
+        }
     };
     for arch in Arch::ALL {
-        part(&arch.to_string(), runtime.block_on(guests(&rig, arch)));
+        part(&arch.to_string(), &|| runtime.block_on(guests(&rig, arch)));
     }
-    for (name, args) in [
-        ("jobs_1", &["-j", "1"][..]),
-        ("jobs_2", &["-j", "2"]),
-        ("jobs_4", &["-j", "4"]),
-        ("jobs_2_no_clone", &["-j", "2", "--no-clone"]),
-    ] {
-        part(name, run(args));
-    }
-    part("log", log());
+    part("runs", &runs);
+    part("log", &log);
     ui.out(&format!("{:#}", Value::Object(report)));
 }
 
@@ -207,6 +208,22 @@ fn cpu_of(pid: u32) -> Option<f64> {
     Some(ticks as f64 / 100.0)
 }
 
+/// Whole runs of the program: one, two and four guests at once, and a boot for each case.
+fn runs() -> Value {
+    let [one, two, four] = ["1", "2", "4"].map(|jobs| run(&["-j", jobs]));
+    let booted = run(&["-j", "2", "--no-clone"]);
+    let wall = |run: &Value| run["wall_s"].as_f64().expect("a time");
+    json!({
+        "two_at_once_over_one": wall(&one) / wall(&two),
+        "four_at_once_over_one": wall(&one) / wall(&four),
+        "clones_over_boots": wall(&booted) / wall(&two),
+        "one": one,
+        "two": two,
+        "four": four,
+        "two_booted": booted,
+    })
+}
+
 /// A whole run of the program: so many guests at once, clones or a boot for each case.
 fn run(args: &[&str]) -> Value {
     let results = tempfile::tempdir().expect("a folder");
@@ -248,23 +265,32 @@ fn run(args: &[&str]) -> Value {
     })
 }
 
-/// How fast a kernel's log is searched.
+/// How fast logs are searched: consoles of guests that booted and had nothing to report, and the whole corpus, which is reports.
 fn log() -> Value {
+    json!({ "boots": searched("boot-"), "reports": searched("") })
+}
+
+fn searched(prefix: &str) -> Value {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/klog");
     let mut text = Vec::new();
     for entry in fs_err::read_dir(corpus).expect("the corpus") {
         let path = entry.expect("an entry").path();
-        if path.extension().is_some_and(|ending| ending == "txt") {
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if name.starts_with(prefix) && name.ends_with(".txt") {
             text.extend(fs_err::read(path).expect("a log"));
         }
     }
-    let boot = text.repeat((32 << 20) / text.len() + 1);
+    let text = text.repeat((64 << 20) / text.len() + 1);
     let start = Instant::now();
-    let findings = klog::classify(&boot).len();
+    let findings = klog::classify(&text).len();
     let seconds = start.elapsed().as_secs_f64();
     json!({
-        "bytes": boot.len(),
+        "bytes": text.len(),
         "findings": findings,
-        "mb_per_s": boot.len() as f64 / 1e6 / seconds,
+        "mb_per_s": text.len() as f64 / 1e6 / seconds,
     })
 }
