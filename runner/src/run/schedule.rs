@@ -105,29 +105,41 @@ struct Waiting<J> {
 }
 
 impl<J> Waiting<J> {
-    /// Takes the first job that fits into `free` bytes. `alone` says that nothing runs: the first one then gets all there is.
-    fn take(&mut self, free: ByteSize, alone: bool) -> Option<Admission<J>> {
+    /// Takes the first job that fits into `free` bytes, and of these rather one that does not only wait for another. `alone` says
+    /// that nothing runs: the first one then gets all there is.
+    fn take(&mut self, free: ByteSize, alone: bool, waits: impl Fn(&J) -> bool) -> Option<Admission<J>> {
         let fits = |admission: &Admission<J>| admission.memory <= free;
-        let index = match self.jobs.front() {
-            None => return None,
-            Some(first) if alone || fits(first) => 0,
-            Some(_) if self.passed_over >= PASSED_OVER => return None,
-            Some(_) => self.jobs.iter().position(fits)?,
+        let first_fits = fits(self.jobs.front()?);
+        let index = if alone {
+            0
+        } else if !first_fits && self.passed_over >= PASSED_OVER {
+            return None;
+        } else {
+            let ready = |admission: &Admission<J>| fits(admission) && !waits(&admission.job);
+            let mut jobs = self.jobs.iter();
+            // Where all would wait, one of them can as well do so in its place.
+            jobs.position(ready).or_else(|| self.jobs.iter().position(fits))?
         };
-        self.passed_over = if index == 0 { 0 } else { self.passed_over + 1 };
+        if index == 0 {
+            self.passed_over = 0;
+        } else if !first_fits {
+            self.passed_over += 1;
+        }
         self.jobs.remove(index)
     }
 }
 
 /// Runs jobs in their order, as many at once as fit, and hands each result to `done` in the order of their ends.
 ///
-/// A job is started only when its memory is free beside that of the others and what `kept` says that is kept for them. After
-/// [`Stop`] none is started any more; running jobs are expected to watch it themselves. `done` returns whether to go on.
+/// A job is started only when its memory is free beside that of the others and what `kept` says that is kept for them, and rather not
+/// while `waits` says that it would only wait for another one. After [`Stop`] none is started any more; running jobs are expected
+/// to watch it themselves. `done` returns whether to go on.
 pub(super) async fn run_all<J, T, F>(
     jobs: Vec<Admission<J>>,
     capacity: Capacity,
     stop: &Stop,
     kept: impl Fn() -> ByteSize,
+    waits: impl Fn(&J) -> bool,
     start: impl Fn(J) -> F,
     mut done: impl FnMut(T) -> bool,
 ) where
@@ -144,7 +156,7 @@ pub(super) async fn run_all<J, T, F>(
         while running.len() < capacity.guests.max(1) && !stop.is_asked() {
             let taken = used + kept().as_bytes();
             let free = ByteSize::bytes(capacity.memory.as_bytes().saturating_sub(taken));
-            let Some(admission) = waiting.take(free, running.is_empty()) else {
+            let Some(admission) = waiting.take(free, running.is_empty(), &waits) else {
                 break;
             };
             let memory = admission.memory.as_bytes();
@@ -198,6 +210,7 @@ mod tests {
             capacity,
             &Stop::default(),
             || ByteSize::mib(10),
+            |_| false,
             |n| {
                 let (used, most) = (used.clone(), most.clone());
                 async move {
@@ -233,6 +246,7 @@ mod tests {
             capacity,
             &stop,
             || ByteSize::bytes(0),
+            |_| false,
             |n| async move { n },
             |n| {
                 finished.push(n);
@@ -256,6 +270,7 @@ mod tests {
             capacity,
             &Stop::default(),
             || ByteSize::bytes(0),
+            |_| false,
             |n| async move { n },
             |_| {
                 finished += 1;
@@ -281,6 +296,7 @@ mod tests {
             capacity,
             &Stop::default(),
             || ByteSize::bytes(0),
+            |_| false,
             |n| async move {
                 tokio::time::sleep(Duration::from_millis(n)).await;
                 n
@@ -297,6 +313,25 @@ mod tests {
         assert!(at.is_some_and(|at| (passed..passed + 3).contains(&at)), "{at:?}");
     }
 
+    #[test]
+    fn a_job_that_would_wait_is_passed_over_while_another_is_there() {
+        let mut waiting = Waiting {
+            jobs: admissions(&[1, 2, 3, 70]).into(),
+            passed_over: 0,
+        };
+        let mut take = |alone, waits: &dyn Fn(u64) -> bool| {
+            let taken = waiting.take(ByteSize::mib(50), alone, |job| waits(*job));
+            taken.map(|admission| admission.job)
+        };
+        assert_eq!(take(false, &|job| job < 3), Some(3));
+        // 70 does not wait, and does not fit.
+        assert_eq!(take(false, &|job| job < 3), Some(1));
+        assert_eq!(take(false, &|_| false), Some(2));
+        assert_eq!(take(false, &|_| false), None);
+        assert_eq!(take(true, &|_| true), Some(70));
+        assert_eq!(take(true, &|_| false), None);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_job_that_is_larger_than_all_there_is_runs_alone() {
         let capacity = Capacity {
@@ -309,6 +344,7 @@ mod tests {
             capacity,
             &Stop::default(),
             || ByteSize::mib(40),
+            |_| false,
             |n| async move { n },
             |n| {
                 order.push(n);

@@ -128,12 +128,14 @@ pub async fn run(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
         request.capacity,
         &stop,
         || stage.templates().resident(),
+        |job| stage.would_wait(job),
         |job| {
             let stage = stage.clone();
+            stage.begin(&job);
             async move {
                 let task = stage.ui.live_task(&format!("{} {}", job.key.arch, job.key.case));
                 let record = case::run(&job, &stage).await;
-                stage.templates().done_with(&stage.booted(&job));
+                stage.done_with(&job);
                 if let Some(task) = task {
                     task.clear();
                 }

@@ -131,9 +131,27 @@ impl Stage {
 
     /// Has the guests of these jobs go on from templates where several of them are alike.
     pub(super) fn cloning<'a>(mut self, jobs: impl Iterator<Item = &'a Job>) -> Self {
-        let may_clone = |job: &&Job| job.skip.is_none() && job.case().boot == Boot::Clone;
-        self.templates = Templates::of(jobs.filter(may_clone).map(|job| self.booted(job)));
+        self.templates = Templates::of(jobs.filter(|job| may_clone(job)).map(|job| self.booted(job)));
         self
+    }
+
+    /// A job is about to start.
+    pub(super) fn begin(&self, job: &Job) {
+        if may_clone(job) {
+            self.templates.begin(&self.booted(job));
+        }
+    }
+
+    /// Whether a job that is started now would only wait for the one that makes its template.
+    pub(super) fn would_wait(&self, job: &Job) -> bool {
+        may_clone(job) && self.templates.is_coming(&self.booted(job))
+    }
+
+    /// A job has ended, and needs its template no more.
+    pub(super) fn done_with(&self, job: &Job) {
+        if may_clone(job) {
+            self.templates.done_with(&self.booted(job));
+        }
     }
 
     /// Which template a job's guest goes on from, counted from 0.
@@ -301,6 +319,11 @@ impl Stage {
             emulator.qemu.binary.display()
         )))
     }
+}
+
+/// Whether a job is one of those that a template is there for.
+fn may_clone(job: &Job) -> bool {
+    job.skip.is_none() && job.case().boot == Boot::Clone
 }
 
 /// What must be set before the guest's first instruction.

@@ -3,7 +3,7 @@
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use tokio::sync::Mutex;
@@ -29,6 +29,8 @@ struct Slot<T> {
     /// Jobs that have not ended yet.
     left: AtomicUsize,
     state: Mutex<State<T>>,
+    /// A job that will make it was started.
+    coming: AtomicBool,
     /// What the first clone told about itself.
     facts: OnceLock<String>,
 }
@@ -72,6 +74,7 @@ impl<T> Templates<T> {
                     booted,
                     left: AtomicUsize::new(1),
                     state: Mutex::new(State::NotYet),
+                    coming: AtomicBool::new(false),
                     facts: OnceLock::new(),
                 }),
             }
@@ -109,8 +112,29 @@ impl<T> Templates<T> {
         Some((number, made))
     }
 
+    /// A job on this machine is about to start.
+    pub(super) fn begin(&self, booted: &Booted) {
+        if let Some((_, slot)) = self.slot(booted) {
+            slot.coming.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether a job on this machine that is started now would only wait for the one that makes the template.
+    pub(super) fn is_coming(&self, booted: &Booted) -> bool {
+        self.slot(booted)
+            .is_some_and(|(_, slot)| match slot.state.try_lock().as_deref() {
+                Ok(State::NotYet) => slot.coming.load(Ordering::SeqCst),
+                Ok(State::There(_) | State::Never) => false,
+                Err(_) => true,
+            })
+    }
+
     /// One job on this machine has ended; with the last, the template goes.
     pub(super) fn done_with(&self, booted: &Booted) {
+        if let Some((_, slot)) = self.slot(booted) {
+            // One that ended without asking for it will not make it.
+            slot.coming.store(false, Ordering::SeqCst);
+        }
         if let Some((_, slot)) = self.slot(booted)
             && slot.left.fetch_sub(1, Ordering::SeqCst) == 1
             && let Ok(mut state) = slot.state.try_lock()
@@ -195,6 +219,27 @@ mod tests {
         assert_eq!(Arc::strong_count(&made), 2);
         templates.done_with(&machine("a"));
         assert_eq!(Arc::strong_count(&made), 1);
+    }
+
+    #[tokio::test]
+    async fn it_is_coming_from_the_start_of_its_first_job_until_it_is_there() {
+        let templates = Templates::of(["a", "a", "b", "b"].map(machine).into_iter());
+        let (a, b) = (machine("a"), machine("b"));
+        let coming = || (templates.is_coming(&a), templates.is_coming(&b));
+        assert_eq!(coming(), (false, false));
+        templates.begin(&a);
+        templates.begin(&b);
+        assert_eq!(coming(), (true, true));
+        templates
+            .get(&a, async |_| {
+                assert!(templates.is_coming(&a));
+                Ok(())
+            })
+            .await;
+        // The other job ended without one.
+        templates.done_with(&b);
+        assert_eq!(coming(), (false, false));
+        assert!(!templates.is_coming(&machine("c")), "it has none");
     }
 
     #[tokio::test]
