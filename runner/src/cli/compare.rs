@@ -329,9 +329,6 @@ fn with_series(
         base: KernelSource::Source(with(Some(0))),
         new: KernelSource::Source(with(None)),
         series: Some(found.title),
-        applied: Some(match found.why.contains(&found.base) {
-            true => found.why,
-            false => format!("{} ({})", found.base, found.why),
-        }),
+        applied: Some(format!("{} ({})", found.base, found.why)),
     }))
 }

@@ -40,20 +40,16 @@ pub fn base(series: &LoadedSeries, tree: &SourceTree) -> Result<Result<Base, Str
                 None => Err(format!("the tree has no commit `{base}`")),
             })
         }
-        LoadedSeries::Mails(_) if tree.names_its_base() => ours(format!("it was named: {}", tree.about())),
+        LoadedSeries::Mails(_) if tree.names_its_base() => ours("it was named".to_owned()),
         LoadedSeries::Mails(series) => match &series.base_commit {
-            None => ours(format!(
-                "the series names none, so what is there: {}",
-                tree.about()
-            )),
+            None => ours("the series names none, so what is there".to_owned()),
             Some(named) => match tree.commit(named)? {
                 Some(commit) => Ok(Ok(Base {
                     commit,
                     why: "base-commit of the series".to_owned(),
                 })),
                 None => ours(format!(
-                    "base-commit {named} of the series is not in the tree, so what is there: {}",
-                    tree.about()
+                    "base-commit {named} of the series is not in the tree, so what is there"
                 )),
             },
         },
