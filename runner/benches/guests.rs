@@ -274,14 +274,10 @@ fn searched(prefix: &str) -> Value {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/klog");
     let mut text = Vec::new();
     for entry in fs_err::read_dir(corpus).expect("the corpus") {
-        let path = entry.expect("an entry").path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let entry = entry.expect("an entry");
+        let name = entry.file_name().to_string_lossy().into_owned();
         if name.starts_with(prefix) && name.ends_with(".txt") {
-            text.extend(fs_err::read(path).expect("a log"));
+            text.extend(fs_err::read(entry.path()).expect("a log"));
         }
     }
     let text = text.repeat((64 << 20) / text.len() + 1);

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     base::fault::Verdict,
     record::{
-        RunRecord,
+        CaseKey, RunRecord,
         index::{Seen, What},
     },
 };
@@ -46,14 +46,8 @@ pub fn csv(record: &RunRecord) -> String {
             Verdict::Pass => String::new(),
             _ => evidence::headline(case),
         };
-        text.push_str(&line([
-            record.facts.id.to_string(),
-            key.arch.to_string(),
-            key.kernel.clone(),
-            key.config.clone(),
-            key.suite.clone(),
-            key.variant.clone(),
-            key.case.clone(),
+        let mut cells = place(record, key);
+        cells.extend([
             case.name.clone(),
             case.verdict.to_string(),
             reason,
@@ -66,9 +60,23 @@ pub fn csv(record: &RunRecord) -> String {
                 .filter(|subcase| matches!(subcase.verdict, Verdict::Fail | Verdict::Error))
                 .count()
                 .to_string(),
-        ]));
+        ]);
+        text.push_str(&row(&cells));
     }
     text
+}
+
+/// Which case of which run: the columns that both tables begin with.
+fn place(record: &RunRecord, key: &CaseKey) -> Vec<String> {
+    vec![
+        record.facts.id.to_string(),
+        key.arch.to_string(),
+        key.kernel.clone(),
+        key.config.clone(),
+        key.suite.clone(),
+        key.variant.clone(),
+        key.case.clone(),
+    ]
 }
 
 /// The tests that programs in guests reported, a row for each. `number` counts those of a case from 1: names may come twice.
@@ -84,22 +92,18 @@ pub fn subcases_csv(record: &RunRecord) -> String {
         let key = &case.key;
         for (number, (step, subcase)) in (1..).zip(case.subcases_of_steps()) {
             let number: usize = number;
-            text.push_str(&line([
-                record.facts.id.to_string(),
-                key.arch.to_string(),
-                key.kernel.clone(),
-                key.config.clone(),
-                key.suite.clone(),
-                key.variant.clone(),
-                key.case.clone(),
+            let mut cells = place(record, key);
+            cells.extend([
                 number.to_string(),
                 step.number.to_string(),
                 subcase.name.clone(),
                 subcase.verdict.to_string(),
+                // What passed has none.
                 subcase.reason.clone().unwrap_or_default(),
                 case.suite_file.clone(),
                 step.line.to_string(),
-            ]));
+            ]);
+            text.push_str(&row(&cells));
         }
     }
     text

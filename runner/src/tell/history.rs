@@ -195,14 +195,15 @@ pub fn flaky_text(all: &[Flaky]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::{
         base::Arch,
         record::{Seconds, index::Boot},
     };
 
-    fn seen(day: i64, kernel: &str, verdict: Verdict, mixed: bool) -> Seen {
+    /// A case as it was seen on a day of 1970.
+    pub(in crate::tell) fn seen(day: i64, kernel: &str, verdict: Verdict, mixed: bool) -> Seen {
         Seen {
             run: format!("run-{day}"),
             started: Timestamp::from_second(day * 86_400).unwrap(),

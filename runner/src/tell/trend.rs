@@ -83,34 +83,49 @@ impl TrendCost {
 
 /// How the numbers of each kernel line move from run to run.
 pub fn trend(seen: &[Seen], costs: &[Cost]) -> Vec<Trend> {
-    #[derive(Default)]
     struct Group<'a> {
+        kernel: &'a str,
         cases: Vec<&'a Seen>,
         costs: Vec<&'a Cost>,
+    }
+    impl<'a> Group<'a> {
+        fn of(kernel: &'a str) -> Self {
+            Self {
+                kernel,
+                cases: Vec::new(),
+                costs: Vec::new(),
+            }
+        }
     }
     let mut groups: BTreeMap<(Arch, &str, Timestamp, &str), Group<'_>> = BTreeMap::new();
     for one in seen.iter().filter(|one| one.verdict != Verdict::Skip) {
         let key = (one.what.arch, &*one.what.line, one.started, &*one.run);
-        groups.entry(key).or_default().cases.push(one);
+        groups
+            .entry(key)
+            .or_insert_with(|| Group::of(&one.kernel))
+            .cases
+            .push(one);
     }
     for one in costs {
         let key = (one.arch, &*one.line, one.started, &*one.run);
-        groups.entry(key).or_default().costs.push(one);
+        groups
+            .entry(key)
+            .or_insert_with(|| Group::of(&one.kernel))
+            .costs
+            .push(one);
     }
     groups
         .into_iter()
-        .map(|((arch, line, started, run), Group { cases, costs })| {
+        .map(|((arch, line, started, run), Group { kernel, cases, costs })| {
             let boots: Vec<_> = cases.iter().filter_map(|one| one.boot).collect();
             let used = boots.iter().map(|boot| boot.mem_total.saturating_sub(boot.free));
             let took = boots.iter().map(|boot| boot.seconds.as_millis());
-            let kernels = cases.iter().map(|one| &one.kernel);
-            let kernel = kernels.chain(costs.iter().map(|one| &one.kernel)).next();
             Trend {
                 arch,
                 line: line.to_owned(),
                 run: run.to_owned(),
                 started,
-                kernel: kernel.cloned().unwrap_or_default(),
+                kernel: kernel.to_owned(),
                 cases: cases.len(),
                 failed: cases.iter().filter(|one| one.verdict == Verdict::Fail).count(),
                 booted: boots.len(),
@@ -226,33 +241,10 @@ fn costs_text(runs: &[Trend], variant: &str, operations: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::index::{Boot, What};
+    use crate::{record::index::Boot, tell::history::tests as history};
 
     fn seen(day: i64, kernel: &str, verdict: Verdict) -> Seen {
-        Seen {
-            run: format!("run-{day}"),
-            started: Timestamp::from_second(day * 86_400).unwrap(),
-            what: What {
-                arch: Arch::X86_64,
-                line: "debian:sid".to_owned(),
-                config: String::new(),
-                suite: "blocks".to_owned(),
-                variant: String::new(),
-                case: "B01".to_owned(),
-            },
-            name: "online and offline".to_owned(),
-            kernel: kernel.to_owned(),
-            verdict,
-            reason: None,
-            attempts: 1,
-            mixed: false,
-            seconds: Seconds::from_millis(1_000),
-            boot: Some(Boot {
-                mem_total: 1000,
-                free: 900 - day.unsigned_abs(),
-                seconds: Seconds::from_millis(500),
-            }),
-        }
+        history::seen(day, kernel, verdict, false)
     }
 
     fn cost(day: i64, kernel: &str, variant: &str, operation: &str, instructions: u64) -> Cost {

@@ -284,6 +284,7 @@ fn runs(results: &Utf8Path) -> io::Result<BTreeMap<String, String>> {
         let [facts, journal, costs] =
             ["run.json", journal::NAME, cost::FILE].map(|file| stamp(&results.join(&name).join(file)));
         if facts.is_some() || journal.is_some() {
+            // A file that is not there has no stamp, which is one more state that can change.
             let [facts, journal, costs] = [facts, journal, costs].map(Option::unwrap_or_default);
             found.insert(name, format!("{facts}/{journal}/{costs}"));
         }
