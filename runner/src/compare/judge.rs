@@ -60,7 +60,7 @@ pub fn judge(case: &CaseRounds, wanted: usize) -> Judged {
         };
     };
     let rest: Vec<&Vec<Difference>> = compared.map(|(_, differences)| differences).collect();
-    let (differences, unsteady) = first.iter().cloned().partition(|difference| {
+    let (differences, unsteady): (Vec<_>, Vec<_>) = first.iter().cloned().partition(|difference| {
         let again = |others: &&Vec<Difference>| {
             others
                 .iter()
@@ -68,7 +68,6 @@ pub fn judge(case: &CaseRounds, wanted: usize) -> Judged {
         };
         rest.len() + 1 >= wanted && rest.iter().all(again)
     });
-    let unsteady: Vec<Difference> = unsteady;
     // A difference is no chance because nobody could look again.
     let unproven = !unsteady.is_empty() && rest.len() + 1 < wanted;
     Judged {

@@ -29,7 +29,8 @@ pub enum By {
 }
 
 impl By {
-    fn word(self) -> &'static str {
+    /// The word that a shard is named with.
+    pub fn word(self) -> &'static str {
         match self {
             Self::Slice => "slice",
             Self::Hash => "hash",

@@ -15,31 +15,25 @@ use crate::{
     },
 };
 
-const HEAD: [&str; 16] = [
-    "run",
-    "arch",
-    "kernel",
-    "config",
-    "suite",
-    "variant",
-    "case",
-    "name",
-    "verdict",
-    "reason",
-    "attempts",
-    "seconds",
-    "file",
-    "line",
-    "subcases",
-    "subcases_failed",
-];
+/// Columns that say which case of which run a row is of.
+const PLACE: [&str; 7] = ["run", "arch", "kernel", "config", "suite", "variant", "case"];
 
 /// The cases of a run as a table of comma-separated values, with a line of column names.
 ///
 /// Cases of the plan that never began are not in it. The tests that a program of a case reported are counted in its row, and have theirs
 /// in a table of their own, [`subcases_csv`]: in this one, a row is a case, so that who counts rows counts cases.
 pub fn csv(record: &RunRecord) -> String {
-    let mut text = line(HEAD.map(str::to_owned));
+    let mut text = head(&[
+        "name",
+        "verdict",
+        "reason",
+        "attempts",
+        "seconds",
+        "file",
+        "line",
+        "subcases",
+        "subcases_failed",
+    ]);
     for case in &record.cases {
         let key = &case.key;
         let reason = match case.verdict {
@@ -66,7 +60,13 @@ pub fn csv(record: &RunRecord) -> String {
     text
 }
 
-/// Which case of which run: the columns that both tables begin with.
+/// The names of the columns of a table whose rows begin with [`PLACE`].
+fn head(rest: &[&str]) -> String {
+    let names: Vec<String> = PLACE.iter().chain(rest).map(|name| (*name).to_owned()).collect();
+    row(&names)
+}
+
+/// What is in the columns of [`PLACE`].
 fn place(record: &RunRecord, key: &CaseKey) -> Vec<String> {
     vec![
         record.facts.id.to_string(),
@@ -83,11 +83,7 @@ fn place(record: &RunRecord, key: &CaseKey) -> Vec<String> {
 ///
 /// The columns up to `case` are those of [`csv`], so that rows of both tables can be joined by them.
 pub fn subcases_csv(record: &RunRecord) -> String {
-    let head = [
-        "run", "arch", "kernel", "config", "suite", "variant", "case", "number", "step", "subcase",
-        "verdict", "reason", "file", "line",
-    ];
-    let mut text = line(head.map(str::to_owned));
+    let mut text = head(&["number", "step", "subcase", "verdict", "reason", "file", "line"]);
     for case in &record.cases {
         let key = &case.key;
         for (number, (step, subcase)) in (1..).zip(case.subcases_of_steps()) {

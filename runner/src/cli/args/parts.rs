@@ -6,7 +6,11 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::{How, Places};
-use crate::{base::ByteSize, format::slurm::MOST, run::Shard};
+use crate::{
+    base::ByteSize,
+    format::slurm::MOST,
+    run::{By, Shard},
+};
 
 /// Which part of a plan is meant, where several machines share it.
 #[derive(Debug, Clone, Args)]
@@ -97,9 +101,10 @@ impl PartBy {
     /// The word that `--shard` has for it.
     pub fn word(self) -> &'static str {
         match self {
-            Self::Slice => "slice",
-            Self::Hash => "hash",
+            Self::Slice => By::Slice,
+            Self::Hash => By::Hash,
         }
+        .word()
     }
 }
 
