@@ -10,6 +10,6 @@ mod version;
 #[cfg(test)]
 pub(crate) use package::tests as samples;
 
-pub use index::{Dependency, Relation, Stanza, depends, stanza_of, stanzas};
+pub use index::{Dependency, Relation, Stanza, depends, names_in, stanza_of, stanzas};
 pub use package::{DebError, Member, MemberKind, members};
 pub use version::compare;

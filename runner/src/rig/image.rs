@@ -21,7 +21,7 @@ use super::{
     cache::{self, Cache, CacheError, Key},
     kernel::{Kernel, ModuleError, ModuleFile, Modules},
     keys::{KeyError, SshKeys},
-    packages::{PackageFacts, Packages, PackagesError},
+    packages::{PackageFacts, Packages, PackagesError, Suite},
 };
 use crate::{
     base::{Arch, ui::Ui},
@@ -178,14 +178,30 @@ pub fn obtain(
     cache: &Cache,
     ui: &Ui,
 ) -> Result<Image, ImageError> {
-    match attempt(kernel, extra, packages, cache, ui) {
-        // Fetching found that the index was old, and renewed it.
-        Err(ImageError::Packages(PackagesError::Gone { .. })) => attempt(kernel, extra, packages, cache, ui),
-        outcome => outcome,
+    let mut suites = userland::SUITES.into_iter();
+    let mut suite = userland::SUITES[0];
+    loop {
+        let made = match attempt(suite, kernel, extra, packages, cache, ui) {
+            // Fetching found that the index was old, and renewed it.
+            Err(ImageError::Packages(PackagesError::Gone { .. })) => {
+                attempt(suite, kernel, extra, packages, cache, ui)
+            }
+            made => made,
+        };
+        // The guest's programs do not depend on the kernel: those of another release do as well.
+        let next = suites.by_ref().find(|next| *next != suite);
+        match (made, next) {
+            (Err(ImageError::Packages(absent @ PackagesError::Absent { .. })), Some(next)) => {
+                ui.line(&format!("{absent}; the guest's programs are taken from {next}"));
+                suite = next;
+            }
+            (made, _) => return made,
+        }
     }
 }
 
 fn attempt(
+    suite: Suite,
     kernel: &Kernel,
     extra: &[Extra<'_>],
     packages: &Packages,
@@ -197,7 +213,7 @@ fn attempt(
     let release = release
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
-    let parts = userland::resolve(packages, kernel.arch)?;
+    let parts = userland::resolve(packages, suite, kernel.arch)?;
 
     // All but the packages' files, which their sums stand for.
     let mut tree = Tree::new();

@@ -155,6 +155,21 @@ pub enum PackagesError {
         /// What apt said.
         said: String,
     },
+    /// The mirror does not have a file that its own signed index lists, as while it is being copied.
+    #[error(
+        "the index of {suite} for {architecture} lists {what}, and the mirror `{mirror}` does not have it: it may be half copied \
+         (MEMRIG_MIRROR names another one, `memrig setup --refresh` asks again)"
+    )]
+    Absent {
+        /// The package and its version.
+        what: String,
+        /// Release.
+        suite: Suite,
+        /// Debian's name of the architecture.
+        architecture: String,
+        /// URI of the mirror.
+        mirror: String,
+    },
     /// The mirror has moved on since it was looked up; looking it up again finds the new one.
     #[error("{what} is no longer in {suite}, which now has {now}: run `memrig setup --refresh`")]
     Gone {
@@ -256,10 +271,24 @@ impl Packages {
         walk(names, follow, |name| root.resolve(name))
     }
 
+    /// The names in the release's index that `which` says yes to, those of the newest versions first.
+    ///
+    /// # Errors
+    /// Those of [`Packages::ensure_index`].
+    pub fn names(
+        &self,
+        suite: Suite,
+        arch: Arch,
+        which: impl Fn(&str) -> bool,
+    ) -> Result<Vec<String>, PackagesError> {
+        self.root(suite, arch.debian())?.names(which)
+    }
+
     /// The `.deb` of a package, in the cache; fetched if it is not there. Its SHA-256 was checked.
     ///
     /// # Errors
-    /// Three attempts failed, or the file is not what the index says.
+    /// Three attempts failed, or the file is not what the index says; [`PackagesError::Absent`] if the mirror answers and has no
+    /// such file. That is remembered until a [`Packages::refreshing`] asks anew.
     pub fn fetch(&self, facts: &PackageFacts, arch: Arch) -> Result<PathBuf, PackagesError> {
         self.root(facts.suite, arch.debian())?.fetch(facts)
     }
@@ -287,7 +316,7 @@ impl Packages {
                 .unwrap_or_else(PoisonError::into_inner)
                 .insert((suite, architecture));
         if first {
-            root.update()?;
+            root.refresh()?;
         }
         Ok(root)
     }
@@ -371,6 +400,8 @@ pub(super) mod tests {
         let debs: Vec<_> = debs.iter().map(|(facts, deb)| (facts, deb.as_slice())).collect();
         apt::tests::stock(cache, suite, arch.debian(), &debs);
     }
+
+    pub(crate) use super::apt::tests::{index, lack};
 
     /// What a walk over an index of names and dependencies finds.
     pub(crate) fn walked(

@@ -59,6 +59,11 @@ pub fn stanza_of<'a>(text: &'a str, name: &str) -> Vec<Stanza<'a>> {
         .collect()
 }
 
+/// The names of all packages, as often as they are there.
+pub fn names_in(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| line.strip_prefix("Package: "))
+}
+
 /// One alternative of a dependency.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relation {

@@ -11,7 +11,7 @@ use crate::{
         kernel::{self, KernelSource, s390_image},
         packages::{
             Suite,
-            tests::{Sample, stock},
+            tests::{Sample, lack, stock},
         },
     },
 };
@@ -65,7 +65,6 @@ fn keys_change_the_second_archive_alone() {
 fn stocked(root: &Path, config: &str, busybox: &[u8]) -> (Cache, Packages, Ui) {
     let ui = Ui::silent();
     let cache = Cache::at(root, &ui).unwrap();
-    let elf = elf(EM_S390, true, b"");
     let virtio_net = elf_module(b"depends=net_failover\0");
     let net_failover = elf_module(b"depends=\0");
     let kernel: &[(&str, &[u8])] = &[
@@ -86,13 +85,29 @@ fn stocked(root: &Path, config: &str, busybox: &[u8]) -> (Cache, Packages, Ui) {
         Arch::S390x,
         &[meta, ("linux-image-6.1.0-50-s390x", "kmod", kernel)],
     );
-    let programs: [Sample<'_>; 3] = [
-        ("busybox-static", "", &[("usr/bin/busybox", busybox)]),
-        ("dropbear-bin", "libc6 (>= 2.38)", &[("usr/sbin/dropbear", &elf)]),
-        ("libc6", "", &[("usr/lib/s390x-linux-gnu/ld64.so.1", &elf)]),
-    ];
-    stock(&cache, Suite::Trixie, Arch::S390x, &programs);
+    stock_programs(&cache, Suite::Trixie, busybox);
     (cache.clone(), Packages::open(&cache, &ui), ui)
+}
+
+/// Makes a cache have the guest's programs.
+fn stock_programs(cache: &Cache, suite: Suite, busybox: &[u8]) {
+    let elf = elf(EM_S390, true, b"");
+    // The packages of two releases differ.
+    let release = ("usr/share/doc/release", suite.codename().as_bytes());
+    let programs: [Sample<'_>; 3] = [
+        ("busybox-static", "", &[("usr/bin/busybox", busybox), release]),
+        (
+            "dropbear-bin",
+            "libc6 (>= 2.38)",
+            &[("usr/sbin/dropbear", &elf), release],
+        ),
+        (
+            "libc6",
+            "",
+            &[("usr/lib/s390x-linux-gnu/ld64.so.1", &elf), release],
+        ),
+    ];
+    stock(cache, suite, Arch::S390x, &programs);
 }
 
 fn elf_module(modinfo: &[u8]) -> Vec<u8> {
@@ -146,6 +161,24 @@ fn the_same_inputs_make_the_same_bytes() {
     };
     assert!(has("bin/memrig-facts\0") && has("lib/modules/6.1.0-50-s390x/kernel/virtio_net.ko\0"));
     assert!(has("lib/ld64.so.1\0") && !has("ext4.ko"));
+}
+
+#[test]
+fn programs_are_of_another_release_where_the_mirror_lacks_some() {
+    let busybox = userland::APPLETS.join("\0").into_bytes();
+    let root = tempfile::tempdir().unwrap();
+    let (cache, packages, ui) = stocked(root.path(), CONFIG, &busybox);
+    let source = KernelSource::Debian(Suite::Bookworm);
+    let kernel = kernel::obtain(&source, Arch::S390x, &packages, &cache, &ui).unwrap();
+    let suites = || {
+        let image = obtain(&kernel, &[], &packages, &cache, &ui).unwrap();
+        image.packages.iter().map(|part| part.suite).collect::<Vec<_>>()
+    };
+    stock_programs(&cache, Suite::Sid, &busybox);
+    assert_eq!(suites(), [Suite::Trixie; 3]);
+    lack(&cache, Suite::Trixie, "s390x", "libc6");
+    fs_err::remove_dir_all(root.path().join("images")).unwrap();
+    assert_eq!(suites(), [Suite::Sid; 3]);
 }
 
 #[test]

@@ -21,8 +21,8 @@ use crate::{
     rig::packages::{PackageFacts, Packages, PackagesError, Suite},
 };
 
-/// Release that the guest's programs are of, whatever kernel it boots.
-const SUITE: Suite = Suite::Trixie;
+/// Releases that the guest's programs can be of, whatever kernel it boots; a later one is for when the mirror lacks files of those before it.
+pub(super) const SUITES: [Suite; 3] = [Suite::Trixie, Suite::Sid, Suite::Bookworm];
 
 const BUSYBOX: &str = "busybox-static";
 const DROPBEAR: &str = "dropbear-bin";
@@ -114,8 +114,12 @@ pub(super) const APPLETS: [&str; 82] = [
 ];
 
 /// The packages that the userland can need, roots first, as the index has them. Nothing is fetched.
-pub(super) fn resolve(packages: &Packages, arch: Arch) -> Result<Vec<PackageFacts>, PackagesError> {
-    packages.closure(SUITE, arch, &[BUSYBOX, DROPBEAR], |_| true)
+pub(super) fn resolve(
+    packages: &Packages,
+    suite: Suite,
+    arch: Arch,
+) -> Result<Vec<PackageFacts>, PackagesError> {
+    packages.closure(suite, arch, &[BUSYBOX, DROPBEAR], |_| true)
 }
 
 /// Where the dynamic linker looks first, and where a program looks for the dynamic linker.

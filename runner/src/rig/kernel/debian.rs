@@ -36,16 +36,33 @@ pub(super) fn obtain(
     cache: &Cache,
     ui: &Ui,
 ) -> Result<Kernel, KernelError> {
-    match attempt(&label, suite, arch, packages, cache, ui) {
+    let attempt = |name: &str| match attempt(name, &label, suite, arch, packages, cache, ui) {
         // Fetching found that the index was old, and renewed it.
         Err(KernelError::Packages(PackagesError::Gone { .. })) => {
-            attempt(&label, suite, arch, packages, cache, ui)
+            attempt(name, &label, suite, arch, packages, cache, ui)
         }
         outcome => outcome,
+    };
+    let newest = attempt(&format!("linux-image-{}", arch.debian()));
+    let Err(KernelError::Packages(absent @ PackagesError::Absent { .. })) = newest else {
+        return newest;
+    };
+    // The index lists older ones too.
+    for name in packages.names(suite, arch, |name| is_image(name, arch))? {
+        match attempt(&name) {
+            Err(KernelError::Packages(PackagesError::Absent { .. })) => {}
+            Ok(older) => {
+                ui.line(&format!("{absent}; {label} on {arch} is {name}"));
+                return Ok(older);
+            }
+            outcome => return outcome,
+        }
     }
+    Err(KernelError::Packages(absent))
 }
 
 fn attempt(
+    name: &str,
     label: &str,
     suite: Suite,
     arch: Arch,
@@ -53,8 +70,7 @@ fn attempt(
     cache: &Cache,
     ui: &Ui,
 ) -> Result<Kernel, KernelError> {
-    let meta = format!("linux-image-{}", arch.debian());
-    let mut parts = packages.closure(suite, arch, &[&meta], is_part)?;
+    let mut parts = packages.closure(suite, arch, &[name], is_part)?;
     parts.retain(|part| of_a_release(&part.name));
     let wanted: Vec<&str> = boot_modules(arch).iter().chain(&SPARE_MODULES).copied().collect();
     let mut key = Key::new().with(LAYOUT).with(wanted.join(" "));
@@ -123,6 +139,18 @@ fn is_part(relation: &Relation) -> bool {
         .as_ref()
         .is_some_and(|(operator, _)| operator == "=");
     exact && relation.name.starts_with("linux-")
+}
+
+/// The plain kernel of a release: `linux-image-6.12.107+deb13-s390x`, and no cloud, rt or unsigned one.
+fn is_image(name: &str, arch: Arch) -> bool {
+    let release = name
+        .strip_prefix("linux-image-")
+        .and_then(|rest| rest.strip_suffix(arch.debian())?.strip_suffix('-'));
+    release.is_some_and(|release| {
+        release
+            .split('-')
+            .all(|part| part.starts_with(|c: char| c.is_ascii_digit()))
+    })
 }
 
 /// Metapackages are named after an architecture, and hold nothing.
@@ -202,7 +230,13 @@ impl Found {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rig::packages::tests::walked;
+    use crate::{
+        format::elf::{EM_S390, tests::module},
+        rig::{
+            kernel::s390_image,
+            packages::tests::{index, lack, stock, walked},
+        },
+    };
 
     fn names(index: &[(&str, &str)]) -> Vec<String> {
         let mut names = walked(index, &["linux-image-amd64"], is_part).unwrap();
@@ -255,6 +289,59 @@ mod tests {
                 "linux-modules-7.2.13+deb14-amd64",
             ]
         );
+    }
+
+    #[test]
+    fn a_plain_kernel_is_told_from_its_variants() {
+        let plain = |name| is_image(name, Arch::X86_64);
+        assert!(plain("linux-image-6.12.107+deb13-amd64") && plain("linux-image-6.1.0-40-amd64"));
+        for other in [
+            "linux-image-amd64",
+            "linux-image-6.12.107+deb13-amd64-unsigned",
+            "linux-image-6.12.107+deb13-cloud-amd64",
+            "linux-image-6.1.0-40-rt-amd64",
+            "linux-image-6.12.107+deb13-s390x",
+            "linux-headers-6.12.107+deb13-amd64",
+        ] {
+            assert!(!plain(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_older_kernel_is_taken_where_the_mirror_lacks_the_newest() {
+        let dir = tempfile::tempdir().unwrap();
+        let ui = Ui::silent();
+        let cache = Cache::at(dir.path(), &ui).unwrap();
+        let (suite, arch) = (Suite::Trixie, Arch::S390x);
+        let files: &[(&str, &[u8])] = &[
+            ("boot/vmlinuz-6.1.0-50-s390x", &s390_image()),
+            ("boot/config-6.1.0-50-s390x", b"CONFIG_X=y\n"),
+            (
+                "lib/modules/6.1.0-50-s390x/kernel/virtio_net.ko",
+                &module(EM_S390, true, b"depends=\0"),
+            ),
+        ];
+        let packages = [
+            (
+                "linux-image-s390x",
+                "linux-image-6.1.0-51-s390x (= 6.1.177-1)",
+                &[][..],
+            ),
+            ("linux-image-6.1.0-51-s390x", "kmod", &[][..]),
+            ("linux-image-6.1.0-50-s390x", "kmod", files),
+        ];
+        stock(&cache, suite, arch, &packages);
+        let text = "Package: linux-image-6.1.0-50-s390x\nVersion: 6.1.176-1\n\n\
+            Package: linux-image-6.1.0-51-s390x\nVersion: 6.1.177-1\n\n";
+        index(&cache, suite, "s390x", text);
+        let packages = Packages::open(&cache, &ui);
+        let get = || obtain("debian:trixie".to_owned(), suite, arch, &packages, &cache, &ui);
+        lack(&cache, suite, "s390x", "linux-image-6.1.0-51-s390x");
+        assert_eq!(get().unwrap().release.as_deref(), Some("6.1.0-50-s390x"));
+        fs_err::remove_dir_all(dir.path().join("kernels")).unwrap();
+        lack(&cache, suite, "s390x", "linux-image-6.1.0-50-s390x");
+        let error = get().unwrap_err().to_string();
+        assert!(error.contains("lists linux-image-6.1.0-51-s390x 1"), "{error}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     env,
     path::{Path, PathBuf},
     rc::Rc,
@@ -22,7 +22,7 @@ use crate::{
         exec::{Command, ExecError},
         ui::Ui,
     },
-    format::deb::{Stanza, compare, stanza_of},
+    format::deb::{Stanza, compare, names_in, stanza_of},
     rig::cache::{Cache, Lock},
 };
 
@@ -56,6 +56,9 @@ struct Stamp {
 struct Known {
     packages: BTreeMap<String, Located<PackageFacts>>,
     sources: BTreeMap<String, Located<SourceFile>>,
+    /// SHA-256 of files that the index lists and the mirror did not have.
+    #[serde(default)]
+    absent: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -136,9 +139,46 @@ impl<'a> Root<'a> {
         if located.facts.sha256 != facts.sha256 {
             return Err(self.gone(&facts.name, &facts.version, &located.facts.version));
         }
+        if self.known()?.absent.contains(&facts.sha256) {
+            return Err(self.absent(&facts.name, &facts.version, located.security)?);
+        }
         let label = format!("fetch {} {}", facts.name, facts.version);
         let again = || Ok(self.located(&facts.name)?.facts.sha256 == facts.sha256);
-        self.get(&label, &facts.filename, &facts.sha256, located.security, again)
+        let fetched = self.get(&label, &facts.filename, &facts.sha256, located.security, again);
+        match fetched {
+            // The index was fetched anew in between, and lists it still.
+            Err(PackagesError::Mirror { said, .. }) if is_absent(&said) => {
+                let mut known = self.known()?;
+                known.absent.insert(facts.sha256.clone());
+                self.write("known.json", &known)?;
+                Err(self.absent(&facts.name, &facts.version, located.security)?)
+            }
+            fetched => fetched,
+        }
+    }
+
+    /// The names in the index that `which` says yes to, those of the newest versions first; each once.
+    pub(super) fn names(&self, which: impl Fn(&str) -> bool) -> Result<Vec<String>, PackagesError> {
+        self.ensure_index()?;
+        let mut newest: BTreeMap<String, String> = BTreeMap::new();
+        for (_, text) in self.index()? {
+            for name in names_in(&text).filter(|name| which(name)) {
+                for stanza in stanza_of(&text, name) {
+                    let Some(version) = stanza.get("Version") else {
+                        continue;
+                    };
+                    let known = newest
+                        .entry(name.to_owned())
+                        .or_insert_with(|| version.to_owned());
+                    if compare(version, known).is_gt() {
+                        version.clone_into(known);
+                    }
+                }
+            }
+        }
+        let mut names: Vec<(String, String)> = newest.into_iter().collect();
+        names.sort_by(|(_, a), (_, b)| compare(b, a));
+        Ok(names.into_iter().map(|(name, _)| name).collect())
     }
 
     pub(super) fn fetch_source(&self, source: &str) -> Result<SourceTarball, PackagesError> {
@@ -272,11 +312,7 @@ impl<'a> Root<'a> {
         still_listed: impl Fn() -> Result<bool, PackagesError>,
     ) -> Result<(), PackagesError> {
         let (mirror, config) = self.configure()?;
-        let base = mirror
-            .security
-            .as_ref()
-            .filter(|_| security)
-            .unwrap_or(&mirror.uri);
+        let base = mirror.archive(security);
         let uri = format!("{base}/{filename}");
         for attempt in 1.. {
             let hash = format!("SHA256:{sha256}");
@@ -297,7 +333,7 @@ impl<'a> Root<'a> {
                 return Err(PackagesError::Mirror {
                     what: label.to_owned(),
                     attempts: ATTEMPTS,
-                    mirror: base.clone(),
+                    mirror: base.to_owned(),
                     said,
                 });
             }
@@ -313,12 +349,28 @@ impl<'a> Root<'a> {
         Ok(())
     }
 
+    fn absent(&self, name: &str, version: &str, security: bool) -> Result<PackagesError, PackagesError> {
+        let (mirror, _) = self.configure()?;
+        Ok(PackagesError::Absent {
+            what: format!("{name} {version}"),
+            suite: self.suite,
+            architecture: self.architecture.to_owned(),
+            mirror: mirror.archive(security).to_owned(),
+        })
+    }
+
     fn gone(&self, name: &str, version: &str, now: &str) -> PackagesError {
         PackagesError::Gone {
             what: format!("{name} {version}"),
             suite: self.suite,
             now: now.to_owned(),
         }
+    }
+
+    /// Fetches the index anew, and asks the mirror again for what it lacked.
+    pub(super) fn refresh(&self) -> Result<(), PackagesError> {
+        self.write("known.json", &Known::default())?;
+        self.update()
     }
 
     /// Fetches the index anew.
@@ -378,9 +430,13 @@ impl<'a> Root<'a> {
             thread::sleep(backoff(attempt));
             attempt += 1;
         }
-        // What was looked up in the old index is forgotten.
+        // What was looked up in the old index is forgotten, but not what the mirror lacks: asking for that takes many seconds.
         self.index.take();
-        self.write("known.json", &Known::default())?;
+        let known = Known {
+            absent: self.known()?.absent,
+            ..Known::default()
+        };
+        self.write("known.json", &known)?;
         self.write("stamp.json", &Stamp { frozen })?;
         task.done("fetched, signature good");
         Ok(())
@@ -484,6 +540,12 @@ fn first_line(said: &str) -> &str {
         .unwrap_or("it failed")
 }
 
+/// Whether apt says that the mirror answers and has no such file.
+fn is_absent(said: &str) -> bool {
+    said.lines()
+        .any(|line| line.starts_with("E: Failed to fetch ") && line.contains(" 404 "))
+}
+
 fn backoff(attempt: u32) -> Duration {
     Duration::from_secs(2 * u64::from(attempt * attempt))
 }
@@ -523,6 +585,83 @@ pub(super) mod tests {
         assert_eq!(found.filename, "pool/main/q/qemu/qemu_10.orig.tar.xz");
         assert_eq!(found.sha256, "cc");
         assert_eq!(orig_tarball(&Stanza::parse("Package: x\nVersion: 1\n")), None);
+    }
+
+    #[test]
+    fn a_file_that_the_mirror_has_not_is_told_from_other_trouble() {
+        // apt 2.6.1, `apt-helper download-file` of a file that the index lists.
+        let absent = "E: Failed to fetch http://mirror.test/debian/pool/main/x.deb  404  Not Found [IP: 192.0.2.1 80]\n\
+            E: Download Failed\n";
+        assert!(is_absent(absent));
+        assert!(!is_absent(
+            "E: Failed to fetch http://mirror.test/404/x.deb  503  Busy\n"
+        ));
+        assert!(!is_absent(
+            "E: Failed to fetch http://mirror.test/x.deb  Could not connect\n"
+        ));
+        assert!(!is_absent("W: 404 \n"));
+    }
+
+    /// Makes a cache know that the mirror does not have a package, whatever the index says.
+    pub(crate) fn lack(cache: &Cache, suite: Suite, architecture: &'static str, package: &str) {
+        let ui = Ui::silent();
+        let root = Root::open(cache, &ui, suite, architecture).unwrap();
+        let mut known = root.known().unwrap();
+        let sha256 = known.packages[package].facts.sha256.clone();
+        fs_err::remove_dir_all(cache.dir(Path::new("debs").join(&sha256)).unwrap()).unwrap();
+        known.absent.insert(sha256);
+        root.write("known.json", &known).unwrap();
+    }
+
+    /// Makes a cache have an index.
+    pub(crate) fn index(cache: &Cache, suite: Suite, architecture: &'static str, text: &str) {
+        let ui = Ui::silent();
+        let root = Root::open(cache, &ui, suite, architecture).unwrap();
+        let lists = root.dir.join("state/lists");
+        fs_err::create_dir_all(&lists).unwrap();
+        let file = format!("mirror_dists_{suite}_main_binary-{architecture}_Packages");
+        fs_err::write(lists.join(file), text).unwrap();
+    }
+
+    #[test]
+    fn what_is_known_to_be_absent_is_not_asked_for_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let ui = Ui::silent();
+        let cache = Cache::at(dir.path(), &ui).unwrap();
+        let facts = PackageFacts {
+            filename: "x.deb".to_owned(),
+            sha256: "00".to_owned(),
+            ..super::super::tests::facts("x", "")
+        };
+        stock(&cache, Suite::Sid, "amd64", &[(&facts, b"x")]);
+        let fetch = || {
+            Root::open(&cache, &ui, Suite::Sid, "amd64")
+                .unwrap()
+                .fetch(&facts)
+        };
+        assert!(fetch().is_ok());
+        lack(&cache, Suite::Sid, "amd64", "x");
+        let error = fetch().unwrap_err();
+        assert!(matches!(error, PackagesError::Absent { .. }), "{error}");
+        let said = error.to_string();
+        assert!(
+            said.starts_with("the index of sid for amd64 lists x 1, and the mirror"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn names_come_by_their_newest_version() {
+        let dir = tempfile::tempdir().unwrap();
+        let ui = Ui::silent();
+        let cache = Cache::at(dir.path(), &ui).unwrap();
+        stock(&cache, Suite::Sid, "amd64", &[]);
+        let text = "Package: k-6.12.9\nVersion: 6.12.9-1\n\nPackage: k-6.12.10\nVersion: 6.12.10-1\n\n\
+            Package: other\nVersion: 9\n\nPackage: k-6.12.9\nVersion: 6.12.9-2\n\n";
+        index(&cache, Suite::Sid, "amd64", text);
+        let root = Root::open(&cache, &ui, Suite::Sid, "amd64").unwrap();
+        let names = root.names(|name| name.starts_with("k-")).unwrap();
+        assert_eq!(names, ["k-6.12.10", "k-6.12.9"]);
     }
 
     #[test]

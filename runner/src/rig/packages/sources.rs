@@ -84,6 +84,11 @@ struct Entry {
 }
 
 impl Mirror {
+    /// URI of the archive that a package is in: that of security updates, where the machine uses one and the package is of it.
+    pub(super) fn archive(&self, security: bool) -> &str {
+        self.security.as_ref().filter(|_| security).unwrap_or(&self.uri)
+    }
+
     /// Finds the mirror in a configuration directory such as `/etc/apt`; `override_uri` is the value of MEMRIG_MIRROR.
     ///
     /// # Errors
