@@ -54,6 +54,7 @@ fn main() {
     for arch in Arch::ALL {
         part(&arch.to_string(), &|| runtime.block_on(guests(&rig, arch)));
     }
+    part("host", &|| host(&rig));
     part("runs", &runs);
     part("log", &log);
     ui.out(&format!("{:#}", Value::Object(report)));
@@ -108,6 +109,32 @@ fn bare(spec: &MachineSpec) -> Duration {
     qemu.kill().expect("QEMU runs");
     qemu.wait().expect("QEMU ends");
     took
+}
+
+/// How much more than one processor two QEMUs get here, without memrig: no run of memrig can do better with two guests at once.
+fn host(rig: &Rig) -> Value {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = folder.path().join("keys.cpio");
+    fs_err::write(&keys, "").expect("a file");
+    let mut ratios = serde_json::Map::new();
+    for arch in Arch::ALL {
+        let mut spec = machine(rig, arch, &keys);
+        // Two cannot have one port.
+        spec.network = false;
+        let (mut one, mut two) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            one.push(bare(&spec));
+            let start = Instant::now();
+            std::thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(|| bare(&spec));
+                }
+            });
+            two.push(start.elapsed());
+        }
+        ratios.insert(arch.to_string(), json!(2.0 * median(one) / median(two)));
+    }
+    json!({ "two_qemus_at_once_over_one": ratios })
 }
 
 async fn guests(rig: &Rig, arch: Arch) -> Value {
