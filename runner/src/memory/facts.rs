@@ -6,7 +6,11 @@ use serde::{Deserialize, Serialize};
 use super::AutoOnline;
 use crate::base::{Arch, ByteSize, PAGE_SIZE, Pages};
 
-/// The shell script that prints what [`MemoryFacts::parse`] reads. It runs in the guest, as root, once after boot.
+/// The shell script that prints which functions a kernel has, the first part of what [`MemoryFacts::parse`] reads. It runs in any guest
+/// of the kernel, as root.
+pub const SYMBOLS_SCRIPT: &str = include_str!("../../../guest-images/rootfs/symbols.sh");
+
+/// The shell script that prints the rest. It runs in the guest, as root, once after boot.
 pub const FACTS_SCRIPT: &str = include_str!("../../../guest-images/rootfs/facts.sh");
 
 /// Which hotplug interface an s390 kernel has.
@@ -133,7 +137,7 @@ const fn pmd_bytes(arch: Arch) -> u64 {
 }
 
 impl MemoryFacts {
-    /// Reads the output of [`FACTS_SCRIPT`]; `increment` is what the hypervisor says (s390).
+    /// Reads the output of [`SYMBOLS_SCRIPT`] and, after it, of [`FACTS_SCRIPT`]; `increment` is what the hypervisor says (s390).
     ///
     /// # Errors
     /// The guest does not show something that is needed, or it cannot be read.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The subject: memory blocks, what a guest's counters are (the ledger), and what they must be (the model).
 //!
-//! Pure: the caller runs [`FACTS_SCRIPT`] and [`LEDGER_SCRIPT`] in a guest and hands their output in.
+//! Pure: the caller runs [`SYMBOLS_SCRIPT`], [`FACTS_SCRIPT`] and [`LEDGER_SCRIPT`] in a guest and hands their output in.
 //!
 //! ```text
-//! facts  = MemoryFacts::parse(output of FACTS_SCRIPT, increment size)
+//! facts  = MemoryFacts::parse(output of SYMBOLS_SCRIPT and FACTS_SCRIPT, increment size)
 //! before = Ledger::parse(output of LEDGER_SCRIPT, hypervisor)
 //! model  = Model::new(facts, &before)
 //! a step: (do it); seen = Ledger::parse(...); mismatches = model.check(&before, &op, &seen);
@@ -35,7 +35,9 @@ pub use block::{AutoOnline, BlockId, BlockState, OnlineKind, UnknownWord, Zone, 
 pub use compare::{
     FREE_TOLERANCE, FreeTolerance, Mismatch, NODE_TOLERANCE, Reading, SHRINK_TOLERANCE, Tolerance, compare,
 };
-pub use facts::{AltmapUnit, FACTS_SCRIPT, FactsError, Generation, MemmapMode, MemoryFacts, OnlinePolicy};
+pub use facts::{
+    AltmapUnit, FACTS_SCRIPT, FactsError, Generation, MemmapMode, MemoryFacts, OnlinePolicy, SYMBOLS_SCRIPT,
+};
 pub use ledger::{
     BlockLedger, Dimm, Hypervisor, LEDGER, LEDGER_FILE, LEDGER_SCRIPT, Ledger, LedgerError, RamRange,
     Storage, ZoneCounters,

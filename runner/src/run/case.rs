@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     base::fault::Verdict,
-    memory::{FACTS_SCRIPT, Ledger, MemoryFacts, Op},
+    memory::{FACTS_SCRIPT, Ledger, MemoryFacts, Op, SYMBOLS_SCRIPT},
     record::{
         Attempt, CaseFolder, CaseRecord, Event, FindingRecord, GuestEnd, LedgerEntry, MismatchRecord,
         ObservedCase, Seconds, StepRecord, SubcaseRecord,
@@ -314,7 +314,8 @@ async fn all_steps(
     Ok(())
 }
 
-/// What the guest says about itself. Asking takes a second in a guest whose code is translated anew, so that one clone is asked for all.
+/// What the guest says about itself. Asking takes a second in a guest whose code is translated anew, so that one clone is asked for all, and
+/// one guest for what is the kernel's.
 async fn facts(
     job: &Job,
     stage: &Stage,
@@ -330,7 +331,15 @@ async fn facts(
     if let Some(facts) = kept {
         return Ok(facts.to_owned());
     }
-    let facts = inside::exec(guest, FACTS_SCRIPT, limit).await?.text();
+    let mut facts = match stage.symbols(job.kernel) {
+        Some(symbols) => symbols,
+        None => {
+            let symbols = inside::exec(guest, SYMBOLS_SCRIPT, limit).await?.text();
+            stage.learn_symbols(job.kernel, symbols.clone());
+            symbols
+        }
+    };
+    facts += &inside::exec(guest, FACTS_SCRIPT, limit).await?.text();
     if origin == Origin::Clone {
         stage.templates().keep_facts(&booted, &facts);
     }

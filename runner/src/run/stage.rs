@@ -55,6 +55,8 @@ pub(super) struct Stage {
     templates: Templates,
     /// The interface generation of each kernel that has booted, by its index: a case that needs another is not booted for.
     generations: Mutex<BTreeMap<usize, Generation>>,
+    /// Which functions each kernel that has booted has, by its index.
+    symbols: Mutex<BTreeMap<usize, String>>,
     /// What the notifier probe was told of each kernel, by its index; only where kernels stay at one place in memory.
     probes: Mutex<BTreeMap<usize, String>>,
 }
@@ -119,6 +121,7 @@ impl Stage {
             told: AtomicBool::new(false),
             keys,
             generations: Mutex::default(),
+            symbols: Mutex::default(),
             probes: Mutex::default(),
         })
     }
@@ -188,6 +191,18 @@ impl Stage {
     /// The interface generation of a job's kernel, if a guest with it has booted already in this run.
     pub(super) fn generation(&self, job: &Job) -> Option<Generation> {
         self.generations.lock().ok()?.get(&job.kernel).copied()
+    }
+
+    /// Which functions a kernel has, as [`SYMBOLS_SCRIPT`](crate::memory::SYMBOLS_SCRIPT) prints them; `None` if no guest with it was asked yet.
+    pub(super) fn symbols(&self, kernel: usize) -> Option<String> {
+        self.symbols.lock().ok()?.get(&kernel).cloned()
+    }
+
+    /// Remembers which functions a kernel has.
+    pub(super) fn learn_symbols(&self, kernel: usize, symbols: String) {
+        if let Ok(mut known) = self.symbols.lock() {
+            known.insert(kernel, symbols);
+        }
     }
 
     /// What the notifier probe was told of a kernel; nothing, if no guest with it was watched yet.
