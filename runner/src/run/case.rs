@@ -225,7 +225,14 @@ async fn steps(
     stage.learn(job, &facts);
     needs::check(case, job, &facts, guest, limit).await?;
     at_boot(case, guest, tale)?;
-    let mut bench = Bench::new(guest, facts, job.machine.memory, limit).await?;
+    let cloned = (origin == Origin::Clone).then(|| (stage.templates(), stage.booted(job)));
+    let at_rest = cloned
+        .as_ref()
+        .and_then(|(templates, booted)| templates.free_at_rest(booted));
+    let mut bench = Bench::new(guest, facts, job.machine.memory, limit, at_rest).await?;
+    if let Some((templates, booted)) = &cloned {
+        templates.keep_free_at_rest(booted, bench.ledger.free);
+    }
     bench.kernel = stage.kernel(job).label.clone();
     if stage.watch {
         let known = bench.watch(&stage.probe(job.kernel)).await?;

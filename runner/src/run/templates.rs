@@ -9,7 +9,7 @@ use std::sync::{
 use tokio::sync::Mutex;
 
 use crate::{
-    base::ByteSize,
+    base::{ByteSize, Pages},
     rig::{guest::Template, machine::MachineSpec},
 };
 
@@ -33,6 +33,8 @@ struct Slot<T> {
     coming: AtomicBool,
     /// What the first clone told about itself.
     facts: OnceLock<String>,
+    /// The free pages of the first clone that was seen at rest.
+    free: OnceLock<Pages>,
 }
 
 #[derive(Debug)]
@@ -76,6 +78,7 @@ impl<T> Templates<T> {
                     state: Mutex::new(State::NotYet),
                     coming: AtomicBool::new(false),
                     facts: OnceLock::new(),
+                    free: OnceLock::new(),
                 }),
             }
         }
@@ -152,6 +155,18 @@ impl<T> Templates<T> {
     pub(super) fn keep_facts(&self, booted: &Booted, facts: &str) {
         if let Some((_, slot)) = self.slot(booted) {
             slot.facts.get_or_init(|| facts.to_owned());
+        }
+    }
+
+    /// The free pages that a clone of the template for a machine had when it had come to rest: another one that begins with as many is there.
+    pub(super) fn free_at_rest(&self, booted: &Booted) -> Option<Pages> {
+        self.slot(booted)?.1.free.get().copied()
+    }
+
+    /// Keeps the free pages of a clone at rest.
+    pub(super) fn keep_free_at_rest(&self, booted: &Booted, free: Pages) {
+        if let Some((_, slot)) = self.slot(booted) {
+            slot.free.get_or_init(|| free);
         }
     }
 
