@@ -8,12 +8,13 @@ use anstyle::AnsiColor;
 use super::{
     evidence,
     news::{News, Standing},
+    part,
     table::{Align, columns},
     text::{Lines, count, indented, one_line},
 };
 use crate::{
     base::fault::Verdict,
-    record::{CaseRecord, Finish, RunRecord, Seconds},
+    record::{CaseRecord, Finish, RunPart, RunRecord, Seconds},
 };
 
 /// Whether the text has colour codes.
@@ -128,7 +129,10 @@ pub fn summary_with(record: &RunRecord, news: Option<&News>, style: Style) -> St
     parts.push(skips(of(Verdict::Skip), style));
     parts.push(lines(&record.notes, |note| format!("note: {}", one_line(note))));
     parts.push(matrix(record));
-    parts.push(format!("record: {}\n", one_line(record.folder.as_str())));
+    let merged = record.facts.part_of_plan();
+    let merged = merged.filter(|part| matches!(part, RunPart::Merged { .. }));
+    let merged = merged.map_or_else(String::new, |part| part::words(&part) + "\n");
+    parts.push(format!("{merged}record: {}\n", one_line(record.folder.as_str())));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
 }
@@ -161,6 +165,9 @@ fn answer(record: &RunRecord, news: Option<&News>, style: Style) -> String {
     }
     if record.finish == Finish::CutOff {
         parts.push("the run was cut off".to_owned());
+    }
+    if let Some(part @ RunPart::Shard(_)) = &record.facts.part_of_plan() {
+        parts.push(part::words(part));
     }
     parts.join("; ") + "\n"
 }

@@ -13,7 +13,10 @@ use serde_json::json;
 
 use crate::{
     browser::Browser,
-    results::sample::{self, judged, passed, step},
+    results::{
+        sample::{self, judged, passed, step},
+        summary::second_of_five,
+    },
 };
 
 /// What a guest could print to get at a reader.
@@ -25,6 +28,7 @@ const HOSTILE: &str = "</pre></style></title><script>document.title='owned'</scr
 fn write(folder: &Utf8Path) -> RunRecord {
     let mut facts = sample::facts();
     facts.argv.push(HOSTILE.to_owned());
+    facts.part = Some(second_of_five());
     let run = RunFolder::of(folder, &facts);
     run.write_facts(&facts).unwrap();
     let mut cases = sample::cases();
@@ -182,7 +186,7 @@ fn news(record: &RunRecord) -> News {
 }
 
 /// Two kernels of which the new one shows a hostile file.
-fn comparison() -> CompareRecord {
+pub(crate) fn comparison() -> CompareRecord {
     let side = || KernelSide {
         release: "6.12.1".to_owned(),
         sha256: String::new(),
@@ -270,6 +274,12 @@ fn page_works_at_two_widths_in_both_themes_and_hostile_text_stays_text() {
             assert_eq!(browser.ask("document.title"), "memrig 20260914T101530Z-3f9a1c");
             let foreign = "document.querySelectorAll('script, img, iframe, object, embed, link, [onload], [onerror], [onmouseover]').length";
             assert_eq!(browser.ask(foreign), 0);
+            let part = browser.ask("document.querySelector('header').innerText");
+            let part = part.as_str().unwrap();
+            assert!(
+                part.contains("\nshard slice:2/5 of a plan of 387 cases"),
+                "{part}"
+            );
             shot(&mut browser, "top");
             backgrounds.push(browser.ask("getComputedStyle(document.body).backgroundColor"));
 

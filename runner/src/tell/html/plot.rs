@@ -4,7 +4,7 @@
 use crate::record::LedgerPoint;
 
 /// Pages of 4 KiB in one MiB; both architectures have such pages.
-const PAGES_PER_MIB: f64 = 256.0;
+pub(super) const PAGES_PER_MIB: f64 = 256.0;
 
 /// A line.
 #[derive(Debug)]
