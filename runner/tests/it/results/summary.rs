@@ -54,7 +54,8 @@ fn a_known_issue_that_does_not_show_is_told() {
     let text = tell::summary(&record, Style::Plain);
     assert!(
         text.contains(
-            "pass blocks B01 online and offline: listed as known, and passes: blocks stay behind\n"
+            "pass blocks B01 online and offline on x86_64 debian:trixie-6.12.107+deb13-amd64 memmap_on_memory=off: listed as known, \
+            and passes: blocks stay behind\n"
         )
     );
 }
