@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the page shows, put in order for its template. The only module that knows askama.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 
@@ -224,14 +224,22 @@ fn page(record: &RunRecord, news: Option<&News>, traces: &Traces) -> Page {
             ("QEMU", one_line(&qemus.join(", "))),
             (
                 "host",
-                one_line(&format!("{}, {} CPUs, {}", host.uname, host.cpus, host.memory)),
+                one_line(&format!(
+                    "{}, {} CPUs, {:.1} GiB",
+                    host.uname,
+                    host.cpus,
+                    host.memory.as_bytes() as f64 / f64::from(1 << 30)
+                )),
             ),
         ],
         kernels: facts
             .kernels
             .iter()
             .map(|kernel| {
-                let packages: Vec<&str> = kernel.packages.iter().map(|package| &*package.version).collect();
+                // A kernel that is split over packages has one version all the same.
+                let packages: BTreeSet<&str> =
+                    kernel.packages.iter().map(|package| &*package.version).collect();
+                let packages: Vec<&str> = packages.into_iter().collect();
                 [
                     kernel.arch.to_string(),
                     one_line(&kernel.label),
@@ -411,7 +419,9 @@ fn groups(record: &RunRecord, traces: &Traces, anchors: &BTreeMap<String, String
     let (kernels, suites) = axes(record);
     cells(record)
         .into_iter()
-        .map(|((at, suite), cases)| {
+        .map(|((at, suite), mut cases)| {
+            // As the suite has them, and not as they ended.
+            cases.sort_by_key(|case| (case.line, &case.key.variant));
             let (arch, kernel) = &kernels[at];
             Group {
                 anchor: group_anchor(at, suite),
