@@ -263,3 +263,20 @@ pub(super) fn all(case: &CaseRecord) -> String {
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_does_not_fill_the_line_that_names_its_step() {
+        assert_eq!(short("online: { block: b }"), "online: { block: b }");
+        let script = format!("guest: {{ run: \"{}\" }}", "ä ".repeat(80));
+        let cut = short(&script);
+        assert!(
+            cut.chars().count() <= LONGEST_STEP + 1 && cut.ends_with("ä…"),
+            "{cut}"
+        );
+        assert!(script.starts_with(cut.trim_end_matches('…')));
+    }
+}

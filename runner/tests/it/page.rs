@@ -398,6 +398,24 @@ fn page_works_at_two_widths_in_both_themes_and_hostile_text_stays_text() {
     assert_ne!(backgrounds[0], backgrounds[1], "the themes differ");
 }
 
+/// Cases end in any order, and a kernel may come in several packages of one version.
+#[test]
+fn page_has_the_order_of_the_suite_and_one_version_of_a_split_kernel() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Utf8PathBuf::from_path_buf(dir.path().to_owned()).unwrap();
+    sample::write(&folder);
+    let (mut record, _) = RunRecord::read(&folder).unwrap();
+    record.cases.reverse();
+    let package = record.facts.kernels[0].packages[0].clone();
+    record.facts.kernels[0].packages = vec![package.clone(), package];
+    let page = tell::html(&record, None, &record.traces());
+    let (_, cases) = page.split_once("id=\"cases\"").unwrap();
+    let at = |case: &str| cases.find(&format!("<td>{case}</td>")).unwrap();
+    assert!(at("B01") < at("B02") && at("S08") < at("S11"));
+    assert!(page.contains("<td>6.12.107-1</td>"), "once");
+    assert!(page.contains("2 CPUs, 8.0 GiB"));
+}
+
 /// The template escapes by its name's ending; nothing in it may say otherwise.
 #[test]
 fn page_template_switches_no_escaping_off() {
