@@ -14,7 +14,10 @@ use crate::{
     base::{fault::Exit, ui::Ui},
     compare::CompareRecord,
     record::RunRecord,
-    tell::{News, Style, csv, github, html_with, json, junit, kcidb, ktap, subcases_csv, summary_with},
+    tell::{
+        News, Style, compare_summary, csv, github, html_with, json, junit, kcidb, ktap, subcases_csv,
+        summary_with,
+    },
 };
 
 /// Writes `junit.xml`, `cases.csv` and `report.html` into the folder of a run, and `subcases.csv` where a program reported tests.
@@ -34,15 +37,20 @@ fn xml(record: &RunRecord) -> Result<String, Failure> {
     String::from_utf8(xml).map_err(Failure::broken)
 }
 
-fn write_html(record: &RunRecord, news: Option<&News>, folder: &Utf8Path) -> Result<(), Failure> {
+/// What was found of two kernels, where the run is the first one of a comparison.
+fn comparison(folder: &Utf8Path) -> Result<Option<CompareRecord>, Failure> {
     let path = folder.join("compare.json");
-    let compare: Option<CompareRecord> = match fs_err::read(&path) {
-        Ok(text) => Some(serde_json::from_slice(&text).map_err(|error| {
+    match fs_err::read(&path) {
+        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
             Failure::broken(anyhow::Error::new(error).context(format!("`{path}` does not read")))
-        })?),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(error) => return Err(Failure::broken(error)),
-    };
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::broken(error)),
+    }
+}
+
+fn write_html(record: &RunRecord, news: Option<&News>, folder: &Utf8Path) -> Result<(), Failure> {
+    let compare = comparison(folder)?;
     let page = html_with(record, news, &record.traces(), compare.as_ref());
     fs_err::write(folder.join("report.html"), page).map_err(Failure::broken)
 }
@@ -83,12 +91,21 @@ pub(super) fn report(args: &Report, ui: &Ui) -> Result<Exit, Failure> {
     let pretty = |value| serde_json::to_string_pretty(&value).map_err(Failure::broken);
     let text = match args.format {
         ReportFormat::Text => {
+            if let Some(compare) = comparison(&folder)? {
+                ui.out(&compare_summary(&compare, style()));
+            }
             print(&record, news.as_ref(), ui);
             None
         }
         ReportFormat::Csv => Some(csv(&record)),
         ReportFormat::SubcasesCsv => Some(subcases_csv(&record)),
-        ReportFormat::Json => Some(pretty(json(&record, news.as_ref()))?),
+        ReportFormat::Json => {
+            let mut all = json(&record, news.as_ref());
+            if let Some(compare) = comparison(&folder)? {
+                all["compare"] = serde_json::to_value(compare).map_err(Failure::broken)?;
+            }
+            Some(pretty(all)?)
+        }
         ReportFormat::Junit => Some(xml(&record)?),
         ReportFormat::Ktap => Some(ktap(&record)),
         ReportFormat::Github => Some(github(&record, news.as_ref())),

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt, fs, thread};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::RunPart;
+use super::{RunPart, ShardFacts};
 use crate::base::{Arch, ByteSize};
 
 /// The number of the format that this version writes, and the greatest that it reads.
@@ -73,6 +73,13 @@ pub struct RunFacts {
 }
 
 impl RunFacts {
+    /// Which part of its plan the run is: as it wrote it down, or as its command line says where it is of the first memrig; `None` where
+    /// neither says so.
+    pub fn part_of_plan(&self) -> Option<RunPart> {
+        let of_command_line = || ShardFacts::of_command_line(&self.argv).map(RunPart::Shard);
+        self.part.clone().or_else(of_command_line)
+    }
+
     /// The kernel line of a case: the label of its kernel, such as `debian:sid`. It stays while releases come and go.
     ///
     /// A kernel that is not in the facts stands for itself.

@@ -274,13 +274,15 @@ impl CaseFolder {
     /// Fails if the folder does not take the file.
     pub fn write_ledgers<L: Serialize>(&self, ledgers: &[LedgerEntry<L>]) -> Result<(), FolderError> {
         let path = self.ledgers_json();
-        let bytes = json(
-            &path,
-            &Ledgers {
-                format: FORMAT,
-                ledgers,
-            },
-        )?;
+        let all = Ledgers {
+            format: FORMAT,
+            ledgers,
+        };
+        // Every case has them, and they are kept longest: white space would be two thirds of them.
+        let bytes = serde_json::to_vec(&all).map_err(|e| FolderError::Write {
+            path: path.clone(),
+            source: e.into(),
+        })?;
         replace(&path, &bytes)
     }
 }

@@ -118,15 +118,10 @@ const OWN: [&str; 5] = ["--shard", "--results", "--jobs", "-j", "--qemu"];
 fn part(folder: &Utf8Path) -> Result<(Part, Vec<Damage>), MergeError> {
     let (record, damage) = RunRecord::read(folder)?;
     let folder = folder.to_owned();
-    let shard = match &record.facts.part {
-        Some(RunPart::Shard(shard)) => shard.clone(),
+    let shard = match record.facts.part_of_plan() {
+        Some(RunPart::Shard(shard)) => shard,
         Some(RunPart::Merged { .. }) => return Err(MergeError::Merged { folder }),
-        Some(RunPart::Whole) => return Err(MergeError::NoShard { folder }),
-        // The first memrig wrote no more than this.
-        None => match ShardFacts::of_command_line(&record.facts.argv) {
-            Some(shard) => shard,
-            None => return Err(MergeError::NoShard { folder }),
-        },
+        Some(RunPart::Whole) | None => return Err(MergeError::NoShard { folder }),
     };
     // It was read a moment ago.
     let bytes = fs::read(folder.join(journal::NAME)).unwrap_or_default();

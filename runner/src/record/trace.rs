@@ -28,6 +28,8 @@ pub struct Trace {
     pub console: Vec<ConsoleLine>,
     /// The counters of each ledger.
     pub ledgers: Vec<LedgerPoint>,
+    /// How long initcalls took by the guest's clock, where its command line has `initcall_debug`: their names with microseconds.
+    pub initcalls: Vec<(String, u64)>,
     /// Names of the case's files that are there.
     pub files: Vec<String>,
 }
@@ -132,6 +134,10 @@ fn files(run: &Utf8Path, case: &CaseRecord) -> Trace {
         ledgers: ledgers(&read("ledgers.json")),
         ..Trace::default()
     };
+    // Only such a log is worth its reading.
+    if case.command_line.contains("initcall_debug") {
+        trace.initcalls = initcalls(&String::from_utf8_lossy(&end(read("dmesg.log"))));
+    }
     if case.verdict != Verdict::Pass {
         trace.console = console(&end(read("console.log")));
         trace.qmp = qmp(&end(read("qmp.jsonl")));
@@ -165,6 +171,17 @@ fn console(bytes: &[u8]) -> Vec<ConsoleLine> {
         });
     }
     lines
+}
+
+/// Lines such as `initcall sclp_detect_standby_memory+0x0/0x288 returned 0 after 4835 usecs` (init/main.c, the same in 6.1 to 7.2).
+fn initcalls(log: &str) -> Vec<(String, u64)> {
+    let of_line = |line: &str| {
+        let (_, call) = line.split_once("initcall ")?;
+        let (name, rest) = call.split_once("+0x")?;
+        let took = rest.strip_suffix(" usecs")?.rsplit(' ').next()?;
+        Some((name.to_owned(), took.parse().ok()?))
+    };
+    log.lines().filter_map(|line| of_line(line.trim_end())).collect()
 }
 
 /// `[    7.686953] …`: the seconds.
@@ -263,6 +280,17 @@ mod tests {
             [None, Some(0.719658), Some(0.719658), Some(0.719658), Some(12.5)]
         );
         assert_eq!(lines[1].text, "[    0.719658] Linux version");
+    }
+
+    #[test]
+    fn initcalls_are_those_that_returned() {
+        let log = "[    0.885317] calling  sclp_detect_standby_memory+0x0/0x288 @ 1\n\
+            [    0.890181] initcall sclp_detect_standby_memory+0x0/0x288 returned 0 after 4835 usecs\n\
+            [    0.890214] initcall sclp_conf_init+0x0/0x80 returned -19 after 4 usecs\r\n\
+            [    0.9] initcall torn+0x0/0x80 returned 0 aft";
+        let all = initcalls(log);
+        let shown: Vec<_> = all.iter().map(|(name, took)| format!("{name} {took}")).collect();
+        assert_eq!(shown, ["sclp_detect_standby_memory 4835", "sclp_conf_init 4"]);
     }
 
     #[test]

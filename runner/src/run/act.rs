@@ -397,17 +397,19 @@ impl Bench<'_> {
     pub(super) async fn program(&mut self, program: &Guest) -> Result<Op, Trouble> {
         self.bring(&program.selftests).await?;
         let output = self.exec(&program.run).await?;
-        let (code, said) = (output.code, output.error_text());
+        let code = output.code;
         if program.ktap {
+            let said = output.error_text();
             let (subcases, done) = subtests::fold(&output.text(), code, program.exit, said.trim_end());
             self.subcases.extend(subcases);
             return done.map(|()| Op::Nothing);
         }
         if code != program.exit {
-            let said = said.trim_end();
+            let said = output.last_words();
             return Err(Trouble::kernel(format!(
-                "the script ended with {code}, and must end with {}: {said}",
-                program.exit
+                "the script ended with {code}, and must end with {}{}{said}",
+                program.exit,
+                if said.is_empty() { "" } else { ": " },
             )));
         }
         Ok(Op::Nothing)

@@ -405,7 +405,10 @@ async fn do_step(bench: &mut Bench<'_>, step: &Step) -> Result<(), Trouble> {
     let first = &mismatches[0];
     let message = format!(
         "{} of the guest's memory state {} not as predicted, first {}: predicted {}, seen {}",
-        mismatches.len(),
+        match mismatches.len() {
+            1 => "1 entry".to_owned(),
+            n => format!("{n} entries"),
+        },
         if mismatches.len() == 1 { "is" } else { "are" },
         first.counter,
         first.predicted,

@@ -31,11 +31,13 @@ use crate::{
         image,
         kernel::Kernel,
         keys::SshKeys,
-        machine::{Clock, Hotplug, Logs, MachineSpec, Property, Standby, StartOptions, Wiring, command_line},
+        machine::{
+            Accel, Clock, Hotplug, Logs, MachineSpec, Property, Standby, StartOptions, Wiring, command_line,
+        },
         qemu::standby::{self, property},
         scratch::Scratch,
     },
-    suite::Boot,
+    suite::{Boot, GuestClock},
 };
 
 /// Everything that the cases of a run share.
@@ -373,7 +375,10 @@ fn spec(job: &Job, rig: &Rig, initrds: Vec<PathBuf>) -> MachineSpec {
     spec.cmdline = cmdline(job);
     spec.memory = machine.memory;
     spec.cpus = machine.cpus;
-    spec.accel = emulator.accel;
+    spec.accel = match machine.clock {
+        GuestClock::Host => emulator.accel,
+        GuestClock::Instructions => Accel::TcgIcount,
+    };
     spec.properties = properties(job);
     spec.hotplug = match job.key.arch {
         Arch::X86_64 => Hotplug::Dimms {

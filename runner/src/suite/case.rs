@@ -10,7 +10,7 @@ use super::{
     range::KernelRange,
     raw::{Machine, Needs, Variants},
     step::Step,
-    words::{Boot, MemmapOnMemory},
+    words::{Boot, GuestClock, MemmapOnMemory},
 };
 use crate::base::{Arch, ByteSize};
 
@@ -69,6 +69,8 @@ pub struct MachineSpec {
     pub increment: Option<ByteSize>,
     /// Number of CPUs.
     pub cpus: u32,
+    /// What the guest's clock goes by.
+    pub clock: GuestClock,
     /// Number of NUMA nodes; x86_64.
     pub nodes: u32,
     /// Highest storage element id; s390x.
@@ -263,6 +265,7 @@ impl MachineSpec {
             slots: first(&case.slots, &suite.slots).unwrap_or(16),
             increment: first(&case.increment, &suite.increment),
             cpus: first(&case.cpus, &suite.cpus).unwrap_or(1),
+            clock: first(&case.clock, &suite.clock).unwrap_or(GuestClock::Host),
             nodes: first(&case.nodes, &suite.nodes).unwrap_or(1),
             max_element_id: sclp(|s| s.max_element_id).unwrap_or(1),
             element_response: sclp(|s| s.element_response),

@@ -11,7 +11,7 @@ use super::{
     error::{Complaint, SuiteErrors, nearest},
     places::{Node, Spot},
     raw::{Needs, RawCase, RawKnown, RawSuite, Variants},
-    words::{Boot, MemmapOnMemory},
+    words::{Boot, GuestClock, MemmapOnMemory},
     yaml,
 };
 use crate::{
@@ -392,6 +392,13 @@ fn machine(
                 format_args!("{value} is out of range: expected {low} to {high}"),
             );
         }
+    }
+    if spec.clock == GuestClock::Instructions && spec.cpus > 1 {
+        let message = format_args!(
+            "a clock of instructions is that of one CPU, and the machine has {}",
+            spec.cpus
+        );
+        notes.wrong(&place("cpus"), message);
     }
     if !scope.arches.contains(&Arch::S390x) {
         return;

@@ -94,6 +94,8 @@ golden! {
     deconfigured_block = g2("      - add: { as: b }\n      - deconfigure: { block: b }\n      - online: { block: b }\n      - storage: { block: b }\n");
     free_without_busy = steps("      - add: { as: b }\n      - busy: { block: b, with: slab, as: load }\n      - free: { busy: laod }\n");
     bad_machine = complaints("suite: x\nmachine: { memory: 64M, cpus: 0, increment: 3M }\ncases:\n  - id: a\n    name: n\n    machine: { hotplug: 8GiB, increment: 4MiB }\n    steps: [log: { has: x }]\n  - id: b\n    name: n\n    steps: [log: { has: x }]\n");
+    counted_instructions_of_two_cpus = complaints("suite: x\nmachine: { clock: instructions }\ncases:\n  - id: a\n    name: n\n    machine:\n      cpus: 2\n    steps: [log: { has: x }]\n  - id: b\n    name: n\n    steps: [log: { has: x }]\n");
+    unknown_clock = complaints("suite: x\nmachine: { clock: instruction }\ncases: []\n");
     increments_on_x86 = complaints("suite: x\nvariants: { increment: [4M] }\ncases:\n  - id: a\n    name: n\n    steps: [log: { has: x }]\n");
     unknown_variant = complaints("suite: x\nvariants: { memmap_on_memory: [off, on] }\ncases:\n  - id: a\n    name: n\n    known:\n      - kernels: 6.9..\n        arch: [s390x]\n        variants: { memmap_on_memory: [force], cmdline: { quiet: [y] } }\n        reason: r\n    steps: [log: { has: x }]\n");
     impossible_variant = complaints("suite: x\nvariants: { memmap_on_memory: [absent, off, off], cmdline: { memory_hotplug.memmap_on_memory: [on] } }\ncases:\n  - id: a\n    name: n\n    cmdline: [memory_hotplug.memmap_on_memory=on, a b]\n    steps: [log: { has: x }]\n");

@@ -50,6 +50,6 @@ pub use step::{
 };
 pub use template::{BadTemplate, Placeholder, Template};
 pub use words::{
-    AutoPolicy, Boot, Filling, Memmap, MemmapOnMemory, Notifier, Uevent, Vetoable, Via, ZoneChoice,
-    kernel_bool,
+    AutoPolicy, Boot, Filling, GuestClock, Memmap, MemmapOnMemory, Notifier, Uevent, Vetoable, Via,
+    ZoneChoice, kernel_bool,
 };

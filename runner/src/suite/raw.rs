@@ -14,7 +14,7 @@ use super::{
     range::KernelRange,
     raw_step::RawStep,
     text,
-    words::{Boot, MemmapOnMemory},
+    words::{Boot, GuestClock, MemmapOnMemory},
 };
 use crate::{
     base::{Arch, ByteSize},
@@ -120,6 +120,9 @@ pub struct Machine {
     /// Number of CPUs. Default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpus: Option<u32>,
+    /// What the guest's clock goes by. Default `host`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<GuestClock>,
     /// Number of NUMA nodes; x86_64. Node 0 has all memory and all CPUs at boot. Default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<u32>,

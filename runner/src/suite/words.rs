@@ -161,6 +161,17 @@ word_enum!(
     }
 );
 
+word_enum!(
+    /// What the guest's clock goes by.
+    GuestClock {
+        /// The host's: what takes how long depends on what else the host does.
+        Host = "host",
+        /// The instructions that the guest executes, a nanosecond for each; idle time is skipped. Durations that the kernel measures are
+        /// then nearly the same in every boot. The guest is emulated (TCG, icount), and has one CPU.
+        Instructions = "instructions",
+    }
+);
+
 impl ZoneChoice {
     /// The word to write to `state`.
     pub fn kind(self) -> OnlineKind {

@@ -64,7 +64,17 @@ pub(super) fn step_headline(step: &StepRecord) -> Option<String> {
         }
         (None, []) => return None,
     };
-    Some(format!("step {} `{}`: {what}", step.number, step.text))
+    Some(format!("step {} `{}`: {what}", step.number, short(&step.text)))
+}
+
+/// Longest text of a step in a line that is about something else, in characters: a script has no end.
+const LONGEST_STEP: usize = 72;
+
+fn short(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_STEP) {
+        Some((end, _)) => format!("{}…", text[..end].trim_end()),
+        None => text.to_owned(),
+    }
 }
 
 /// Steps whose verdict needs an explanation.
@@ -157,14 +167,26 @@ pub(super) fn subcase_counts(case: &CaseRecord) -> String {
 /// The attempts, where there was more than one.
 pub(super) fn attempts(case: &CaseRecord) -> String {
     let mut lines = Lines::default();
-    if case.attempts.len() > 1 {
-        for (index, attempt) in case.attempts.iter().enumerate() {
-            let reason = match &attempt.reason {
-                Some(reason) => format!(": {}", one_line(reason)),
-                None => String::new(),
-            };
-            lines.line(format_args!("attempt {}: {}{reason}", index + 1, attempt.verdict));
-        }
+    if case.attempts.len() == 1 {
+        return String::new();
+    }
+    let mut first = 1;
+    for alike in case
+        .attempts
+        .chunk_by(|a, b| (a.verdict, &a.reason) == (b.verdict, &b.reason))
+    {
+        let last = first + alike.len() - 1;
+        let which = match alike.len() {
+            1 => format!("attempt {first}"),
+            2 => format!("attempts {first} and {last}"),
+            _ => format!("attempts {first} to {last}"),
+        };
+        let reason = match &alike[0].reason {
+            Some(reason) => format!(": {}", one_line(reason)),
+            None => String::new(),
+        };
+        lines.line(format_args!("{which}: {}{reason}", alike[0].verdict));
+        first = last + 1;
     }
     lines.into_text()
 }
@@ -240,4 +262,21 @@ pub(super) fn all(case: &CaseRecord) -> String {
     }
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_does_not_fill_the_line_that_names_its_step() {
+        assert_eq!(short("online: { block: b }"), "online: { block: b }");
+        let script = format!("guest: {{ run: \"{}\" }}", "ä ".repeat(80));
+        let cut = short(&script);
+        assert!(
+            cut.chars().count() <= LONGEST_STEP + 1 && cut.ends_with("ä…"),
+            "{cut}"
+        );
+        assert!(script.starts_with(cut.trim_end_matches('…')));
+    }
 }

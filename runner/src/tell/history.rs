@@ -129,11 +129,13 @@ fn one_case(first: &Seen, last: &Seen, runs: &[Seen]) -> String {
     let mut lines = Lines::default();
     lines.line(format_args!("{}: {}", title(&last.what), one_line(&last.name)));
     let letters: String = runs.iter().map(letter).collect();
+    let when = match (minute(first.started), minute(last.started)) {
+        (from, to) if from == to => from,
+        (from, to) => format!("{from} to {to}"),
+    };
     lines.line(format_args!(
-        "  {letters}  ({}, {} to {})",
-        count(runs.len(), "run"),
-        minute(first.started),
-        minute(last.started)
+        "  {letters}  ({}, {when})",
+        count(runs.len(), "run")
     ));
     let mut rows = Vec::new();
     for (at, one) in runs.iter().enumerate() {
@@ -300,6 +302,8 @@ pub(super) mod tests {
             seen(6, "sid-7.2", Skip, false),
         ];
         insta::assert_snapshot!(history_text(&all));
+        let once = history_text(&all[..1]);
+        assert!(once.contains("  .  (1 run, 1970-01-02 00:00)\n"), "{once}");
         insta::assert_snapshot!(flaky_text(&flaky(&together(&all))));
         insta::assert_snapshot!(super::super::history_csv(&all[3..5]));
     }

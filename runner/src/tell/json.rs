@@ -17,6 +17,7 @@ use crate::{
 pub fn json(record: &RunRecord, news: Option<&News>) -> Value {
     json!({
         "facts": record.facts,
+        "part": record.facts.part_of_plan(),
         "exit": match record.finish { Finish::Exit(code) => Some(code), Finish::CutOff => None },
         "seconds": record.seconds,
         "cases": record.cases,

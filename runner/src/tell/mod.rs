@@ -14,6 +14,7 @@ mod json;
 mod junit;
 mod ktap;
 mod news;
+mod part;
 mod table;
 mod terminal;
 mod text;

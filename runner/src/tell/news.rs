@@ -151,7 +151,7 @@ fn one(seen: &Seen) -> Past {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -160,7 +160,8 @@ mod tests {
         record::{CaseKey, CaseRecord, Finish, HostFacts, KernelFacts, RunFacts, RunId, Seconds},
     };
 
-    fn record(verdict: Verdict) -> RunRecord {
+    /// A run of one case.
+    pub(in crate::tell) fn record(verdict: Verdict) -> RunRecord {
         let key = CaseKey {
             arch: Arch::S390x,
             kernel: "debian:sid-7.2.0".to_owned(),

@@ -8,12 +8,13 @@ use anstyle::AnsiColor;
 use super::{
     evidence,
     news::{News, Standing},
+    part,
     table::{Align, columns},
     text::{Lines, count, indented, one_line},
 };
 use crate::{
     base::fault::Verdict,
-    record::{CaseRecord, Finish, RunRecord, Seconds},
+    record::{CaseRecord, Finish, RunPart, RunRecord, Seconds},
 };
 
 /// Whether the text has colour codes.
@@ -63,18 +64,20 @@ pub fn summary_with(record: &RunRecord, news: Option<&News>, style: Style) -> St
     parts.extend(of(Verdict::Error).map(|case| trouble(record, case, None, style)));
     parts.push(lines(of(Verdict::Known), |case| {
         format!(
-            "{} {}: {}",
+            "{} {} on {}: {}",
             style.paint(Verdict::Known, "known"),
             title(case),
+            whom(case),
             evidence::headline(case)
         )
     }));
     let turned = of(Verdict::Pass).filter_map(|case| Some((case, case.known.as_ref()?)));
     parts.push(lines(turned, |(case, known)| {
         format!(
-            "{} {}: listed as known, and passes: {}",
+            "{} {} on {}: listed as known, and passes: {}",
             style.paint(Verdict::Pass, "pass"),
             title(case),
+            whom(case),
             one_line(known)
         )
     }));
@@ -84,11 +87,10 @@ pub fn summary_with(record: &RunRecord, news: Option<&News>, style: Style) -> St
     });
     parts.push(lines(fixed, |(case, past)| {
         format!(
-            "{} {} on {} {}: failed in {}",
+            "{} {} on {}: failed in {}",
             style.paint(Verdict::Pass, "fixed"),
             title(case),
-            case.key.arch,
-            one_line(&case.key.kernel),
+            whom(case),
             one_line(&past.run)
         )
     }));
@@ -98,9 +100,10 @@ pub fn summary_with(record: &RunRecord, news: Option<&News>, style: Style) -> St
         .filter(|case| matches!(case.verdict, Verdict::Pass | Verdict::Known) && case.attempts.len() > 1);
     parts.push(lines(sometimes, |case| {
         format!(
-            "{} {}: only at attempt {}",
+            "{} {} on {}: only at attempt {}",
             style.paint(case.verdict, case.verdict.word()),
             title(case),
+            whom(case),
             case.attempts.len()
         )
     }));
@@ -109,9 +112,8 @@ pub fn summary_with(record: &RunRecord, news: Option<&News>, style: Style) -> St
         .iter()
         .filter(|case| case.subcases().next().is_some());
     parts.push(lines(with, |case| {
-        let key = &case.key;
-        let whom = one_line(&format!("{} {} {}", key.arch, key.kernel, key.variant));
-        let mut text = format!("{} on {whom}: {}", title(case), evidence::subcase_counts(case));
+        let counts = evidence::subcase_counts(case);
+        let mut text = format!("{} on {}: {counts}", title(case), whom(case));
         // Those that failed are shown with their case.
         let quiet = case
             .subcases()
@@ -128,7 +130,10 @@ pub fn summary_with(record: &RunRecord, news: Option<&News>, style: Style) -> St
     parts.push(skips(of(Verdict::Skip), style));
     parts.push(lines(&record.notes, |note| format!("note: {}", one_line(note))));
     parts.push(matrix(record));
-    parts.push(format!("record: {}\n", one_line(record.folder.as_str())));
+    let merged = record.facts.part_of_plan();
+    let merged = merged.filter(|part| matches!(part, RunPart::Merged { .. }));
+    let merged = merged.map_or_else(String::new, |part| part::words(&part) + "\n");
+    parts.push(format!("{merged}record: {}\n", one_line(record.folder.as_str())));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
 }
@@ -162,6 +167,9 @@ fn answer(record: &RunRecord, news: Option<&News>, style: Style) -> String {
     if record.finish == Finish::CutOff {
         parts.push("the run was cut off".to_owned());
     }
+    if let Some(part @ RunPart::Shard(_)) = &record.facts.part_of_plan() {
+        parts.push(part::words(part));
+    }
     parts.join("; ") + "\n"
 }
 
@@ -174,18 +182,23 @@ fn title(case: &CaseRecord) -> String {
     one_line(&format!("{} {} {}", case.key.suite, case.key.case, case.name))
 }
 
+/// What it ran on: architecture, kernel, configuration and variant.
+fn whom(case: &CaseRecord) -> String {
+    let key = &case.key;
+    let mut whom = key.arch.to_string();
+    let parts = [&key.kernel, &key.config, &key.variant];
+    for part in parts.into_iter().filter(|part| !part.is_empty()) {
+        whom.push(' ');
+        whom.push_str(part);
+    }
+    one_line(&whom)
+}
+
 /// A case that failed or broke.
 fn trouble(record: &RunRecord, case: &CaseRecord, standing: Option<&Standing>, style: Style) -> String {
     let key = &case.key;
-    let whom = [
-        key.arch.to_string(),
-        key.kernel.clone(),
-        key.config.clone(),
-        key.variant.clone(),
-    ];
-    let whom: Vec<String> = whom.into_iter().filter(|part| !part.is_empty()).collect();
     let mut body = Lines::default();
-    body.line(format_args!("on {}", one_line(&whom.join(" "))));
+    body.line(format_args!("on {}", whom(case)));
     if let Some(standing) = standing {
         body.line(format_args!("{}", one_line(&standing.words(&key.kernel))));
     }

@@ -13,7 +13,10 @@ use serde_json::json;
 
 use crate::{
     browser::Browser,
-    results::sample::{self, judged, passed, step},
+    results::{
+        sample::{self, judged, passed, step},
+        summary::second_of_five,
+    },
 };
 
 /// What a guest could print to get at a reader.
@@ -25,6 +28,7 @@ const HOSTILE: &str = "</pre></style></title><script>document.title='owned'</scr
 fn write(folder: &Utf8Path) -> RunRecord {
     let mut facts = sample::facts();
     facts.argv.push(HOSTILE.to_owned());
+    facts.part = Some(second_of_five());
     let run = RunFolder::of(folder, &facts);
     run.write_facts(&facts).unwrap();
     let mut cases = sample::cases();
@@ -182,7 +186,7 @@ fn news(record: &RunRecord) -> News {
 }
 
 /// Two kernels of which the new one shows a hostile file.
-fn comparison() -> CompareRecord {
+pub(crate) fn comparison() -> CompareRecord {
     let side = || KernelSide {
         release: "6.12.1".to_owned(),
         sha256: String::new(),
@@ -270,6 +274,12 @@ fn page_works_at_two_widths_in_both_themes_and_hostile_text_stays_text() {
             assert_eq!(browser.ask("document.title"), "memrig 20260914T101530Z-3f9a1c");
             let foreign = "document.querySelectorAll('script, img, iframe, object, embed, link, [onload], [onerror], [onmouseover]').length";
             assert_eq!(browser.ask(foreign), 0);
+            let part = browser.ask("document.querySelector('header').innerText");
+            let part = part.as_str().unwrap();
+            assert!(
+                part.contains("\nshard slice:2/5 of a plan of 387 cases"),
+                "{part}"
+            );
             shot(&mut browser, "top");
             backgrounds.push(browser.ask("getComputedStyle(document.body).backgroundColor"));
 
@@ -386,6 +396,24 @@ fn page_works_at_two_widths_in_both_themes_and_hostile_text_stays_text() {
     }
     assert_eq!(backgrounds[0], backgrounds[2]);
     assert_ne!(backgrounds[0], backgrounds[1], "the themes differ");
+}
+
+/// Cases end in any order, and a kernel may come in several packages of one version.
+#[test]
+fn page_has_the_order_of_the_suite_and_one_version_of_a_split_kernel() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Utf8PathBuf::from_path_buf(dir.path().to_owned()).unwrap();
+    sample::write(&folder);
+    let (mut record, _) = RunRecord::read(&folder).unwrap();
+    record.cases.reverse();
+    let package = record.facts.kernels[0].packages[0].clone();
+    record.facts.kernels[0].packages = vec![package.clone(), package];
+    let page = tell::html(&record, None, &record.traces());
+    let (_, cases) = page.split_once("id=\"cases\"").unwrap();
+    let at = |case: &str| cases.find(&format!("<td>{case}</td>")).unwrap();
+    assert!(at("B01") < at("B02") && at("S08") < at("S11"));
+    assert!(page.contains("<td>6.12.107-1</td>"), "once");
+    assert!(page.contains("2 CPUs, 8.0 GiB"));
 }
 
 /// The template escapes by its name's ending; nothing in it may say otherwise.

@@ -165,6 +165,48 @@ fn what_is_made_wrong_is_red() {
     assert!(case(&record, "PANIC").log_excerpt.contains("Kernel panic"));
 }
 
+const TIMED: &str = "\
+suite: own
+needs: { arch: [s390x] }
+machine: { hotplug: 1GiB, clock: instructions }
+cases:
+  - id: ONE
+    name: a guest boots
+    cmdline: [initcall_debug]
+    boot: fresh
+    steps: [ log: { has: 'initcall sclp_detect_standby_memory' } ]
+  - id: TWO
+    name: another guest boots
+    cmdline: [initcall_debug]
+    boot: fresh
+    steps: [ log: { has: 'initcall sclp_detect_standby_memory' } ]
+";
+
+/// Under the host's clock the same initcall moves by more than this from boot to boot.
+#[test]
+fn under_a_clock_of_instructions_two_boots_take_the_same_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = suite(folder.path(), TIMED);
+    let output = memrig(folder.path())
+        .arg("run")
+        .arg(&own)
+        .args(["-k", "debian:trixie", "-a", "s390x"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let record = record(folder.path());
+    let traces = record.traces();
+    let took = ["ONE", "TWO"].map(|id| {
+        let trace = &traces[&case(&record, id).key.id()];
+        let mut calls = trace.initcalls.iter();
+        calls
+            .find(|(name, _)| name == "sclp_detect_standby_memory")
+            .unwrap()
+            .1
+    });
+    assert!(took[0].abs_diff(took[1]) * 200 <= took[0], "{took:?} us");
+}
+
 #[test]
 fn a_qemu_without_standby_memory_is_an_error_and_no_pass() {
     let folder = tempfile::tempdir().unwrap();

@@ -10,7 +10,7 @@ use memrig::{
 };
 use serde_json::Value;
 
-use crate::results::sample;
+use crate::{page, results::sample};
 
 struct Place {
     _dir: tempfile::TempDir,
@@ -183,6 +183,29 @@ fn a_report_writes_the_subcases_where_there_are_any() {
         &["report", folder.as_str(), "--format", "subcases-csv"],
     );
     assert_eq!(told.out, written);
+}
+
+#[test]
+fn the_report_of_a_compared_run_begins_with_the_comparison() {
+    let place = place();
+    let folder = place.root.join("results/20260914T101530Z-3f9a1c");
+    let report = |format: &str| {
+        let told = memrig(&place.root, &["report", folder.as_str(), "--format", format]);
+        assert_eq!(told.code, Some(1), "{}", told.err);
+        told.out
+    };
+    let alone = report("text");
+    let compared = serde_json::to_vec(&page::comparison()).unwrap();
+    fs_err::write(folder.join("compare.json"), &compared).unwrap();
+    let both = report("text");
+    assert!(both.starts_with("s390x: 1 change"), "{both}");
+    assert!(both.ends_with(&alone), "{both}");
+    let json: Value = serde_json::from_str(&report("json")).unwrap();
+    assert_eq!(json["compare"]["new"], "debian:sid");
+    fs_err::write(folder.join("compare.json"), &compared[..40]).unwrap();
+    let told = memrig(&place.root, &["report", folder.as_str()]);
+    assert_eq!(told.code, Some(3));
+    assert!(told.err.contains("compare.json` does not read"), "{}", told.err);
 }
 
 #[test]

@@ -41,6 +41,19 @@ impl Output {
     pub fn error_text(&self) -> String {
         String::from_utf8_lossy(&self.stderr).into_owned()
     }
+
+    /// What it said about its end: stderr, or the last line of stdout where that says nothing.
+    pub fn last_words(&self) -> String {
+        let (out, errors) = (self.text(), self.error_text());
+        match errors.trim_end() {
+            "" => out
+                .trim_end()
+                .lines()
+                .last()
+                .map_or_else(String::new, |line| line.trim().to_owned()),
+            errors => errors.to_owned(),
+        }
+    }
 }
 
 /// Who logs in, and to whom.
@@ -244,4 +257,30 @@ fn answer<T>(reply: oneshot::Sender<Result<T, SshError>>, result: Result<T, SshE
     // Whoever asked may have stopped waiting, and has then closed the connection.
     let _ = reply.send(result);
     failed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_words_are_stderr_or_else_the_last_line() {
+        let said = |stdout: &str, stderr: &str| {
+            let output = Output {
+                stdout: stdout.into(),
+                stderr: stderr.into(),
+                code: 1,
+            };
+            output.last_words()
+        };
+        assert_eq!(
+            said("one\n 134452 kB are in use \n\n", " \n"),
+            "134452 kB are in use"
+        );
+        assert_eq!(
+            said("one\n", "sh: x: not found\nagain\n"),
+            "sh: x: not found\nagain"
+        );
+        assert_eq!(said("", ""), "");
+    }
 }

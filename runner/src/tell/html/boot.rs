@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Memory that booting takes, against the size of standby memory.
+//! What booting takes of memory and time, against the size of standby memory.
 
 use std::collections::BTreeMap;
 
-use super::plot::{BOTTOM, Dot, LEFT, Plot, RIGHT, Series, TOP, Tick, coordinate, line, place, round_ticks};
+use super::plot::{
+    BOTTOM, Dot, LEFT, PAGES_PER_MIB, Plot, RIGHT, Series, TOP, Tick, coordinate, line, place, round_ticks,
+};
 use crate::{
     base::ByteSize,
     record::{CaseRecord, GuestEnd, RunRecord, Traces},
@@ -12,18 +14,15 @@ use crate::{
 /// The suite whose cases differ in the size of standby memory alone.
 const SUITE: &str = "boot-memory";
 
-/// What booting took with one size of standby memory.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Taken {
-    /// Pages that are free.
-    Free(u64),
-    /// The kernel panicked while it booted.
-    Panic,
-}
+/// What came of booting with one size of standby memory; `None` for a kernel that panicked.
+type Seen = Option<f64>;
 
-/// The plot, and the same as a table.
+/// Kernels in their variants, and what each came to by the size of standby memory in bytes.
+type Kernels = BTreeMap<String, BTreeMap<u64, Seen>>;
+
+/// A plot against the size of standby memory, and the same as a table.
 #[derive(Debug)]
-pub(super) struct BootMemory {
+pub(super) struct AgainstStandby {
     pub(super) plot: Plot,
     /// Sizes of standby memory.
     pub(super) sizes: Vec<String>,
@@ -38,44 +37,67 @@ pub(super) struct Row {
     pub(super) cells: Vec<String>,
 }
 
-/// Free pages after boot by size, for each kernel; nothing where the suite was not run with two sizes.
-pub(super) fn boot_memory(record: &RunRecord, traces: &Traces) -> Option<BootMemory> {
-    // With another size of the guest there are other points.
-    let mut kernels: BTreeMap<(String, Option<&str>), BTreeMap<u64, Taken>> = BTreeMap::new();
-    for case in record.cases.iter().filter(|case| case.key.suite == SUITE) {
-        let Some(size) = standby(&case.command_line) else {
-            continue;
-        };
-        let taken = taken(case, traces);
-        let name = format!("{} {} {}", case.key.arch, case.key.kernel, case.key.variant);
-        if let Some(taken) = taken {
-            kernels
-                .entry((name.trim_end().to_owned(), core(&case.command_line)))
-                .or_default()
-                .insert(size, taken);
+/// MiB that booting takes beyond what it takes with the least size, for each kernel; nothing where the suite was not run with two sizes.
+pub(super) fn boot_memory(record: &RunRecord, traces: &Traces) -> Option<AgainstStandby> {
+    let free = |case: &CaseRecord| {
+        let first = traces.get(&case.key.id()).and_then(|trace| trace.ledgers.first());
+        match first {
+            _ if counted(&case.command_line) => None,
+            Some(first) if first.step.is_none() => Some(Some(first.free as f64)),
+            _ => (case.ended == Some(GuestEnd::Panicked)).then_some(None),
         }
-    }
-    // Without the least size there is nothing that the others can be measured from.
-    kernels.retain(|_, sizes| sizes.len() > 1 && matches!(sizes.values().next(), Some(Taken::Free(_))));
-    let kernels: BTreeMap<String, _> = kernels
-        .into_iter()
-        .map(|((name, _), sizes)| (name, sizes))
-        .collect();
-    let mut sizes: Vec<u64> = kernels.values().flat_map(|sizes| sizes.keys().copied()).collect();
-    sizes.sort_unstable();
-    sizes.dedup();
-    if kernels.is_empty() {
-        return None;
-    }
-    Some(draw(&kernels, &sizes))
+    };
+    let taken = by_size(record, free).into_iter().filter_map(|(name, free)| {
+        // Without the least size there is nothing that the others can be measured from.
+        let most = (*free.values().next()?)?;
+        let taken = |(size, free): (u64, Seen)| (size, free.map(|free| (most - free) / PAGES_PER_MIB));
+        Some((name, free.into_iter().map(taken).collect()))
+    });
+    draw(&taken.collect(), "MiB")
 }
 
-fn taken(case: &CaseRecord, traces: &Traces) -> Option<Taken> {
-    let first = traces.get(&case.key.id()).and_then(|trace| trace.ledgers.first());
-    match first {
-        Some(first) if first.step.is_none() => Some(Taken::Free(first.free)),
-        _ => (case.ended == Some(GuestEnd::Panicked)).then_some(Taken::Panic),
+/// Milliseconds that the kernel's initcalls take that find standby memory, where the guest's clock counts instructions.
+pub(super) fn boot_time(record: &RunRecord, traces: &Traces) -> Option<AgainstStandby> {
+    let took = |case: &CaseRecord| {
+        let finds = |name: &str| name.starts_with("sclp_") && name.ends_with("_memory");
+        let calls = &traces.get(&case.key.id())?.initcalls;
+        let micros: Vec<u64> = calls
+            .iter()
+            .filter(|(name, _)| finds(name))
+            .map(|(_, took)| *took)
+            .collect();
+        let seen = counted(&case.command_line) && !micros.is_empty();
+        seen.then(|| Some(micros.iter().sum::<u64>() as f64 / 1000.0))
+    };
+    draw(&by_size(record, took), "ms")
+}
+
+/// What `of` says of the cases that differ in the size of standby memory alone, where there is more than one size.
+fn by_size(record: &RunRecord, of: impl Fn(&CaseRecord) -> Option<Seen>) -> Kernels {
+    // With another size of the guest there are other points.
+    let mut groups: BTreeMap<(String, Option<&str>), BTreeMap<u64, Seen>> = BTreeMap::new();
+    for case in record.cases.iter().filter(|case| case.key.suite == SUITE) {
+        let name = format!("{} {} {}", case.key.arch, case.key.kernel, case.key.variant);
+        if let (Some(size), Some(seen)) = (standby(&case.command_line), of(case)) {
+            groups
+                .entry((name.trim_end().to_owned(), core(&case.command_line)))
+                .or_default()
+                .insert(size, seen);
+        }
     }
+    let mut kernels = Kernels::new();
+    for ((name, _), sizes) in groups.into_iter().filter(|(_, sizes)| sizes.len() > 1) {
+        let most = kernels.entry(name).or_default();
+        if sizes.len() > most.len() {
+            *most = sizes;
+        }
+    }
+    kernels
+}
+
+/// Whether the guest's clock counted instructions.
+fn counted(command_line: &str) -> bool {
+    command_line.split_whitespace().any(|word| word == "-icount")
 }
 
 /// What a QEMU command line says of the guest's size at boot.
@@ -99,22 +121,16 @@ fn standby(command_line: &str) -> Option<u64> {
     size.parse::<ByteSize>().ok().map(ByteSize::as_bytes)
 }
 
-/// What was taken beyond what the least size takes, in MiB; `None` for a panic.
-fn mib(sizes: &BTreeMap<u64, Taken>, size: u64) -> Option<Option<f64>> {
-    let Some(Taken::Free(most)) = sizes.values().next() else {
+/// The plot of what was seen in a unit; nothing where there is nothing.
+fn draw(kernels: &Kernels, unit: &str) -> Option<AgainstStandby> {
+    let mut sizes: Vec<u64> = kernels.values().flat_map(|seen| seen.keys().copied()).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    if sizes.is_empty() {
         return None;
-    };
-    match sizes.get(&size)? {
-        Taken::Free(free) => Some(Some((*most as f64 - *free as f64) / 256.0)),
-        Taken::Panic => Some(None),
     }
-}
-
-fn draw(kernels: &BTreeMap<String, BTreeMap<u64, Taken>>, sizes: &[u64]) -> BootMemory {
-    let values = kernels
-        .values()
-        .flat_map(|taken| sizes.iter().filter_map(|size| mib(taken, *size).flatten()));
-    let high = values.fold(1.0, f64::max);
+    let values = kernels.values().flat_map(|seen| seen.values().flatten());
+    let high = values.copied().fold(1.0, f64::max);
     let ticks = round_ticks(0.0, high);
     let range = (0.0, ticks.last().copied().unwrap_or(high));
     let x = |size: u64| {
@@ -125,21 +141,21 @@ fn draw(kernels: &BTreeMap<String, BTreeMap<u64, Taken>>, sizes: &[u64]) -> Boot
             (LEFT + 12.0, RIGHT - 12.0),
         )
     };
-    let y = |mib: Option<f64>| mib.map_or(TOP, |mib| place(mib.max(0.0), range, (BOTTOM, TOP)));
+    let y = |seen: Seen| seen.map_or(TOP, |value| place(value.max(0.0), range, (BOTTOM, TOP)));
     let mut series = Vec::new();
     let mut rows = Vec::new();
-    for (at, (name, taken)) in kernels.iter().enumerate() {
+    for (at, (name, seen)) in kernels.iter().enumerate() {
         let class = format!("k-{}", at % 8);
         let dots: Vec<Dot> = sizes
             .iter()
             .filter_map(|size| {
-                let mib = mib(taken, *size)?;
-                let what = mib.map_or("panic".to_owned(), |mib| format!("{mib:.1} MiB"));
+                let value = *seen.get(size)?;
+                let what = value.map_or("panic".to_owned(), |value| format!("{value:.1} {unit}"));
                 Some(Dot {
                     x: coordinate(x(*size)),
-                    y: coordinate(y(mib)),
+                    y: coordinate(y(value)),
                     label: format!("{name}, {} standby: {what}", ByteSize::bytes(*size)),
-                    panic: mib.is_none(),
+                    panic: value.is_none(),
                 })
             })
             .collect();
@@ -148,10 +164,10 @@ fn draw(kernels: &BTreeMap<String, BTreeMap<u64, Taken>>, sizes: &[u64]) -> Boot
             points: line(&dots),
             dots,
         });
-        let cell = |size: &u64| match mib(taken, *size) {
+        let cell = |size: &u64| match seen.get(size) {
             None => String::new(),
             Some(None) => "panic".to_owned(),
-            Some(Some(mib)) => format!("{mib:.1}"),
+            Some(Some(value)) => format!("{value:.1}"),
         };
         rows.push(Row {
             name: name.clone(),
@@ -160,7 +176,7 @@ fn draw(kernels: &BTreeMap<String, BTreeMap<u64, Taken>>, sizes: &[u64]) -> Boot
         });
     }
     let text = |size: &u64| ByteSize::bytes(*size).to_string();
-    BootMemory {
+    Some(AgainstStandby {
         plot: Plot {
             series,
             across: ticks
@@ -180,12 +196,17 @@ fn draw(kernels: &BTreeMap<String, BTreeMap<u64, Taken>>, sizes: &[u64]) -> Boot
         },
         sizes: sizes.iter().map(text).collect(),
         rows,
-    }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        base::fault::Verdict,
+        record::{LedgerPoint, Trace},
+        tell::news::tests as news,
+    };
 
     #[test]
     fn the_size_of_standby_memory_is_that_of_its_object() {
@@ -202,18 +223,53 @@ mod tests {
         assert_eq!(core("qemu"), None);
     }
 
+    /// A run of booted guests: size of standby memory in GiB, core, whether instructions were counted, and the free pages after boot or a
+    /// panic.
+    fn run(boots: &[(u64, &str, bool, Option<u64>)]) -> (RunRecord, Traces) {
+        let mut record = news::record(Verdict::Pass);
+        let blank = record.cases.remove(0);
+        let mut traces = Traces::new();
+        for (at, (gib, core, icount, free)) in boots.iter().enumerate() {
+            let mut case = blank.clone();
+            case.key.case = format!("C{at}");
+            case.key.suite = SUITE.to_owned();
+            let icount = if *icount { " -icount shift=0,sleep=off" } else { "" };
+            case.command_line =
+                format!("qemu -m {core}{icount} -object memory-backend-ram,id=standby,size={gib}G");
+            case.ended = free.is_none().then_some(GuestEnd::Panicked);
+            let ledgers = free.map(|free| LedgerPoint {
+                step: None,
+                mem_total: free,
+                free,
+                managed: free,
+            });
+            let trace = Trace {
+                ledgers: ledgers.into_iter().collect(),
+                initcalls: vec![
+                    ("sclp_conf_init".to_owned(), 9_000),
+                    ("sclp_detect_standby_memory".to_owned(), 1_500 * gib),
+                ],
+                ..Trace::default()
+            };
+            traces.insert(case.key.id(), trace);
+            record.cases.push(case);
+        }
+        (record, traces)
+    }
+
     #[test]
     fn what_is_taken_is_measured_from_the_least_size() {
-        let sizes = BTreeMap::from([
-            (0, Taken::Free(100_000)),
-            (8, Taken::Free(66_400)),
-            (32, Taken::Panic),
+        let (record, traces) = run(&[
+            (1, "512M", false, Some(100_000)),
+            (8, "512M", false, Some(66_400)),
+            (32, "512M", false, None),
+            // Neither a larger guest nor one that counts is a point of these.
+            (8, "1G", false, Some(200_000)),
+            (9, "512M", true, Some(1)),
         ]);
-        assert_eq!(mib(&sizes, 0), Some(Some(0.0)));
-        assert_eq!(mib(&sizes, 8), Some(Some(131.25)));
-        assert_eq!(mib(&sizes, 32), Some(None));
-        assert_eq!(mib(&sizes, 64), None);
-        let drawn = draw(&BTreeMap::from([("k".to_owned(), sizes)]), &[0, 8, 32]);
+        let drawn = boot_memory(&record, &traces).unwrap();
+        assert_eq!(drawn.rows.len(), 1);
+        assert_eq!(drawn.sizes, ["1G", "8G", "32G"]);
         assert_eq!(drawn.rows[0].cells, ["0.0", "131.2", "panic"]);
         let dots = &drawn.plot.series[0].dots;
         assert_eq!(
@@ -221,5 +277,24 @@ mod tests {
             ("190.0", "10.0"),
             "nothing taken is below, a panic above"
         );
+        assert!(boot_time(&record, &traces).is_none(), "one size is no line");
+    }
+
+    #[test]
+    fn time_is_that_of_the_initcalls_that_find_memory_where_instructions_are_counted() {
+        let (record, traces) = run(&[
+            (1, "1G", true, Some(9)),
+            (32, "1G", true, Some(9)),
+            (64, "1G", false, Some(9)),
+        ]);
+        let drawn = boot_time(&record, &traces).unwrap();
+        assert_eq!(drawn.sizes, ["1G", "32G"]);
+        assert_eq!(drawn.rows[0].cells, ["1.5", "48.0"]);
+        assert!(
+            drawn.plot.series[0].dots[1]
+                .label
+                .ends_with(", 32G standby: 48.0 ms")
+        );
+        assert!(boot_memory(&record, &traces).is_none());
     }
 }

@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the page shows, put in order for its template. The only module that knows askama.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 
 use super::{
-    boot::{BootMemory, boot_memory},
+    boot::{AgainstStandby, boot_memory, boot_time},
     plot::{self, Plot},
     timeline::{Timeline, timeline},
 };
 use crate::{
     base::fault::Verdict,
     compare::CompareRecord,
-    record::{CaseKey, CaseRecord, Finish, MismatchRecord, RunRecord, Trace, Traces},
+    record::{CaseKey, CaseRecord, Finish, MismatchRecord, RunPart, RunRecord, Trace, Traces},
     tell::{
         compare::{Compared, besides, compared},
         evidence,
         news::{News, Standing},
+        part,
         text::{count, one_line, printable},
     },
 };
@@ -34,6 +35,8 @@ struct Page {
     title: String,
     answer: Vec<(Verdict, usize)>,
     cases: usize,
+    /// Which part of its plan the run is, where it is not just the whole.
+    part: Option<String>,
     warnings: Vec<String>,
     facts: Vec<(&'static str, String)>,
     kernels: Vec<[String; 4]>,
@@ -43,7 +46,7 @@ struct Page {
     suites: Vec<String>,
     matrix: Vec<MatrixRow>,
     troubles: Vec<Trouble>,
-    boot: Option<BootMemory>,
+    boot: Vec<Boot>,
     groups: Vec<Group>,
     notes: Vec<String>,
     not_run: Vec<String>,
@@ -54,6 +57,15 @@ struct Comparison {
     kernels: String,
     arches: Vec<Compared>,
     rest: Vec<String>,
+}
+
+/// What booting takes, against the size of standby memory.
+struct Boot {
+    title: &'static str,
+    about: &'static str,
+    /// What the numbers of the table are.
+    cells: &'static str,
+    drawn: AgainstStandby,
 }
 
 /// A case that came out otherwise than in the last run.
@@ -183,13 +195,25 @@ fn page(record: &RunRecord, news: Option<&News>, traces: &Traces) -> Page {
         .map(|qemu| format!("{} {} ({})", qemu.binary, qemu.version, qemu.accel))
         .collect();
     let host = &facts.host;
+    let part = facts.part_of_plan();
     Page {
         comparison: None,
         title: facts.id.to_string(),
         answer: counts(record.cases.iter()),
         cases: record.cases.len(),
+        part: part
+            .as_ref()
+            .filter(|part| **part != RunPart::Whole)
+            .map(part::words),
         warnings,
         facts: vec![
+            (
+                "plan",
+                part.as_ref().map_or_else(
+                    || "the run does not say which part of it it is".to_owned(),
+                    part::words,
+                ),
+            ),
             (
                 "started",
                 facts.started.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
@@ -200,14 +224,22 @@ fn page(record: &RunRecord, news: Option<&News>, traces: &Traces) -> Page {
             ("QEMU", one_line(&qemus.join(", "))),
             (
                 "host",
-                one_line(&format!("{}, {} CPUs, {}", host.uname, host.cpus, host.memory)),
+                one_line(&format!(
+                    "{}, {} CPUs, {:.1} GiB",
+                    host.uname,
+                    host.cpus,
+                    host.memory.as_bytes() as f64 / f64::from(1 << 30)
+                )),
             ),
         ],
         kernels: facts
             .kernels
             .iter()
             .map(|kernel| {
-                let packages: Vec<&str> = kernel.packages.iter().map(|package| &*package.version).collect();
+                // A kernel that is split over packages has one version all the same.
+                let packages: BTreeSet<&str> =
+                    kernel.packages.iter().map(|package| &*package.version).collect();
+                let packages: Vec<&str> = packages.into_iter().collect();
                 [
                     kernel.arch.to_string(),
                     one_line(&kernel.label),
@@ -221,11 +253,27 @@ fn page(record: &RunRecord, news: Option<&News>, traces: &Traces) -> Page {
         suites,
         matrix,
         troubles: troubles(record, news, traces, &anchors),
-        boot: boot_memory(record, traces),
+        boot: boot(record, traces),
         groups: groups(record, traces, &anchors),
         notes: record.notes.iter().map(|note| one_line(note)).collect(),
         not_run: record.not_run.iter().map(|key| one_line(&key.id())).collect(),
     }
+}
+
+fn boot(record: &RunRecord, traces: &Traces) -> Vec<Boot> {
+    let memory = boot_memory(record, traces).map(|drawn| Boot {
+        title: "Memory taken at boot",
+        about: "MiB less free after boot than with the least standby memory. A ring at the upper edge is a panic.",
+        cells: "MiB taken with standby of",
+        drawn,
+    });
+    let time = boot_time(record, traces).map(|drawn| Boot {
+        title: "Time to find standby memory at boot",
+        about: "Milliseconds of the kernel’s initcall where the guest’s clock counts instructions: a million are one.",
+        cells: "ms with standby of",
+        drawn,
+    });
+    memory.into_iter().chain(time).collect()
 }
 
 /// Places of the cases that have one of their own, by their id.
@@ -371,7 +419,9 @@ fn groups(record: &RunRecord, traces: &Traces, anchors: &BTreeMap<String, String
     let (kernels, suites) = axes(record);
     cells(record)
         .into_iter()
-        .map(|((at, suite), cases)| {
+        .map(|((at, suite), mut cases)| {
+            // As the suite has them, and not as they ended.
+            cases.sort_by_key(|case| (case.line, &case.key.variant));
             let (arch, kernel) = &kernels[at];
             Group {
                 anchor: group_anchor(at, suite),

@@ -4,7 +4,7 @@
 use crate::record::LedgerPoint;
 
 /// Pages of 4 KiB in one MiB; both architectures have such pages.
-const PAGES_PER_MIB: f64 = 256.0;
+pub(super) const PAGES_PER_MIB: f64 = 256.0;
 
 /// A line.
 #[derive(Debug)]
@@ -158,7 +158,9 @@ pub(super) fn spark(points: &[LedgerPoint]) -> String {
         return String::new();
     }
     let free = || points.iter().map(|point| point.free as f64);
-    let range = (free().fold(f64::INFINITY, f64::min), free().fold(0.0, f64::max));
+    // A few pages come and go by themselves, and are no slope.
+    let low = free().fold(f64::INFINITY, f64::min);
+    let range = (low, free().fold(low + PAGES_PER_MIB, f64::max));
     let width = (points.len() - 1) as f64;
     let dots: Vec<String> = free()
         .enumerate()
@@ -195,6 +197,8 @@ mod tests {
         assert_eq!(free.points, "64.0,172.0 346.0,154.0 628.0,172.0");
         assert!(memory(&points[..1]).is_none());
         assert_eq!(spark(&points), "1,16 48,2 95,16");
+        let noise = [point(None, 256), point(Some(1), 253)];
+        assert_eq!(spark(&noise), "1,16 95,16", "three pages");
     }
 
     proptest! {

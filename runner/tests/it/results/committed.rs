@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The runs in the repository stay readable.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use memrig::{
     base::fault::Verdict,
-    record::{Finish, RunRecord},
+    record::{CaseRecord, Finish, RunPart, RunRecord},
     tell,
 };
-
-use super::sample;
+use regex::Regex;
 
 fn repository() -> &'static Utf8Path {
     Utf8Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -22,35 +21,63 @@ fn xml(record: &RunRecord) -> String {
     String::from_utf8(xml).unwrap()
 }
 
-/// `results/sample` is what [`sample::write`] writes. With `MEMRIG_BLESS=1` it is written anew.
-#[test]
-fn the_sample_is_read_and_reported_as_it_was_written() {
-    let folder = repository().join("results/sample");
-    if std::env::var_os("MEMRIG_BLESS").is_some() {
-        for name in ["cases", "events.jsonl", "run.json", "junit.xml"] {
-            remove(folder.join(name).as_std_path());
+/// All files of a folder, with what is in them as text.
+fn texts(folder: &Utf8Path) -> Vec<(Utf8PathBuf, String)> {
+    let mut found = Vec::new();
+    for entry in folder.read_dir_utf8().unwrap() {
+        let path = entry.unwrap().into_path();
+        if path.is_dir() {
+            found.extend(texts(&path));
+        } else {
+            let bytes = fs::read(&path).unwrap();
+            found.push((path, String::from_utf8_lossy(&bytes).into_owned()));
         }
-        fs::create_dir_all(&folder).unwrap();
-        sample::write(&folder);
-        let (record, _) = RunRecord::read(&folder).unwrap();
-        fs::write(folder.join("junit.xml"), xml(&record)).unwrap();
     }
-    let (record, damage) = RunRecord::read(&folder).unwrap();
-    assert_eq!(damage, []);
-    assert_eq!(record.facts, sample::facts());
-    assert_eq!(record.cases, sample::cases());
-    assert_eq!(record.not_run, []);
-    assert_eq!(record.notes.len(), 1);
-    assert_eq!(record.finish, Finish::Exit(1));
-    let committed = fs::read_to_string(folder.join("junit.xml")).unwrap();
-    assert_eq!(committed, xml(&record), "MEMRIG_BLESS=1 writes it anew");
+    found
 }
 
-fn remove(path: &Path) {
-    if path.is_dir() {
-        fs::remove_dir_all(path).unwrap();
-    } else if path.exists() {
-        fs::remove_file(path).unwrap();
+/// `results/README.md` says how `results/sample` was made.
+#[test]
+fn the_sample_is_a_run_of_today_and_its_reports_are_those_of_its_record() {
+    let folder = repository().join("results/sample");
+    let (record, damage) = RunRecord::read(&folder).unwrap();
+    assert_eq!(damage, []);
+    assert_eq!(record.facts.memrig, env!("CARGO_PKG_VERSION"));
+    assert_eq!(record.facts.part, Some(RunPart::Whole));
+    assert_eq!(record.finish, Finish::Exit(1));
+    assert!(record.not_run.is_empty() && record.unfinished.is_empty());
+    for verdict in [Verdict::Pass, Verdict::Fail, Verdict::Known, Verdict::Skip] {
+        let is = |case: &&CaseRecord| case.verdict == verdict;
+        assert!(record.cases.iter().any(|case| is(&case)), "no case is {verdict}");
+    }
+    let failed = |case: &&CaseRecord| matches!(case.verdict, Verdict::Fail | Verdict::Error);
+    for case in record.cases.iter().filter(failed) {
+        assert_eq!(
+            (&*case.key.suite, case.verdict),
+            ("wrong-on-purpose", Verdict::Fail)
+        );
+        assert!(case.steps.iter().any(|step| !step.mismatches.is_empty()));
+    }
+    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    let again = "`memrig report results/sample --write` writes it again";
+    assert_eq!(read("junit.xml"), xml(&record), "{again}");
+    assert_eq!(read("cases.csv"), tell::csv(&record), "{again}");
+}
+
+/// What is committed says nothing of the machine that it was made on.
+#[test]
+fn the_sample_is_small_and_has_no_place_of_the_machine_it_was_made_on() {
+    let mut texts = texts(&repository().join("results/sample"));
+    // Git does not have it, and whoever wants to see it writes it.
+    texts.retain(|(path, _)| path.file_name() != Some("report.html"));
+    let size: usize = texts.iter().map(|(_, text)| text.len()).sum();
+    assert!(size < 300_000, "{size} bytes");
+    let of_users = Regex::new(r"/(?:root|home|work|tmp|mnt|srv|opt)/[\w.-]*").unwrap();
+    for (path, text) in texts {
+        let found = of_users.find_iter(&text).map(|found| found.as_str());
+        // A folder of the run's own, whose name is random.
+        let found: Vec<&str> = found.filter(|path| !path.starts_with("/tmp/memrig-")).collect();
+        assert!(found.is_empty(), "{path} has {found:?}");
     }
 }
 
@@ -62,6 +89,8 @@ fn a_run_of_format_1_is_still_read() {
     assert_eq!(damage, []);
     assert_eq!(record.facts.format, 1);
     assert_eq!(record.facts.id.as_str(), "20260914T101530Z-3f9a1c");
+    // It did not write down which part of its plan a run is.
+    assert_eq!((&record.facts.part, record.facts.part_of_plan()), (&None, None));
     let verdicts: Vec<Verdict> = record.cases.iter().map(|case| case.verdict).collect();
     use Verdict::*;
     assert_eq!(verdicts, [Pass, Fail, Error, Known, Skip]);

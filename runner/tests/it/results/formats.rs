@@ -61,6 +61,18 @@ fn json_has_every_case() {
     );
 }
 
+#[test]
+fn json_says_which_part_of_its_plan_the_run_is() {
+    let mut record = record();
+    assert_eq!(tell::json(&record, None)["part"], Value::Null);
+    record.facts.argv.push("--shard=hash:1/3".to_owned());
+    assert_eq!(tell::json(&record, None)["part"]["shard"]["of"], 3);
+    record.facts.part = Some(super::summary::second_of_five());
+    let part = tell::json(&record, None)["part"].take();
+    assert_eq!(part["shard"]["number"], 2);
+    assert_eq!(part["shard"]["plan"]["cases"], 387);
+}
+
 /// What the schema of KCIDB 5.3 asks of what memrig writes.
 #[test]
 fn kcidb_has_its_words_and_every_reference_leads_somewhere() {

@@ -8,5 +8,5 @@ mod junit;
 mod prune;
 pub(crate) mod sample;
 mod subcases;
-mod summary;
+pub(crate) mod summary;
 mod xml;

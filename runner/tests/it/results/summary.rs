@@ -4,7 +4,7 @@
 use camino::Utf8PathBuf;
 use memrig::{
     base::fault::Verdict,
-    record::{Finish, RunRecord, Seconds},
+    record::{Finish, PlanFacts, RunId, RunPart, RunRecord, Seconds, ShardFacts},
     tell::{self, Style},
 };
 
@@ -54,7 +54,8 @@ fn a_known_issue_that_does_not_show_is_told() {
     let text = tell::summary(&record, Style::Plain);
     assert!(
         text.contains(
-            "pass blocks B01 online and offline: listed as known, and passes: blocks stay behind\n"
+            "pass blocks B01 online and offline on x86_64 debian:trixie-6.12.107+deb13-amd64 memmap_on_memory=off: listed as known, \
+            and passes: blocks stay behind\n"
         )
     );
 }
@@ -81,6 +82,48 @@ fn nothing_is_not_everything() {
     let mut record = record();
     record.cases.clear();
     assert!(tell::summary(&record, Style::Plain).starts_with("no case was run\n"));
+}
+
+/// The facts of the second of five parts of a plan of 387 cases.
+pub(crate) fn second_of_five() -> RunPart {
+    RunPart::Shard(ShardFacts {
+        how: "slice".to_owned(),
+        number: 2,
+        of: 5,
+        plan: Some(PlanFacts {
+            sha256: sample::sha("plan"),
+            cases: 387,
+        }),
+    })
+}
+
+/// A part is not the whole truth, and its answer says so; a merged run names its parts; a whole run says nothing of it.
+#[test]
+fn which_part_of_its_plan_a_run_is_stands_in_the_summary() {
+    let mut record = record();
+    let of = |record: &RunRecord| {
+        let text = tell::summary(record, Style::Plain);
+        let (first, last) = (text.lines().next(), text.lines().rev().nth(1));
+        (first.unwrap().to_owned(), last.unwrap().to_owned())
+    };
+    let (whole, _) = of(&record);
+    record.facts.part = Some(second_of_five());
+    let (answer, _) = of(&record);
+    assert_eq!(answer, format!("{whole}; shard slice:2/5 of a plan of 387 cases"));
+    // The first memrig said it in its command line alone.
+    record.facts.part = None;
+    record.facts.argv.push("--shard=hash:1/3".to_owned());
+    assert_eq!(of(&record).0, format!("{whole}; shard hash:1/3"));
+    let runs = [1, 2].map(|random| RunId::new(record.facts.started, random));
+    record.facts.part = Some(RunPart::Merged { runs: runs.to_vec() });
+    let (answer, parts) = of(&record);
+    assert_eq!(answer, whole);
+    assert_eq!(
+        parts,
+        "merged from 2 runs: 20260914T101530Z-000001, 20260914T101530Z-000002"
+    );
+    record.facts.part = Some(RunPart::Whole);
+    assert_eq!(of(&record), (whole, String::new()));
 }
 
 #[test]
