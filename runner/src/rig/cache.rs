@@ -31,6 +31,23 @@ pub enum CacheError {
     },
 }
 
+impl CacheError {
+    /// Whether the user has to name another place.
+    pub fn is_usage(&self) -> bool {
+        use io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem};
+
+        match self {
+            Self::NoPlace => true,
+            Self::Io { source, .. } => {
+                matches!(
+                    source.kind(),
+                    NotADirectory | PermissionDenied | ReadOnlyFilesystem
+                )
+            }
+        }
+    }
+}
+
 /// The cache's root.
 #[derive(Debug, Clone)]
 pub struct Cache {
