@@ -13,7 +13,7 @@ type Look = Result<String, String>;
 
 pub(super) fn doctor(args: &Doctor, ui: &Ui) -> Result<Exit, Failure> {
     let (cache, place) = match Cache::open(ui) {
-        Ok(cache) => (Some(cache.clone()), Ok(cache.root().display().to_string())),
+        Ok(cache) => (Some(cache.clone()), room(&cache)),
         Err(error) => (None, Err(chain(error))),
     };
     let host = host::facts().map_err(Failure::broken)?;
@@ -104,6 +104,15 @@ fn built(cache: &Cache) -> Option<std::path::PathBuf> {
         .filter_map(Result::ok)
         .map(|entry| entry.path().join(Arch::S390x.qemu_binary()))
         .find(|path| path.is_file())
+}
+
+/// The cache, and how much fits into it.
+fn room(cache: &Cache) -> Look {
+    let place = cache.root().display();
+    match host::free_space(cache.root()) {
+        Ok(free) => Ok(format!("{place}, {} MiB free", free.as_bytes() >> 20)),
+        Err(error) => Err(format!("{place}: {error}")),
+    }
 }
 
 /// Packages that the default run needs with the QEMUs that are named.

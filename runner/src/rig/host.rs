@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The machine that memrig runs on: what it is, and what it must have installed.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -101,6 +104,15 @@ fn field_of(meminfo: &str, field: &str) -> Option<ByteSize> {
     let kib = meminfo.lines().find_map(|line| line.strip_prefix(field))?;
     let kib: u64 = kib.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(ByteSize::bytes(kib * 1024))
+}
+
+/// What is free for a user in the file system of a path, in bytes.
+///
+/// # Errors
+/// The path is not there.
+pub fn free_space(path: &Path) -> io::Result<ByteSize> {
+    let facts = rustix::fs::statvfs(path)?;
+    Ok(ByteSize::bytes(facts.f_bavail * facts.f_frsize))
 }
 
 /// Where a program is found in `PATH`.
