@@ -3,14 +3,25 @@
 
 use std::{
     io::{self, IsTerminal},
-    panic,
-    sync::{Mutex, Once, PoisonError},
+    mem, panic,
+    sync::{Mutex, MutexGuard, Once, PoisonError},
 };
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::{
+    process::{Signal, getpid, kill_process},
+    termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr},
+};
 
-/// What the terminal was like before [`Raw::enter`], for as long as it is raw. Not in the guard, so that a panic hook finds it.
-static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+/// What was done to the terminal. Not in the guard, so that a panic hook finds it.
+static MODE: Mutex<Mode> = Mutex::new(Mode::AsFound);
+
+enum Mode {
+    AsFound,
+    /// Raw; before [`Raw::enter`] it was this.
+    Raw(Termios),
+    /// As it was found, for as long as this process is stopped; raw again after that.
+    Lent,
+}
 
 /// A window of a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,13 +65,8 @@ impl Raw {
                 tell(info);
             }));
         });
-        let before = tcgetattr(io::stdin())?;
-        let mut raw = before.clone();
-        raw.make_raw();
-        // First kept, then changed: there is no moment at which nobody could undo it.
-        *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
         let this = Self(());
-        tcsetattr(io::stdin(), OptionalActions::Now, &raw)?;
+        make_raw()?;
         Ok(this)
     }
 }
@@ -71,10 +77,62 @@ impl Drop for Raw {
     }
 }
 
-fn restore() {
-    let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
+/// Stops this process as its user asked, with the terminal as it was found. Whoever sees that it goes on calls [`resume`].
+///
+/// # Errors
+/// It cannot be stopped; the terminal is then not raw.
+pub fn suspend() -> io::Result<()> {
+    let before = match &*mode() {
+        Mode::Raw(before) => Some(before.clone()),
+        Mode::AsFound | Mode::Lent => None,
+    };
     if let Some(before) = before {
+        tcsetattr(io::stdin(), OptionalActions::Now, &before)?;
+        *mode() = Mode::Lent;
+    }
+    // The signal that asked was caught, and what it does by itself cannot be had back; this one stops just as well.
+    Ok(kill_process(getpid(), Signal::STOP)?)
+}
+
+/// Makes the terminal raw again where it is meant to be: after a stop, which may have come without a word, so that a shell has put the
+/// terminal to its own use. In the background this stops the process once more.
+///
+/// # Errors
+/// The terminal is gone.
+pub fn resume() -> io::Result<()> {
+    let before = match &*mode() {
+        Mode::AsFound => return Ok(()),
+        Mode::Lent => None,
+        Mode::Raw(before) => Some(before.clone()),
+    };
+    match before {
+        None => make_raw(),
+        // What it is now may be raw already, and is nothing to go back to.
+        Some(before) => set_raw(before),
+    }
+}
+
+fn make_raw() -> io::Result<()> {
+    let before = tcgetattr(io::stdin())?;
+    // First kept, then changed: there is no moment at which nobody could undo it.
+    *mode() = Mode::Raw(before.clone());
+    set_raw(before)
+}
+
+fn set_raw(mut modes: Termios) -> io::Result<()> {
+    modes.make_raw();
+    Ok(tcsetattr(io::stdin(), OptionalActions::Now, &modes)?)
+}
+
+fn restore() {
+    let before = mem::replace(&mut *mode(), Mode::AsFound);
+    if let Mode::Raw(before) = before {
         // A terminal that cannot be set is gone.
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
     }
+}
+
+/// A lock that a panicking thread held still guards one word.
+fn mode() -> MutexGuard<'static, Mode> {
+    MODE.lock().unwrap_or_else(PoisonError::into_inner)
 }

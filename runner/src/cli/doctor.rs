@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `memrig doctor`: what is there, what is missing, and what to do.
 
-use super::{args::Doctor, failure::Failure};
+use super::{args::Doctor, failure::Failure, setup};
 use crate::{
     base::{Arch, fault::Exit, ui::Ui},
-    rig::{
-        cache::Cache,
-        host,
-        qemu::{self, Capabilities},
-    },
-    run::qemu_version,
+    rig::{cache::Cache, host, qemu::Capabilities},
+    run::{Wanted, host_packages, qemu_version},
 };
 
 /// Looks at one thing; `Err` holds what to do about it.
 type Look = Result<String, String>;
 
 pub(super) fn doctor(args: &Doctor, ui: &Ui) -> Result<Exit, Failure> {
-    let cache = Cache::open(ui).map_err(Failure::broken)?;
+    let (cache, place) = match Cache::open(ui) {
+        Ok(cache) => (Some(cache.clone()), room(&cache)),
+        Err(error) => (None, Err(chain(error))),
+    };
     let host = host::facts().map_err(Failure::broken)?;
     let looks: Vec<(&str, Look)> = vec![
         (
@@ -29,10 +28,10 @@ pub(super) fn doctor(args: &Doctor, ui: &Ui) -> Result<Exit, Failure> {
                 host.memory.as_bytes() >> 20
             )),
         ),
-        ("cache", Ok(cache.root().display().to_string())),
+        ("cache", place),
+        ("packages", packages(args)),
         ("QEMU x86_64", x86_qemu(args)),
-        ("QEMU s390x", s390_qemu(args, &cache)),
-        ("packages to build QEMU", build_packages()),
+        ("QEMU s390x", s390_qemu(args, cache.as_ref())),
         ("results", results(args)),
     ];
     let mut missing = false;
@@ -56,10 +55,13 @@ fn x86_qemu(args: &Doctor) -> Look {
         .find(|(arch, _)| *arch == Arch::X86_64)
         .map(|(_, path)| path.clone());
     let binary = named.unwrap_or_else(|| Arch::X86_64.qemu_binary().into());
-    qemu_version(&binary).map_err(|error| format!("{error}; `memrig setup` installs qemu-system-x86"))
+    qemu_version(&binary).map_err(|error| match host::in_path(Arch::X86_64.qemu_binary()) {
+        None if binary.as_os_str() == Arch::X86_64.qemu_binary() => "not installed".to_owned(),
+        _ => chain(error),
+    })
 }
 
-fn s390_qemu(args: &Doctor, cache: &Cache) -> Look {
+fn s390_qemu(args: &Doctor, cache: Option<&Cache>) -> Look {
     let named = args
         .places
         .qemus
@@ -68,9 +70,11 @@ fn s390_qemu(args: &Doctor, cache: &Cache) -> Look {
         .map(|(_, path)| path.clone());
     let binary = match named {
         Some(path) => path,
-        None => built(cache).ok_or("memrig's own QEMU is not built yet; `memrig setup` builds it")?,
+        None => cache
+            .and_then(built)
+            .ok_or("memrig's own QEMU is not built yet; `memrig setup` builds it")?,
     };
-    let found = Capabilities::of(&binary).map_err(|error| error.to_string())?;
+    let found = Capabilities::of(&binary).map_err(chain)?;
     let lacks: Vec<&str> = [
         (found.standby, "standby memory"),
         (found.edat1, "EDAT-1"),
@@ -102,15 +106,36 @@ fn built(cache: &Cache) -> Option<std::path::PathBuf> {
         .find(|path| path.is_file())
 }
 
-fn build_packages() -> Look {
-    match host::missing_packages(qemu::HOST_PACKAGES) {
-        Ok(missing) if missing.is_empty() => Ok("all there".to_owned()),
-        Ok(missing) => Err(format!(
-            "apt-get install {}; `memrig setup` does it where it may",
-            missing.join(" ")
-        )),
-        Err(error) => Err(error.to_string()),
+/// The cache, and how much fits into it.
+fn room(cache: &Cache) -> Look {
+    let place = cache.root().display();
+    match host::free_space(cache.root()) {
+        Ok(free) => Ok(format!("{place}, {} MiB free", free.as_bytes() >> 20)),
+        Err(error) => Err(format!("{place}: {error}")),
     }
+}
+
+/// Packages that the default run needs with the QEMUs that are named.
+fn packages(args: &Doctor) -> Look {
+    let wanted = Wanted {
+        kernels: setup::kernels(&[], &[]),
+        qemus: args.places.qemus.iter().cloned().collect(),
+        refresh: false,
+    };
+    match host::missing_packages(&host_packages(&wanted)) {
+        Ok(missing) if missing.is_empty() => Ok("all installed".to_owned()),
+        Ok(missing) => Err(format!(
+            "{}; run: {}; `memrig setup` does it itself as root, and where sudo asks nothing",
+            missing.join(" "),
+            host::install_command(&missing)
+        )),
+        Err(error) => Err(chain(error)),
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: impl std::error::Error + Send + Sync + 'static) -> String {
+    format!("{:#}", anyhow::Error::new(error))
 }
 
 fn results(args: &Doctor) -> Look {

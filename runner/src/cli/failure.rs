@@ -54,13 +54,11 @@ impl Failure {
 
     /// Tells the user, and returns the exit code.
     pub(super) fn tell(&self, ui: &Ui) -> Exit {
-        ui.error(&self.error.to_string());
-        for cause in self.error.chain().skip(1) {
-            ui.line(&format!("  caused by: {cause}"));
-        }
-        if let Some(hint) = &self.hint {
-            ui.line(&format!("hint: {hint}"));
-        }
+        let mut lines = vec![self.error.to_string()];
+        let causes = self.error.chain().skip(1);
+        lines.extend(causes.map(|cause| format!("  caused by: {cause}")));
+        lines.extend(self.hint.iter().map(|hint| format!("hint: {hint}")));
+        ui.error(&lines.join("\n"));
         self.exit
     }
 }

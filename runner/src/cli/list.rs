@@ -2,7 +2,10 @@
 //! `memrig list`: suites and their cases.
 
 use super::{args::List, failure::Failure, suites};
-use crate::base::{Arch, fault::Exit, ui::Ui};
+use crate::{
+    base::{Arch, fault::Exit, ui::Ui},
+    suite::Case,
+};
 
 pub(super) fn list(args: &List, ui: &Ui) -> Result<Exit, Failure> {
     for loaded in suites::load(&args.suites, &suites::names())? {
@@ -12,6 +15,11 @@ pub(super) fn list(args: &List, ui: &Ui) -> Result<Exit, Failure> {
             suite.name,
             suite.about.as_deref().unwrap_or("no description")
         ));
+        let widest = |width: fn(&Case) -> usize| suite.cases.iter().map(width).max().unwrap_or(0);
+        let (ids, names) = (
+            widest(|case| case.id.len()),
+            widest(|case| case.name.chars().count()),
+        );
         for case in &suite.cases {
             let arches: Vec<String> = Arch::ALL
                 .iter()
@@ -28,7 +36,7 @@ pub(super) fn list(args: &List, ui: &Ui) -> Result<Exit, Failure> {
                 ", known issues"
             };
             ui.out(&format!(
-                "  {:5} {:60} {}{variants}{known}",
+                "  {:ids$} {:names$} {}{variants}{known}",
                 case.id,
                 case.name,
                 arches.join(" ")

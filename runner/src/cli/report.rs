@@ -62,7 +62,8 @@ pub(super) fn print(record: &RunRecord, news: Option<&News>, ui: &Ui) {
 
 /// Colours on a terminal, unless the user wants none (no-color.org).
 pub(super) fn style() -> Style {
-    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let colour =
+        std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     if colour { Style::Coloured } else { Style::Plain }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `memrig run` and `memrig replay`.
 
-use std::{path::Path, sync::Arc};
+use std::{num::NonZeroUsize, path::Path, sync::Arc};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -55,6 +55,7 @@ pub(super) fn select_of(
 ) -> Result<Selected, Failure> {
     let host = host::facts().map_err(Failure::broken)?;
     check_memory(suites, &host)?;
+    check_filter(filter, suites)?;
     let wanted = Wanted {
         kernels,
         qemus: places.qemus.iter().cloned().collect(),
@@ -69,6 +70,20 @@ pub(super) fn select_of(
         part: RunPart::Whole,
         host,
     })
+}
+
+/// Refuses a name that fits nothing, before anything is got for it.
+fn check_filter(filter: &Filter, suites: &[Arc<LoadedSuite>]) -> Result<(), Failure> {
+    let Some(missed) = filter.misses(suites) else {
+        return Ok(());
+    };
+    let files: Vec<&str> = suites.iter().map(|loaded| loaded.file.as_str()).collect();
+    Err(Failure::usage(anyhow::anyhow!(
+        "nothing is selected: {missed}, in {}",
+        files.join(", ")
+    ))
+    .exit(Exit::NothingSelected)
+    .hint("`memrig list` shows suites and cases"))
 }
 
 /// Refuses machines that are larger than the host.
@@ -108,10 +123,10 @@ pub(super) fn planned_kernels(rig: &Rig) -> Vec<PlannedKernel> {
 }
 
 /// Guests at once, and the memory that they share.
-fn capacity(asked: Option<usize>, host: &host::HostFacts) -> Result<Capacity, Failure> {
+fn capacity(asked: Option<NonZeroUsize>, host: &host::HostFacts) -> Result<Capacity, Failure> {
     let available = host::available_memory().map_err(Failure::broken)?;
     Ok(Capacity {
-        guests: asked.unwrap_or(host.cpus).max(1),
+        guests: asked.map_or(host.cpus, NonZeroUsize::get).max(1),
         memory: ByteSize::bytes(available.as_bytes().saturating_sub(HOST_RESERVE.as_bytes())),
     })
 }

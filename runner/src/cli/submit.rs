@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `memrig submit`: a matrix as an array job of Slurm, followed to its end and merged into one run.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, num::NonZeroUsize, time::Duration};
 
 use camino::Utf8Path;
 use jiff::Timestamp;
@@ -111,10 +111,10 @@ fn start(
     let script = Script {
         name: name.clone(),
         tasks: shards,
-        cpus: args.how.jobs.unwrap_or(1).max(1),
+        cpus: args.how.jobs.map_or(1, NonZeroUsize::get),
         memory: args
             .mem
-            .unwrap_or_else(|| memory(&selected.jobs, args.how.jobs.unwrap_or(1))),
+            .unwrap_or_else(|| memory(&selected.jobs, args.how.jobs.map_or(1, NonZeroUsize::get))),
         partition: args.partition.clone(),
         account: args.account.clone(),
         time: args.time.clone(),
@@ -183,7 +183,7 @@ fn memory(jobs: &[Job], guests: usize) -> ByteSize {
 /// What a task runs, without its part and its results folder.
 fn command(file: &str, args: &Submit, times: &Utf8Path) -> Result<Vec<String>, Failure> {
     let program = std::env::current_exe().map_err(Failure::broken)?;
-    let guests = args.how.jobs.unwrap_or(1).max(1).to_string();
+    let guests = args.how.jobs.map_or(1, NonZeroUsize::get).to_string();
     let mut words = vec![
         utf8(&program)?.into_string(),
         "matrix".to_owned(),

@@ -51,11 +51,25 @@ pub(super) fn names() -> Vec<&'static str> {
     OURS.iter().map(|(name, _)| *name).collect()
 }
 
+fn text_of(file: &str, bytes: Vec<u8>) -> Result<String, Failure> {
+    String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+        let column = 1 + String::from_utf8_lossy(good)
+            .rsplit('\n')
+            .next()
+            .map_or(0, |line| line.chars().count());
+        Failure::usage(anyhow::anyhow!(
+            "{file}:{line}:{column}: this is no UTF-8, and a suite is"
+        ))
+    })
+}
+
 fn load_one(name: &str) -> Result<Arc<LoadedSuite>, Failure> {
     let (file, text) = if name.contains('/') || name.ends_with(".yaml") {
         (
             name.to_owned(),
-            fs_err::read_to_string(name).map_err(Failure::usage)?,
+            text_of(name, fs_err::read(name).map_err(Failure::usage)?)?,
         )
     } else {
         let found = OURS.iter().find(|(ours, _)| *ours == name);

@@ -4,7 +4,13 @@
 //! A `/dev/kvm` that opens proves nothing: under some hypervisors a guest dies on its first AVX instruction, which a kernel
 //! executes when it picks its checksum code. So a guest of a few instructions has to survive one first.
 
-use std::{collections::BTreeMap, io, path::PathBuf, process::ExitStatus, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    time::Duration,
+};
 
 use fs_err as fs;
 use tokio::{
@@ -93,33 +99,41 @@ fn image() -> Vec<u8> {
 pub async fn choose(qemu: &Qemu, arch: Arch) -> Choice {
     static KNOWN: Mutex<BTreeMap<PathBuf, Choice>> = Mutex::const_new(BTreeMap::new());
 
-    let tcg = |why: String| Choice {
-        accel: Accel::Tcg,
-        why: format!("guests are translated (TCG): {why}"),
-    };
     if arch == Arch::S390x {
-        return tcg("standby memory is only emulated there".to_owned());
+        return translated("standby memory is only emulated there");
     }
     if std::env::consts::ARCH != arch.to_string() {
-        return tcg(format!("the host is {}", std::env::consts::ARCH));
+        return translated(format!("the host is {}", std::env::consts::ARCH));
     }
     let mut known = KNOWN.lock().await;
     if let Some(choice) = known.get(&qemu.binary) {
         return choice.clone();
     }
-    let tried = match fs::OpenOptions::new().read(true).write(true).open("/dev/kvm") {
+    let choice = choose_by(qemu, Path::new("/dev/kvm")).await;
+    known.insert(qemu.binary.clone(), choice.clone());
+    choice
+}
+
+/// By this device where it opens and a guest survives, else by translation.
+async fn choose_by(qemu: &Qemu, device: &Path) -> Choice {
+    let tried = match fs::OpenOptions::new().read(true).write(true).open(device) {
         Ok(_) => try_guest(qemu, Accel::Kvm).await,
         Err(error) => Err(error.to_string()),
     };
-    let choice = match tried {
+    match tried {
         Ok(()) => Choice {
             accel: Accel::Kvm,
             why: "guests are run by the host (KVM): a probe guest ran".to_owned(),
         },
-        Err(why) => tcg(why),
-    };
-    known.insert(qemu.binary.clone(), choice.clone());
-    choice
+        Err(why) => translated(why),
+    }
+}
+
+fn translated(why: impl fmt::Display) -> Choice {
+    Choice {
+        accel: Accel::Tcg,
+        why: format!("guests are translated (TCG): {why}"),
+    }
 }
 
 /// Runs the probe guest, which takes at most 2.5 s.
@@ -236,6 +250,61 @@ mod tests {
         assert!(
             survived(exit(0), &[]).is_err(),
             "a guest that never ran did not survive"
+        );
+    }
+
+    /// What is chosen where a script stands in for QEMU, and where the device is there.
+    async fn chosen(script: &str) -> Choice {
+        let folder = tempfile::tempdir().unwrap();
+        let (binary, device) = (folder.path().join("qemu"), folder.path().join("kvm"));
+        fs::write(&device, "").unwrap();
+        // By another process: a file that this one writes may still be open in a child of another thread's when it is run.
+        let write = "printf '#!/bin/sh\\n%s\\n' \"$2\" >\"$1\" && chmod 755 \"$1\"";
+        Command::new("sh")
+            .args(["-c", write, "sh"])
+            .arg(&binary)
+            .arg(script)
+            .output()
+            .unwrap();
+        choose_by(&Qemu::plain(&binary), &device).await
+    }
+
+    #[tokio::test]
+    async fn kvm_is_used_where_a_guest_survived_it() {
+        let choice = chosen("case \"$*\" in *'-accel kvm -cpu host'*'-bios '*) exit 85;; esac; exit 1").await;
+        assert_eq!(
+            (choice.accel, choice.why.as_str()),
+            (Accel::Kvm, "guests are run by the host (KVM): a probe guest ran")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_kvm_that_breaks_is_translation_and_one_line() {
+        let first_avx = "echo 'KVM internal error. Suberror: 1' >&2; echo 'extra data[0]: 0x0' >&2; \
+                         echo 'emulation failure' >&2; exec sleep 100";
+        for (script, why) in [
+            (first_avx, "a probe guest died: KVM internal error. Suberror: 1"),
+            (
+                "echo 'qemu: error: failed to set MSR 0x10a to 0x69' >&2; echo more >&2; kill -ABRT $$",
+                "QEMU was killed by signal 6 on a probe guest: qemu: error: failed to set MSR 0x10a to 0x69",
+            ),
+            ("exec sleep 100", "a probe guest did not end in time"),
+            ("exit 0", "QEMU exited with 0 on a probe guest: "),
+        ] {
+            let choice = chosen(script).await;
+            assert_eq!(choice.accel, Accel::Tcg, "{}", choice.why);
+            assert_eq!(choice.why, format!("guests are translated (TCG): {why}"));
+        }
+    }
+
+    #[tokio::test]
+    async fn without_the_device_no_guest_is_tried() {
+        let choice = choose_by(&Qemu::plain("/no/qemu"), Path::new("/no/kvm")).await;
+        assert_eq!(choice.accel, Accel::Tcg);
+        assert!(
+            choice.why.contains("`/no/kvm`") && !choice.why.contains("/no/qemu"),
+            "{}",
+            choice.why
         );
     }
 }

@@ -31,6 +31,23 @@ pub enum CacheError {
     },
 }
 
+impl CacheError {
+    /// Whether the user has to name another place.
+    pub fn is_usage(&self) -> bool {
+        use io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem};
+
+        match self {
+            Self::NoPlace => true,
+            Self::Io { source, .. } => {
+                matches!(
+                    source.kind(),
+                    NotADirectory | PermissionDenied | ReadOnlyFilesystem
+                )
+            }
+        }
+    }
+}
+
 /// The cache's root.
 #[derive(Debug, Clone)]
 pub struct Cache {
@@ -153,7 +170,16 @@ impl Cache {
             return Ok(found);
         }
         let parent = self.dir(kind)?;
-        let new = tempfile::Builder::new().prefix(".new-").tempdir_in(&parent);
+        let name = format!(".new-{key}");
+        let half = parent.join(&name);
+        if half.exists() {
+            // Of a memrig that was killed: nobody else works on it while the lock is held.
+            fs_err::remove_dir_all(&half).map_err(|source| self.failed(source))?;
+        }
+        let new = tempfile::Builder::new()
+            .prefix(&name)
+            .rand_bytes(0)
+            .tempdir_in(&parent);
         let new = new.map_err(|source| self.failed(source))?;
         build(new.path())?;
         let path = parent.join(key);
@@ -279,6 +305,23 @@ mod tests {
                 .iter()
                 .any(|line| line.contains("waiting for another memrig"))
         );
+    }
+
+    #[test]
+    fn what_a_killed_build_left_is_taken_away() {
+        let root = tempfile::tempdir().unwrap();
+        let cache = Cache::at(root.path(), &Ui::silent()).unwrap();
+        let name = root.path().join("thing/.new-key");
+        fs_err::create_dir_all(&name).unwrap();
+        fs_err::write(name.join("half"), "").unwrap();
+        let path = cache
+            .entry("thing", "key", |dir| {
+                assert_eq!(dir, name, "it is made where the killed one was");
+                fs_err::write(dir.join("whole"), "").map_err(|e| cache.failed(e))
+            })
+            .unwrap();
+        assert!(path.join("whole").exists() && !path.join("half").exists());
+        assert_eq!(fs_err::read_dir(root.path().join("thing")).unwrap().count(), 1);
     }
 
     #[test]

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The machine that memrig runs on: what it is, and what it must have installed.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::{
     ByteSize,
-    exec::{Command, ExecError, shell_line},
+    exec::{Command, ExecError, ended, shell_line},
     ui::Ui,
 };
 
@@ -30,10 +33,15 @@ pub struct HostFacts {
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// Only root can install packages, and memrig may not become root. The command line exits with 2.
-    #[error("these Debian packages are missing, and installing them needs root: {}\nrun: {command}", missing.join(" "))]
+    #[error(
+        "these Debian packages are missing, and installing them needs root ({why}): {}\nrun: {command}",
+        missing.join(" ")
+    )]
     NeedsRoot {
         /// The packages.
         missing: Vec<String>,
+        /// Why memrig may not become root.
+        why: String,
         /// What to type.
         command: String,
     },
@@ -98,6 +106,15 @@ fn field_of(meminfo: &str, field: &str) -> Option<ByteSize> {
     Some(ByteSize::bytes(kib * 1024))
 }
 
+/// What is free for a user in the file system of a path, in bytes.
+///
+/// # Errors
+/// The path is not there.
+pub fn free_space(path: &Path) -> io::Result<ByteSize> {
+    let facts = rustix::fs::statvfs(path)?;
+    Ok(ByteSize::bytes(facts.f_bavail * facts.f_frsize))
+}
+
 /// Where a program is found in `PATH`.
 pub fn in_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -136,41 +153,49 @@ fn is_installed(status: &str) -> bool {
 /// Installs those of the packages that are missing: without root if none is, else as root or by a sudo that asks nothing.
 ///
 /// # Errors
-/// [`HostError::NeedsRoot`] holds the command that a person can type; else apt failed.
+/// [`HostError::NeedsRoot`] holds the command that a person can type, and nothing was done; else apt failed.
 pub fn install_packages(packages: &[&str], ui: &Ui) -> Result<(), HostError> {
     let missing = missing_packages(packages)?;
     if missing.is_empty() {
         return Ok(());
     }
-    let may_sudo = || Command::new("sudo").args(["-n", "true"]).output().is_ok();
+    let owned = || missing.iter().map(|&package| package.to_owned()).collect();
     let prefix: &[&str] = if rustix::process::geteuid().is_root() {
         &[]
-    } else if may_sudo() {
-        &["sudo", "-n"]
     } else {
-        return Err(HostError::NeedsRoot {
-            command: format!("sudo {}", shell_line(install_words(&missing))),
-            missing: missing.iter().map(|&p| p.to_owned()).collect(),
-        });
+        match Command::new("sudo")
+            .args(["-n", "true"])
+            .env("LC_ALL", "C")
+            .output()
+        {
+            Ok(_) => &["sudo", "-n"],
+            Err(error) => {
+                return Err(HostError::NeedsRoot {
+                    missing: owned(),
+                    command: install_command(&missing),
+                    why: why_no_root(&error),
+                });
+            }
+        }
     };
     let task = ui.task(format!("install {}", missing.join(" ")), None);
+    // `env`, because sudo drops the caller's environment.
     let root = |words: &[&str]| {
-        // `env`, because sudo drops the caller's environment.
-        // Somebody else may be installing: apt then waits for as long as it takes them.
-        let (apt, rest) = words.split_at(1);
         let line = [
             prefix,
             &["env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C"],
-            apt,
-            &["-o", "DPkg::Lock::Timeout=600"],
-            rest,
+            words,
         ]
         .concat();
         Command::new(line[0]).args(&line[1..]).output()
     };
-    let install = || root(&install_words(&missing));
-    // Lists that are missing, or older than the mirror, are the usual reason for a first failure.
-    let outcome = install().or_else(|_| root(&["apt-get", "update"]).and_then(|_| install()));
+    let install = || root(&[&APT, &INSTALL, missing.as_slice()].concat());
+    // The usual reasons for a first failure: an installation that was cut off, and lists that are missing or older than the mirror.
+    let outcome = install().or_else(|_| {
+        root(&["dpkg", "--configure", "-a"])?;
+        root(&[&APT[..], &["update"]].concat())?;
+        install()
+    });
     match outcome {
         Ok(_) => {
             task.done("done");
@@ -179,15 +204,42 @@ pub fn install_packages(packages: &[&str], ui: &Ui) -> Result<(), HostError> {
         Err(source) => {
             task.failed();
             Err(HostError::Install {
-                packages: missing.iter().map(|&p| p.to_owned()).collect(),
+                packages: owned(),
                 source,
             })
         }
     }
 }
 
-fn install_words<'a>(packages: &[&'a str]) -> Vec<&'a str> {
-    [&["apt-get", "install", "-y", "--no-install-recommends"], packages].concat()
+/// Somebody else may be installing: apt then waits for as long as it takes them.
+const APT: [&str; 3] = ["apt-get", "-o", "DPkg::Lock::Timeout=600"];
+
+const INSTALL: [&str; 3] = ["install", "-y", "--no-install-recommends"];
+
+/// What a person types to install these packages.
+pub fn install_command(packages: &[&str]) -> String {
+    to_type(packages, in_path("sudo").is_some())
+}
+
+/// The lists of the machine may be of any age, or missing.
+fn to_type(packages: &[&str], has_sudo: bool) -> String {
+    let install = shell_line([&["apt-get"], &INSTALL[..], packages].concat());
+    match has_sudo {
+        true => format!("sudo apt-get update && sudo {install}"),
+        false => shell_line(["su", "-c", &format!("apt-get update && {install}")]),
+    }
+}
+
+/// Why sudo does not make memrig root, in its own words.
+fn why_no_root(error: &ExecError) -> String {
+    match error {
+        // Before its reason it may warn of something else.
+        ExecError::Failed { stderr, status, .. } => match stderr.lines().last() {
+            Some(said) => said.to_owned(),
+            None => format!("`sudo -n true` {}", ended(*status)),
+        },
+        ExecError::Start { .. } | ExecError::Output { .. } => "there is no sudo".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -219,14 +271,13 @@ mod tests {
 
     #[test]
     fn the_command_can_be_typed() {
-        let error = HostError::NeedsRoot {
-            missing: vec!["ninja-build".to_owned()],
-            command: format!("sudo {}", shell_line(install_words(&["ninja-build"]))),
-        };
-        assert!(
-            error
-                .to_string()
-                .ends_with("run: sudo apt-get install -y --no-install-recommends ninja-build")
+        assert_eq!(
+            to_type(&["ninja-build", "flex"], true),
+            "sudo apt-get update && sudo apt-get install -y --no-install-recommends ninja-build flex"
+        );
+        assert_eq!(
+            to_type(&["flex"], false),
+            "su -c 'apt-get update && apt-get install -y --no-install-recommends flex'"
         );
     }
 }

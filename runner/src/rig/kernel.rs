@@ -57,12 +57,12 @@ pub enum SourceError {
     )]
     Scheme(String),
     /// `debian:` and something else.
-    #[error("`debian:{suite}` names no kernel")]
+    #[error("`debian:{suite}` names no kernel: {why}")]
     Suite {
         /// What stands after the colon.
         suite: String,
         /// Why.
-        source: UnknownSuite,
+        why: UnknownSuite,
     },
     /// `tree:` or `source:` and what does not say what to build.
     #[error(transparent)]
@@ -88,13 +88,10 @@ impl FromStr for KernelSource {
     fn from_str(text: &str) -> Result<Self, SourceError> {
         let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
         match scheme {
-            "debian" => rest
-                .parse()
-                .map(Self::Debian)
-                .map_err(|source| SourceError::Suite {
-                    suite: rest.to_owned(),
-                    source,
-                }),
+            "debian" => rest.parse().map(Self::Debian).map_err(|why| SourceError::Suite {
+                suite: rest.to_owned(),
+                why,
+            }),
             "image" => image_source(text, rest),
             "tree" | "source" => Ok(Self::Source(BuildSpec::parse(text)?)),
             _ => Err(SourceError::Scheme(text.to_owned())),
@@ -259,6 +256,39 @@ pub fn obtain(
             modules,
             config,
         } => Kernel::from_files(label, arch, path, modules.as_deref(), config.as_deref()),
+    }
+}
+
+/// Looks at what the user named, before anything long begins: files that are there and are what they should be.
+///
+/// # Errors
+/// Those of [`obtain`] that a short look finds.
+pub fn check(source: &KernelSource, arch: Arch) -> Result<(), KernelError> {
+    match source {
+        KernelSource::Debian(_) => Ok(()),
+        KernelSource::Source(spec) => {
+            source::check(spec, arch).map_err(|error| KernelError::Source(Box::new(error)))
+        }
+        KernelSource::Image {
+            path,
+            modules,
+            config,
+        } => Kernel::from_files(
+            source.to_string(),
+            arch,
+            path,
+            modules.as_deref(),
+            config.as_deref(),
+        )
+        .map(drop),
+    }
+}
+
+/// Packages that the host lacks and that getting the kernel needs.
+pub fn host_packages(source: &KernelSource, arch: Arch) -> Vec<&'static str> {
+    match source {
+        KernelSource::Source(_) => source::host_packages(arch),
+        KernelSource::Debian(_) | KernelSource::Image { .. } => Vec::new(),
     }
 }
 

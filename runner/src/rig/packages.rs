@@ -170,6 +170,14 @@ pub enum PackagesError {
         /// URI of the mirror.
         mirror: String,
     },
+    /// It came, and there is no room for it.
+    #[error("{what}: no space is left for the cache at `{}` (MEMRIG_CACHE names another place)", .cache.display())]
+    Full {
+        /// What was fetched.
+        what: String,
+        /// Root of the cache.
+        cache: PathBuf,
+    },
     /// The mirror has moved on since it was looked up; looking it up again finds the new one.
     #[error("{what} is no longer in {suite}, which now has {now}: run `memrig setup --refresh`")]
     Gone {

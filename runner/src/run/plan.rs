@@ -101,12 +101,41 @@ fn plugs(action: &Action) -> bool {
 
 impl Filter {
     fn takes(&self, case: &Case, variant: &Variant) -> bool {
-        let case_named = |text: &String| {
-            case.id.eq_ignore_ascii_case(text) || case.name.to_lowercase().contains(&text.to_lowercase())
-        };
-        let chosen = |text: &String| variant.choices.iter().any(|choice| choice.to_string() == *text);
-        (self.cases.is_empty() || self.cases.iter().any(case_named)) && self.variants.iter().all(chosen)
+        (self.cases.is_empty() || self.cases.iter().any(|text| is_named(case, text)))
+            && self.variants.iter().all(|text| has_choice(variant, text))
     }
+
+    /// The first of the words that fits nothing in any of the suites, and so is a mistake; seen without any kernel.
+    pub fn misses(&self, suites: &[Arc<LoadedSuite>]) -> Option<Missed<'_>> {
+        let cases = || suites.iter().flat_map(|loaded| &loaded.suite.cases);
+        let case = self
+            .cases
+            .iter()
+            .find(|text| !cases().any(|case| is_named(case, text)));
+        let mut variants = self.variants.iter();
+        let has = |text: &String| cases().any(|case| case.variants.iter().any(|v| has_choice(v, text)));
+        case.map(|text| Missed::Case(text))
+            .or_else(|| variants.find(|text| !has(text)).map(|text| Missed::Variant(text)))
+    }
+}
+
+/// A word of a filter that fits nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Missed<'a> {
+    /// Of a case.
+    #[error("no case has the id `{0}`, or a name that contains it")]
+    Case(&'a str),
+    /// Of a variant.
+    #[error("no case has the variant `{0}`")]
+    Variant(&'a str),
+}
+
+fn is_named(case: &Case, text: &str) -> bool {
+    case.id.eq_ignore_ascii_case(text) || case.name.to_lowercase().contains(&text.to_lowercase())
+}
+
+fn has_choice(variant: &Variant, text: &str) -> bool {
+    variant.choices.iter().any(|choice| choice.to_string() == text)
 }
 
 /// Makes the jobs: by suite, then by case, then by kernel, then by variant.

@@ -123,6 +123,16 @@ pub enum PrepareError {
         /// Why.
         source: Box<ImageError>,
     },
+    /// A QEMU that the user names cannot be used.
+    #[error("--qemu {arch}={} cannot be used", .binary.display())]
+    Named {
+        /// The architecture.
+        arch: Arch,
+        /// The binary.
+        binary: PathBuf,
+        /// Why.
+        source: MachineError,
+    },
     /// A QEMU does not start.
     #[error("trying QEMU")]
     Machine(#[from] MachineError),
@@ -139,6 +149,7 @@ impl PrepareError {
     pub fn is_usage(&self) -> bool {
         match self {
             Self::Host(error) => matches!(error, HostError::NeedsRoot { .. }),
+            Self::Cache(error) => error.is_usage(),
             Self::Kernel { source, .. } => match &**source {
                 KernelError::Image { .. }
                 | KernelError::NoModules { .. }
@@ -147,19 +158,27 @@ impl PrepareError {
                 KernelError::Source(error) => error.is_usage(),
                 _ => false,
             },
-            Self::Capabilities { .. } | Self::Exec(_) => true,
+            Self::Capabilities { .. } | Self::Named { .. } | Self::Exec(_) => true,
             _ => false,
         }
     }
 }
 
-/// Packages of the host that running guests needs.
-fn run_packages(arches: &BTreeSet<Arch>, qemus: &BTreeMap<Arch, PathBuf>) -> Vec<&'static str> {
-    let ours = |arch| arches.contains(&arch) && !qemus.contains_key(&arch);
-    ours(Arch::X86_64)
-        .then_some("qemu-system-x86")
-        .into_iter()
-        .collect()
+/// Packages of the host that all of this needs; of those that are there, some are left out.
+pub fn host_packages(wanted: &Wanted) -> Vec<&'static str> {
+    let ours =
+        |arch| wanted.kernels.iter().any(|(_, needed)| *needed == arch) && !wanted.qemus.contains_key(&arch);
+    let mut packages = BTreeSet::new();
+    if ours(Arch::X86_64) {
+        packages.insert("qemu-system-x86");
+    }
+    if ours(Arch::S390x) {
+        packages.extend(qemu::HOST_PACKAGES);
+    }
+    for (source, arch) in &wanted.kernels {
+        packages.extend(kernel::host_packages(source, *arch));
+    }
+    packages.into_iter().collect()
 }
 
 /// Gets everything, shows what takes time, and leaves what is there alone.
@@ -176,11 +195,11 @@ pub fn prepare(wanted: &Wanted, ui: &Ui) -> Result<Rig, PrepareError> {
     let arches: BTreeSet<Arch> = wanted.kernels.iter().map(|(_, arch)| *arch).collect();
     // What the user named wrongly is found before anything long begins.
     for (source, arch) in &wanted.kernels {
-        if matches!(source, KernelSource::Image { .. }) {
-            get_kernel(source, *arch, &packages, &cache, ui)?;
-        }
+        kernel::check(source, *arch).map_err(|error| refused(source, *arch, error))?;
     }
-    host::install_packages(&run_packages(&arches, &wanted.qemus), ui)?;
+    // All at once: who has to install them by hand does so once. The key of our QEMU holds the compiler's version, so that the compiler
+    // has to be there even where QEMU is.
+    host::install_packages(&host_packages(wanted), ui)?;
     let mut emulators = BTreeMap::new();
     for &arch in &arches {
         emulators.insert(
@@ -213,11 +232,15 @@ fn get_kernel(
     cache: &Cache,
     ui: &Ui,
 ) -> Result<Kernel, PrepareError> {
-    kernel::obtain(source, arch, packages, cache, ui).map_err(|error| PrepareError::Kernel {
+    kernel::obtain(source, arch, packages, cache, ui).map_err(|error| refused(source, arch, error))
+}
+
+fn refused(source: &KernelSource, arch: Arch, error: KernelError) -> PrepareError {
+    PrepareError::Kernel {
         label: source.to_string(),
         arch,
         source: Box::new(error),
-    })
+    }
 }
 
 /// The QEMU for an architecture: the user's, the distribution's, or ours.
@@ -238,6 +261,19 @@ fn emulator(
         }
     };
     let binary = in_path(&binary);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let qemu = runtime
+        .block_on(Qemu::ask(&binary, arch, firmware))
+        .map_err(|source| match named {
+            Some(_) => PrepareError::Named {
+                arch,
+                binary: binary.clone(),
+                source,
+            },
+            None => source.into(),
+        })?;
     // Only standby memory is something that a QEMU may lack.
     let capabilities = match arch {
         Arch::X86_64 => None,
@@ -249,10 +285,6 @@ fn emulator(
             })?)
         }
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let qemu = runtime.block_on(Qemu::ask(&binary, firmware))?;
     let choice = runtime.block_on(accel::choose(&qemu, arch));
     ui.line(&format!("{arch}: {}", choice.why));
     Ok(Emulator {
@@ -299,8 +331,6 @@ fn firmware(cache: &Cache) -> Result<PathBuf, PrepareError> {
 /// Our QEMU, built if it was not yet. One that is there needs no source any more.
 fn standby_qemu(packages: &Packages, cache: &Cache, ui: &Ui) -> Result<qemu::StandbyQemu, PrepareError> {
     let pinned = &qemu::SOURCE;
-    // The key holds the compiler's version, so that a host without one has to get it first.
-    host::install_packages(qemu::HOST_PACKAGES, ui)?;
     if let Some(built) = qemu::find(&pinned.at(""), cache.root())? {
         return Ok(built);
     }

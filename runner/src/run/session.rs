@@ -100,8 +100,12 @@ pub async fn run(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
         Some(path) => take_up(path)?,
     };
     ui.line(&format!(
-        "{} jobs, {} at once, record in {}",
+        "{} {}, {} at once, record in {}",
         request.jobs.len(),
+        match request.jobs.len() {
+            1 => "job",
+            _ => "jobs",
+        },
         request.capacity.guests,
         folder.path()
     ));

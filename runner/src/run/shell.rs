@@ -9,6 +9,7 @@ use std::{
 };
 
 use camino::Utf8PathBuf;
+use rustix::process;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
@@ -39,6 +40,12 @@ const CONSOLE_TAIL: usize = 60;
 
 /// Where the guest keeps the exit code of the shell.
 const CODE_FILE: &str = "/run/memrig-shell-code";
+
+/// A stop that a program may prepare for: ^Z where the terminal is not raw, and `kill -TSTP`.
+const SUSPEND: SignalKind = SignalKind::from_raw(process::Signal::TSTP.as_raw());
+
+/// What follows each stop, also one that nobody could prepare for.
+const RESUME: SignalKind = SignalKind::from_raw(process::Signal::CONT.as_raw());
 
 /// What a terminal without a window is taken for.
 const USUAL_SIZE: WindowSize = WindowSize {
@@ -77,11 +84,13 @@ impl NoShell {
     }
 }
 
-/// The signals that end memrig from outside. None is lost while nobody waits.
+/// The signals that end memrig from outside, and those that stop it and let it go on. None is lost while nobody waits.
 struct Ends {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
+    suspend: Signal,
+    resume: Signal,
 }
 
 impl Ends {
@@ -90,15 +99,24 @@ impl Ends {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
+            suspend: signal(SUSPEND)?,
+            resume: signal(RESUME)?,
         })
     }
 
-    /// Waits for the next. Cancel-safe.
+    /// Waits for the next end. Until then a stop finds the terminal as it was before, and whoever goes on has it raw again; a
+    /// terminal that is gone is an end. Cancel-safe.
     async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
+        loop {
+            tokio::select! {
+                // What went on before a stop says nothing about the time after it.
+                biased;
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
+                _ = self.hangup.recv() => return,
+                _ = self.resume.recv() => if tty::resume().is_err() { return },
+                _ = self.suspend.recv() => if tty::suspend().is_err() { return },
+            }
         }
     }
 }
@@ -201,8 +219,8 @@ async fn session(guest: &Guest, is_typed: bool, ends: &mut Ends) -> Result<Sessi
         output: copy(io::stdout().as_fd().try_clone_to_owned())?,
         errors: copy(io::stderr().as_fd().try_clone_to_owned())?,
     };
-    let mut windows =
-        signal(SignalKind::window_change()).map_err(broken("the signal of another window size"))?;
+    let heard = |kind| signal(kind).map_err(broken("the signal of another window size"));
+    let mut windows = [heard(SignalKind::window_change())?, heard(RESUME)?];
     let raw = match is_typed {
         true => Some(Raw::enter().map_err(broken("the terminal"))?),
         false => None,
@@ -222,14 +240,20 @@ async fn session(guest: &Guest, is_typed: bool, ends: &mut Ends) -> Result<Sessi
     }
 }
 
-/// Tells the guest of each new size of the window. Never ends.
-async fn follow(windows: &mut Signal, resizer: Option<Resizer>) {
-    while let (Some(()), Some(resizer)) = (windows.recv().await, &resizer) {
+/// Tells the guest of each new size of the window; whoever was stopped was not told. Never ends.
+async fn follow([changed, resumed]: &mut [Signal; 2], resizer: Option<Resizer>) {
+    let Some(resizer) = resizer else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::select! {
+            _ = changed.recv() => {}
+            _ = resumed.recv() => {}
+        }
         if let Some(size) = tty::window_size() {
             resizer.set(size);
         }
     }
-    std::future::pending().await
 }
 
 /// The command for the guest. The outer shell outlives the inner one and writes down how that ended.

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use memrig::base::Arch;
 use memrig::rig::machine::{End, MachineError, Memory, Qemu, Wait};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
@@ -112,7 +113,7 @@ async fn a_port_that_somebody_else_took_is_replaced_a_few_times() {
 #[tokio::test]
 async fn a_binary_is_asked_what_it_can_do() {
     crate::ground::packages();
-    let asked = Qemu::ask("qemu-system-x86_64", None).await.unwrap();
+    let asked = Qemu::ask("qemu-system-x86_64", Arch::X86_64, None).await.unwrap();
     assert_eq!(asked.binary, qemu().binary);
     // Debian builds it with seccomp, and what the binary said must be what it then takes.
     assert!(asked.sandbox);
@@ -124,8 +125,18 @@ async fn a_binary_is_asked_what_it_can_do() {
         spec.memory_files = Some(memory.files(shared));
         start(&spec, folder.path()).await.unwrap().stop().await;
     }
-    let error = Qemu::ask("false", None).await.unwrap_err();
-    assert!(error.to_string().contains("exited with 1"), "{error}");
+    let error = Qemu::ask("false", Arch::X86_64, None).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`false` does not answer over QMP: QEMU exited with 1"
+    );
+    let error = Qemu::ask("qemu-system-x86_64", Arch::S390x, None)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`qemu-system-x86_64` emulates x86_64, not s390x"
+    );
 }
 
 #[tokio::test]

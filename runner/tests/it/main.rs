@@ -11,6 +11,7 @@ mod costs;
 mod firmware;
 mod ground;
 mod guests;
+mod installs;
 mod layering;
 mod machine_accel;
 mod machine_ends;

@@ -14,7 +14,7 @@ use memrig::base::Arch;
 use rustix::{
     process::{Pid, Signal, kill_process},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
-    termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize},
+    termios::{LocalModes, OptionalActions, Termios, Winsize, tcgetattr, tcsetattr, tcsetwinsize},
 };
 
 use crate::{ground::rig, runs::qemus_of};
@@ -130,9 +130,46 @@ impl Terminal {
             seen: String::new(),
         };
         this.shows(PROMPT);
-        let modes = tcgetattr(&this.slave).unwrap().local_modes;
-        assert!(!modes.intersects(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG));
+        assert!(this.is_raw());
         this
+    }
+
+    fn is_raw(&self) -> bool {
+        let modes = tcgetattr(&self.slave).unwrap().local_modes;
+        !modes.intersects(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
+    }
+
+    /// Whether the terminal is what it was before memrig began.
+    fn is_as_found(&self) -> bool {
+        let (before, now) = (&self.before, tcgetattr(&self.slave).unwrap());
+        (before.input_modes, before.output_modes) == (now.input_modes, now.output_modes)
+            && (before.control_modes, before.local_modes) == (now.control_modes, now.local_modes)
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// Waits until memrig has stopped.
+    fn stops(&self) {
+        self.soon("memrig stops", |this| state(this.child.id()) == "T");
+    }
+
+    fn soon(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        let until = Instant::now() + Duration::from_secs(20);
+        while !is_so(self) {
+            assert!(Instant::now() < until, "not so within 20 s: {what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until the guest has been told of this size.
+    fn resized(&mut self, rows: u16, columns: u16) {
+        self.types(&format!(
+            "until [ \"$(stty size)\" = '{rows} {columns}' ]; do sleep 0.1; done; echo resized-$((1+1))\r"
+        ));
+        self.shows("\r\nresized-2\r\n");
+        self.shows(PROMPT);
     }
 
     /// Waits for a text behind the one that was waited for before.
@@ -171,11 +208,12 @@ impl Terminal {
         while let Ok(bytes) = self.output.recv_timeout(Duration::from_millis(100)) {
             self.seen += &String::from_utf8_lossy(&bytes);
         }
-        let (before, after) = (&self.before, tcgetattr(&self.slave).unwrap());
-        assert_eq!(before.input_modes, after.input_modes);
-        assert_eq!(before.output_modes, after.output_modes);
-        assert_eq!(before.control_modes, after.control_modes);
-        assert_eq!(before.local_modes, after.local_modes);
+        assert!(
+            self.is_as_found(),
+            "{:?}, then {:?}",
+            self.before,
+            tcgetattr(&self.slave)
+        );
         (code, std::mem::take(&mut self.seen))
     }
 }
@@ -186,6 +224,13 @@ impl Drop for Terminal {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The state of a process: `T` where it is stopped.
+fn state(pid: u32) -> String {
+    let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, rest) = stat.rsplit_once(") ").unwrap();
+    rest[..1].to_owned()
 }
 
 /// Processor time that a process has used, in ticks of 10 ms.
@@ -208,11 +253,8 @@ fn is_a_terminal(arch: Arch) {
     terminal.types("stty size\r");
     terminal.shows("\r\n37 101\r\n");
     tcsetwinsize(&terminal.slave, window(50, 120)).unwrap();
-    kill_process(terminal.pid(), Signal::WINCH).unwrap();
-    terminal.types("until [ \"$(stty size)\" = '50 120' ]; do sleep 0.1; done; echo resized-$((1+1))\r");
-    terminal.shows("\r\nresized-2\r\n");
-
-    terminal.shows(PROMPT);
+    terminal.signal(Signal::WINCH);
+    terminal.resized(50, 120);
     terminal.types("cd /sys/devices/sys\t; here=$PWD\r");
     terminal.shows("guest:/sys/devices/system# ");
     terminal.types("cd; echo $here\r");
@@ -265,10 +307,43 @@ fn a_guest_that_does_not_answer_is_left_by_its_keys() {
 #[test]
 fn a_signal_ends_it_and_leaves_the_terminal_as_it_was() {
     let terminal = Terminal::start(Arch::X86_64);
-    kill_process(terminal.pid(), Signal::TERM).unwrap();
+    terminal.signal(Signal::TERM);
     let (code, said) = terminal.end();
     assert_eq!(code, Some(130), "{said}");
     assert!(said.contains("interrupted"), "{said}");
+}
+
+#[test]
+fn a_stop_gives_the_terminal_back_and_going_on_takes_it_again() {
+    let mut terminal = Terminal::start(Arch::X86_64);
+    // As ^Z does where the terminal is not raw.
+    terminal.signal(Signal::TSTP);
+    terminal.stops();
+    assert!(terminal.is_as_found(), "{:?}", tcgetattr(&terminal.slave));
+    tcsetwinsize(&terminal.slave, window(41, 111)).unwrap();
+    terminal.signal(Signal::CONT);
+    terminal.soon("raw after a stop", Terminal::is_raw);
+    terminal.resized(41, 111);
+
+    // Nobody can prepare for this one. The shell that sees it puts the terminal to its own use.
+    terminal.signal(Signal::STOP);
+    terminal.stops();
+    tcsetattr(&terminal.slave, OptionalActions::Now, &terminal.before).unwrap();
+    tcsetwinsize(&terminal.slave, window(42, 112)).unwrap();
+    terminal.signal(Signal::CONT);
+    terminal.soon("raw after a stop that nobody sees", Terminal::is_raw);
+    terminal.resized(42, 112);
+
+    // This time nobody touched it: what it is then is not what it has to be at the end.
+    terminal.signal(Signal::STOP);
+    terminal.stops();
+    tcsetwinsize(&terminal.slave, window(43, 113)).unwrap();
+    terminal.signal(Signal::CONT);
+    terminal.resized(43, 113);
+
+    terminal.types("exit 7\r");
+    let (code, said) = terminal.end();
+    assert_eq!(code, Some(7), "{said}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is run, where and how.
 
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, ValueHint};
 
@@ -11,7 +11,7 @@ use crate::{base::Arch, rig::kernel::KernelSource, run::Filter};
 /// Which jobs are meant.
 #[derive(Debug, Clone, Args)]
 pub struct Select {
-    /// Suites by name, or by path where it has a slash or ends in .yaml
+    /// Suites by name (`memrig list`, or all), or by path where it has a slash or ends in .yaml; without any, quick
     #[arg(value_name = "SUITE", value_hint = ValueHint::FilePath)]
     pub suites: Vec<String>,
 
@@ -128,7 +128,7 @@ pub struct Run {
 pub struct How {
     /// Guests at once; without it, as many as the host's processors and memory allow
     #[arg(short, long, value_name = "N")]
-    pub jobs: Option<usize>,
+    pub jobs: Option<NonZeroUsize>,
 
     /// Stop starting jobs after the first failure
     #[arg(long)]

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Kernels before and after a change.
 
+use std::num::NonZeroUsize;
+
 use clap::{Args, ValueHint};
 
 use super::{Places, Which};
@@ -61,7 +63,7 @@ pub struct Compare {
 
     /// Guests at once; without it, as many as the host's processors and memory allow
     #[arg(short, long, value_name = "N")]
-    pub jobs: Option<usize>,
+    pub jobs: Option<NonZeroUsize>,
 }
 
 fn pairs(text: &str) -> Result<usize, String> {
@@ -104,7 +106,7 @@ pub struct Walk {
 
     /// Guests at once; without it, as many as the host's processors and memory allow
     #[arg(short, long, value_name = "N")]
-    pub jobs: Option<usize>,
+    pub jobs: Option<NonZeroUsize>,
 }
 
 /// Arguments of `memrig cost`.

@@ -13,7 +13,7 @@ use super::{
     spec::Qemu,
 };
 use crate::{
-    base::exec::Command,
+    base::{Arch, exec::Command},
     format::qmp::{Client, QmpError},
     rig::scratch::Scratch,
 };
@@ -22,8 +22,12 @@ impl Qemu {
     /// Starts a binary without a machine and asks it what it can do. Takes a fraction of a second.
     ///
     /// # Errors
-    /// If it does not start, or does not speak QMP; its own words are in the error.
-    pub async fn ask(binary: impl Into<PathBuf>, firmware: Option<PathBuf>) -> Result<Self, MachineError> {
+    /// If it does not start, does not speak QMP, or emulates another architecture; its own words are in the error.
+    pub async fn ask(
+        binary: impl Into<PathBuf>,
+        arch: Arch,
+        firmware: Option<PathBuf>,
+    ) -> Result<Self, MachineError> {
         let binary = binary.into();
         let folder = Scratch::new().map_err(io_error("a folder for sockets"))?;
         let socket = folder.path().join("qmp");
@@ -51,17 +55,26 @@ impl Qemu {
             let (stream, _) = listener.accept().await?;
             let (reader, writer) = stream.into_split();
             let client = Client::start(reader, writer, Arc::new(|_, _| {})).await?;
+            let target = client.execute_raw("query-target", json!({})).await?;
             let sandbox = json!({"option": "sandbox"});
             let sandbox = client.execute_raw("query-command-line-options", sandbox).await;
             let backend = json!({"typename": "memory-backend-file"});
             let backend = client.execute_raw("qom-list-properties", backend).await?;
-            Ok::<_, QmpError>((sandbox, backend))
+            Ok::<_, QmpError>((target, sandbox, backend))
         };
         let wait = tokio::select! {
             biased;
             answers = timeout(START_LIMIT, asked) => match answers {
                 Ok(answers) => {
-                    let (sandbox, backend) = answers?;
+                    let (target, sandbox, backend) = answers?;
+                    let emulates = target["arch"].as_str().unwrap_or("something unknown");
+                    if emulates != arch.to_string() {
+                        return Err(MachineError::Other {
+                            binary,
+                            arch,
+                            emulates: emulates.to_owned(),
+                        });
+                    }
                     let has_rom = |list: &Vec<Value>| list.iter().any(|property| property["name"] == "rom");
                     return Ok(Self {
                         binary,
@@ -79,6 +92,6 @@ impl Qemu {
             },
             status = child.wait() => Wait::Ended(End::QemuExited { status, stderr: tail_of(&log, 0) }),
         };
-        Err(MachineError::Start { wait, log })
+        Err(MachineError::NoAnswer { binary, wait })
     }
 }

@@ -391,6 +391,18 @@ mod tests {
     }
 
     #[test]
+    fn a_guest_that_the_host_runs_has_the_hosts_cpu() {
+        let mut spec = x86_64();
+        spec.accel = Accel::Kvm;
+        spec.check().unwrap();
+        let line = lines(&spec, None, &bench());
+        assert!(
+            line.contains("-accel kvm\n-cpu host\n") && !line.contains("tcg"),
+            "{line}"
+        );
+    }
+
+    #[test]
     fn instructions_are_counted_on_one_cpu() {
         let mut spec = x86_64();
         spec.accel = Accel::TcgIcount;

@@ -64,6 +64,24 @@ pub enum MachineError {
         /// What QEMU printed.
         log: PathBuf,
     },
+    /// A binary that does not do what every QEMU does.
+    #[error("`{}` does not answer over QMP: {wait}", .binary.display())]
+    NoAnswer {
+        /// The binary.
+        binary: PathBuf,
+        /// How the wait for an answer ended.
+        wait: Wait,
+    },
+    /// A QEMU for another architecture.
+    #[error("`{}` emulates {emulates}, not {arch}", .binary.display())]
+    Other {
+        /// The binary.
+        binary: PathBuf,
+        /// The architecture that was wanted.
+        arch: Arch,
+        /// QEMU's name of the one that it has.
+        emulates: String,
+    },
     /// QEMU refused a command, or answered something unexpected.
     #[error(transparent)]
     Qmp(#[from] QmpError),
@@ -92,7 +110,7 @@ impl MachineError {
     pub fn is_lasting(&self) -> bool {
         let lacks = |text: &str| NOT_THERE.iter().any(|words| text.contains(words));
         match self {
-            Self::Spec(_) => true,
+            Self::Spec(_) | Self::Other { .. } => true,
             Self::Exec(ExecError::Start { source, .. }) => matches!(
                 source.kind(),
                 io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
@@ -102,9 +120,12 @@ impl MachineError {
                 wait: Wait::Ended(End::QemuExited { stderr, .. }),
                 ..
             } => lacks(stderr),
-            Self::Exec(_) | Self::Io { .. } | Self::Start { .. } | Self::Qmp(_) | Self::Command { .. } => {
-                false
-            }
+            Self::Exec(_)
+            | Self::Io { .. }
+            | Self::Start { .. }
+            | Self::NoAnswer { .. }
+            | Self::Qmp(_)
+            | Self::Command { .. } => false,
         }
     }
 }

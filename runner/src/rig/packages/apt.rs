@@ -329,12 +329,15 @@ impl<'a> Root<'a> {
                 Err(ExecError::Failed { stderr, .. }) => stderr,
                 Err(error) => return Err(error.into()),
             };
+            if is_full(&said) {
+                return Err(self.full(label));
+            }
             if attempt == ATTEMPTS {
                 return Err(PackagesError::Mirror {
                     what: label.to_owned(),
                     attempts: ATTEMPTS,
                     mirror: base.to_owned(),
-                    said,
+                    said: hint(&said),
                 });
             }
             self.ui
@@ -357,6 +360,13 @@ impl<'a> Root<'a> {
             architecture: self.architecture.to_owned(),
             mirror: mirror.archive(security).to_owned(),
         })
+    }
+
+    fn full(&self, what: &str) -> PackagesError {
+        PackagesError::Full {
+            what: what.to_owned(),
+            cache: self.cache.root().to_owned(),
+        }
     }
 
     fn gone(&self, name: &str, version: &str, now: &str) -> PackagesError {
@@ -414,6 +424,10 @@ impl<'a> Root<'a> {
                     age.unwrap_or("some time")
                 ));
                 continue;
+            }
+            if is_full(&said) {
+                task.failed();
+                return Err(self.full(&what));
             }
             // A signature does not get better by asking again.
             if attempt == ATTEMPTS || said.contains("NO_PUBKEY") || said.contains("is not signed") {
@@ -526,10 +540,17 @@ fn hint(said: &str) -> String {
         "\nmemrig takes nothing from a mirror that cannot show a signature: name another one by MEMRIG_MIRROR"
     } else if said.contains("not valid yet") {
         "\nthis machine's clock is behind"
+    } else if said.contains("404 ") {
+        "\nthe mirror's own index names the file, and the mirror does not have it: try later, or another mirror"
     } else {
         ""
     };
     format!("{}{advice}", said.trim_end())
+}
+
+/// Whether the trouble is not the mirror's: the disk is full.
+fn is_full(said: &str) -> bool {
+    said.contains("No space left on device")
 }
 
 fn first_line(said: &str) -> &str {
@@ -668,7 +689,14 @@ pub(super) mod tests {
     fn advice_fits_what_apt_said() {
         assert!(hint("W: GPG error: NO_PUBKEY 1234").ends_with("install a newer debian-archive-keyring"));
         assert!(hint("E: The repository 'x' is not signed.").contains("cannot show a signature"));
-        assert_eq!(hint("E: 404\n"), "E: 404");
+        assert_eq!(hint("E: 500\n"), "E: 500");
+        assert!(
+            hint("E: Failed to fetch http://m.test/x.deb  404  Not Found").ends_with("or another mirror")
+        );
+        assert!(is_full(
+            "E: Failed to fetch x  Write error - write (28: No space left on device)"
+        ));
+        assert!(!is_full("E: Failed to fetch x  404  Not Found"));
         assert_eq!(first_line("W: hm\nE: no\n"), "E: no");
         assert_eq!(first_line(""), "it failed");
     }

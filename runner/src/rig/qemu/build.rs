@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
+    process::ExitStatus,
 };
 
 use sha2::{Digest, Sha256};
@@ -16,7 +17,7 @@ use super::{
     source::{CONFIGURE, HOST_PACKAGES, PATCHES, SourcePackage},
 };
 use crate::base::{
-    exec::{Command, ExecError},
+    exec::{Command, ExecError, ended},
     ui::Ui,
 };
 
@@ -62,7 +63,7 @@ pub enum BuildError {
         programs: Vec<String>,
     },
     /// A step of the build failed.
-    #[error("{step} failed; the whole log is {log}\n{errors}", log = .log.display())]
+    #[error("{step} failed: `{command}` {}; the whole log is {}\n{errors}", ended(*.status), .log.display())]
     Step {
         /// What was being done.
         step: &'static str,
@@ -70,9 +71,14 @@ pub enum BuildError {
         errors: String,
         /// The log.
         log: PathBuf,
-        /// How the program ended.
-        source: ExecError,
+        /// The command.
+        command: String,
+        /// How it ended.
+        status: ExitStatus,
     },
+    /// A program of it could not be run.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
     /// What was built does not answer.
     #[error("asking the new QEMU what it can do")]
     Capabilities(#[from] CapabilityError),

@@ -15,7 +15,10 @@ use super::{
     build::BuildError,
     source::{CONFIGURE, PATCHES, SourcePackage},
 };
-use crate::base::{exec::Command, ui::Task};
+use crate::base::{
+    exec::{Command, ExecError},
+    ui::Task,
+};
 
 /// Programs that the build calls by name, besides the compiler.
 const PROGRAMS: [&str; 7] = ["bison", "flex", "make", "ninja", "patch", "pkg-config", "python3"];
@@ -212,11 +215,23 @@ impl Tree {
             }
             see(line);
         });
-        run.map_err(|source| BuildError::Step {
-            step,
-            errors: errors.join("\n"),
-            log,
-            source,
+        run.map_err(|error| match error {
+            ExecError::Failed {
+                command,
+                status,
+                stderr,
+            } => BuildError::Step {
+                step,
+                // Where no line says it, the last ones are all there is.
+                errors: match errors.as_slice() {
+                    [] => stderr,
+                    errors => errors.join("\n"),
+                },
+                log,
+                command,
+                status,
+            },
+            error => error.into(),
         })
     }
 }
@@ -292,11 +307,7 @@ mod tests {
         };
         assert_eq!(errors, "a.c:1:2: error: first");
         assert!(fs_err::read_to_string(log).unwrap().contains("999\n"));
-        assert!(
-            error
-                .to_string()
-                .starts_with("compiling QEMU failed; the whole log is ")
-        );
+        assert!(error.to_string().starts_with("compiling QEMU failed: `sh -c "));
         assert_eq!(tree.logs().unwrap(), std::slice::from_ref(log));
     }
 

@@ -12,6 +12,9 @@ use crate::{
 /// Why there is no source tree.
 #[derive(Debug, thiserror::Error)]
 pub enum TreeError {
+    /// The folder is not there.
+    #[error("there is no folder `{0}`")]
+    NoFolder(PathBuf),
     /// The folder is no kernel source.
     #[error("`{0}` is no kernel source: it has no Makefile and Kconfig")]
     NoKernel(PathBuf),
@@ -65,7 +68,7 @@ impl TreeError {
     /// Whether the user has named something wrong.
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::NoKernel(_) | Self::NoCommit { .. } | Self::NotGit { .. } => true,
+            Self::NoFolder(_) | Self::NoKernel(_) | Self::NoCommit { .. } | Self::NotGit { .. } => true,
             Self::Host(error) => matches!(error, HostError::NeedsRoot { .. }),
             Self::Io(error) => error.kind() == io::ErrorKind::NotFound,
             _ => false,

@@ -21,4 +21,4 @@ pub use log::{NotBuilt, Warning};
 pub use obtain::{BuiltKernel, Prospect, SourceKernelError, build_kernel, prospect};
 pub use spec::{BuildSpec, BuildSpecError};
 
-pub(super) use obtain::obtain;
+pub(super) use obtain::{check, host_packages, obtain};

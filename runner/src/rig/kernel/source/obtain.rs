@@ -19,7 +19,7 @@ use crate::{
     format::kconfig::KconfigError,
     rig::{
         cache::{Cache, CacheError, Key},
-        host::HostError,
+        host::{self, HostError},
         kernel::{Kernel, KernelError},
         packages::Packages,
         series::{self, ApplyError, LoadedSeries, NotApplied, SeriesError, SeriesSource},
@@ -126,6 +126,26 @@ pub(in crate::rig::kernel) fn obtain(
     ui: &Ui,
 ) -> Result<Kernel, KernelError> {
     build_kernel(spec, arch, packages, cache, ui).map(|built| built.kernel)
+}
+
+/// Whether what was named is there, as far as a short look shows: the fragments, the folder, the series.
+pub(in crate::rig::kernel) fn check(spec: &BuildSpec, arch: Arch) -> Result<(), SourceKernelError> {
+    fragments(arch, &spec.configs)?;
+    if let Origin::Path { path, .. } = &spec.origin
+        && !path.is_dir()
+    {
+        return Err(TreeError::NoFolder(path.clone()).into());
+    }
+    if let Some(series) = &spec.series {
+        series.load()?;
+    }
+    Ok(())
+}
+
+/// Packages with what building for an architecture calls, git included, and the host lacks.
+pub(in crate::rig::kernel) fn host_packages(arch: Arch) -> Vec<&'static str> {
+    let git = host::in_path("git").is_none().then_some("git");
+    Toolchain::here(arch).lacks().into_iter().chain(git).collect()
 }
 
 /// Builds the kernel of a source, or takes it from the cache: what has the same files, configuration and compiler is the same.

@@ -125,8 +125,8 @@ impl Toolchain {
         })
     }
 
-    /// Makes sure that the host has what the build calls.
-    pub(super) fn install(&self, ui: &Ui) -> Result<(), HostError> {
+    /// Packages with what the build calls and the host lacks.
+    pub(super) fn lacks(&self) -> Vec<&'static str> {
         let missing = |(program, _): &&(String, &'static str)| {
             if program.starts_with('/') {
                 !Path::new(program).exists()
@@ -134,16 +134,19 @@ impl Toolchain {
                 host::in_path(program).is_none()
             }
         };
-        let missing: Vec<&str> = self
-            .needs
+        self.needs
             .iter()
             .filter(missing)
             .map(|(_, package)| *package)
-            .collect();
-        if missing.is_empty() {
-            return Ok(());
+            .collect()
+    }
+
+    /// Makes sure that the host has what the build calls.
+    pub(super) fn install(&self, ui: &Ui) -> Result<(), HostError> {
+        match self.lacks().as_slice() {
+            [] => Ok(()),
+            missing => host::install_packages(missing, ui),
         }
-        host::install_packages(&missing, ui)
     }
 
     /// What the compiler says about itself, in one line.
