@@ -13,13 +13,18 @@
  * Marker 1 begins a count, and marker 2 ends it: what was executed behind the first up to and with the second. A CPU that waits
  * executes nothing, so that idle time is not counted. For one CPU.
  *
+ * What no program of the guest's does has no markers around it: a thread of the kernel's adds and removes memory where ACPI asks for
+ * it. A function that is told to the plugin as a whole (w) is counted each time it is called outside of the markers, from its first
+ * instruction to the last one before where it was called from.
+ *
  * Marker 0 has the plugin read FILE.entries: lines of a letter and an address in hex, where the kernel is entered for an interrupt
- * (i) and for an exception (e), and where functions begin that are left out (c). From then on instructions of interrupts are not
- * counted, from the entry to the instruction that returns, and those of the functions, from their first to where they were called
- * from. When a timer ticks is chance, and what the scheduler finds to do as well.
+ * (i) and for an exception (e), and where functions begin that are left out (c) or counted as a whole (w). From then on instructions
+ * of interrupts are not counted, from the entry to the instruction that returns, and those of the functions that are left out, from
+ * their first to where they were called from. When a timer ticks is chance, and what the scheduler finds to do as well.
  *
  * FILE gets a line for each block of code that was executed in between, `b ADDRESS COUNT` (in hex, and in instructions), and
- * behind them `= TOTAL`. The CPU's own pieces of code differ now and then, the sum does not.
+ * behind them `= TOTAL`, or `= TOTAL ADDRESS` where the function at that address was counted. The CPU's own pieces of code differ
+ * now and then, the sum does not.
  *
  * Use: qemu-system-... -plugin cost.so,out=FILE
  *
@@ -112,6 +117,13 @@ static struct {
 static int counting;
 static int64_t around;
 
+/* The function that is counted as a whole, and where it returns to, or 0. */
+static uint64_t whole;
+static uint64_t whole_until;
+
+/* Behind the call that the block executed last ends with, or 0. */
+static uint64_t behind_last;
+
 /* Entries that have not returned, from the outermost interrupt or the function that is left out on. */
 static unsigned int depth;
 
@@ -123,7 +135,7 @@ enum { CALLS = 256 };
 static uint64_t called_from[CALLS];
 static unsigned int called;
 
-/* A return may skip calls whose functions jumped on to another, or that never return, as those of a retpoline. */
+/* A return may skip calls whose functions jumped on to another, or that never return. */
 static void see_return(uint64_t address)
 {
     for (unsigned int i = called; i > 0; i--) {
@@ -182,15 +194,52 @@ static void write_counts(void)
             total += block->times * block->insns;
         }
     }
-    fprintf(out, "= %" PRId64 "\n", total);
+    if (whole) {
+        fprintf(out, "= %" PRId64 " %" PRIx64 "\n", total, whole);
+    } else {
+        fprintf(out, "= %" PRId64 "\n", total);
+    }
     fflush(out);
+}
+
+static void begin(int64_t behind)
+{
+    for (struct block *block = blocks; block; block = block->next) {
+        block->times = 0;
+    }
+    counting = 1;
+    called = 0;
+    around = behind;
+}
+
+static void end(void)
+{
+    counting = 0;
+    depth = 0;
+    left_out_until = 0;
+    write_counts();
+    whole = 0;
+    whole_until = 0;
 }
 
 /* QEMU takes interrupts between blocks, so that the kernel is entered at the beginning of one, as functions are. */
 static void executed_block(unsigned int cpu, void *data)
 {
     struct block *block = data;
+    uint64_t returns_to = behind_last;
 
+    behind_last = block->behind_call;
+    if (whole && block->address == whole_until) {
+        end();
+    }
+    /* An interrupt between the call and the function hides where it returns to: it is then missing, and that is noticed. */
+    if (block->entry == 'w' && !counting && returns_to) {
+        depth = 0;
+        left_out_until = 0;
+        begin(0);
+        whole = block->address;
+        whole_until = returns_to;
+    }
     if (!counting && !block->entry) {
         return;
     }
@@ -206,7 +255,7 @@ static void executed_block(unsigned int cpu, void *data)
             depth = 1;
             left_out_until = called_from[called - 1];
         }
-    } else if (block->entry && (depth > 0 || block->entry == 'i')) {
+    } else if (block->entry == 'i' || (block->entry == 'e' && depth > 0)) {
         depth++;
     }
     if (counting && depth == 0) {
@@ -232,18 +281,12 @@ static void executed_marker(unsigned int cpu, void *data)
     if (mark->number == 0) {
         read_entries();
     } else if (mark->number == 1) {
-        for (struct block *block = blocks; block; block = block->next) {
-            block->times = 0;
-        }
-        counting = 1;
-        called = 0;
-        around = mark->behind;
-    } else if (mark->number == 2 && counting) {
-        counting = 0;
-        depth = 0;
-        left_out_until = 0;
+        whole = 0;
+        whole_until = 0;
+        begin(mark->behind);
+    } else if (mark->number == 2 && counting && !whole) {
         around -= mark->behind;
-        write_counts();
+        end();
     }
 }
 
@@ -256,11 +299,17 @@ static int returns(const unsigned char *bytes, size_t size)
     return (size == 4 && bytes[0] == 0xb2 && bytes[1] == 0xb2) || (size == 6 && bytes[0] == 0xeb && bytes[5] == 0x71);
 }
 
-/* CALL of x86_64; BASR, BRAS and BRASL of s390x. */
+/*
+ * CALL of x86_64; BASR, BRAS and BRASL of s390x. A call of what follows in a few bytes is that of a retpoline: it puts another
+ * address on the stack and goes there, so that nothing returns behind it.
+ */
 static int calls(const unsigned char *bytes, size_t size)
 {
     if (marker == marker_x86_64) {
-        return (size == 5 && bytes[0] == 0xe8) || (bytes[0] == 0xff && size > 1 && (bytes[1] & 0x38) == 0x10) ||
+        if (size == 5 && bytes[0] == 0xe8) {
+            return bytes[1] >= 32 || bytes[2] || bytes[3] || bytes[4];
+        }
+        return (bytes[0] == 0xff && size > 1 && (bytes[1] & 0x38) == 0x10) ||
                (size > 2 && (bytes[0] & 0xf0) == 0x40 && bytes[1] == 0xff && (bytes[2] & 0x38) == 0x10);
     }
     return (size == 2 && bytes[0] == 0x0d) || (size == 4 && bytes[0] == 0xa7 && (bytes[1] & 0x0f) == 5) ||

@@ -15,7 +15,7 @@ use crate::{
     base::{Arch, fault::Exit, ui::Ui},
     compare::{
         ArchComparison, CaseName, CaseRounds, CompareRecord, CostRow, KernelSide, compare_exit, cost_rows,
-        open, summed,
+        cost_unpaired, open, summed,
     },
     record::{RunPart, RunRecord},
     rig::{
@@ -220,6 +220,7 @@ fn count(
             sides.push(counted.records);
         }
         let rows = cost_rows(&sides[0], &sides[1]);
+        record.not_counted.extend(cost_unpaired(&sides[0], &sides[1]));
         if pair == 1 {
             record.costs = rows;
         } else {

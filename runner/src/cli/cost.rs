@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `memrig cost`: what an operation on a memory block costs, in instructions.
 
+use std::collections::BTreeSet;
+
 use camino::Utf8PathBuf;
 
 use super::{
@@ -11,6 +13,7 @@ use super::{
 };
 use crate::{
     base::{ByteSize, fault::Exit, ui::Ui},
+    compare::COST_SLACK,
     record::{CostRecord, RunPart},
     rig::host,
     run::{Capacity, Request, Rig, Wanted, costs},
@@ -38,6 +41,7 @@ pub(super) fn cost(args: &Cost, ui: &Ui) -> Result<Exit, Failure> {
     } else {
         let tables: Vec<String> = measured.records.iter().map(table).collect();
         ui.out(tables.join("\n").trim_end());
+        ui.out(&caveats(&measured.records));
         ui.out(&format!("\nrecord: {}", measured.folder));
     }
     for missing in &measured.missing {
@@ -65,6 +69,15 @@ pub(super) fn request(rig: Rig, results: Utf8PathBuf, host: host::HostFacts) -> 
         watch: false,
         host,
     }
+}
+
+/// What the numbers do not say, for who compares them.
+fn caveats(records: &[CostRecord]) -> String {
+    let methods: BTreeSet<&str> = records.iter().map(|record| record.method.caveat()).collect();
+    methods
+        .into_iter()
+        .map(|caveat| format!("\n{caveat}\nboots of one kernel may be up to {COST_SLACK} instructions apart"))
+        .collect()
 }
 
 /// The costs of one kernel as a small table.
@@ -126,5 +139,11 @@ mod tests {
           online           46700        46703    2 of 3       7006
           offline          50348        50356    2 of 3          5
         ");
+        assert_eq!(
+            caveats(&[record.clone(), record]),
+            "\ninstructions of interrupts, the scheduler, the slab allocator, RCU and random numbers are not counted\n\
+             boots of one kernel may be up to 8 instructions apart"
+        );
+        assert_eq!(caveats(&[]), "");
     }
 }

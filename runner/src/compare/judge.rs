@@ -68,14 +68,32 @@ pub fn judge(case: &CaseRounds, wanted: usize) -> Judged {
         };
         rest.len() + 1 >= wanted && rest.iter().all(again)
     });
-    // A difference is no chance because nobody could look again.
-    let unproven = !unsteady.is_empty() && rest.len() + 1 < wanted;
+    let not = if !unsteady.is_empty() && rest.len() + 1 < wanted {
+        // A difference is no chance because nobody could look again.
+        Some("it differs, and could not be run on one more pair")
+    } else if ended_apart(first, &rest) {
+        // Where a guest died early, what would have come later differs from nothing.
+        Some("its verdict differs in one pair and not in another, so that not all of it could be compared")
+    } else {
+        None
+    };
     Judged {
         observations,
         differences,
         unsteady,
-        not: unproven.then(|| broken("it differs, and could not be run on one more pair")),
+        not: not.map(broken),
     }
+}
+
+/// Whether the verdict of the case differs in some pairs and not in others.
+fn ended_apart(first: &[Difference], rest: &[&Vec<Difference>]) -> bool {
+    let differs = |differences: &[Difference]| {
+        differences
+            .iter()
+            .any(|difference| difference.dimension == Dimension::Verdict && difference.text == "case")
+    };
+    rest.iter()
+        .any(|differences| differs(differences) != differs(first))
 }
 
 fn broken(why: &str) -> Silence {
@@ -366,6 +384,20 @@ mod tests {
         let sum = summed(side(), side(), &[case(&[broken])], 2);
         assert_eq!((sum.cases, sum.not_compared.len()), (0, 1));
         assert!(sum.broke());
+    }
+
+    #[test]
+    fn a_case_that_ends_early_in_one_pair_says_nothing() {
+        // The guest died at boot once, so that the rest of that pair had nothing to be laid beside.
+        let mut early = seen(Verdict::Fail, ["1", "+1"]);
+        early.moments.truncate(1);
+        let died = (early, passed(["1", "+2"]));
+        let differing = (passed(["1", "+1"]), passed(["1", "+2"]));
+        for rounds in [[died.clone(), differing.clone()], [differing, died]] {
+            let sum = summed(side(), side(), &[case(&rounds)], 2);
+            assert_eq!((sum.cases, sum.rows.len()), (0, 0));
+            assert!(sum.broke() && !sum.unsteady.is_empty(), "{sum:?}");
+        }
     }
 
     #[test]

@@ -14,6 +14,6 @@ pub use judge::{CaseRounds, Judged, judge, open, summed};
 pub use pair::{Difference, Pair, Silence, verdict_and_reason};
 pub use record::{
     ArchComparison, COST_SLACK, CaseName, CompareRecord, CostRow, KernelSide, Kind, NotCompared, Row,
-    compare_exit, cost_rows,
+    compare_exit, cost_rows, cost_unpaired,
 };
 pub use seen::{CaseSeen, Dimension, Moment, Value};

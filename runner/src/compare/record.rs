@@ -140,6 +140,34 @@ pub fn cost_rows(base: &[CostRecord], new: &[CostRecord]) -> Vec<CostRow> {
     rows
 }
 
+/// What was counted on one of two kernels alone, or on each in another way, so that [`cost_rows`] has no row for it; each in a line.
+pub fn cost_unpaired(base: &[CostRecord], new: &[CostRecord]) -> Vec<String> {
+    let rows = cost_rows(base, new);
+    let paired = |record: &CostRecord, operation: &OperationCost| {
+        rows.iter().any(|row| {
+            (row.arch, &row.variant, &row.operation) == (record.arch, &record.variant, &operation.name)
+        })
+    };
+    let of = |kernel: &str, records: &[CostRecord]| -> Vec<String> {
+        let operations = records.iter().flat_map(|record| {
+            record
+                .operations
+                .iter()
+                .filter(|operation| !paired(record, operation))
+                .map(move |operation| (record, operation))
+        });
+        operations
+            .map(|(record, operation)| {
+                format!(
+                    "{} {} {}: only the {kernel} kernel has it (by {})",
+                    record.arch, operation.name, record.variant, record.method
+                )
+            })
+            .collect()
+    };
+    [of("base", base), of("new", new)].concat()
+}
+
 /// A kernel that is compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelSide {
@@ -309,6 +337,14 @@ mod tests {
         let mut other = cost("a", 100);
         other.method = CostMethod::GuestTime;
         assert!(cost_rows(&base[..1], &[other]).is_empty(), "clocks are no counts");
+        assert_eq!(
+            cost_unpaired(&base, &new),
+            [
+                "s390x online a: only the base kernel has it (by plugin)",
+                "s390x online c: only the new kernel has it (by plugin)"
+            ]
+        );
+        assert!(cost_unpaired(&base, &base).is_empty());
     }
 
     #[test]

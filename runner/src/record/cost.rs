@@ -20,6 +20,18 @@ pub enum CostMethod {
     GuestTime,
 }
 
+impl CostMethod {
+    /// What who reads a number must know of it.
+    pub fn caveat(self) -> &'static str {
+        match self {
+            Self::Plugin => {
+                "instructions of interrupts, the scheduler, the slab allocator, RCU and random numbers are not counted"
+            }
+            Self::GuestTime => "the guest's clock counts interrupts and idle time too",
+        }
+    }
+}
+
 impl fmt::Display for CostMethod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -2,25 +2,27 @@
 //! What an operation on a memory block costs, in instructions of the guest.
 //!
 //! One guest, one CPU, one block that goes through the same operations again and again. Each is one write to a sysfs file by a
-//! program of the guest's (`memrig-cost`) that executes a marker before and behind it.
+//! program of the guest's (`memrig-cost`) that executes a marker before and behind it. A DIMM is added and removed by a thread of the
+//! kernel's; there the function of the memory hotplug core that it calls is counted as a whole.
 //!
-//! Seen on Debian 6.12 with 20 repetitions: single ones spread by 40 instructions of 1.9 million (x86_64, online), and by thousands where random
-//! numbers were drawn anew. Neither their lowest nor the most frequent one repeats from boot to boot; [`crate::record::steady`] did,
-//! to the instruction, for online and offline on both architectures. With a quarter that must agree it was off by 5 once, and with 12
-//! repetitions by up to 33.
+//! Seen on Debian 6.12.117, x86_64, with 20 repetitions: onlining and offlining cost the same each time, in each of three boots. Single
+//! ones of add and remove spread by up to 80 instructions, most of them in the allocation of numbers (idr) for files of sysfs, and of online on
+//! s390x by 128. Neither their lowest nor the most frequent one need repeat from boot to boot; [`crate::record::steady`] did, to the
+//! instruction. With a quarter that must agree it was off by 5 once, and with 12 repetitions by up to 33.
 
 mod counts;
 mod plan;
 
 use std::{path::Path, time::Duration};
 
-use counts::{Counted, counted, entry_points, nanoseconds, quiet_script, sorted, without_loop};
+use counts::{
+    Counted, counted, entry_points, nanoseconds, of_threads, quiet_script, sorted, whole_functions,
+    without_loop,
+};
 use plan::{LOOK, Look, Said, planned, said, script};
 
-use serde_json::json;
-
 use super::{
-    bench::qmp,
+    dimm::{plug, plug_and_eject},
     inside,
     prepare::{Emulator, Prepared},
     stage::Keys,
@@ -170,21 +172,33 @@ pub async fn measure(
     let limits = BootLimits::default();
     let booted = Guest::boot(&spec, &logs, clock, StartOptions::default(), &keys.login, limits).await;
     let guest = booted.map_err(|error| Trouble::not_ready(&error))?;
-    let done = in_guest(&guest, kernel.arch, options, &entries).await;
+    let done = in_guest(&guest, kernel.arch, counting, options, &entries).await;
     guest.stop().await;
-    let (release, said) = done?;
+    let Done {
+        release,
+        said,
+        symbols,
+    } = done?;
+    let mut by_threads = Vec::new();
     let counts = match counting {
         Counting::Plugin(_) => {
             let text =
                 fs_err::read_to_string(&counts).map_err(|error| CostError::Bench(error.to_string()))?;
             let counts = counted(&text).map_err(CostError::Bench)?;
-            without_loop(kernel.arch, counts).map_err(CostError::Bench)?
+            let (whole, marked): (Vec<_>, Vec<_>) =
+                counts.into_iter().partition(|count| count.function.is_some());
+            if kernel.arch == Arch::X86_64 {
+                let functions = whole_functions(&symbols);
+                by_threads = of_threads(whole, &functions, options).map_err(CostError::Bench)?;
+            }
+            without_loop(kernel.arch, marked).map_err(CostError::Bench)?
         }
         Counting::GuestTime { .. } => said
             .iter()
             .map(|said| Counted {
                 total: nanoseconds(kernel.arch, said.ticks),
                 blocks: None,
+                function: None,
             })
             .collect(),
     };
@@ -195,6 +209,8 @@ pub async fn measure(
             said.len()
         )));
     }
+    let mut operations = sorted(said.iter().map(|said| said.name).zip(counts), options);
+    operations.extend(by_threads);
     Ok(CostRecord {
         kernel: kernel.label.clone(),
         release,
@@ -205,7 +221,7 @@ pub async fn measure(
             Counting::GuestTime { .. } => CostMethod::GuestTime,
         },
         qemu: emulator.version.clone(),
-        operations: sorted(&said, counts, options),
+        operations,
     })
 }
 
@@ -219,7 +235,7 @@ fn spec(prepared: &Prepared, emulator: &Emulator, options: &CostOptions) -> Mach
     spec.memory = MEMORY;
     spec.hotplug = match arch {
         Arch::X86_64 => Hotplug::Dimms {
-            slots: 2,
+            slots: 3,
             max: MEMORY + MORE,
         },
         Arch::S390x => Hotplug::Standby(Standby {
@@ -237,16 +253,35 @@ fn spec(prepared: &Prepared, emulator: &Emulator, options: &CostOptions) -> Mach
     spec
 }
 
-/// Does everything in the guest; returns its release, and all operations in order.
+/// What was done in a guest.
+struct Done {
+    release: String,
+    /// All operations that were writes, in order.
+    said: Vec<Said>,
+    /// Lines of its /proc/kallsyms.
+    symbols: String,
+}
+
+/// Does everything in the guest.
 async fn in_guest(
     guest: &Guest,
     arch: Arch,
+    counting: &Counting,
     options: &CostOptions,
     entries: &Path,
-) -> Result<(String, Vec<Said>), CostError> {
+) -> Result<Done, CostError> {
     let limit = guest.speed.scale(LIMIT);
-    let symbols = inside::exec(guest, &quiet_script(), limit).await?.text();
-    fs_err::write(entries, entry_points(&symbols)).map_err(|error| CostError::Bench(error.to_string()))?;
+    let quiet = inside::exec(guest, &quiet_script(), limit).await?;
+    let symbols = quiet.text();
+    if quiet.code != 0 {
+        return Err(CostError::Bench(format!(
+            "making the guest quiet ended with {}: {}",
+            quiet.code,
+            quiet.error_text().trim_end()
+        )));
+    }
+    let points = entry_points(arch, &symbols);
+    fs_err::write(entries, points).map_err(|error| CostError::Bench(error.to_string()))?;
     let look = async || Ok::<_, CostError>(Look::of(&inside::exec(guest, LOOK, limit).await?.text()));
     let mut seen = look().await?;
     if options.memmap_on_memory && !["Y", "force"].contains(&seen.memmap.as_str()) {
@@ -257,7 +292,7 @@ async fn in_guest(
     }
     if arch == Arch::X86_64 {
         for number in 0..2 {
-            plug(guest, number, seen.block_size).await?;
+            plug(guest, &format!("dimm{number}"), seen.block_size).await?;
         }
         // The guest's ACPI takes them in a thread of its own.
         let appear = async {
@@ -294,14 +329,12 @@ async fn in_guest(
             output.error_text().trim_end()
         )));
     }
-    Ok((seen.release, said))
-}
-
-/// Plugs a DIMM of one block.
-async fn plug(guest: &Guest, number: u32, size: ByteSize) -> Result<(), Trouble> {
-    let (id, memory) = (format!("dimm{number}"), format!("memory-dimm{number}"));
-    let backend = json!({ "qom-type": "memory-backend-ram", "id": memory, "size": size.as_bytes() });
-    qmp(guest, "object-add", backend).await?;
-    let dimm = json!({ "driver": "pc-dimm", "id": id, "memdev": memory });
-    qmp(guest, "device_add", dimm).await.map(drop)
+    if arch == Arch::X86_64 && matches!(counting, Counting::Plugin(_)) {
+        plug_and_eject(guest, "dimm2", seen.block_size, rounds, limit).await?;
+    }
+    Ok(Done {
+        release: seen.release,
+        said,
+        symbols,
+    })
 }

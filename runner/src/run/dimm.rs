@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! DIMMs of an x86_64 guest: plugged and unplugged by QEMU, answered by the guest's ACPI.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{
@@ -10,8 +12,12 @@ use super::{
 };
 use crate::{
     base::{ByteSize, Errno},
+    format::qmp::Event,
     memory::{AddBy, BlockId, Op, RemoveBy},
-    rig::{guest::PortError, machine::Wait},
+    rig::{
+        guest::{Guest, PortError},
+        machine::Wait,
+    },
     suite::{Add, AddResult, Extent},
 };
 
@@ -31,6 +37,115 @@ mod ost {
     pub(super) const DENIED: u64 = 0x80;
 }
 
+const PLUG_ANSWERED: &str = "the guest to answer the plugged DIMM";
+const EJECTION_ANSWERED: &str = "the guest to answer the ejection";
+const EJECTION_OVER: &str = "the guest to end the ejection";
+
+/// How a guest comes to rest: longer than the kernel waits before it frees what nobody may look at any more.
+const REST: &str = "sleep 2";
+
+/// Whether QEMU reports the guest's answer to a plugged DIMM. It says that the guest is done with the DIMM, not that it took it: a refused one
+/// is answered with 0 too.
+fn answers_plug(event: &Event, id: &str) -> Option<()> {
+    let about = event.name == "ACPI_DEVICE_OST" && event.data["info"]["device"] == id;
+    (about && event.data["info"]["source"].as_u64() <= Some(ost::SOURCE_DEVICE_CHECK)).then_some(())
+}
+
+/// The status of the guest's answer to an ejection, if QEMU reports it.
+fn answers_ejection(event: &Event, id: &str) -> Option<u64> {
+    match event.name.as_str() {
+        "DEVICE_DELETED" if event.data["device"] == id => Some(ost::SUCCESS),
+        "ACPI_DEVICE_OST" if event.data["info"]["device"] == id => {
+            let info = &event.data["info"];
+            let status = info["status"].as_u64()?;
+            let over =
+                info["source"] == ost::SOURCE_EJECT && ![ost::IN_PROGRESS, ost::SUCCESS].contains(&status);
+            over.then_some(status)
+        }
+        _ => None,
+    }
+}
+
+/// Whether QEMU reports that the guest is done with an ejection. The device is gone before that; the report no longer names it.
+fn ends_ejection(event: &Event) -> Option<()> {
+    let info = &event.data["info"];
+    let done = event.name == "ACPI_DEVICE_OST" && info["source"] == ost::SOURCE_EJECT;
+    (done && info["status"] == ost::SUCCESS).then_some(())
+}
+
+/// Waits for something that QEMU reports.
+async fn reported<T, E: std::fmt::Display>(
+    guest: &Guest,
+    what: &str,
+    event: impl Future<Output = Result<T, E>>,
+    limit: Duration,
+) -> Result<T, Trouble> {
+    match guest.machine.wait_for(event, limit).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(lost)) => Err(Trouble::bench(format!("waiting for {what}: {lost}"))),
+        Err(Wait::Ended(end)) => Err(Trouble::ended(&end)),
+        Err(Wait::Deadline(limit)) => {
+            let what = format!("waiting for {what}");
+            Err(inside::blame(guest, PortError::Deadline { what, limit }).await)
+        }
+    }
+}
+
+/// Plugs a DIMM into a guest, waits for the guest's answer, and does the same for its ejection: `rounds` times. Before each, the guest comes to
+/// rest: what the one before left to be done later would else be done now and then in the next.
+pub(super) async fn plug_and_eject(
+    guest: &Guest,
+    id: &str,
+    size: ByteSize,
+    rounds: u32,
+    limit: Duration,
+) -> Result<(), Trouble> {
+    for _ in 0..rounds {
+        inside::exec(guest, REST, limit).await?;
+        let mut events = guest.machine.qmp().events();
+        plug(guest, id, size).await?;
+        let answered = events.find(|event| answers_plug(event, id));
+        reported(guest, PLUG_ANSWERED, answered, limit).await?;
+        inside::exec(guest, REST, limit).await?;
+        let mut events = guest.machine.qmp().events();
+        qmp(guest, "device_del", json!({ "id": id })).await?;
+        let answer = events.find(|event| answers_ejection(event, id));
+        let status = reported(guest, EJECTION_ANSWERED, answer, limit).await?;
+        expect(&ejecting(id, status), errno_of(status).map_or(Ok(()), Err), None)?;
+        reported(guest, EJECTION_OVER, events.find(ends_ejection), limit).await?;
+        qmp(guest, "object-del", json!({ "id": backend(id) })).await?;
+    }
+    Ok(())
+}
+
+/// Plugs a DIMM into a guest, which may take its time to answer.
+pub(super) async fn plug(guest: &Guest, id: &str, size: ByteSize) -> Result<(), Trouble> {
+    let memory = json!({ "qom-type": "memory-backend-ram", "id": backend(id), "size": size.as_bytes() });
+    qmp(guest, "object-add", memory).await?;
+    let dimm = json!({ "driver": "pc-dimm", "id": id, "memdev": backend(id) });
+    qmp(guest, "device_add", dimm).await.map(drop)
+}
+
+/// The name of a DIMM's memory in QEMU.
+fn backend(id: &str) -> String {
+    format!("memory-{id}")
+}
+
+fn ejecting(id: &str, status: u64) -> String {
+    format!("ejecting {id} (_OST status {status:#04x})")
+}
+
+/// What the kernel said of an ejection, by the status that it gave ACPI.
+fn errno_of(status: u64) -> Option<Errno> {
+    let number = match status {
+        ost::SUCCESS => None,
+        ost::BUSY => Some(16),
+        ost::DENIED => Some(1),
+        _ => Some(5),
+    };
+    number.and_then(Errno::from_number)
+}
+
 impl Bench<'_> {
     /// Plugs a DIMM and waits until the guest's ACPI has answered.
     pub(super) async fn plug(&mut self, add: &Add) -> Result<Op, Trouble> {
@@ -40,7 +155,7 @@ impl Bench<'_> {
         };
         let id = format!("dimm{}", self.dimms);
         self.dimms += 1;
-        let backend = format!("memory-{id}");
+        let backend = backend(&id);
         qmp(
             self.guest,
             "object-add",
@@ -71,13 +186,8 @@ impl Bench<'_> {
             (_, Err(error)) => return Err(Trouble::bench(error.to_string())),
             (_, Ok(_)) => {}
         }
-        // The guest's answer says that it is done with the DIMM, not that it took it: a refused one is answered with 0 too.
-        let answered = events.find(|event| {
-            let about = event.name == "ACPI_DEVICE_OST" && event.data["info"]["device"] == id.as_str();
-            (about && event.data["info"]["source"].as_u64() <= Some(ost::SOURCE_DEVICE_CHECK)).then_some(())
-        });
-        self.wait("the guest to answer the plugged DIMM", answered)
-            .await?;
+        let answered = events.find(|event| answers_plug(event, &id));
+        reported(self.guest, PLUG_ANSWERED, answered, self.limit).await?;
         let dimm = dimms(self.guest)
             .await?
             .remove(&id)
@@ -104,23 +214,6 @@ impl Bench<'_> {
         })
     }
 
-    /// Waits for something that QEMU reports.
-    async fn wait<T, E: std::fmt::Display>(
-        &self,
-        what: &str,
-        event: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, Trouble> {
-        match self.guest.machine.wait_for(event, self.limit).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(lost)) => Err(Trouble::bench(format!("waiting for {what}: {lost}"))),
-            Err(Wait::Ended(end)) => Err(Trouble::ended(&end)),
-            Err(Wait::Deadline(limit)) => {
-                let what = format!("waiting for {what}");
-                Err(inside::blame(self.guest, PortError::Deadline { what, limit }).await)
-            }
-        }
-    }
-
     /// Asks the guest to eject a DIMM and waits for its answer.
     pub(super) async fn unplug(
         &mut self,
@@ -130,40 +223,18 @@ impl Bench<'_> {
     ) -> Result<Op, Trouble> {
         let mut events = self.guest.machine.qmp().events();
         qmp(self.guest, "device_del", json!({ "id": id })).await?;
-        let answer = events.find(|event| match event.name.as_str() {
-            "DEVICE_DELETED" if event.data["device"] == id => Some(ost::SUCCESS),
-            "ACPI_DEVICE_OST" if event.data["info"]["device"] == id => {
-                let info = &event.data["info"];
-                let status = info["status"].as_u64()?;
-                let over = info["source"] == ost::SOURCE_EJECT
-                    && ![ost::IN_PROGRESS, ost::SUCCESS].contains(&status);
-                over.then_some(status)
-            }
-            _ => None,
-        });
-        let status = self.wait("the guest to answer the ejection", answer).await?;
-        let number = match status {
-            ost::SUCCESS => None,
-            ost::BUSY => Some(16),
-            ost::DENIED => Some(1),
-            _ => Some(5),
-        };
-        let got = number.and_then(Errno::from_number).map_or(Ok(()), Err);
-        if !expect(&format!("ejecting {id} (_OST status {status:#04x})"), got, fails)? {
+        let answer = events.find(|event| answers_ejection(event, id));
+        let status = reported(self.guest, EJECTION_ANSWERED, answer, self.limit).await?;
+        let got = errno_of(status).map_or(Ok(()), Err);
+        if !expect(&ejecting(id, status), got, fails)? {
             // Which block did not go offline is seen afterwards only.
             return Ok(Op::UnplugRefused {
                 blocks: blocks.to_vec(),
                 busy: Vec::new(),
             });
         }
-        // The device is gone before the guest says that it is done with it; the answer no longer names the device.
-        let over = events.find(|event| {
-            let info = &event.data["info"];
-            let done = event.name == "ACPI_DEVICE_OST" && info["source"] == ost::SOURCE_EJECT;
-            (done && info["status"] == ost::SUCCESS).then_some(())
-        });
-        self.wait("the guest to end the ejection", over).await?;
-        qmp(self.guest, "object-del", json!({ "id": format!("memory-{id}") })).await?;
+        reported(self.guest, EJECTION_OVER, events.find(ends_ejection), self.limit).await?;
+        qmp(self.guest, "object-del", json!({ "id": backend(id) })).await?;
         Ok(Op::Remove {
             blocks: blocks.to_vec(),
             by: RemoveBy::Dimm { id: id.to_owned() },

@@ -179,7 +179,7 @@ impl Bench<'_> {
                 Ok(text.trim().to_owned())
             }
             (3, _) => Err(Trouble::Lacking {
-                message: "the kernel lacks what it takes to see notifications: kprobe events, memory_chain in kallsyms, BTF"
+                message: "the kernel lacks what it takes to see notifications: kprobe events, or memory_chain or memory_notify in kallsyms"
                     .to_owned(),
             }),
             (code, _) => Err(Trouble::bench(format!(
@@ -214,6 +214,7 @@ impl Bench<'_> {
             .probe
             .as_mut()
             .ok_or_else(|| Trouble::bench("the notifier probe was not installed"))?;
+        let trace = probe.chain.of(&trace);
         probe.numbers = probe.numbers.or_else(|| Numbers::of_first(&trace));
         let Some(numbers) = probe.numbers else {
             return match notifiers::actions(&trace).next() {

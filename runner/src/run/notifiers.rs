@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The notifications of the memory notifier chain, as a kprobe sees them.
 //!
-//! The chain is called by `blocking_notifier_call_chain(&memory_chain, action, …)` (drivers/base/memory.c, 6.1 to 7.3). The
+//! The chain is called by `blocking_notifier_call_chain(&memory_chain, action, …)` in `memory_notify()` (drivers/base/memory.c, 6.1 to
+//! 7.3). Other chains are called by the same function. A kernel without KALLSYMS_ALL (Debian's 6.1 for s390x) does not say where
+//! `memory_chain` is: there a second probe sees `memory_notify()`, and the chain that is called next is the one. It could not stand alone,
+//! since the compiler may put it into functions of the same file, and does not into those of mm/memory_hotplug.c. The
 //! numbers of the actions are bit flags up to 6.12.107 and an enumeration from 6.12.110 and in 7.x (include/linux/memory.h);
 //! an enumeration has names in the kernel's BTF, and the flags, being macros, have none. A kernel that sends MEM_PREPARE_ONLINE has
 //! a field `altmap_start_pfn` in `struct memory_notify` (6.9 to 6.18).
 
 use crate::suite::Notifier;
 
-/// Installs the probe and prints where the chain is, `flags` or `enum` for how the kernel numbers notifications, and `yes` or `no` for
+/// Installs the probe and prints where the chain is (`unknown` without KALLSYMS_ALL), `flags` or `enum` for how the kernel numbers notifications, and `yes` or `no` for
 /// whether it has MEM_PREPARE_ONLINE; `unknown` twice on a kernel without BTF. Ends with 3 where the kernel cannot do it.
 ///
 /// Finding that out takes seconds in a guest that is translated. What was printed before goes in as `known`, see [`arm`]; and where it was
@@ -27,7 +30,6 @@ cd /sys/kernel/tracing || exit 3
 set -- $known
 if [ $# != 3 ]; then
     chain=$(awk '$3 == "memory_chain" { print $1; exit }' /proc/kallsyms)
-    [ -n "$chain" ] || exit 3
     numbers=unknown
     prepares=unknown
     if [ -r /sys/kernel/btf/vmlinux ]; then
@@ -36,10 +38,15 @@ if [ $# != 3 ]; then
         grep -q MEM_GOING_OFFLINE /sys/kernel/btf/vmlinux && numbers=enum
         grep -q altmap_start_pfn /sys/kernel/btf/vmlinux && prepares=yes
     fi
-    set -- $chain $numbers $prepares
+    set -- ${chain:-unknown} $numbers $prepares
 fi
 echo 'p:memrig/notify blocking_notifier_call_chain chain=$arg1:x64 action=$arg2:u64' >> kprobe_events || exit 3
-echo "chain == 0x$1" > events/memrig/notify/filter || exit 3
+if [ $1 = unknown ]; then
+    echo 'p:memrig/memory memory_notify' >> kprobe_events || exit 3
+    echo 1 > events/memrig/memory/enable || exit 3
+else
+    echo "chain == 0x$1" > events/memrig/notify/filter || exit 3
+fi
 echo 1 > events/memrig/notify/enable || exit 3
 echo > trace
 echo "$@" > $said
@@ -67,9 +74,20 @@ pub(super) enum Numbers {
     Enum,
 }
 
+/// How the notifications of the memory chain are told from those of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Chain {
+    /// The trace has no others.
+    Alone,
+    /// By its address, once `memory_notify()` was seen to call it.
+    At(Option<u64>),
+}
+
 /// A kernel whose notifications can be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Armed {
+    /// What of a trace is about memory.
+    pub(super) chain: Chain,
     /// How it numbers them; `None` while that is not known.
     pub(super) numbers: Option<Numbers>,
     /// Whether it sends MEM_PREPARE_ONLINE and MEM_FINISH_OFFLINE; `None` where that is not known.
@@ -80,10 +98,14 @@ impl Armed {
     /// Reads what the script of [`arm`] printed.
     pub(super) fn parse(output: &str) -> Option<Self> {
         let words: Vec<&str> = output.split_whitespace().collect();
-        let [_, numbers, prepares] = words.as_slice() else {
+        let [chain, numbers, prepares] = words.as_slice() else {
             return None;
         };
         Some(Self {
+            chain: match *chain {
+                "unknown" => Chain::At(None),
+                _ => Chain::Alone,
+            },
             numbers: match *numbers {
                 "flags" => Some(Numbers::Flags),
                 "enum" => Some(Numbers::Enum),
@@ -97,6 +119,42 @@ impl Armed {
             },
         })
     }
+}
+
+impl Chain {
+    /// The lines of a trace that are notifications of the memory chain. Remembers where that is. Until it is known, a notification that
+    /// `memory_notify()` does not show is missed: that of a MEM_PREPARE_ONLINE that is refused before anything else was sent.
+    pub(super) fn of(&mut self, trace: &str) -> String {
+        let Self::At(address) = self else {
+            return trace.to_owned();
+        };
+        *address = address.or_else(|| called_by_memory(trace));
+        let ours = |line: &&str| address.is_some() && chain_of(line) == *address;
+        trace
+            .lines()
+            .filter(ours)
+            .map(|line| format!("{line}\n"))
+            .collect()
+    }
+}
+
+/// The chain that a task calls next after `memory_notify()`.
+fn called_by_memory(trace: &str) -> Option<u64> {
+    // What stands before the processor: `comm-pid`.
+    let task = |line: &str| line.split_once(" [").map(|(task, _)| task.trim().to_owned());
+    let (at, memory) = trace
+        .lines()
+        .enumerate()
+        .find(|(_, line)| line.contains(" memory: "))?;
+    let next = |line: &&str| task(line) == task(memory) && chain_of(line).is_some();
+    trace.lines().skip(at).find(next).and_then(chain_of)
+}
+
+/// The chain of a notification.
+fn chain_of(line: &str) -> Option<u64> {
+    let (_, after) = line.split_once(" notify: ")?;
+    let (_, address) = after.split_once("chain=0x")?;
+    u64::from_str_radix(address.split_whitespace().next()?, 16).ok()
 }
 
 impl Numbers {
@@ -206,8 +264,39 @@ mod tests {
     }
 
     #[test]
+    fn where_the_chain_has_no_symbol_it_is_the_one_that_memory_notify_calls() {
+        const OTHERS: &str = "\
+   modprobe-70     [000] .....    11.1: notify: (blocking_notifier_call_chain+0x0/0x80) chain=0xaaaa action=2
+         sh-71     [000] .....    12.1: memory: (memory_notify+0x0/0x30)
+   modprobe-70     [000] .....    12.2: notify: (blocking_notifier_call_chain+0x0/0x80) chain=0xaaaa action=1
+         sh-71     [000] .....    12.3: notify: (blocking_notifier_call_chain+0x0/0x80) chain=0xffff action=8
+         sh-71     [000] .....    12.4: notify: (blocking_notifier_call_chain+0x0/0x80) chain=0xffff action=1
+";
+        let told = |chain: &mut Chain, trace: &str| actions(&chain.of(trace)).collect::<Vec<_>>();
+        let mut chain = Chain::At(None);
+        let before = OTHERS.lines().next().unwrap();
+        assert!(told(&mut chain, before).is_empty(), "of another chain");
+        assert_eq!(told(&mut chain, OTHERS), [8, 1]);
+        // From then on also what memory_notify() itself does not show.
+        let alone = OTHERS.lines().nth(4).unwrap();
+        assert_eq!(told(&mut chain, alone), [1]);
+        assert_eq!(told(&mut Chain::Alone, TRACE), [64, 8, 1]);
+    }
+
+    #[test]
     fn the_kernel_says_how_it_numbers() {
-        let armed = |numbers, prepares| Some(Armed { numbers, prepares });
+        let of = |chain, numbers, prepares| {
+            Some(Armed {
+                chain,
+                numbers,
+                prepares,
+            })
+        };
+        let armed = |numbers, prepares| of(Chain::Alone, numbers, prepares);
+        assert_eq!(
+            Armed::parse("unknown unknown unknown\n"),
+            of(Chain::At(None), None, None)
+        );
         assert_eq!(
             Armed::parse("ffffffff8322 enum no\n"),
             armed(Some(Numbers::Enum), Some(false))

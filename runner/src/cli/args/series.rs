@@ -49,7 +49,7 @@ pub struct Compare {
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = pairs)]
     pub pairs: usize,
 
-    /// Do not count what an online and an offline cost, in instructions
+    /// Do not count what operations on a memory block cost, in instructions
     #[arg(long)]
     pub no_cost: bool,
 

@@ -38,7 +38,7 @@ Examples:
   memrig run -k tree:../linux,series=v3.mbox     a series on a tree
   memrig compare --base tree:. --series v3.mbox  before and after it
   memrig walk --base tree:. --series v3.mbox    each patch of it on its own
-  memrig cost -k debian:trixie                  instructions of an online and an offline
+  memrig cost -k debian:trixie                  instructions of an add, an online, an offline, a remove
   memrig run --dry-run blocks                   the plan, with QEMU commands to paste
   memrig shell standby -c S04 -k debian:sid -a s390x
   memrig replay results/latest B03

@@ -31,26 +31,26 @@ pub enum SeriesError {
     #[error("no patch in {0}: expected mails with a diff, as `git format-patch` or `b4 am` write them")]
     NoPatch(String),
     /// A mail cannot be read.
-    #[error("{mail} cannot be read: {source}")]
+    #[error("{mail} cannot be read: {why}")]
     Message {
         /// Which one.
         mail: String,
         /// Why.
-        source: MessageError,
+        why: MessageError,
     },
     /// A patch cannot be taken.
-    #[error("{mail} is not applied: {source}")]
+    #[error("{mail} is not applied: {why}")]
     Patch {
         /// Which one.
         mail: String,
         /// Why.
-        source: PatchError,
+        why: PatchError,
     },
     /// A mail says that it is a patch, and has no diff.
     #[error("{0} says that it is a patch, and has no diff")]
     NoDiff(String),
     /// Numbers are missing.
-    #[error("patch {} of {total} of v{version} is missing: only {found} of them are there", list(.missing))]
+    #[error("v{version} has {total} patches, and {found} of them are there: missing are {}", list(.missing))]
     Missing {
         /// Version of the series.
         version: u32,
@@ -155,10 +155,10 @@ impl Mails {
                     notes.push(format!("{mail} was passed over: {error}"));
                     continue;
                 }
-                Err(source) => {
+                Err(why) => {
                     return Err(SeriesError::Message {
                         mail: mail.clone(),
-                        source,
+                        why,
                     });
                 }
             };
@@ -171,9 +171,9 @@ impl Mails {
                 covers.push(message);
                 continue;
             }
-            let patch = Patch::of(&message).map_err(|source| SeriesError::Patch {
+            let patch = Patch::of(&message).map_err(|why| SeriesError::Patch {
                 mail: mail.clone(),
-                source,
+                why,
             })?;
             match patch {
                 Some(patch) => candidates.push(Candidate { mail, message, patch }),

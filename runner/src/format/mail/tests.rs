@@ -84,7 +84,7 @@ fn a_series_that_is_not_whole_is_refused() {
     let missing = refused(&mbox(&[patch("[PATCH 1/4] a"), patch("[PATCH 3/4] c")]));
     assert_eq!(
         missing,
-        "patch 2, 4 of 4 of v1 is missing: only 2 of them are there"
+        "v1 has 4 patches, and 2 of them are there: missing are 2, 4"
     );
     let other = mail(
         "[PATCH 1/2] other",

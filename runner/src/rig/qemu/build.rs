@@ -87,6 +87,9 @@ pub enum BuildError {
     Incomplete(Capabilities),
 }
 
+/// Name of the C compiler.
+pub(super) const COMPILER: &str = "gcc";
+
 /// Name of the program, in the build tree and in the cache.
 const PROGRAM: &str = "qemu-system-s390x";
 const FIRMWARE: &str = "firmware.elf";
@@ -189,20 +192,17 @@ fn compiler_version() -> Result<String, BuildError> {
     compiler().map(|(_, said)| said)
 }
 
-/// The C compiler (`CC`, else gcc), and what it says about itself.
+/// The C compiler, which builds what memrig itself needs, and what it says about itself. `CC` names the one for kernels.
 pub(super) fn compiler() -> Result<(Command, String), BuildError> {
-    let compiler = std::env::var("CC").unwrap_or_else(|_| "gcc".to_owned());
-    // CC may carry arguments, as in `ccache gcc`.
-    let command = || {
-        let mut words = compiler.split_whitespace();
-        Command::new(words.next().unwrap_or("gcc")).args(words)
-    };
-    let missing = |_| BuildError::Missing {
-        programs: vec![compiler.clone()],
-    };
-    let version = command().arg("--version").output().map_err(missing)?;
+    let version = Command::new(COMPILER).arg("--version").output();
+    let version = version.map_err(|_| BuildError::Missing {
+        programs: vec![COMPILER.to_owned()],
+    })?;
     let text = String::from_utf8_lossy(&version);
-    Ok((command(), text.lines().next().unwrap_or_default().to_owned()))
+    Ok((
+        Command::new(COMPILER),
+        text.lines().next().unwrap_or_default().to_owned(),
+    ))
 }
 
 /// Hash of everything that can make a difference in the result.

@@ -12,7 +12,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    build::BuildError,
+    build::{BuildError, COMPILER},
     source::{CONFIGURE, PATCHES, SourcePackage},
 };
 use crate::base::{
@@ -152,6 +152,7 @@ impl Tree {
         }
         fs_err::create_dir(self.build())?;
         let configure = Command::new(self.source().join("configure"))
+            .env("CC", COMPILER)
             .arg(format!("--python={}", python.display()))
             .args(CONFIGURE)
             .dir(self.build());

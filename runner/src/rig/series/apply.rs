@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Making commits of a series, in a work tree that has the series' files and no others.
 
-use std::path::PathBuf;
+use std::{cell::RefCell, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{LoadedSeries, SeriesError};
+use super::{LoadedSeries, SeriesError, excerpt};
 use crate::{
     base::exec::ExecError,
     format::mail::Patch,
@@ -155,6 +155,21 @@ fn range(base: &str, tip: &str, tree: &SourceTree) -> Result<Applied, ApplyError
 }
 
 fn mails(patches: &[Patch], base: &str, tree: &SourceTree) -> Result<Applied, ApplyError> {
+    if let Some(patches) = excerpt::mails(patches, base, tree)? {
+        return Ok(Applied {
+            patches,
+            stopped: None,
+        });
+    }
+    with_all_files(patches, base, tree)
+}
+
+/// Applies patches with the list of all files at hand, in a second for each with a kernel's source.
+pub(super) fn with_all_files(
+    patches: &[Patch],
+    base: &str,
+    tree: &SourceTree,
+) -> Result<Applied, ApplyError> {
     let sparse = Sparse::new(patches, base, tree)?;
     let mut applied = Applied {
         patches: Vec::new(),
@@ -179,7 +194,7 @@ fn mails(patches: &[Patch], base: &str, tree: &SourceTree) -> Result<Applied, Ap
             }
         }
     }
-    sparse.remove()?;
+    sparse.0.clear()?;
     Ok(applied)
 }
 
@@ -192,25 +207,74 @@ struct Refused {
 }
 
 /// A second work tree of our repository. Applying in the one that is built would make its files new.
-struct Sparse<'a> {
-    tree: &'a SourceTree,
-    git: Git,
-    mail: PathBuf,
+pub(super) struct Place<'a> {
+    pub(super) tree: &'a SourceTree,
+    pub(super) git: Git,
+    pub(super) mail: PathBuf,
     log: PathBuf,
+    /// What git said last.
+    said: RefCell<Vec<String>>,
 }
+
+impl<'a> Place<'a> {
+    pub(super) fn at(tree: &'a SourceTree) -> Self {
+        Self {
+            tree,
+            git: Git::ours(tree.dir().join("apply")),
+            mail: tree.dir().join("apply.mbox"),
+            log: tree.dir().join("apply.log"),
+            said: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// Removes it, if it is there.
+    pub(super) fn clear(&self) -> Result<(), ApplyError> {
+        if self.git.dir().exists() {
+            fs_err::remove_dir_all(self.git.dir())?;
+        }
+        self.tree.git().run(&["worktree", "prune"])?;
+        for file in [&self.mail, &self.log] {
+            if file.exists() {
+                fs_err::remove_file(file)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has git apply a patch; the commit that is checked out then, or `None` where it does not apply.
+    pub(super) fn am(&self, patch: &Patch) -> Result<Option<String>, ApplyError> {
+        let text = patch.for_git();
+        for id in contents(&text) {
+            self.tree.bring_content(id)?;
+        }
+        fs_err::write(&self.mail, &text)?;
+        let mail = self.mail.to_string_lossy().into_owned();
+        let am = self.git.command(&[
+            "am",
+            "--quiet",
+            "--3way",
+            "--patch-format=mboxrd",
+            "--committer-date-is-author-date",
+            &mail,
+        ]);
+        let mut said = Vec::new();
+        let done = am.run_logged(&self.log, |line| said.push(line.to_owned()));
+        self.said.replace(said);
+        match done {
+            Ok(()) => Ok(Some(self.git.run(&["rev-parse", "HEAD"])?)),
+            Err(ExecError::Failed { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// A place with the list of all files of the base, of which those of the series are there.
+struct Sparse<'a>(Place<'a>);
 
 impl<'a> Sparse<'a> {
     fn new(patches: &[Patch], base: &str, tree: &'a SourceTree) -> Result<Self, ApplyError> {
-        let place = tree.dir().join("apply");
-        let sparse = Self {
-            tree,
-            git: Git::ours(&place),
-            mail: tree.dir().join("apply.mbox"),
-            log: tree.dir().join("apply.log"),
-        };
-        // What a killed memrig left.
-        sparse.remove()?;
-        let name = place.to_string_lossy().into_owned();
+        let place = Place::at(tree);
+        let name = place.git.dir().to_string_lossy().into_owned();
         tree.git().run(&[
             "worktree",
             "add",
@@ -228,72 +292,39 @@ impl<'a> Sparse<'a> {
         files.dedup();
         let list = tree.dir().join("apply.files");
         fs_err::write(&list, files.join("\n") + "\n")?;
-        let set = sparse
+        let set = place
             .git
             .command(&["sparse-checkout", "set", "--no-cone", "--stdin"])
             .stdin(fs_err::File::open(&list)?.into_parts().0);
         set.output()?;
         fs_err::remove_file(&list)?;
-        sparse.git.run(&["read-tree", "-m", "-u", "HEAD"])?;
-        Ok(sparse)
-    }
-
-    fn remove(&self) -> Result<(), ApplyError> {
-        if self.git.dir().exists() {
-            fs_err::remove_dir_all(self.git.dir())?;
-        }
-        self.tree.git().run(&["worktree", "prune"])?;
-        for file in [&self.mail, &self.log] {
-            if file.exists() {
-                fs_err::remove_file(file)?;
-            }
-        }
-        Ok(())
+        place.git.run(&["read-tree", "-m", "-u", "HEAD"])?;
+        Ok(Self(place))
     }
 
     /// Applies one patch; the commit, or why not.
     fn am(&self, patch: &Patch) -> Result<Result<String, Refused>, ApplyError> {
-        let text = patch.for_git();
-        for id in contents(&text) {
-            self.tree.bring_content(id)?;
-        }
-        fs_err::write(&self.mail, &text)?;
-        let mail = self.mail.to_string_lossy().into_owned();
-        let before = self.git.run(&["rev-parse", "HEAD"])?;
-        let mut said = Vec::new();
-        let am = self.git.command(&[
-            "am",
-            "--quiet",
-            "--3way",
-            "--patch-format=mboxrd",
-            "--committer-date-is-author-date",
-            &mail,
-        ]);
-        let done = am.run_logged(&self.log, |line| said.push(line.to_owned()));
-        match done {
-            Ok(()) => {
-                let after = self.git.run(&["rev-parse", "HEAD"])?;
-                if after == before {
-                    return Ok(Err(Refused {
-                        file: None,
-                        hunk: None,
-                        said: "all of it is in the tree already".to_owned(),
-                    }));
-                }
-                Ok(Ok(after))
-            }
-            Err(ExecError::Failed { .. }) => {
+        let Self(place) = self;
+        let before = place.git.run(&["rev-parse", "HEAD"])?;
+        match place.am(patch)? {
+            Some(after) if after == before => Ok(Err(Refused {
+                file: None,
+                hunk: None,
+                said: "all of it is in the tree already".to_owned(),
+            })),
+            Some(after) => Ok(Ok(after)),
+            None => {
                 // An abort that finds nothing to abort has done what it is for.
-                self.git.says_yes(&["am", "--abort"])?;
-                let alone = self.git.command(&["apply", "--check", &mail]).output();
+                place.git.says_yes(&["am", "--abort"])?;
+                let mail = place.mail.to_string_lossy().into_owned();
+                let alone = place.git.command(&["apply", "--check", &mail]).output();
                 let alone = match alone {
                     Err(ExecError::Failed { stderr, .. }) => stderr,
                     Ok(_) => String::new(),
                     Err(error) => return Err(error.into()),
                 };
-                Ok(Err(refused(&text, &alone, &said)))
+                Ok(Err(refused(&patch.for_git(), &alone, &place.said.borrow())))
             }
-            Err(error) => Err(error.into()),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod apply;
 mod base;
+mod excerpt;
 mod source;
 
 #[cfg(test)]

@@ -51,7 +51,9 @@ impl Ground {
     }
 
     fn write(&self, file: &str, text: &str) {
-        fs_err::write(self.users().join(file), text).unwrap();
+        let path = self.users().join(file);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, text).unwrap();
     }
 
     fn git(&self, args: &[&str]) -> String {
@@ -180,6 +182,58 @@ fn a_series_becomes_commits_and_the_users_tree_stays_as_it_is() {
     assert_eq!(tree.base(), other);
     assert_eq!(apply(&series.load().unwrap(), tree.base(), &tree).unwrap(), ids);
     untouched(&ground, &before);
+}
+
+#[test]
+fn an_excerpt_makes_the_same_commits_as_all_files_do() {
+    let (ground, series, start) = two();
+    ground.git(&["checkout", "-q", "-B", "main", &start]);
+    // So that the second one is merged.
+    ground.write("mm/a.c", &LINES.replace("6\n", "six\n"));
+    ground.commit("mm: six");
+    let tree = ground.open(None).unwrap();
+    let LoadedSeries::Mails(series) = series.load().unwrap() else {
+        panic!("a folder of mails")
+    };
+    let few = excerpt::mails(&series.patches, tree.base(), &tree)
+        .unwrap()
+        .expect("both apply");
+    assert_eq!(few.len(), 2);
+    let all = apply::with_all_files(&series.patches, tree.base(), &tree).unwrap();
+    assert_eq!((few, None), (all.patches, all.stopped));
+}
+
+#[test]
+fn what_an_excerpt_does_not_show_is_seen_with_all_files() {
+    let (ground, series, start) = two();
+    let tried = |files: &[&str]| {
+        ground.git(&["checkout", "-q", "-B", "main", &start]);
+        for file in files {
+            ground.write(file, "else\n");
+        }
+        ground.commit("something else");
+        let tree = ground.open(None).unwrap();
+        let LoadedSeries::Mails(series) = series.load().unwrap() else {
+            panic!("a folder of mails")
+        };
+        let few = excerpt::mails(&series.patches, tree.base(), &tree).unwrap();
+        assert!(!tree.dir().join("apply").exists());
+        let applied = apply(&LoadedSeries::Mails(series), tree.base(), &tree).unwrap();
+        (few.is_some(), applied.patches.len())
+    };
+    assert_eq!(tried(&["mm/b.c"]), (true, 2));
+    // A folder where the second patch makes a file: git sees that when it merges at the latest.
+    assert_eq!(tried(&["mm/new.c/x.c"]), (false, 1));
+    // A file that was renamed is found among all files.
+    ground.git(&["checkout", "-q", "-B", "main", &start]);
+    ground.git(&["mv", "mm/a.c", "mm/z.c"]);
+    // Git takes whatever is most like it.
+    ground.write("mm/b.c", "else\n");
+    ground.commit("mm: renamed");
+    let tree = ground.open(None).unwrap();
+    let applied = apply(&series.load().unwrap(), tree.base(), &tree).unwrap();
+    tree.check_out(&applied.patches[1].commit).unwrap();
+    assert!(read(&tree, "mm/z.c").contains("ten\n"));
 }
 
 #[test]

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A comparison at a terminal, and its parts for the page.
 
+use std::collections::BTreeSet;
+
 use super::words::{again, answer, contrast, cost, named, place, reasons, verdict, what};
 use crate::{
     base::{Arch, PAGE_SIZE, fault::Verdict},
-    compare::{ArchComparison, CompareRecord},
+    compare::{ArchComparison, COST_SLACK, CompareRecord, Dimension},
     tell::{
         Style,
         table::{Align, columns},
@@ -141,8 +143,15 @@ fn not_and_shown(record: &CompareRecord) -> (Vec<String>, Vec<String>) {
             ));
         }
         for dimension in &sum.unseen {
+            let why = match dimension {
+                Dimension::Locks => "has no lockdep (`,config=lockdep` builds it in)",
+                Dimension::Notifiers => {
+                    "has no kprobe events, or neither memory_chain nor memory_notify in kallsyms"
+                }
+                _ => "does not show them",
+            };
             not.push(format!(
-                "{arch}: {dimension}: one of the kernels does not show them"
+                "{arch}: {dimension}, because at least one of the kernels {why}"
             ));
         }
         for row in &sum.unsteady {
@@ -182,5 +191,11 @@ fn not_and_shown(record: &CompareRecord) -> (Vec<String>, Vec<String>) {
         .iter()
         .map(|why| format!("cost: {}", one_line(why)));
     not.extend(counted);
+    let methods: BTreeSet<&str> = record.costs.iter().map(|row| row.method.caveat()).collect();
+    for caveat in methods {
+        not.push(format!(
+            "cost: {caveat}; up to {COST_SLACK} instructions more or less count as the same"
+        ));
+    }
     (not, shown)
 }

@@ -111,7 +111,7 @@ fn the_first_lines_answer() {
         "quick/Q01 memmap_on_memory=on on the base kernel: dies\n",
         "change       notifiers  MEM_ONLINE  none  2 cases, first quick/Q01 memmap_on_memory=on step 3 `online: { block: b }`\n",
         "again: memrig compare --base source:debian:trixie,series=s,patches=0 --new source:debian:trixie,series=s -a s390x quick -c Q01 --variant memmap_on_memory=on\n",
-        "not compared:\n  x86_64: locks: one of the kernels does not show them\n",
+        "not compared:\n  x86_64: locks, because at least one of the kernels has no lockdep (`,config=lockdep` builds it in)\n",
         "MemTotal after boot 4000 KiB on the base, -8 KiB on the new kernel\n",
         "s390x: the cases took 1.5 s on the base, 2.5 s on the new kernel\n",
     ] {
@@ -144,6 +144,13 @@ fn what_an_operation_costs_more_ends_the_answer() {
     );
     assert!(text.contains("x86_64: no functional change: 0 of 3456 observations differ in 12 cases\n"));
     assert!(text.contains("offline memmap_on_memory=off: 9000 instructions on the base, 9000 on the new kernel (by plugin; single ones within 7)"));
+    assert!(
+        text.contains(
+            "  cost: instructions of interrupts, the scheduler, the slab allocator, RCU and random numbers are not counted; \
+             up to 8 instructions more or less count as the same\n"
+        ),
+        "{text}"
+    );
     record.costs.remove(0);
     let text = compare_summary(&record, Style::Plain);
     assert!(

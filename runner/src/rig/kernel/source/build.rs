@@ -55,7 +55,7 @@ impl Build<'_> {
             .map(|fragment| fragment.name)
             .collect();
         let mut name = self.arch.to_string();
-        for part in named {
+        for part in self.toolchain.family.as_deref().into_iter().chain(named) {
             name = format!("{name}-{part}");
         }
         self.tree.dir().join("build").join(name)

@@ -73,7 +73,15 @@ impl Seen {
             return;
         }
         let line = line.replace(&self.work, "");
-        if let Some(place) = PLACE.captures(&line) {
+        // As scripts/cc-version.sh says what is too old: then comes which version it is, and which it must be.
+        if let Some(more) = line.strip_prefix("***   ")
+            && let Some((_, _, said)) = self.errors.last_mut()
+        {
+            let words: Vec<&str> = more.split_whitespace().collect();
+            *said = format!("{}; {}", said.trim_end_matches('.'), words.join(" "));
+        } else if let Some(said) = line.strip_prefix("*** ") {
+            self.errors.push((None, None, said.trim().to_owned()));
+        } else if let Some(place) = PLACE.captures(&line) {
             let file = place["file"].trim_start_matches("../").to_owned();
             if &place["kind"] == "warning" {
                 self.warnings.insert(Warning {

@@ -20,5 +20,6 @@ pub use fragments::UnknownFragment;
 pub use log::{NotBuilt, Warning};
 pub use obtain::{BuiltKernel, Prospect, SourceKernelError, build_kernel, prospect};
 pub use spec::{BuildSpec, BuildSpecError};
+pub use toolchain::CompilerError;
 
 pub(super) use obtain::{check, host_packages, obtain};

@@ -12,7 +12,7 @@ use super::{
     build::{Build, LAYOUT},
     fragments::{UnknownFragment, fragments},
     spec::BuildSpec,
-    toolchain::Toolchain,
+    toolchain::{CompilerError, Toolchain},
 };
 use crate::{
     base::{Arch, exec::ExecError, ui::Ui},
@@ -73,6 +73,9 @@ pub enum SourceKernelError {
     /// Programs that the host lacks.
     #[error(transparent)]
     Host(#[from] HostError),
+    /// What the user's variables name does not do.
+    #[error(transparent)]
+    Compiler(#[from] CompilerError),
     /// The cache.
     #[error(transparent)]
     Cache(#[from] CacheError),
@@ -96,6 +99,7 @@ impl SourceKernelError {
             | Self::Fragment(_)
             | Self::Needed(_) => true,
             Self::Host(error) => matches!(error, HostError::NeedsRoot { .. }),
+            Self::Compiler(error) => !matches!(error, CompilerError::Exec(_)),
             _ => false,
         }
     }
@@ -239,6 +243,8 @@ fn built(
 ) -> Result<PathBuf, SourceKernelError> {
     let fragments = fragments(arch, &spec.configs)?;
     let toolchain = Toolchain::here(arch);
+    // Before a source is got for nothing.
+    toolchain.check()?;
     let tree = SourceTree::open(&spec.origin, packages, cache, ui)?;
     let commit = commit(spec, &tree)?;
     tree.bring(&commit, 1)?;

@@ -6,7 +6,7 @@ use super::{
     asked::{asked, lost},
     fragments::fragments,
     log::{Seen, carried},
-    toolchain::Toolchain,
+    toolchain::{Toolchain, knows_the_machine},
     *,
 };
 use crate::{base::Arch, format::kconfig::Kconfig};
@@ -88,6 +88,53 @@ fn the_makefiles_own_variables_choose_the_compiler() {
         (clang.words.join(" ").as_str(), clang.jobs),
         ("ARCH=x86_64 LLVM=-19 CC=ccache clang-19", None)
     );
+    // Clang builds for s390x too, with GNU's linker.
+    let gnu = chosen(Arch::S390x, &[("CC", "clang")]);
+    assert_eq!(
+        gnu.words,
+        ["ARCH=s390", "CROSS_COMPILE=s390x-linux-gnu-", "CC=clang"]
+    );
+    let old = chosen(Arch::S390x, &[("LLVM", "-15"), ("LLVM_IAS", "0")]);
+    assert_eq!(
+        old.words,
+        [
+            "ARCH=s390",
+            "LLVM=-15",
+            "CROSS_COMPILE=s390x-linux-gnu-",
+            "LLVM_IAS=0"
+        ]
+    );
+    assert_eq!(
+        chosen(Arch::X86_64, &[("LLVM", "0")]).words,
+        chosen(Arch::X86_64, &[]).words
+    );
+    // Objects of one compiler are not overwritten by those of another.
+    let family = |variables: &[(&str, &str)]| chosen(Arch::X86_64, variables).family;
+    assert_eq!(family(&[("CC", "gcc-14")]), None);
+    assert_eq!(family(&[("CC", "clang-19")]).as_deref(), Some("clang"));
+    assert_eq!(family(&[("LLVM", "1")]).as_deref(), Some("llvm1"));
+    assert_eq!(family(&[("LLVM", "-19")]).as_deref(), Some("llvm-19"));
+    assert_eq!(family(&[("LLVM", "/opt/l/")]).as_deref(), Some("llvm-opt-l-"));
+}
+
+#[test]
+fn a_compiler_that_the_user_names_is_the_users_to_install() {
+    let said = |variables: &[(&str, &str)]| chosen(Arch::S390x, variables).check().unwrap_err().to_string();
+    assert_eq!(
+        said(&[("LLVM", "-7")]),
+        "LLVM=-7 needs clang-7, ld.lld-7, llvm-ar-7, which this machine does not have: memrig installs no compiler that you name; on \
+         Debian, `apt-get install clang-7 lld-7 llvm-7` does"
+    );
+    assert_eq!(
+        said(&[("LLVM", "/nowhere/"), ("CC", "no-clang -m64")]),
+        "LLVM=/nowhere/ 'CC=no-clang -m64' needs /nowhere/ld.lld, /nowhere/llvm-ar, no-clang, which this machine does not have: memrig \
+         installs no compiler that you name"
+    );
+    // LLD 14 and 19.
+    assert!(!knows_the_machine(
+        "ld.lld: error: unknown emulation: elf64_s390\n"
+    ));
+    assert!(knows_the_machine("ld.lld-19: error: no input files\n"));
 }
 
 /// What is lost of the bench's configuration where these lines are appended to what was asked.
@@ -180,6 +227,12 @@ fn the_first_error_of_a_log_is_named() {
     assert_eq!(
         seen(config).failed("x".into()).file.as_deref(),
         Some("mm/Kconfig")
+    );
+    let old = "***\n*** C compiler is too old.\n***   Your Clang version:    14.0.6\n***   Minimum Clang version: 15.0.0\n***\n\
+        scripts/Kconfig.include:44: Sorry, this C compiler is not supported.\nmake[2]: *** [x:85: olddefconfig] Error 1\n";
+    assert_eq!(
+        seen(old).failed("x".into()).said,
+        "C compiler is too old; Your Clang version: 14.0.6; Minimum Clang version: 15.0.0"
     );
     assert_eq!(seen("").failed("x".into()).said, "the log does not say why");
 }

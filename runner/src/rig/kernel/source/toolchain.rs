@@ -6,7 +6,7 @@ use std::{ffi::OsStr, path::Path, thread};
 use crate::{
     base::{
         Arch,
-        exec::{Command, ExecError},
+        exec::{Command, ExecError, shell_line},
         ui::Ui,
     },
     rig::host::{self, HostError},
@@ -23,10 +23,47 @@ pub(super) struct Toolchain {
     pub(super) compiler: String,
     /// `-jN`, unless `MAKEFLAGS` has one.
     pub(super) jobs: Option<String>,
+    /// The linker.
+    linker: String,
+    /// What the folder of the objects is called beside the architecture, unless gcc makes them.
+    pub(super) family: Option<String>,
     /// What is needed: a program or a header, and the package that has it.
     needs: Vec<(String, &'static str)>,
+    /// Programs that the user's variables name, which are the user's to install; and the package that has each, where that is known.
+    named: Vec<(String, Option<String>)>,
     /// Something that the user should know.
     pub(super) note: Option<String>,
+}
+
+/// Why a kernel cannot be built with what the user's variables name.
+#[derive(Debug, thiserror::Error)]
+pub enum CompilerError {
+    /// It is not there.
+    #[error("{variables} needs {}, which this machine does not have: {install}", programs.join(", "))]
+    Missing {
+        /// The variables, as a shell would take them.
+        variables: String,
+        /// The programs.
+        programs: Vec<String>,
+        /// What the user can do.
+        install: String,
+    },
+    /// Lld had no s390x for long.
+    #[error(
+        "{variables}: `{linker}` ({version}) does not link for s390x; LLVM 18.1 and newer do. Name a newer one, as in LLVM=-19, or link with \
+         GNU ld by CC=clang instead of LLVM"
+    )]
+    NoS390x {
+        /// The variables, as a shell would take them.
+        variables: String,
+        /// The linker.
+        linker: String,
+        /// What it says about itself.
+        version: String,
+    },
+    /// It does not run.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
 }
 
 /// Programs that every build needs.
@@ -42,7 +79,7 @@ const PROGRAMS: [(&str, &str); 8] = [
 ];
 
 impl Toolchain {
-    /// Chooses by the variables `CC`, `LLVM`, `CROSS_COMPILE` and `MAKEFLAGS`, as `variable` gives them.
+    /// Chooses by the variables `CC`, `LLVM`, `LLVM_IAS`, `CROSS_COMPILE` and `MAKEFLAGS`, as `variable` gives them.
     pub(super) fn choose(
         arch: Arch,
         host: &str,
@@ -50,9 +87,19 @@ impl Toolchain {
         variable: impl Fn(&str) -> Option<String>,
     ) -> Self {
         let variable = |name| variable(name).filter(|value| !value.trim().is_empty());
-        let (kernel_arch, prefix, package) = match arch {
-            Arch::X86_64 => ("x86_64", "x86_64-linux-gnu-", "gcc-x86-64-linux-gnu"),
-            Arch::S390x => ("s390", "s390x-linux-gnu-", "gcc-s390x-linux-gnu"),
+        let (kernel_arch, prefix, package, binutils) = match arch {
+            Arch::X86_64 => (
+                "x86_64",
+                "x86_64-linux-gnu-",
+                "gcc-x86-64-linux-gnu",
+                "binutils-x86-64-linux-gnu",
+            ),
+            Arch::S390x => (
+                "s390",
+                "s390x-linux-gnu-",
+                "gcc-s390x-linux-gnu",
+                "binutils-s390x-linux-gnu",
+            ),
         };
         let native = host == arch.to_string();
         let mut words = vec![format!("ARCH={kernel_arch}")];
@@ -73,37 +120,72 @@ impl Toolchain {
             }
             fits
         });
-        let compiler = if let Some(llvm) = &llvm {
-            words.push(format!("LLVM={llvm}"));
-            let version = llvm.strip_prefix('-').map(|_| llvm.clone()).unwrap_or_default();
-            for (program, package) in [("clang", "clang"), ("ld.lld", "lld"), ("llvm-ar", "llvm")] {
-                if version.is_empty() && !llvm.contains('/') {
-                    needs.push((program.to_owned(), package));
-                }
-            }
-            cc.clone().unwrap_or(format!("clang{version}"))
+        let ias = variable("LLVM_IAS");
+        let mut named = Vec::new();
+        // GNU's assembler or linker is called by this name.
+        let prefix = if llvm.is_some() && ias.as_deref() != Some("0") {
+            None
         } else {
             let cross = variable("CROSS_COMPILE")
                 .filter(|cross| !native || cross.contains(arch.to_string().as_str()));
-            let prefix = match (&cross, native) {
-                (Some(cross), _) => cross.clone(),
-                (None, true) => String::new(),
+            match (cross, native) {
+                (Some(cross), _) => Some(cross),
+                (None, true) => None,
                 (None, false) => {
-                    needs.push((format!("{prefix}gcc"), package));
-                    prefix.to_owned()
+                    if cc.is_none() && llvm.is_none() {
+                        needs.push((format!("{prefix}gcc"), package));
+                    } else {
+                        needs.push((format!("{prefix}ld"), binutils));
+                    }
+                    Some(prefix.to_owned())
                 }
-            };
-            if !prefix.is_empty() {
-                words.push(format!("CROSS_COMPILE={prefix}"));
             }
-            cc.clone().unwrap_or_else(|| {
+        };
+        let (compiler, linker) = if let Some(llvm) = &llvm {
+            words.push(format!("LLVM={llvm}"));
+            // As the kernel's Makefile has it.
+            let (path, version) = match (llvm.ends_with('/'), llvm.starts_with('-')) {
+                (true, _) => (llvm.as_str(), ""),
+                (_, true) => ("", llvm.as_str()),
+                _ => ("", ""),
+            };
+            let program = |name: &str| format!("{path}{name}{version}");
+            for (name, package) in [("clang", "clang"), ("ld.lld", "lld"), ("llvm-ar", "llvm")] {
+                if name != "clang" || cc.is_none() {
+                    let package = path.is_empty().then(|| format!("{package}{version}"));
+                    named.push((program(name), package));
+                }
+            }
+            (cc.clone().unwrap_or(program("clang")), program("ld.lld"))
+        } else {
+            let prefix = prefix.as_deref().unwrap_or_default();
+            let gcc = cc.clone().unwrap_or_else(|| {
                 let gcc = format!("{prefix}gcc");
                 if has_ccache { format!("ccache {gcc}") } else { gcc }
-            })
+            });
+            (gcc, format!("{prefix}ld"))
         };
+        if let Some(prefix) = &prefix {
+            words.push(format!("CROSS_COMPILE={prefix}"));
+        }
         if cc.is_some() || llvm.is_none() {
             words.push(format!("CC={compiler}"));
         }
+        if let Some(cc) = &cc {
+            // Of `ccache clang -m64` both programs are needed.
+            let programs = cc.split_whitespace().filter(|word| !word.starts_with('-'));
+            named.extend(programs.map(|program| {
+                let package = program.contains("clang") && !program.contains('/');
+                (program.to_owned(), package.then(|| program.to_owned()))
+            }));
+        }
+        if let Some(ias) = ias.filter(|_| compiler.contains("clang")) {
+            words.push(format!("LLVM_IAS={ias}"));
+        }
+        let family = match &llvm {
+            Some(llvm) => Some(format!("llvm{llvm}")),
+            None => compiler.contains("clang").then(|| "clang".to_owned()),
+        };
         let flags = variable("MAKEFLAGS").unwrap_or_default();
         let jobs = (!flags.contains("-j"))
             .then(|| format!("-j{}", thread::available_parallelism().map_or(1, usize::from)));
@@ -111,8 +193,11 @@ impl Toolchain {
             arch: kernel_arch,
             words,
             compiler,
+            linker,
+            family: family.map(|name| name.replace(|c: char| !c.is_ascii_alphanumeric(), "-")),
             jobs,
             needs,
+            named,
             note,
         }
     }
@@ -149,24 +234,61 @@ impl Toolchain {
         }
     }
 
-    /// What the compiler says about itself, in one line.
+    /// Makes sure that what the user's variables name is there and can do what is asked; nothing of it is installed.
+    ///
+    /// # Errors
+    /// It is not, or it cannot.
+    pub(super) fn check(&self) -> Result<(), CompilerError> {
+        let variables = || {
+            let named = |word: &&String| word.starts_with("LLVM") || word.starts_with("CC=");
+            shell_line(self.words.iter().filter(named))
+        };
+        let missing = |(program, _): &&(String, Option<String>)| host::in_path(program).is_none();
+        let missing: Vec<&(String, Option<String>)> = self.named.iter().filter(missing).collect();
+        if !missing.is_empty() {
+            let packages: Option<Vec<&str>> = missing.iter().map(|(_, package)| package.as_deref()).collect();
+            return Err(CompilerError::Missing {
+                variables: variables(),
+                programs: missing.iter().map(|(program, _)| program.clone()).collect(),
+                install: match packages {
+                    Some(packages) => format!(
+                        "memrig installs no compiler that you name; on Debian, `apt-get install {}` does",
+                        packages.join(" ")
+                    ),
+                    None => "memrig installs no compiler that you name".to_owned(),
+                },
+            });
+        }
+        if self.arch == "s390" && self.words.iter().any(|word| word.starts_with("LLVM=")) {
+            let asked = Command::new(&self.linker).args(["-m", "elf64_s390", "-o", "/dev/null"]);
+            let knows = match asked.output() {
+                Ok(_) => true,
+                Err(ExecError::Failed { stderr, .. }) => knows_the_machine(&stderr),
+                Err(error) => return Err(error.into()),
+            };
+            if !knows {
+                return Err(CompilerError::NoS390x {
+                    variables: variables(),
+                    linker: self.linker.clone(),
+                    version: first_line(Command::new(&self.linker).arg("--version"))?,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// What the compiler and the linker say about themselves, in one line.
     pub(super) fn version(&self) -> Result<String, ExecError> {
         let mut words = self.compiler.split_whitespace();
-        let out = Command::new(words.next().unwrap_or("gcc"))
-            .args(words)
-            .arg("--version")
-            .output()?;
-        Ok(String::from_utf8_lossy(&out)
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_owned())
+        let compiler = Command::new(words.next().unwrap_or("gcc")).args(words);
+        let linker = first_line(Command::new(&self.linker).arg("--version"))?;
+        Ok(format!("{}, {linker}", first_line(compiler.arg("--version"))?))
     }
 
     /// A program that runs in the source, and builds the same wherever and whenever it does.
     pub(super) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        // Each of them would make another kernel of the same source.
+        // Each of them would make another kernel of the same source; those that are honoured are among the words.
         for name in [
             "KBUILD_OUTPUT",
             "KBUILD_EXTMOD",
@@ -175,6 +297,9 @@ impl Toolchain {
             "KCFLAGS",
             "ARCH",
             "CC",
+            "CROSS_COMPILE",
+            "LLVM",
+            "LLVM_IAS",
         ] {
             command = command.unset(name);
         }
@@ -187,4 +312,19 @@ impl Toolchain {
             .env("KBUILD_BUILD_HOST", "memrig")
             .env("KBUILD_BUILD_VERSION", "1")
     }
+}
+
+/// The first line that a program prints.
+fn first_line(command: Command) -> Result<String, ExecError> {
+    let output = command.output()?;
+    Ok(String::from_utf8_lossy(&output)
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned())
+}
+
+/// Whether lld knows the machine that it was told to link for: without a file to link, it then says that there is none.
+pub(super) fn knows_the_machine(stderr: &str) -> bool {
+    !stderr.contains("unknown emulation")
 }
