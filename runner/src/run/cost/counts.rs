@@ -44,8 +44,8 @@ pub(super) const LEFT_OUT: [&str; 19] = [
 /// drivers/acpi/acpi_memhotplug.c calls it, and mm/memory_hotplug.c has it, so that it is not inlined).
 pub(super) const WHOLE: [(&str, &str); 2] = [("add", "__add_memory"), ("remove", "__remove_memory")];
 
-/// Stops what the kernel does once a second, and the guest's listener to uevents, which else runs in the middle of operations; and has programs lie where they always do: a text on two pages costs more to
-/// write. Prints where the kernel is entered, and where functions begin that are left out or counted as a whole.
+/// Stops what the kernel does once a second, and the guest's listener to uevents, which else runs in the middle of operations; and has
+/// programs lie where they always do: a text on two pages costs more to write. Prints where the kernel is entered, and where functions begin that are left out or counted as a whole.
 pub(super) fn quiet_script() -> String {
     format!(
         "kill $(pidof memrig-uevents) || exit\n\

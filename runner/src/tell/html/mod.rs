@@ -8,5 +8,7 @@ mod boot;
 mod page;
 mod plot;
 mod timeline;
+mod trouble;
+mod words;
 
 pub use page::{html, html_with};

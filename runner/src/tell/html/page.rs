@@ -7,27 +7,22 @@ use askama::Template;
 
 use super::{
     boot::{AgainstStandby, boot_memory, boot_time},
-    plot::{self, Plot},
-    timeline::{Timeline, timeline},
+    plot,
+    trouble::{Trouble, troubles},
+    words::{cut, kernel, link, title, whom},
 };
 use crate::{
     base::fault::Verdict,
     compare::CompareRecord,
-    record::{CaseKey, CaseRecord, Finish, MismatchRecord, RunPart, RunRecord, Trace, Traces},
+    record::{CaseRecord, Finish, RunPart, RunRecord, Traces},
     tell::{
         compare::{Compared, besides, compared},
         evidence,
         news::{News, Standing},
         part,
-        text::{count, one_line, printable},
+        text::{count, one_line},
     },
 };
-
-/// Cases that are shown with time line and log. The page of a run in which everything fails must still open on a phone.
-const DETAILED: usize = 60;
-
-/// Longest log of a case in the page, in bytes.
-const LONGEST_LOG: usize = 16 << 10;
 
 #[derive(Template)]
 #[template(path = "report.html")]
@@ -90,45 +85,6 @@ struct Cell {
     anchor: String,
     label: String,
     counts: Vec<(Verdict, usize)>,
-}
-
-/// A case that did not pass, with what speaks for its verdict.
-struct Trouble {
-    anchor: String,
-    verdict: Verdict,
-    open: bool,
-    title: String,
-    whom: String,
-    standing: Option<String>,
-    headline: String,
-    place: String,
-    attempts: String,
-    steps: Vec<Step>,
-    findings: Vec<Finding>,
-    timeline: Option<Timeline>,
-    plot: Option<Plot>,
-    log: String,
-    command_line: String,
-    again: String,
-    files: Vec<(String, String)>,
-    detailed: bool,
-}
-
-struct Step {
-    number: u32,
-    verdict: Verdict,
-    text: String,
-    place: String,
-    seconds: String,
-    message: String,
-    /// Verdict, title and last words of the tests of a program.
-    subcases: Vec<(Verdict, String, String)>,
-    mismatches: Vec<[String; 7]>,
-}
-
-struct Finding {
-    title: String,
-    lines: String,
 }
 
 /// The cases of a kernel in a suite.
@@ -302,18 +258,6 @@ fn counts<'a>(cases: impl Iterator<Item = &'a CaseRecord> + Clone) -> Vec<(Verdi
         .collect()
 }
 
-fn kernel(key: &CaseKey) -> String {
-    one_line(&format!("{} {}", key.kernel, key.config))
-}
-
-fn title(case: &CaseRecord) -> String {
-    one_line(&format!("{} {} {}", case.key.suite, case.key.case, case.name))
-}
-
-fn whom(key: &CaseKey) -> String {
-    one_line(&format!("{} {} {}", key.arch, kernel(key), key.variant))
-}
-
 fn changes(record: &RunRecord, news: &News, anchors: &BTreeMap<String, String>) -> Vec<Change> {
     let mut changes: Vec<(u8, Change)> = Vec::new();
     for case in &record.cases {
@@ -462,144 +406,4 @@ fn group_row(case: &CaseRecord, traces: &Traces, anchors: &BTreeMap<String, Stri
         spark: trace.map_or_else(String::new, |trace| plot::spark(&trace.ledgers)),
         console: has("console.log").then(|| link(case, "console.log")),
     }
-}
-
-/// Path of a file of a case in the run's folder, for a link.
-fn link(case: &CaseRecord, file: &str) -> String {
-    // Names of folders have no other character that means something in a link; some servers read `+` as a space.
-    format!("{}/{file}", case.files()).replace('+', "%2B")
-}
-
-fn cut(text: &str, most: usize) -> String {
-    if text.len() <= most {
-        return text.to_owned();
-    }
-    format!("{}…", &text[..text.floor_char_boundary(most)])
-}
-
-fn troubles(
-    record: &RunRecord,
-    news: Option<&News>,
-    traces: &Traces,
-    anchors: &BTreeMap<String, String>,
-) -> Vec<Trouble> {
-    let standing = |case: &CaseRecord| news.and_then(|news| news.failures.get(&case.key.id()));
-    let mut cases: Vec<&CaseRecord> = record
-        .cases
-        .iter()
-        .filter(|case| anchors.contains_key(&case.key.id()))
-        .collect();
-    cases.sort_by_key(|case| {
-        let old = !matches!(standing(case), Some(Standing::New { .. }));
-        (std::cmp::Reverse(case.verdict), old)
-    });
-    let none = Trace::default();
-    cases
-        .into_iter()
-        .enumerate()
-        .map(|(at, case)| {
-            let id = case.key.id();
-            let trace = traces.get(&id).unwrap_or(&none);
-            let detailed = at < DETAILED;
-            Trouble {
-                anchor: anchors[&id].clone(),
-                verdict: case.verdict,
-                open: at == 0 && case.verdict == Verdict::Fail,
-                title: title(case),
-                whom: whom(&case.key),
-                standing: standing(case).map(|standing| one_line(&standing.words(&case.key.kernel))),
-                headline: cut(&evidence::headline(case), 2_000),
-                place: evidence::place(case, None),
-                attempts: evidence::attempts(case),
-                steps: case
-                    .steps
-                    .iter()
-                    .filter_map(|step| shown(case, step, detailed))
-                    .collect(),
-                findings: case
-                    .findings
-                    .iter()
-                    .take(if detailed { 20 } else { 1 })
-                    .map(|finding| Finding {
-                        title: one_line(&format!("{}: {}", finding.kind, finding.title)),
-                        lines: if detailed {
-                            cut(&printable(&finding.lines.join("\n")), LONGEST_LOG)
-                        } else {
-                            String::new()
-                        },
-                    })
-                    .collect(),
-                timeline: if detailed { timeline(case, trace) } else { None },
-                plot: if detailed {
-                    plot::memory(&trace.ledgers)
-                } else {
-                    None
-                },
-                log: if detailed {
-                    cut(&printable(&case.log_excerpt), LONGEST_LOG)
-                } else {
-                    String::new()
-                },
-                command_line: if detailed {
-                    one_line(&case.command_line)
-                } else {
-                    String::new()
-                },
-                again: format!("memrig replay {} {id}", record.facts.id),
-                files: trace
-                    .files
-                    .iter()
-                    .map(|file| (file.clone(), link(case, file)))
-                    .collect(),
-                detailed,
-            }
-        })
-        .collect()
-}
-
-fn shown(case: &CaseRecord, step: &crate::record::StepRecord, all: bool) -> Option<Step> {
-    if !all && step.verdict == Verdict::Pass {
-        return None;
-    }
-    Some(Step {
-        number: step.number,
-        verdict: step.verdict,
-        text: cut(&one_line(&step.text), 400),
-        place: evidence::place(case, Some(step)),
-        seconds: step.seconds.to_string(),
-        message: cut(&step.message.as_deref().map(one_line).unwrap_or_default(), 2_000),
-        subcases: subcases(step),
-        mismatches: step.mismatches.iter().take(100).map(mismatch).collect(),
-    })
-}
-
-/// The tests of a program, those that failed first.
-fn subcases(step: &crate::record::StepRecord) -> Vec<(Verdict, String, String)> {
-    let mut all: Vec<_> = step.subcases.iter().collect();
-    all.sort_by_key(|subcase| std::cmp::Reverse(subcase.verdict));
-    let shown = |subcase: &&crate::record::SubcaseRecord| {
-        let title = cut(&evidence::subcase_title(subcase), 400);
-        (
-            subcase.verdict,
-            title,
-            cut(&printable(&subcase.said.join("\n")), 2_000),
-        )
-    };
-    all.iter().take(500).map(shown).collect()
-}
-
-fn mismatch(mismatch: &MismatchRecord) -> [String; 7] {
-    let allowed = match mismatch.tolerance {
-        0 => "exact".to_owned(),
-        pages => format!("±{pages}"),
-    };
-    [
-        one_line(&mismatch.counter),
-        evidence::value(mismatch.before.as_deref()),
-        evidence::value(mismatch.predicted.as_deref()),
-        evidence::value(mismatch.seen.as_deref()),
-        evidence::off_by(mismatch),
-        allowed,
-        one_line(&mismatch.unit),
-    ]
 }
