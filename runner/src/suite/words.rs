@@ -166,8 +166,8 @@ word_enum!(
     GuestClock {
         /// The host's: what takes how long depends on what else the host does.
         Host = "host",
-        /// The instructions that the guest executes, a nanosecond for each; idle time is skipped. Durations that the kernel measures are
-        /// then nearly the same in every boot. The guest is emulated (TCG, icount), and has one CPU.
+        /// The instructions that the guest executes, a nanosecond for each; where it waits, the clock goes on to its next timer at once.
+        /// Durations that the kernel measures are then nearly the same in every boot. The guest is emulated (TCG, icount), and has one CPU.
         Instructions = "instructions",
     }
 );
