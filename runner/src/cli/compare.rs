@@ -29,7 +29,7 @@ use crate::{
         series::SeriesSource,
     },
     run::{Rig, Rounds, Wanted, add_round, compare_jobs, compared, costs},
-    tell::{compare_mail, compare_summary},
+    tell::{compare_csv, compare_mail, compare_summary},
 };
 
 /// How often each operation is counted.
@@ -184,6 +184,7 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
 fn keep(record: &CompareRecord, folder: &Utf8Path) -> Result<(), Failure> {
     let text = serde_json::to_vec_pretty(record).map_err(Failure::broken)?;
     fs_err::write(folder.join("compare.json"), text).map_err(Failure::broken)?;
+    fs_err::write(folder.join("compare.csv"), compare_csv(record)).map_err(Failure::broken)?;
     fs_err::write(folder.join("compare.mail"), compare_mail(record)).map_err(Failure::broken)
 }
 

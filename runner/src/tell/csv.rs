@@ -258,7 +258,8 @@ fn line<const N: usize>(cells: [String; N]) -> String {
     row(&cells)
 }
 
-fn row(cells: &[String]) -> String {
+/// A line of a table.
+pub(super) fn row(cells: &[String]) -> String {
     let cells: Vec<String> = cells.iter().map(|cell| quoted(cell)).collect();
     format!("{}\n", cells.join(","))
 }

@@ -21,7 +21,7 @@ mod text;
 mod trend;
 mod walk;
 
-pub use compare::{compare_mail, compare_summary};
+pub use compare::{compare_csv, compare_mail, compare_summary};
 pub use csv::{csv, flaky_csv, history_csv, subcases_csv, trend_csv};
 pub use github::github;
 pub use history::{Flaky, flaky, flaky_text, history_text};

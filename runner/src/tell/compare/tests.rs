@@ -124,6 +124,37 @@ fn the_first_lines_answer() {
 }
 
 #[test]
+fn a_table_has_a_line_for_each_difference_of_a_case_and_for_each_cost() {
+    let rows = vec![row(
+        Kind::Change,
+        Dimension::Notifiers,
+        "notifications",
+        ["MEM_ONLINE, MEM_X", "none"],
+        Some(3),
+    )];
+    let mut record = record([(Arch::S390x, sum(rows))]);
+    record.costs.push(CostRow {
+        arch: Arch::S390x,
+        variant: String::new(),
+        operation: "online".to_owned(),
+        method: CostMethod::Plugin,
+        base: 1000,
+        new: 1010,
+        spread: 0,
+        again: None,
+    });
+    let lines = "s390x,change,quick,{},memmap_on_memory=on,3,online: { block: b },notifiers,notifications,\"MEM_ONLINE, MEM_X\",none\n";
+    assert_eq!(
+        compare_csv(&record),
+        format!(
+            "arch,kind,suite,case,variant,step,at,dimension,name,base,new\n{}{}s390x,change,,,,,,cost,online,1000,1010\n",
+            lines.replace("{}", "Q01"),
+            lines.replace("{}", "Q02")
+        )
+    );
+}
+
+#[test]
 fn what_an_operation_costs_more_ends_the_answer() {
     let row = |operation: &str, base, new| CostRow {
         arch: Arch::S390x,
