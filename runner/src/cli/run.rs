@@ -126,9 +126,14 @@ pub(super) fn planned_kernels(rig: &Rig) -> Vec<PlannedKernel> {
 fn capacity(asked: Option<NonZeroUsize>, host: &host::HostFacts) -> Result<Capacity, Failure> {
     let available = host::available_memory().map_err(Failure::broken)?;
     Ok(Capacity {
-        guests: asked.map_or(host.cpus, NonZeroUsize::get).max(1),
+        guests: asked.map_or_else(|| usual_guests(host.cpus), NonZeroUsize::get),
         memory: ByteSize::bytes(available.as_bytes().saturating_sub(HOST_RESERVE.as_bytes())),
     })
+}
+
+/// Guests at once where nobody says how many: a guest waits for a third of its time, for its devices and for what it is told next.
+fn usual_guests(cpus: usize) -> usize {
+    cpus.max(1) + cpus / 2
 }
 
 pub(super) fn utf8(path: &Path) -> Result<Utf8PathBuf, Failure> {

@@ -126,7 +126,7 @@ pub struct Run {
 /// How jobs are run.
 #[derive(Debug, Clone, Default, Args)]
 pub struct How {
-    /// Guests at once; without it, as many as the host's processors and memory allow
+    /// Guests at once; without it, three for two of the host's processors, as far as its memory allows
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
 

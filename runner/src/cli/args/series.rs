@@ -61,7 +61,7 @@ pub struct Compare {
     #[command(flatten)]
     pub places: Places,
 
-    /// Guests at once; without it, as many as the host's processors and memory allow
+    /// Guests at once; without it, three for two of the host's processors, as far as its memory allows
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
 }
@@ -104,7 +104,7 @@ pub struct Walk {
     #[command(flatten)]
     pub places: Places,
 
-    /// Guests at once; without it, as many as the host's processors and memory allow
+    /// Guests at once; without it, three for two of the host's processors, as far as its memory allows
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
 }
