@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use memrig::{
     base::{Arch, ui::Ui},
-    compare::COST_SLACK,
+    compare::{CostRow, cost_rows},
     record::{CostMethod, CostRecord},
     rig::{cache::Cache, kernel::KernelSource, packages::Suite, qemu::Counting},
     run::{CostError, CostOptions, Emulator, Prepared, Rig, Wanted, counting, measure, prepare},
@@ -38,22 +38,30 @@ fn two_guests_cost_the_same(arch: Arch, operations: &[&str]) {
     let how = counting(emulator, &Ui::silent()).unwrap();
     assert!(matches!(how, Counting::Plugin(_)), "{how:?}");
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let one = runtime.block_on(cost(prepared, emulator, &how)).unwrap();
-    let other = runtime.block_on(cost(prepared, emulator, &how)).unwrap();
-    assert_eq!((one.arch, one.method), (arch, CostMethod::Plugin));
-    let names = |record: &CostRecord| -> Vec<String> {
-        let operations = record.operations.iter();
-        operations.map(|operation| operation.name.clone()).collect()
-    };
-    assert_eq!(names(&one), operations);
-    for name in operations {
-        let (one, other) = (one.operation(name).unwrap(), other.operation(name).unwrap());
+    let measured = || runtime.block_on(cost(prepared, emulator, &how)).unwrap();
+    let mut apart = Vec::new();
+    // As in a comparison, a difference counts if a second pair of guests has it too. Seen on s390x in one guest of twenty: in 19 of its 20
+    // repetitions going offline took 399 066 instructions more, six for each page of the block.
+    for _ in 0..2 {
+        let (one, other) = (measured(), measured());
+        assert_eq!((one.arch, one.method), (arch, CostMethod::Plugin));
+        let names = one.operations.iter().map(|operation| &*operation.name);
+        assert_eq!(names.collect::<Vec<_>>(), operations);
         // What is left out of a count for longer than it should makes it small.
-        assert!(one.steady > Some(20_000), "{one:?}");
-        let apart = one.steady.unwrap().abs_diff(other.steady.unwrap_or(0));
-        // As far apart as a comparison takes for the same: most pairs count the same, and 5 was seen.
-        assert!(apart <= COST_SLACK, "{one:?}\n{other:?}");
+        assert!(
+            one.operations
+                .iter()
+                .all(|operation| operation.steady > Some(20_000)),
+            "{one:?}"
+        );
+        apart = cost_rows(&[one], &[other]);
+        assert_eq!(apart.len(), operations.len());
+        apart.retain(CostRow::differs);
+        if apart.is_empty() {
+            return;
+        }
     }
+    panic!("{apart:#?}");
 }
 
 #[test]
