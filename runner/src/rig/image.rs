@@ -192,7 +192,7 @@ pub fn obtain(
         let next = suites.by_ref().find(|next| *next != suite);
         match (made, next) {
             (Err(ImageError::Packages(absent @ PackagesError::Absent { .. })), Some(next)) => {
-                ui.line(&format!("{absent}; the guest's programs are taken from {next}"));
+                packages.tell(format!("{absent}; the guest's programs are taken from {next}"));
                 suite = next;
             }
             (made, _) => return made,

@@ -223,6 +223,8 @@ struct Shared {
     /// Fetch indices anew, except those that this process has fetched.
     refresh: bool,
     fresh: Mutex<BTreeSet<(Suite, &'static str)>>,
+    /// What the user was told of the mirror.
+    told: Mutex<BTreeSet<String>>,
 }
 
 impl Packages {
@@ -243,6 +245,7 @@ impl Packages {
                 ui: ui.clone(),
                 refresh,
                 fresh: Mutex::default(),
+                told: Mutex::default(),
             }),
         }
     }
@@ -309,12 +312,22 @@ impl Packages {
         self.root(suite, apt::SOURCE)?.fetch_source(source)
     }
 
+    /// Tells the user what the mirror lacks and what is taken instead: once, however many kernels it is about.
+    pub(super) fn tell(&self, line: String) {
+        let mut told = self.shared.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if !told.contains(&line) {
+            self.shared.ui.line(&line);
+            told.insert(line);
+        }
+    }
+
     fn root(&self, suite: Suite, architecture: &'static str) -> Result<Root<'_>, PackagesError> {
         let Shared {
             cache,
             ui,
             refresh,
             fresh,
+            told: _,
         } = &*self.shared;
         let root = Root::open(cache, ui, suite, architecture)?;
         // A lock that a panicking thread held still guards a set of names.

@@ -52,7 +52,7 @@ pub(super) fn obtain(
         match attempt(&name) {
             Err(KernelError::Packages(PackagesError::Absent { .. })) => {}
             Ok(older) => {
-                ui.line(&format!("{absent}; {label} on {arch} is {name}"));
+                packages.tell(format!("{absent}; {label} on {arch} is {name}"));
                 return Ok(older);
             }
             outcome => return outcome,
