@@ -131,7 +131,8 @@ fn capacity(asked: Option<NonZeroUsize>, host: &host::HostFacts) -> Result<Capac
     })
 }
 
-/// Guests at once where nobody says how many: a guest waits for a third of its time, for its devices and for what it is told next.
+/// Guests at once where nobody says how many: a guest waits for a quarter of its time and more, for its devices
+/// and for what it is told next.
 fn usual_guests(cpus: usize) -> usize {
     cpus.max(1) + cpus / 2
 }

@@ -178,26 +178,30 @@ pub fn obtain(
     cache: &Cache,
     ui: &Ui,
 ) -> Result<Image, ImageError> {
-    let mut suites = userland::SUITES.into_iter();
-    let mut suite = userland::SUITES[0];
-    loop {
-        let made = match attempt(suite, kernel, extra, packages, cache, ui) {
-            // Fetching found that the index was old, and renewed it.
-            Err(ImageError::Packages(PackagesError::Gone { .. })) => {
-                attempt(suite, kernel, extra, packages, cache, ui)
+    let made = |suite| match attempt(suite, kernel, extra, packages, cache, ui) {
+        // Fetching found that the index was old, and renewed it.
+        Err(ImageError::Packages(PackagesError::Gone { .. })) => {
+            attempt(suite, kernel, extra, packages, cache, ui)
+        }
+        outcome => outcome,
+    };
+    let [usual, others @ ..] = userland::SUITES;
+    let absent = match made(usual) {
+        Err(ImageError::Packages(absent @ PackagesError::Absent { .. })) => absent,
+        outcome => return outcome,
+    };
+    // The guest's programs do not depend on the kernel: those of another release do as well.
+    for suite in others {
+        match made(suite) {
+            Err(ImageError::Packages(PackagesError::Absent { .. })) => {}
+            Ok(image) => {
+                packages.tell(format!("{absent}; the guest's programs are those of {suite}"));
+                return Ok(image);
             }
-            made => made,
-        };
-        // The guest's programs do not depend on the kernel: those of another release do as well.
-        let next = suites.by_ref().find(|next| *next != suite);
-        match (made, next) {
-            (Err(ImageError::Packages(absent @ PackagesError::Absent { .. })), Some(next)) => {
-                packages.tell(format!("{absent}; the guest's programs are taken from {next}"));
-                suite = next;
-            }
-            (made, _) => return made,
+            outcome => return outcome,
         }
     }
+    Err(ImageError::Packages(absent))
 }
 
 fn attempt(

@@ -124,16 +124,20 @@ cases:
       - online: { block: b, zone: movable }
 ";
 
+/// Runs a suite of the test's own on 6.12, s390x.
+fn run_own(folder: &Path, text: &str) -> Output {
+    memrig(folder)
+        .arg("run")
+        .arg(suite(folder, text))
+        .args(["-k", "debian:trixie", "-a", "s390x"])
+        .output()
+        .unwrap()
+}
+
 #[test]
 fn what_is_made_wrong_is_red() {
     let folder = tempfile::tempdir().unwrap();
-    let own = suite(folder.path(), RED);
-    let output = memrig(folder.path())
-        .arg("run")
-        .arg(&own)
-        .args(["-k", "debian:trixie", "-a", "s390x"])
-        .output()
-        .unwrap();
+    let output = run_own(folder.path(), RED);
     assert_eq!(output.status.code(), Some(1), "{}", told(&output));
     let record = record(folder.path());
     let fails = |id: &str, why: &str| {
@@ -186,13 +190,7 @@ cases:
 #[test]
 fn under_a_clock_of_instructions_two_boots_take_the_same_time() {
     let folder = tempfile::tempdir().unwrap();
-    let own = suite(folder.path(), TIMED);
-    let output = memrig(folder.path())
-        .arg("run")
-        .arg(&own)
-        .args(["-k", "debian:trixie", "-a", "s390x"])
-        .output()
-        .unwrap();
+    let output = run_own(folder.path(), TIMED);
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
     let record = record(folder.path());
     let traces = record.traces();

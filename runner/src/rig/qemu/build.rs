@@ -201,7 +201,8 @@ pub(super) fn compiler() -> Result<(Command, String), BuildError> {
     let text = String::from_utf8_lossy(&version);
     Ok((
         Command::new(COMPILER),
-        text.lines().next().unwrap_or_default().to_owned(),
+        // One that says nothing of its version is told from the others by that.
+        text.lines().next().unwrap_or("").to_owned(),
     ))
 }
 

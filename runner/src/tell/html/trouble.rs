@@ -154,7 +154,7 @@ fn shown(case: &CaseRecord, step: &StepRecord, all: bool) -> Option<Step> {
         text: cut(&one_line(&step.text), 400),
         place: evidence::place(case, Some(step)),
         seconds: step.seconds.to_string(),
-        message: cut(&step.message.as_deref().map(one_line).unwrap_or_default(), 2_000),
+        message: cut(&step.message.as_deref().map_or_else(String::new, one_line), 2_000),
         subcases: subcases(step),
         mismatches: step.mismatches.iter().take(100).map(mismatch).collect(),
     })

@@ -158,7 +158,8 @@ impl Toolchain {
             }
             (cc.clone().unwrap_or(program("clang")), program("ld.lld"))
         } else {
-            let prefix = prefix.as_deref().unwrap_or_default();
+            // Without one it is the host's own compiler.
+            let prefix = prefix.as_deref().unwrap_or("");
             let gcc = cc.clone().unwrap_or_else(|| {
                 let gcc = format!("{prefix}gcc");
                 if has_ccache { format!("ccache {gcc}") } else { gcc }
@@ -314,13 +315,13 @@ impl Toolchain {
     }
 }
 
-/// The first line that a program prints.
+/// The first line that a program prints; empty where it prints nothing.
 fn first_line(command: Command) -> Result<String, ExecError> {
     let output = command.output()?;
     Ok(String::from_utf8_lossy(&output)
         .lines()
         .next()
-        .unwrap_or_default()
+        .unwrap_or("")
         .to_owned())
 }
 

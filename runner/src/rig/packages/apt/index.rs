@@ -83,14 +83,11 @@ impl Root<'_> {
         };
         let mut files = Vec::new();
         for entry in fs_err::read_dir(self.dir.join("state/lists"))? {
-            let path = entry?.path();
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
             if name.ends_with(end) {
-                files.push((name.contains("-security_main"), path));
+                files.push((name.contains("-security_main"), entry.path()));
             }
         }
         files.sort();
