@@ -88,7 +88,8 @@ impl Machine {
     ) -> Result<Self, MachineError> {
         spec.check()?;
         let folder = Scratch::new().map_err(io_error("a folder for sockets"))?;
-        let initrd = one_initrd(&spec.initrds, folder.path()).map_err(io_error("the initial ramdisk"))?;
+        let initrds = if spec.incoming { &[][..] } else { &spec.initrds };
+        let initrd = one_initrd(initrds, folder.path()).map_err(io_error("the initial ramdisk"))?;
         let mut tries = 1;
         let launched = loop {
             match launch(spec, initrd.as_deref(), folder.path(), logs, clock).await {

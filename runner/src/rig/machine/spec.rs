@@ -148,7 +148,7 @@ pub struct MachineSpec {
     pub network: bool,
     /// It has a line: a serial port to the guest that needs no network.
     pub line: bool,
-    /// It waits for a state over QMP (`migrate-incoming`) instead of booting.
+    /// It waits for a state over QMP (`migrate-incoming`) instead of booting, and is given no kernel: that is in the memory that comes with the state.
     pub incoming: bool,
     /// What is set before the guest's first instruction.
     pub properties: Vec<Property>,
