@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From a description to a guest that answers.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use tokio::time::Instant;
 
@@ -101,14 +101,25 @@ pub enum BootCause {
 }
 
 /// Why a guest did not boot, and whom that speaks against.
-#[derive(Debug, thiserror::Error)]
-#[error("{cause}")]
+#[derive(Debug)]
 pub struct BootError {
     /// What happened.
-    #[source]
     pub cause: BootCause,
     /// The last lines of the console.
     pub console: String,
+}
+
+impl fmt::Display for BootError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cause.fmt(f)
+    }
+}
+
+impl std::error::Error for BootError {
+    /// What is below the cause: the cause itself is what the error says.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause.source()
+    }
 }
 
 impl BootError {
@@ -336,6 +347,17 @@ async fn give_up(machine: Machine, cause: BootCause) -> BootError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_and_its_causes_say_each_thing_once() {
+        let error = BootError::of_machine(MachineError::Io {
+            what: "the socket".to_owned(),
+            source: std::io::Error::other("why not"),
+        });
+        let told = format!("{:#}", anyhow::Error::new(error));
+        assert_eq!(told.matches("the socket").count(), 1, "{told}");
+        assert_eq!(told.matches("why not").count(), 1, "{told}");
+    }
 
     #[test]
     fn a_fast_guest_gets_no_less_time_and_a_slow_one_more() {
