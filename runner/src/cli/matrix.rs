@@ -19,7 +19,7 @@ use crate::{
     base::{fault::Exit, ui::Ui},
     record::{self, RunPart, RunRecord, index::What},
     rig::{host, kernel::KernelSource},
-    run::{Job, LoadedSuite, Wanted, matrix_jobs, times},
+    run::{Job, LoadedSuite, Wanted, matrix_jobs, repeated, times},
     suite::Matrix,
 };
 
@@ -161,20 +161,14 @@ pub(super) fn matrix(args: &args::Matrix, ui: &Ui) -> Result<Exit, Failure> {
     let results = utf8(&args.planned.places.results)?;
     check_results(&results)?;
     let mut selected = select(&loaded, &args.planned.places, ui)?;
+    selected.jobs = repeated(selected.jobs, args.repeat.rounds());
     part(&mut selected, &args.planned.part, args.how.require_all)?;
     execute(selected, results, None, &args.how, ui)
 }
 
 /// Milliseconds that each job took in earlier runs.
 pub(super) fn history_of(selected: &Selected, results: &Utf8Path, ui: &Ui) -> BTreeMap<String, u64> {
-    let what = |job: &Job| What {
-        arch: job.key.arch,
-        line: selected.rig.kernels[job.kernel].kernel.label.clone(),
-        config: job.key.config.clone(),
-        suite: job.key.suite.clone(),
-        variant: job.key.variant.clone(),
-        case: job.key.case.clone(),
-    };
+    let what = |job: &Job| What::on_line(&selected.rig.kernels[job.kernel].kernel.label, &job.key);
     if !results.is_dir() {
         return BTreeMap::new();
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `memrig report`: the reports of a run, made from its record alone.
 
-use std::io::IsTerminal;
+use std::{io::IsTerminal, path::PathBuf};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -9,6 +9,7 @@ use super::{
     args::{Report, ReportFormat},
     failure::Failure,
     history,
+    run::run_folder,
 };
 use crate::{
     base::{fault::Exit, ui::Ui},
@@ -72,8 +73,13 @@ fn utf8(path: &std::path::Path) -> Result<Utf8PathBuf, Failure> {
         .map_err(|path| Failure::usage(anyhow::anyhow!("`{}` is no UTF-8", path.display())))
 }
 
+/// Where runs go unless the user says otherwise.
+fn usual_results() -> PathBuf {
+    std::env::var_os("MEMRIG_RESULTS").map_or_else(|| "results".into(), PathBuf::from)
+}
+
 pub(super) fn report(args: &Report, ui: &Ui) -> Result<Exit, Failure> {
-    let folder = utf8(&args.run)?;
+    let folder = run_folder(&args.run, &args.results.clone().unwrap_or_else(usual_results))?;
     let (record, damage) = RunRecord::read(&folder).map_err(Failure::usage)?;
     for damage in &damage {
         ui.warning(&damage.to_string());

@@ -18,7 +18,8 @@ use crate::{
     record::{CaseKey, RunPart, RunRecord},
     rig::{host, kernel::KernelSource},
     run::{
-        self, Capacity, Filter, Job, LoadedSuite, Outcome, PlannedKernel, Request, Rig, Wanted, dry_run, plan,
+        self, Capacity, Filter, Job, LoadedSuite, Outcome, PlannedKernel, Request, Rig, Wanted, dry_run,
+        plan, repeated,
     },
 };
 
@@ -168,6 +169,7 @@ pub(super) fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
         check_results(&results)?;
     }
     let mut selected = select(&args.select, &args.places, &suites, ui)?;
+    selected.jobs = repeated(selected.jobs, args.repeat.rounds());
     matrix::part(&mut selected, &args.part, args.how.require_all)?;
     if selected.jobs.is_empty() {
         ui.error("nothing is selected: no case fits the kernels, architectures, names and variants that were given");
@@ -272,16 +274,18 @@ fn start(
 }
 
 /// The folder of a run, by its path or by its name in the results folder: summaries name a run by its id alone.
-fn run_folder(run: &Path, places: &Places) -> Result<Utf8PathBuf, Failure> {
-    if run.exists() {
-        utf8(run)
+pub(super) fn run_folder(run: &Path, results: &Path) -> Result<Utf8PathBuf, Failure> {
+    let named = results.join(run);
+    // What is in neither place is missed where the user said that it is.
+    utf8(if run.exists() || !named.exists() {
+        run
     } else {
-        utf8(&places.results.join(run))
-    }
+        &named
+    })
 }
 
 pub(super) fn replay(args: &Replay, ui: &Ui) -> Result<Exit, Failure> {
-    let folder = run_folder(&args.run, &args.places)?;
+    let folder = run_folder(&args.run, &args.places.results)?;
     let (record, _) = RunRecord::read(&folder).map_err(Failure::usage)?;
     let keys: Vec<_> = record
         .cases
@@ -289,6 +293,7 @@ pub(super) fn replay(args: &Replay, ui: &Ui) -> Result<Exit, Failure> {
         .map(|case| case.key.clone())
         .chain(record.not_run.iter().cloned())
         .filter(|key| key.case == args.case || key.id() == args.case)
+        .map(|key| key.without_round())
         .collect();
     if keys.is_empty() {
         return Err(Failure::usage(anyhow::anyhow!(
@@ -316,12 +321,13 @@ pub(super) fn replay(args: &Replay, ui: &Ui) -> Result<Exit, Failure> {
             "the suites of today have no such case any more"
         )));
     }
+    selected.jobs = repeated(selected.jobs, args.repeat.rounds());
     execute(selected, utf8(&args.places.results)?, None, &How::default(), ui)
 }
 
 /// Finishes a run that was cut off: the cases that did not end, and those that were never begun.
 fn resume(run: &Path, args: &Run, ui: &Ui) -> Result<Exit, Failure> {
-    let folder = run_folder(run, &args.places)?;
+    let folder = run_folder(run, &args.places.results)?;
     let (record, _) = RunRecord::read(&folder).map_err(Failure::usage)?;
     let keys: Vec<CaseKey> = record.unfinished.iter().chain(&record.not_run).cloned().collect();
     if keys.is_empty() {
@@ -344,7 +350,12 @@ fn resume(run: &Path, args: &Run, ui: &Ui) -> Result<Exit, Failure> {
             .hint("start a new run: one run tells of one kernel"));
         }
     }
-    selected.jobs.retain(|job| keys.contains(&job.key));
+    let again = |key: &CaseKey| {
+        let once = key.without_round();
+        let planned = selected.jobs.iter().find(|job| job.key == once);
+        planned.map(|job| job.called(key.clone()))
+    };
+    selected.jobs = keys.iter().filter_map(again).collect();
     if selected.jobs.len() != keys.len() {
         return Err(Failure::usage(anyhow::anyhow!(
             "{} of the {} cases that are left are not in the suites of today",

@@ -39,7 +39,41 @@ pub struct NotUnique {
     pub id: String,
 }
 
+/// The last choice of a variant, where a case is run several times.
+const ROUND: &str = "round=";
+
 impl CaseKey {
+    /// The same case in one of several rounds, counted from 1: the round is the last choice of the variant.
+    pub fn in_round(&self, round: u32) -> Self {
+        let comma = if self.variant.is_empty() { "" } else { "," };
+        Self {
+            variant: format!("{}{comma}{ROUND}{round}", self.variant),
+            ..self.clone()
+        }
+    }
+
+    /// The round, counted from 1; `None` where the case is run once.
+    pub fn round(&self) -> Option<u32> {
+        self.split().1
+    }
+
+    /// What all rounds of the case have in common.
+    pub fn without_round(&self) -> Self {
+        Self {
+            variant: self.split().0.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// The variant, and the round that it ends with.
+    fn split(&self) -> (&str, Option<u32>) {
+        let (before, last) = self.variant.rsplit_once(',').unwrap_or(("", &self.variant));
+        match last.strip_prefix(ROUND).map(str::parse) {
+            Some(Ok(round)) => (before, Some(round)),
+            _ => (&self.variant, None),
+        }
+    }
+
     /// The JUnit class name: `arch.kernel.config.suite.variant`.
     ///
     /// It always has five parts. A part keeps ASCII letters and digits and the characters `_ + = ~ -`; a dot becomes
@@ -150,6 +184,27 @@ mod tests {
         // Different in the plan, the same in a report.
         let keys = [key("blocks", "a.b", "B01"), key("blocks", "a_b", "B01")];
         assert!(check_unique(&keys).is_err());
+    }
+
+    #[test]
+    fn the_rounds_of_a_case_are_told_apart_and_found_together() {
+        for variant in ["", "memmap_on_memory=on", "a=b,c=d", "round=x", "around=2"] {
+            let once = key("blocks", variant, "B01");
+            assert_eq!(
+                (once.round(), once.without_round()),
+                (None, once.clone()),
+                "{variant}"
+            );
+            let third = once.in_round(3);
+            assert_eq!(
+                (third.round(), third.without_round()),
+                (Some(3), once.clone()),
+                "{variant}"
+            );
+            assert_ne!(third.id(), once.in_round(4).id());
+        }
+        assert_eq!(key("blocks", "", "B01").in_round(2).variant, "round=2");
+        assert_eq!(key("blocks", "a=b", "B01").in_round(2).variant, "a=b,round=2");
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub use compare::{Rounds, SeenError, add_round, compare_jobs, compared};
 pub use cost::{CostError, CostOptions, CountingError, counting, measure};
 pub use costs::{Costs, CostsError, costs};
 pub use matrix::{matrix_jobs, times};
-pub use plan::{Filter, Job, LoadedSuite, Missed, PlannedKernel, plan};
+pub use plan::{Filter, Job, LoadedSuite, Missed, PlannedKernel, plan, repeated};
 pub use prepare::{Emulator, PrepareError, Prepared, Rig, Wanted, host_packages, prepare, qemu_version};
 pub use schedule::{Capacity, Stop};
 pub use session::{Outcome, Request, RunError, run};

@@ -70,6 +70,11 @@ impl Job {
         &self.suite.suite.cases[self.case]
     }
 
+    /// The same job under another key.
+    pub fn called(&self, key: CaseKey) -> Self {
+        Self { key, ..self.clone() }
+    }
+
     /// What its guest can use at the most, in bytes: its memory, and what can be plugged or assigned, unless the case leaves that alone.
     pub fn memory(&self) -> ByteSize {
         if self.plugs() {
@@ -165,6 +170,16 @@ pub fn plan(
     Ok(jobs)
 }
 
+/// Each job `rounds` times, told apart by its round; a plan of one round stays as it is.
+pub fn repeated(jobs: Vec<Job>, rounds: u32) -> Vec<Job> {
+    if rounds <= 1 {
+        return jobs;
+    }
+    (1..=rounds)
+        .flat_map(|round| jobs.iter().map(move |job| job.called(job.key.in_round(round))))
+        .collect()
+}
+
 /// Whether a case means anything on an architecture: only s390x has generations of the interface.
 pub(super) fn means_something(case: &Case, arch: Arch) -> bool {
     case.needs.allows(arch) && (case.needs.generation.is_none() || arch == Arch::S390x)
@@ -216,8 +231,8 @@ fn lacking(needs: &Needs, kernel: &PlannedKernel) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// What the guest of a case with these steps may grow to, in GiB; it has 1, and 2 can be plugged.
-    fn most(steps: &str) -> u64 {
+    /// The jobs of a suite of one case with these steps on one kernel.
+    fn jobs(steps: &str) -> Vec<Job> {
         let text = format!(
             "suite: x\nabout: x\nmachine: {{ memory: 1GiB, hotplug: 2GiB }}\ncases:\n  - id: X1\n    name: x\n    steps:\n{steps}"
         );
@@ -233,8 +248,25 @@ mod tests {
             release: "6.12.0".to_owned(),
             config: None,
         };
-        let jobs = plan(&[suite], &[kernel], &Filter::default()).unwrap();
-        jobs[0].memory().as_bytes() >> 30
+        plan(&[suite], &[kernel], &Filter::default()).unwrap()
+    }
+
+    /// What the guest of a case with these steps may grow to, in GiB; it has 1, and 2 can be plugged.
+    fn most(steps: &str) -> u64 {
+        jobs(steps)[0].memory().as_bytes() >> 30
+    }
+
+    #[test]
+    fn rounds_are_told_apart_and_one_round_is_no_repetition() {
+        let once = jobs("      - guest: { run: \"true\" }\n");
+        let keys = |rounds| {
+            let jobs = repeated(once.clone(), rounds);
+            let keys: Vec<_> = jobs.into_iter().map(|job| job.key).collect();
+            keys
+        };
+        assert_eq!(keys(1), [once[0].key.clone()]);
+        assert_eq!(keys(3), [1, 2, 3].map(|round| once[0].key.in_round(round)));
+        check_unique(&keys(20)).unwrap();
     }
 
     #[test]

@@ -209,13 +209,13 @@ impl Times {
         Self(
             cases
                 .into_iter()
-                .map(|case| (case.key, case.seconds.duration()))
+                .map(|case| (case.key.without_round(), case.seconds.duration()))
                 .collect(),
         )
     }
 
     fn of(&self, key: &CaseKey) -> Duration {
-        self.0.get(key).copied().unwrap_or(UNKNOWN_TIME)
+        self.0.get(&key.without_round()).copied().unwrap_or(UNKNOWN_TIME)
     }
 }
 

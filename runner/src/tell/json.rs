@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     base::{Arch, fault::Verdict},
-    record::{CaseKey, CaseRecord, Finish, RunRecord, StepRecord, SubcaseRecord},
+    record::{CaseKey, CaseRecord, Finish, Rounds, RunRecord, StepRecord, SubcaseRecord},
 };
 
 /// Everything that the record says, and what is new.
@@ -21,6 +21,7 @@ pub fn json(record: &RunRecord, news: Option<&News>) -> Value {
         "exit": match record.finish { Finish::Exit(code) => Some(code), Finish::CutOff => None },
         "seconds": record.seconds,
         "cases": record.cases,
+        "rounds": Rounds::of(record),
         "not_run": record.not_run,
         "notes": record.notes,
         "news": news,

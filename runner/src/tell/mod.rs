@@ -15,6 +15,7 @@ mod junit;
 mod ktap;
 mod news;
 mod part;
+mod rounds;
 mod table;
 mod terminal;
 mod text;

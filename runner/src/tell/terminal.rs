@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The end of a run, as a person at a terminal wants it: the answer, then the evidence, then the counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use anstyle::AnsiColor;
 
 use super::{
     evidence,
     news::{News, Standing},
-    part,
+    part, rounds,
     table::{Align, columns},
     text::{Lines, count, indented, one_line},
 };
 use crate::{
     base::fault::Verdict,
-    record::{CaseRecord, Finish, RunPart, RunRecord, Seconds},
+    record::{CaseRecord, Finish, Rounds, RunPart, RunRecord, Seconds},
 };
 
 /// Whether the text has colour codes.
@@ -51,8 +51,13 @@ pub fn summary(record: &RunRecord, style: Style) -> String {
 
 /// The same with what is new against earlier runs: new failures come first, and each says how it stands.
 pub fn summary_with(record: &RunRecord, news: Option<&News>, style: Style) -> String {
-    let mut parts = vec![answer(record, news, style)];
-    let of = |verdict: Verdict| record.cases.iter().filter(move |case| case.verdict == verdict);
+    let several = Rounds::of(record);
+    let mut parts = vec![answer(record, several.as_ref(), news, style)];
+    let of = |verdict: Verdict| once(record.cases.iter().filter(move |case| case.verdict == verdict));
+    let differ = several.iter().flat_map(|rounds| &rounds.differ);
+    parts.push(lines(differ, |case| {
+        format!("differs {}", rounds::differing(case))
+    }));
     let standing = |case: &CaseRecord| news.and_then(|news| news.failures.get(&case.key.id()));
     let mut failed: Vec<&CaseRecord> = of(Verdict::Fail).collect();
     failed.sort_by_key(|case| !matches!(standing(case), Some(Standing::New { .. })));
@@ -71,7 +76,13 @@ pub fn summary_with(record: &RunRecord, news: Option<&News>, style: Style) -> St
             evidence::headline(case)
         )
     }));
-    let turned = of(Verdict::Pass).filter_map(|case| Some((case, case.known.as_ref()?)));
+    let turned = once(
+        record
+            .cases
+            .iter()
+            .filter(|case| case.verdict == Verdict::Pass && case.known.is_some()),
+    )
+    .filter_map(|case| Some((case, case.known.as_ref()?)));
     parts.push(lines(turned, |(case, known)| {
         format!(
             "{} {} on {}: listed as known, and passes: {}",
@@ -81,10 +92,9 @@ pub fn summary_with(record: &RunRecord, news: Option<&News>, style: Style) -> St
             one_line(known)
         )
     }));
-    let fixed = record.cases.iter().filter_map(|case| {
-        let past = news?.fixed.get(&case.key.id())?;
-        Some((case, past))
-    });
+    let fixed = |case: &CaseRecord| news?.fixed.get(&case.key.id());
+    let fixed = once(record.cases.iter().filter(|case| fixed(case).is_some()))
+        .filter_map(|case| Some((case, fixed(case)?)));
     parts.push(lines(fixed, |(case, past)| {
         format!(
             "{} {} on {}: failed in {}",
@@ -107,10 +117,12 @@ pub fn summary_with(record: &RunRecord, news: Option<&News>, style: Style) -> St
             case.attempts.len()
         )
     }));
-    let with = record
-        .cases
-        .iter()
-        .filter(|case| case.subcases().next().is_some());
+    let with = once(
+        record
+            .cases
+            .iter()
+            .filter(|case| case.subcases().next().is_some()),
+    );
     parts.push(lines(with, |case| {
         let counts = evidence::subcase_counts(case);
         let mut text = format!("{} on {}: {counts}", title(case), whom(case));
@@ -138,12 +150,18 @@ pub fn summary_with(record: &RunRecord, news: Option<&News>, style: Style) -> St
     parts.join("\n")
 }
 
+/// The first of each case's rounds, where cases were run several times: what is told once is told of all.
+fn once<'a>(cases: impl Iterator<Item = &'a CaseRecord>) -> impl Iterator<Item = &'a CaseRecord> {
+    let mut seen = HashSet::new();
+    cases.filter(move |case| case.key.round().is_none() || seen.insert(case.key.without_round()))
+}
+
 fn lines<T>(all: impl IntoIterator<Item = T>, line: impl Fn(T) -> String) -> String {
     all.into_iter().map(|one| line(one) + "\n").collect()
 }
 
 /// `37 cases: 35 pass, 1 fail, 1 known`, and what keeps it from being the whole truth.
-fn answer(record: &RunRecord, news: Option<&News>, style: Style) -> String {
+fn answer(record: &RunRecord, several: Option<&Rounds>, news: Option<&News>, style: Style) -> String {
     let counts: Vec<String> = Verdict::ALL
         .into_iter()
         .map(|verdict| (verdict, tally(&record.cases, verdict)))
@@ -161,6 +179,9 @@ fn answer(record: &RunRecord, news: Option<&News>, style: Style) -> String {
     } else {
         format!("{}: {}", count(record.cases.len(), "case"), counts.join(", "))
     }];
+    if let Some(several) = several {
+        parts.push(rounds::answer(several));
+    }
     if !record.not_run.is_empty() {
         parts.push(format!("{} not run", count(record.not_run.len(), "case")));
     }
@@ -199,6 +220,15 @@ fn trouble(record: &RunRecord, case: &CaseRecord, standing: Option<&Standing>, s
     let key = &case.key;
     let mut body = Lines::default();
     body.line(format_args!("on {}", whom(case)));
+    if key.round().is_some() {
+        let once = key.without_round();
+        let all = record
+            .cases
+            .iter()
+            .filter(|case| case.key.without_round() == once);
+        let same = tally(all.clone(), case.verdict);
+        body.line(format_args!("the first of {same}, in {} rounds", all.count()));
+    }
     if let Some(standing) = standing {
         body.line(format_args!("{}", one_line(&standing.words(&key.kernel))));
     }

@@ -10,7 +10,7 @@ use std::{
 use camino::Utf8Path;
 use memrig::{
     base::fault::Verdict,
-    record::{CaseRecord, RunRecord},
+    record::{CaseRecord, Rounds, RunRecord},
 };
 
 use crate::ground::{KERNELS, rig};
@@ -256,7 +256,18 @@ fn alive(pid: u32) -> bool {
 fn after_a_kill_no_qemu_lives_and_the_run_is_finished_by_resume() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = memrig(folder.path())
-        .args(["run", "quick", "-k", "debian:trixie", "-c", "Q01", "-j", "1"])
+        .args([
+            "run",
+            "quick",
+            "-k",
+            "debian:trixie",
+            "-c",
+            "Q01",
+            "-j",
+            "1",
+            "--repeat",
+            "2",
+        ])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -296,6 +307,9 @@ fn after_a_kill_no_qemu_lives_and_the_run_is_finished_by_resume() {
     let again = self::record(folder.path());
     assert_eq!(again.facts, record.facts, "it is the same run");
     assert_eq!(again.cases.len(), planned);
+    let rounds = Rounds::of(&again).unwrap();
+    assert_eq!((rounds.rounds, rounds.cases), (2, planned / 2));
+    assert_eq!(rounds.differ, []);
     assert!(again.not_run.is_empty() && again.unfinished.is_empty());
     assert!(
         again

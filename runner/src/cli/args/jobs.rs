@@ -62,6 +62,21 @@ impl Which {
     }
 }
 
+/// How often each job is run.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct Repeat {
+    /// Run each job N times, in a guest of its own each time, and tell which do not come to the same every time
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repeat: Option<u32>,
+}
+
+impl Repeat {
+    /// The number of rounds, from 1.
+    pub fn rounds(self) -> u32 {
+        self.repeat.unwrap_or(1)
+    }
+}
+
 /// Where things are.
 #[derive(Debug, Clone, Args)]
 pub struct Places {
@@ -91,6 +106,7 @@ fn qemu_choice(text: &str) -> Result<(Arch, PathBuf), String> {
   memrig run
   memrig run standby accounting -k debian:trixie
   memrig run blocks -c B03 -a x86_64 -j 1
+  memrig run standby -c S12 --repeat 20
   memrig run --dry-run dimm
   memrig run --resume results/latest")]
 pub struct Run {
@@ -105,13 +121,17 @@ pub struct Run {
     #[command(flatten)]
     pub how: How,
 
+    /// How often
+    #[command(flatten)]
+    pub repeat: Repeat,
+
     /// Print the plan and the QEMU commands, and run nothing
     #[arg(long)]
     pub dry_run: bool,
 
     /// Finish a run that was cut off: its folder, or its name in the results folder
     #[arg(long, value_name = "RUN", value_hint = ValueHint::DirPath,
-          conflicts_with_all = ["suites", "kernels", "arches", "cases", "variants", "dry_run"])]
+          conflicts_with_all = ["suites", "kernels", "arches", "cases", "variants", "repeat", "dry_run"])]
     pub resume: Option<PathBuf>,
 
     /// Exit as `git bisect run` wants it: 0 good, 1 bad, 125 for everything that says nothing about the kernel
@@ -204,6 +224,9 @@ pub struct Replay {
     /// Id of the case, or classname/id
     #[arg(value_name = "CASE")]
     pub case: String,
+    /// How often
+    #[command(flatten)]
+    pub repeat: Repeat,
     /// Where things are
     #[command(flatten)]
     pub places: Places,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 
-use super::{How, Places};
+use super::{How, Places, Repeat};
 use crate::{
     base::ByteSize,
     format::slurm::MOST,
@@ -49,6 +49,10 @@ pub struct Matrix {
     /// Which jobs
     #[command(flatten)]
     pub planned: Planned,
+
+    /// How often
+    #[command(flatten)]
+    pub repeat: Repeat,
 
     /// How
     #[command(flatten)]

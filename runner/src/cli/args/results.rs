@@ -10,7 +10,7 @@ use crate::base::Arch;
 /// Arguments of `memrig report`.
 #[derive(Debug, Args)]
 pub struct Report {
-    /// Folder of the run
+    /// Folder of the run, or its name in the results folder
     #[arg(value_name = "RUN", value_hint = ValueHint::DirPath, default_value = "results/latest")]
     pub run: PathBuf,
     /// Write junit.xml, cases.csv, subcases.csv and report.html into the run's folder again

@@ -32,13 +32,19 @@ pub struct What {
 impl What {
     /// The case of a run, by the kernel line that the run's facts give it.
     pub fn of(facts: &RunFacts, key: &CaseKey) -> Self {
+        Self::on_line(facts.line_of(key), key)
+    }
+
+    /// A case on a kernel line; all its rounds are one.
+    pub fn on_line(line: &str, key: &CaseKey) -> Self {
+        let key = key.without_round();
         Self {
             arch: key.arch,
-            line: facts.line_of(key).to_owned(),
-            config: key.config.clone(),
-            suite: key.suite.clone(),
-            variant: key.variant.clone(),
-            case: key.case.clone(),
+            line: line.to_owned(),
+            config: key.config,
+            suite: key.suite,
+            variant: key.variant,
+            case: key.case,
         }
     }
 }
@@ -57,13 +63,13 @@ pub struct Seen {
     pub name: String,
     /// The kernel: label, hyphen, release.
     pub kernel: String,
-    /// Its result.
+    /// Its result; the gravest of its rounds.
     pub verdict: Verdict,
     /// Why, where the verdict is not `pass`.
     pub reason: Option<String>,
     /// How often it was tried.
     pub attempts: u32,
-    /// Its attempts had different verdicts.
+    /// Its attempts or its rounds had different verdicts.
     pub mixed: bool,
     /// How long it took, all attempts together.
     pub seconds: Seconds,

@@ -389,9 +389,16 @@ fn insert(
             for damage in damage {
                 unread(&damage.to_string(), false)?;
             }
-            for (case, boot) in record.cases.iter().zip(&read.boots) {
-                let what = what(transaction, whats, What::of(&record.facts, &case.key))?;
-                insert_case(transaction, run, what, *boot, case)?;
+            for row in rows(record) {
+                let what = what(transaction, whats, row.what)?;
+                insert_case(
+                    transaction,
+                    run,
+                    what,
+                    read.boots[row.at],
+                    &record.cases[row.at],
+                    row.mixed,
+                )?;
             }
             match &read.costs {
                 Ok(costs) => cost::insert(transaction, run, costs)?,
@@ -405,6 +412,43 @@ fn insert(
         }
     }
     Ok(())
+}
+
+/// A row of a run.
+struct Row {
+    what: What,
+    /// Which of the run's cases it tells of.
+    at: usize,
+    /// Rounds or attempts had different verdicts.
+    mixed: bool,
+}
+
+/// One row for each case, however many rounds it had: the first of those with the gravest verdict stands for all.
+fn rows(record: &RunRecord) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    let mut known: HashMap<What, usize> = HashMap::new();
+    for (at, case) in record.cases.iter().enumerate() {
+        let what = What::of(&record.facts, &case.key);
+        let mixed = case
+            .attempts
+            .iter()
+            .any(|attempt| attempt.verdict != case.attempts[0].verdict);
+        match known.get(&what) {
+            None => {
+                known.insert(what.clone(), rows.len());
+                rows.push(Row { what, at, mixed });
+            }
+            Some(row) => {
+                let row = &mut rows[*row];
+                let other = &record.cases[row.at];
+                row.mixed |= mixed || other.verdict != case.verdict;
+                if case.verdict > other.verdict {
+                    row.at = at;
+                }
+            }
+        }
+    }
+    rows
 }
 
 /// The error and what it lists.
@@ -450,12 +494,9 @@ fn insert_case(
     what: i64,
     boot: Option<Counters>,
     case: &CaseRecord,
+    mixed: bool,
 ) -> rusqlite::Result<()> {
-    let mixed = case
-        .attempts
-        .iter()
-        .any(|attempt| attempt.verdict != case.attempts[0].verdict);
-    // Two records of one id (a damaged journal) are one row: the later one counts, as in the record.
+    // Two cases whose ids differ by the size of letters alone (a damaged journal) are one row.
     transaction
         .prepare_cached(
             "INSERT OR REPLACE INTO seen (what, run, name, kernel, verdict, reason, attempts, mixed, ms, boot_total,

@@ -71,6 +71,14 @@ fn case(key: CaseKey, verdict: Verdict) -> CaseRecord {
 
 /// Writes a run of the given day of September.
 fn run(results: &Utf8Path, day: u32, release: &str, cases: &[(&str, Verdict)]) -> Utf8PathBuf {
+    let cases: Vec<_> = cases
+        .iter()
+        .map(|(id, verdict)| (key(release, id), *verdict))
+        .collect();
+    run_of(results, day, release, &cases)
+}
+
+fn run_of(results: &Utf8Path, day: u32, release: &str, cases: &[(CaseKey, Verdict)]) -> Utf8PathBuf {
     let started = format!("2026-09-{day:02}T01:00:00Z").parse().unwrap();
     let id = RunId::new(started, day);
     let path = results.join(id.as_str());
@@ -102,11 +110,11 @@ fn run(results: &Utf8Path, day: u32, release: &str, cases: &[(&str, Verdict)]) -
     journal
         .append(&Event::RunStarted {
             facts: Box::new(facts),
-            planned: cases.iter().map(|(id, _)| key(release, id)).collect(),
+            planned: cases.iter().map(|(key, _)| key.clone()).collect(),
         })
         .unwrap();
-    for (id, verdict) in cases {
-        let record = case(key(release, id), *verdict);
+    for (key, verdict) in cases {
+        let record = case(key.clone(), *verdict);
         let files = folder.case(&record.key, 1).unwrap();
         let ledger = json!({ "mem_total": 1000, "free": 900 - u64::from(day) });
         files
@@ -173,6 +181,28 @@ fn it_follows_the_results_and_a_new_one_says_the_same() {
     let done = index.refresh(&place.results, |_, _| {}).unwrap();
     assert_eq!((done.read, done.kept, done.gone), (0, 1, 1));
     assert_eq!(letters(&index), "02S01fail");
+}
+
+#[test]
+fn the_rounds_of_a_case_are_one_row_and_the_gravest_stands_for_all() {
+    let place = place();
+    let rounds = |id: &str, verdicts: [Verdict; 3]| {
+        let once = key("7.2.0", id);
+        let rounds: Vec<_> = (1..).map(|round| once.in_round(round)).zip(verdicts).collect();
+        rounds
+    };
+    let cases = [
+        rounds("S01", [Verdict::Pass; 3]),
+        rounds("S02", [Verdict::Pass, Verdict::Fail, Verdict::Pass]),
+    ];
+    run(&place.results, 1, "7.2.0", &[("S01", Verdict::Pass)]);
+    run_of(&place.results, 2, "7.2.0", &cases.concat());
+    let mut index = Index::open(&place.file).unwrap();
+    index.refresh(&place.results, |_, _| {}).unwrap();
+    assert_eq!(letters(&index), "01S01pass 02S01pass 02S02fail");
+    let unsteady = index.unsteady(&Which::default()).unwrap();
+    assert_eq!(unsteady.len(), 1);
+    assert_eq!(unsteady[0].what.case, "S02");
 }
 
 #[test]

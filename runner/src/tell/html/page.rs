@@ -14,12 +14,12 @@ use super::{
 use crate::{
     base::fault::Verdict,
     compare::CompareRecord,
-    record::{CaseRecord, Finish, RunPart, RunRecord, Traces},
+    record::{CaseRecord, Finish, Rounds, RunPart, RunRecord, Traces},
     tell::{
         compare::{Compared, besides, compared},
         evidence,
         news::{News, Standing},
-        part,
+        part, rounds,
         text::{count, one_line},
     },
 };
@@ -32,6 +32,8 @@ struct Page {
     cases: usize,
     /// Which part of its plan the run is, where it is not just the whole.
     part: Option<String>,
+    /// What the rounds say together, and which cases differ between them.
+    rounds: Option<(String, Vec<String>)>,
     warnings: Vec<String>,
     facts: Vec<(&'static str, String)>,
     kernels: Vec<[String; 4]>,
@@ -161,6 +163,10 @@ fn page(record: &RunRecord, news: Option<&News>, traces: &Traces) -> Page {
             .as_ref()
             .filter(|part| **part != RunPart::Whole)
             .map(part::words),
+        rounds: Rounds::of(record).map(|several| {
+            let differ = several.differ.iter().map(rounds::differing);
+            (rounds::answer(&several), differ.collect())
+        }),
         warnings,
         facts: vec![
             (
