@@ -2,7 +2,7 @@
 //! Folders for sockets and keys, with short paths, that are gone with whoever made them.
 //!
 //! A process that is killed cannot tidy up. So each folder has a lock that its owner holds, and whoever comes later takes
-//! away those that nobody holds.
+//! away those that nobody holds. A folder gets its name once its lock is held, so that none is seen without it.
 
 use std::{
     fs::File,
@@ -12,21 +12,23 @@ use std::{
 };
 
 use fs_err as fs;
-use tempfile::TempDir;
 
 /// What the names of all of them begin with.
 const PREFIX: &str = "memrig-";
 
+/// The same before the lock is held, and while the folder goes: the lock may be gone by then.
+const UNLOCKED: &str = "memrig.tmp-";
+
 /// The file that the owner holds locked.
 const LOCK: &str = "lock";
 
-/// A folder that is younger may not be locked yet.
+/// In this time a folder is locked, or gone, if its owner lives.
 const YOUNG: Duration = Duration::from_secs(60);
 
 /// A folder of this process alone, gone when this is dropped.
 #[derive(Debug)]
 pub struct Scratch {
-    folder: TempDir,
+    folder: PathBuf,
     /// Locked for as long as it is open.
     _lock: File,
 }
@@ -42,15 +44,30 @@ impl Scratch {
     }
 
     fn within(parent: &Path) -> io::Result<Self> {
-        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent)?;
-        let lock = File::create(folder.path().join(LOCK))?;
+        let unlocked = tempfile::Builder::new().prefix(UNLOCKED).tempdir_in(parent)?;
+        let lock = File::create(unlocked.path().join(LOCK))?;
         lock.lock()?;
+        let name = unlocked.path().file_name().unwrap_or_default().to_string_lossy();
+        // Nobody else has a folder of this name: theirs, too, was unlocked under it once.
+        let folder = parent.join(name.replacen(UNLOCKED, PREFIX, 1));
+        fs::rename(unlocked.path(), &folder)?;
+        // It is elsewhere by now.
+        let _ = unlocked.keep();
         Ok(Self { folder, _lock: lock })
     }
 
     /// The folder.
     pub fn path(&self) -> &Path {
-        self.folder.path()
+        &self.folder
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let name = self.folder.file_name().unwrap_or_default().to_string_lossy();
+        let going = self.folder.with_file_name(name.replacen(PREFIX, UNLOCKED, 1));
+        // What cannot be removed is left to a later sweep.
+        let _ = fs::rename(&self.folder, &going).and_then(|()| fs::remove_dir_all(&going));
     }
 }
 
@@ -66,18 +83,21 @@ fn sweep_within(parent: &Path, young: Duration) -> io::Result<usize> {
     let mut swept = 0;
     for entry in fs::read_dir(parent)? {
         let entry = entry?;
-        let ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
         // What somebody else takes away, or owns, is not there for us.
-        let old = |lock: &File| {
-            let made = lock.metadata().and_then(|facts| facts.modified()).ok()?;
-            Some(SystemTime::now().duration_since(made).ok()? >= young)
+        let nobodys = if name.starts_with(UNLOCKED) {
+            let made = entry.metadata().and_then(|facts| facts.modified());
+            made.is_ok_and(|made| {
+                SystemTime::now()
+                    .duration_since(made)
+                    .is_ok_and(|age| age >= young)
+            })
+        } else {
+            name.starts_with(PREFIX)
+                && File::open(entry.path().join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok())
         };
-        if ours
-            && let Ok(lock) = File::open(entry.path().join(LOCK))
-            && old(&lock) == Some(true)
-            && lock.try_lock().is_ok()
-            && fs::remove_dir_all(entry.path()).is_ok()
-        {
+        if nobodys && fs::remove_dir_all(entry.path()).is_ok() {
             swept += 1;
         }
     }
@@ -108,14 +128,21 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let alive = Scratch::within(parent.path()).unwrap();
         // A process that is killed closes its files and removes nothing.
-        let Scratch { folder, _lock } = Scratch::within(parent.path()).unwrap();
-        let killed = folder.keep();
-        drop(_lock);
+        let killed = parent.path().join("memrig-killed");
+        let unlocked = parent.path().join("memrig.tmp-killed");
         let other = parent.path().join("memrig-of-somebody");
-        fs::create_dir(&other).unwrap();
-        assert_eq!(sweep_within(parent.path(), YOUNG).unwrap(), 0, "it is young");
+        for folder in [&killed, &unlocked, &other] {
+            fs::create_dir(folder).unwrap();
+        }
+        File::create(killed.join(LOCK)).unwrap();
+        assert_eq!(sweep_within(parent.path(), YOUNG).unwrap(), 1);
+        assert!(!killed.exists());
+        assert!(
+            unlocked.exists(),
+            "its owner may be about to lock or to remove it"
+        );
         assert_eq!(sweep_within(parent.path(), Duration::ZERO).unwrap(), 1);
-        assert!(alive.path().exists() && other.exists() && !killed.exists());
+        assert!(alive.path().exists() && other.exists() && !unlocked.exists());
         let path = alive.path().to_owned();
         drop(alive);
         assert!(!path.exists());
