@@ -18,7 +18,7 @@ use super::{
     plan::Job,
     prepare::{Prepared, Rig},
     schedule::Stop,
-    templates::{Booted, Made, Templates},
+    templates::{Booted, Made, NotMade, Templates},
     trouble::Trouble,
 };
 use crate::{
@@ -283,7 +283,11 @@ impl Stage {
     async fn template(&self, booted: &Booted) -> Option<Arc<Template>> {
         let (kernel, spec) = booted;
         let make = async |number| {
-            let folder = self.folder.template(number).map_err(|error| chain(&error))?;
+            let broken = |error: &(dyn std::error::Error + 'static)| NotMade {
+                reason: chain(error),
+                lasting: false,
+            };
+            let folder = self.folder.template(number).map_err(|error| broken(&error))?;
             let logs = Logs::in_folder(folder.as_std_path());
             let limits = BootLimits::default();
             // A kernel without what the probe needs is found out by each case.
@@ -292,7 +296,10 @@ impl Stage {
                 false => LEDGER_SCRIPT.to_owned(),
             };
             let template = Template::make(spec, &logs, self.clock, &self.keys.login, limits, &last).await;
-            template.map_err(|error| chain(&error))
+            template.map_err(|error| NotMade {
+                lasting: error.blames_the_kernel(),
+                ..broken(&error)
+            })
         };
         let (number, made) = self.templates.get(booted, make).await?;
         match made {
@@ -306,9 +313,13 @@ impl Stage {
                 });
                 Some(template)
             }
-            Made::Failed(reason) => {
-                self.ui
-                    .line(&format!("template {number}: {reason}; its cases boot"));
+            Made::Failed(NotMade { reason, lasting }) => {
+                let then = if lasting {
+                    "its cases boot"
+                } else {
+                    "this case boots"
+                };
+                self.ui.line(&format!("template {number}: {reason}; {then}"));
                 None
             }
             Made::Never => None,

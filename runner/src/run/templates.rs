@@ -39,11 +39,26 @@ struct Slot<T> {
 
 #[derive(Debug)]
 enum State<T> {
-    NotYet,
+    NotYet {
+        /// How often the bench broke while it was made.
+        broke: u32,
+    },
     There(Arc<T>),
     /// It could not be made, or nobody needs it any more.
     Never,
 }
+
+/// Why a template could not be made.
+#[derive(Debug)]
+pub(super) struct NotMade {
+    /// The reason.
+    pub(super) reason: String,
+    /// The guest itself does not come so far, and another one will not either. Otherwise the bench broke.
+    pub(super) lasting: bool,
+}
+
+/// How often the bench may break while it makes a template, before all its guests boot.
+const TRIES: u32 = 3;
 
 /// What became of asking for a template.
 #[derive(Debug)]
@@ -52,8 +67,8 @@ pub(super) enum Made<T = Template> {
     There(Arc<T>),
     /// It was made for whoever asks.
     JustNow(Arc<T>),
-    /// It could not be made just now, and why.
-    Failed(String),
+    /// It could not be made just now, and why: this guest boots.
+    Failed(NotMade),
     /// It could not be made before.
     Never,
 }
@@ -75,7 +90,7 @@ impl<T> Templates<T> {
                 None => slots.push(Slot {
                     booted,
                     left: AtomicUsize::new(1),
-                    state: Mutex::new(State::NotYet),
+                    state: Mutex::new(State::NotYet { broke: 0 }),
                     coming: AtomicBool::new(false),
                     facts: OnceLock::new(),
                     free: OnceLock::new(),
@@ -92,7 +107,7 @@ impl<T> Templates<T> {
     pub(super) async fn get(
         &self,
         booted: &Booted,
-        make: impl AsyncFnOnce(usize) -> Result<T, String>,
+        make: impl AsyncFnOnce(usize) -> Result<T, NotMade>,
     ) -> Option<(usize, Made<T>)> {
         let (index, slot) = self.slot(booted)?;
         let number = index + 1;
@@ -100,15 +115,20 @@ impl<T> Templates<T> {
         let made = match &*state {
             State::There(template) => Made::There(template.clone()),
             State::Never => Made::Never,
-            State::NotYet => match make(number).await {
+            State::NotYet { broke } => match make(number).await {
                 Ok(template) => {
                     let template = Arc::new(template);
                     *state = State::There(template.clone());
                     Made::JustNow(template)
                 }
-                Err(reason) => {
-                    *state = State::Never;
-                    Made::Failed(reason)
+                Err(why) => {
+                    let broke = broke + 1;
+                    *state = if why.lasting || broke >= TRIES {
+                        State::Never
+                    } else {
+                        State::NotYet { broke }
+                    };
+                    Made::Failed(why)
                 }
             },
         };
@@ -126,7 +146,7 @@ impl<T> Templates<T> {
     pub(super) fn is_coming(&self, booted: &Booted) -> bool {
         self.slot(booted)
             .is_some_and(|(_, slot)| match slot.state.try_lock().as_deref() {
-                Ok(State::NotYet) => slot.coming.load(Ordering::SeqCst),
+                Ok(State::NotYet { .. }) => slot.coming.load(Ordering::SeqCst),
                 Ok(State::There(_) | State::Never) => false,
                 Err(_) => true,
             })
@@ -191,7 +211,7 @@ impl Templates {
             .iter()
             .filter_map(|slot| match &*slot.state.try_lock().ok()? {
                 State::There(template) => Some(template.resident()),
-                State::NotYet | State::Never => None,
+                State::NotYet { .. } | State::Never => None,
             });
         there.fold(ByteSize::bytes(0), |sum, size| sum + size)
     }
@@ -210,7 +230,7 @@ mod tests {
         (0, spec)
     }
 
-    async fn never_called(_: usize) -> Result<&'static str, String> {
+    async fn never_called(_: usize) -> Result<&'static str, NotMade> {
         panic!("nobody asked for it")
     }
 
@@ -258,17 +278,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_cannot_be_made_is_tried_once() {
+    async fn a_guest_that_does_not_boot_is_tried_once_and_a_bench_that_breaks_again() {
+        let broken = |lasting| {
+            let reason = "why".to_owned();
+            Err::<(), _>(NotMade { reason, lasting })
+        };
+        for (lasting, tries) in [(true, 1), (false, TRIES)] {
+            let templates = Templates::<()>::of(["a", "a"].map(machine).into_iter());
+            for _ in 0..tries {
+                let failed = templates.get(&machine("a"), async |_| broken(lasting)).await;
+                assert!(matches!(failed, Some((1, Made::Failed(why))) if why.reason == "why"));
+            }
+            let never = async |_| panic!("that is enough");
+            assert!(matches!(
+                templates.get(&machine("a"), never).await,
+                Some((1, Made::Never))
+            ));
+        }
         let templates = Templates::<()>::of(["a", "a"].map(machine).into_iter());
-        let failed = templates
-            .get(&machine("a"), async |_| Err("why".to_owned()))
-            .await;
-        assert!(matches!(failed, Some((1, Made::Failed(why))) if why == "why"));
-        let never = async |_| panic!("once is enough");
-        assert!(matches!(
-            templates.get(&machine("a"), never).await,
-            Some((1, Made::Never))
-        ));
+        templates.get(&machine("a"), async |_| broken(false)).await;
+        let made = templates.get(&machine("a"), async |_| Ok(())).await;
+        assert!(
+            matches!(made, Some((1, Made::JustNow(_)))),
+            "the next one made it"
+        );
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     boot::{BootError, BootLimits, Guest, Speed, Ways},
+    diagnosis::Blame,
     port::{GuestPort as _, PortError},
 };
 use crate::{
@@ -46,6 +47,13 @@ pub enum TemplateError {
     /// No memory for it.
     #[error("files for a guest's memory")]
     Memory(#[from] std::io::Error),
+}
+
+impl TemplateError {
+    /// Whether it is the guest's kernel that did not come so far.
+    pub fn blames_the_kernel(&self) -> bool {
+        matches!(self, Self::Boot(error) if error.blame() == Blame::Kernel)
+    }
 }
 
 /// How long the last thing that a template's guest is told may take, before the factor of its speed.
