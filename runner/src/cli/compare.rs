@@ -207,7 +207,7 @@ fn count(
                 kernels: kernels.to_vec(),
                 emulators: rig.emulators.clone(),
             };
-            let request = cost::request(side, results.clone(), host.clone());
+            let request = cost::request(side, results.clone(), host.clone(), args.jobs)?;
             let counted = runtime.block_on(costs(request, REPETITIONS, ui));
             let counted = counted.map_err(Failure::broken)?;
             if let Some(run) = counted.folder.file_name() {

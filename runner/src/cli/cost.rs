@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `memrig cost`: what an operation on a memory block costs, in instructions.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, num::NonZeroUsize};
 
 use camino::Utf8PathBuf;
 
 use super::{
     args::Cost,
     failure::Failure,
-    run::{check_results, utf8},
+    run::{capacity, check_results, utf8},
     setup::{self, get},
 };
 use crate::{
-    base::{ByteSize, fault::Exit, ui::Ui},
+    base::{fault::Exit, ui::Ui},
     compare::COST_SLACK,
     record::{CostRecord, RunPart},
     rig::host,
-    run::{Capacity, Request, Rig, Wanted, costs},
+    run::{Request, Rig, Wanted, costs},
 };
 
 pub(super) fn cost(args: &Cost, ui: &Ui) -> Result<Exit, Failure> {
@@ -31,7 +31,7 @@ pub(super) fn cost(args: &Cost, ui: &Ui) -> Result<Exit, Failure> {
         },
         ui,
     )?;
-    let request = request(rig, results, host);
+    let request = request(rig, results, host, args.jobs)?;
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::broken)?;
     let measured = runtime
         .block_on(costs(request, args.repetitions, ui))
@@ -50,25 +50,26 @@ pub(super) fn cost(args: &Cost, ui: &Ui) -> Result<Exit, Failure> {
     Ok(measured.exit)
 }
 
-/// What is asked for where only costs are counted.
-pub(super) fn request(rig: Rig, results: Utf8PathBuf, host: host::HostFacts) -> Request {
-    Request {
+/// What is asked for where only costs are counted: guests that share the host count the same.
+pub(super) fn request(
+    rig: Rig,
+    results: Utf8PathBuf,
+    host: host::HostFacts,
+    jobs: Option<NonZeroUsize>,
+) -> Result<Request, Failure> {
+    Ok(Request {
         jobs: Vec::new(),
         part: RunPart::Whole,
         rig,
         results,
         resume: None,
-        // One guest after the other: two that share the host would still count the same.
-        capacity: Capacity {
-            guests: 1,
-            memory: ByteSize::bytes(0),
-        },
+        capacity: capacity(jobs, &host)?,
         fail_fast: false,
         require_all: false,
         clone: false,
         watch: false,
         host,
-    }
+    })
 }
 
 /// What the numbers do not say, for who compares them.

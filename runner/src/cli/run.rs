@@ -124,7 +124,7 @@ pub(super) fn planned_kernels(rig: &Rig) -> Vec<PlannedKernel> {
 }
 
 /// Guests at once, and the memory that they share.
-fn capacity(asked: Option<NonZeroUsize>, host: &host::HostFacts) -> Result<Capacity, Failure> {
+pub(super) fn capacity(asked: Option<NonZeroUsize>, host: &host::HostFacts) -> Result<Capacity, Failure> {
     let available = host::available_memory().map_err(Failure::broken)?;
     Ok(Capacity {
         guests: asked.map_or_else(|| usual_guests(host.cpus), NonZeroUsize::get),

@@ -136,6 +136,11 @@ const MEMORY: ByteSize = ByteSize::gib(1);
 /// Memory for later: on s390x two blocks at least, on x86_64 room for one.
 const MORE: ByteSize = ByteSize::gib(1);
 
+/// What a guest that is measured on can use at the most, in bytes.
+pub(super) fn most_memory() -> ByteSize {
+    MEMORY + MORE
+}
+
 /// How long one thing in the guest may take, before the factor of its speed.
 const LIMIT: Duration = Duration::from_secs(120);
 

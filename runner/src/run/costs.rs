@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Measuring several kernels one after the other, and writing down what comes of it.
+//! Measuring several kernels, as many at once as the host takes, and writing down what comes of it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     case::chain,
-    cost::{CostError, CostOptions, CountingError, counting, measure},
-    schedule::Stop,
-    session::{Request, facts},
+    cost::{self, CostError, CostOptions, CountingError, counting, measure},
+    prepare::{Emulator, Prepared},
+    schedule::{Admission, Stop, run_all},
+    session::{QEMU_OVERHEAD, Request, facts},
 };
 use crate::{
-    base::{fault::Exit, ui::Ui},
+    base::{ByteSize, fault::Exit, ui::Ui},
     record::{CostRecord, Event, FolderError, Journal, JournalError, RunFolder},
-    rig::scratch,
+    rig::{qemu::Counting, scratch},
 };
 
 /// Why costs could not be measured or kept.
@@ -48,6 +49,48 @@ pub struct Costs {
     pub missing: Vec<String>,
     /// What the shell is to be told.
     pub exit: Exit,
+}
+
+/// One kernel in one variant.
+struct Measuring {
+    /// Its place in the order of what is told.
+    number: usize,
+    prepared: Prepared,
+    options: CostOptions,
+}
+
+/// What came of it, with its name.
+type Measured = (String, Result<CostRecord, NotMeasured>);
+
+enum NotMeasured {
+    Cost(CostError),
+    /// The folder of its logs.
+    Io(std::io::Error),
+    /// Somebody said stop.
+    Interrupted,
+}
+
+impl Measuring {
+    fn name(&self) -> String {
+        let kernel = &self.prepared.kernel;
+        format!("{} {} {}", kernel.arch, kernel.label, self.options.variant())
+    }
+
+    async fn measured(
+        &self,
+        emulator: &Emulator,
+        counting: &Counting,
+        logs: &Utf8Path,
+        stop: &Stop,
+    ) -> Result<CostRecord, NotMeasured> {
+        fs_err::create_dir_all(logs).map_err(NotMeasured::Io)?;
+        tokio::select! {
+            measured = measure(&self.prepared, emulator, counting, &self.options, logs.as_std_path()) => {
+                measured.map_err(NotMeasured::Cost)
+            }
+            () = stop.asked() => Err(NotMeasured::Interrupted),
+        }
+    }
 }
 
 /// Measures each kernel of a request, without and with memmap_on_memory where it has that. The request's jobs are not run.
@@ -89,29 +132,67 @@ pub async fn costs(request: Request, repetitions: u32, ui: &Ui) -> Result<Costs,
             (prepared, options)
         })
     });
-    for (number, (prepared, options)) in variants.enumerate() {
-        let kernel = &prepared.kernel;
-        let name = format!("{} {} {}", kernel.arch, kernel.label, options.variant());
-        let logs = folder.path().join(format!("guests/{number}"));
-        fs_err::create_dir_all(&logs)?;
-        let task = ui.task(format!("count {name}"), None);
-        let emulator = &request.rig.emulators[&kernel.arch];
-        let measured = tokio::select! {
-            measured = measure(prepared, emulator, &by_arch[&kernel.arch], &options, logs.as_std_path()) => measured,
-            () = stop.asked() => {
-                task.failed();
-                costs.exit = Exit::Interrupted;
-                break;
+    let jobs = variants
+        .enumerate()
+        .map(|(number, (prepared, options))| Admission {
+            job: Measuring {
+                number,
+                prepared: prepared.clone(),
+                options,
+            },
+            memory: cost::most_memory() + QEMU_OVERHEAD,
+        });
+    let mut measured: BTreeMap<usize, Measured> = BTreeMap::new();
+    let mut broken = None;
+    run_all(
+        jobs.collect(),
+        request.capacity,
+        &stop,
+        || ByteSize::bytes(0),
+        |_| false,
+        |job| {
+            let arch = job.prepared.kernel.arch;
+            let (emulator, counting) = (request.rig.emulators[&arch].clone(), by_arch[&arch].clone());
+            let (stop, ui) = (stop.clone(), ui.clone());
+            let logs = folder.path().join(format!("guests/{}", job.number));
+            async move {
+                let task = ui.task(format!("count {}", job.name()), None);
+                let outcome = job.measured(&emulator, &counting, &logs, &stop).await;
+                match &outcome {
+                    Ok(_) => task.done(""),
+                    Err(_) => task.failed(),
+                }
+                (job, outcome)
             }
-        };
-        match measured {
-            Ok(record) => {
-                task.done("");
-                costs.records.push(record);
-                folder.write("cost.json", &serde_json::to_vec_pretty(&costs.records)?)?;
+        },
+        |(job, outcome)| {
+            measured.insert(job.number, (job.name(), outcome));
+            let records: Vec<&CostRecord> = measured
+                .values()
+                .filter_map(|(_, done)| done.as_ref().ok())
+                .collect();
+            let kept = serde_json::to_vec_pretty(&records)
+                .map_err(CostsError::from)
+                .and_then(|text| Ok(folder.write("cost.json", &text)?));
+            match kept {
+                Ok(()) => true,
+                Err(error) => {
+                    broken = Some(error);
+                    false
+                }
             }
-            Err(error) => {
-                task.failed();
+        },
+    )
+    .await;
+    if let Some(error) = broken {
+        return Err(error);
+    }
+    for (name, outcome) in measured.into_values() {
+        match outcome {
+            Ok(record) => costs.records.push(record),
+            Err(NotMeasured::Interrupted) => {}
+            Err(NotMeasured::Io(error)) => return Err(error.into()),
+            Err(NotMeasured::Cost(error)) => {
                 costs.missing.push(format!("{name}: {}", chain(&error)));
                 costs.exit = match (&error, costs.exit) {
                     (CostError::Lacking(_), exit) => exit,
@@ -120,6 +201,9 @@ pub async fn costs(request: Request, repetitions: u32, ui: &Ui) -> Result<Costs,
                 };
             }
         }
+    }
+    if stop.is_asked() {
+        costs.exit = Exit::Interrupted;
     }
     journal.append(&Event::RunFinished {
         exit: costs.exit.code(),

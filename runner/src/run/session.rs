@@ -220,7 +220,7 @@ impl Times {
 }
 
 /// What QEMU takes beside the guest's memory, in bytes: most of it is translated code. Seen: 100 MiB after a case.
-const QEMU_OVERHEAD: ByteSize = ByteSize::mib(256);
+pub(super) const QEMU_OVERHEAD: ByteSize = ByteSize::mib(256);
 
 /// The jobs in the order in which they are started, with what each can take.
 fn in_order(jobs: Vec<Job>, stage: &Stage, times: &Times) -> Vec<Admission<Job>> {

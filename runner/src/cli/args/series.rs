@@ -133,6 +133,10 @@ pub struct Cost {
     #[arg(short, long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub repetitions: u32,
 
+    /// Guests at once; without it, three for two of the host's processors. What they count does not depend on it
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<NonZeroUsize>,
+
     /// Print the records as JSON instead of a table
     #[arg(long)]
     pub json: bool,
