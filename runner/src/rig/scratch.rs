@@ -29,6 +29,8 @@ const YOUNG: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Scratch {
     folder: PathBuf,
+    /// What it is called while it is not locked.
+    unlocked: PathBuf,
     /// Locked for as long as it is open.
     _lock: File,
 }
@@ -47,13 +49,15 @@ impl Scratch {
         let unlocked = tempfile::Builder::new().prefix(UNLOCKED).tempdir_in(parent)?;
         let lock = File::create(unlocked.path().join(LOCK))?;
         lock.lock()?;
-        let name = unlocked.path().file_name().unwrap_or_default().to_string_lossy();
-        // Nobody else has a folder of this name: theirs, too, was unlocked under it once.
-        let folder = parent.join(name.replacen(UNLOCKED, PREFIX, 1));
+        let folder = locked_name(parent, unlocked.path())
+            .ok_or_else(|| io::Error::other("a temporary folder is not called as was asked for"))?;
+        // Nobody else has a folder of this name: theirs, too, had the other one once.
         fs::rename(unlocked.path(), &folder)?;
-        // It is elsewhere by now.
-        let _ = unlocked.keep();
-        Ok(Self { folder, _lock: lock })
+        Ok(Self {
+            folder,
+            unlocked: unlocked.keep(),
+            _lock: lock,
+        })
     }
 
     /// The folder.
@@ -64,11 +68,16 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let name = self.folder.file_name().unwrap_or_default().to_string_lossy();
-        let going = self.folder.with_file_name(name.replacen(PREFIX, UNLOCKED, 1));
-        // What cannot be removed is left to a later sweep.
-        let _ = fs::rename(&self.folder, &going).and_then(|()| fs::remove_dir_all(&going));
+        let gone = fs::rename(&self.folder, &self.unlocked);
+        // There is nobody to tell, and nothing is lost: a later sweep takes what could not be removed.
+        gone.and_then(|()| fs::remove_dir_all(&self.unlocked)).ok();
     }
+}
+
+/// What a folder is called once its lock is held.
+fn locked_name(parent: &Path, unlocked: &Path) -> Option<PathBuf> {
+    let random = unlocked.file_name()?.to_str()?.strip_prefix(UNLOCKED)?;
+    Some(parent.join(format!("{PREFIX}{random}")))
 }
 
 /// Takes away the folders of processes that were killed, and says how many there were.
@@ -146,5 +155,7 @@ mod tests {
         let path = alive.path().to_owned();
         drop(alive);
         assert!(!path.exists());
+        let left: Vec<_> = fs::read_dir(parent.path()).unwrap().collect();
+        assert_eq!(left.len(), 1, "only that of somebody: {left:?}");
     }
 }
