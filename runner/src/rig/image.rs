@@ -234,8 +234,9 @@ fn attempt(
         key = key.with(&part.sha256);
     }
     let dir = cache.entry("images", &key.finish(), |dir| {
-        let task = ui.task(format!("image for {}", kernel.label), None);
+        // Fetching tells of itself; a release whose programs cannot be had makes no image to tell of.
         let used = userland::fill(&mut tree, &parts, packages, kernel.arch)?;
+        let task = ui.task(format!("image for {}", kernel.label), None);
         let archive = tree.archive()?;
         let facts = Facts {
             sha256: cache::sha256(&archive),

@@ -6,11 +6,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    case::chain,
     cost::{self, CostError, CostOptions, CountingError, counting, measure},
     prepare::{Emulator, Prepared},
     schedule::{Admission, Stop, run_all},
     session::{QEMU_OVERHEAD, Request, facts},
+    trouble::chain,
 };
 use crate::{
     base::{ByteSize, fault::Exit, ui::Ui},

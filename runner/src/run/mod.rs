@@ -24,9 +24,10 @@ mod selftests;
 mod session;
 mod shard;
 mod shell;
-
 mod stage;
+mod steps;
 mod subtests;
+mod tale;
 mod templates;
 mod trouble;
 mod walk;
@@ -41,7 +42,6 @@ pub use prepare::{Emulator, PrepareError, Prepared, Rig, Wanted, host_packages, 
 pub use schedule::{Capacity, Stop};
 pub use session::{Outcome, Request, RunError, run};
 pub use shard::{BadShard, By, Shard};
-
 pub use shell::{NoShell, open_shell};
 pub use stage::dry_run;
 pub use walk::{Walk, WalkError, fill, walk};

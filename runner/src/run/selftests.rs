@@ -5,7 +5,10 @@ use std::io::Write;
 
 use flate2::{Compression, write::GzEncoder};
 
-use super::{bench::Bench, case::chain, trouble::Trouble};
+use super::{
+    bench::Bench,
+    trouble::{Trouble, chain},
+};
 use crate::{
     base::ui::Ui,
     rig::{

@@ -13,13 +13,12 @@ use rustix::process;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
-    case::chain,
     inside,
     plan::Job,
     prepare::Rig,
     schedule::Stop,
     stage::{Origin, Stage},
-    trouble::Trouble,
+    trouble::{Trouble, chain},
 };
 use crate::{
     base::{

@@ -13,13 +13,12 @@ use std::{
 use serde_json::json;
 
 use super::{
-    case::chain,
     notifiers,
     plan::Job,
     prepare::{Prepared, Rig},
     schedule::Stop,
     templates::{Booted, Made, NotMade, Templates},
-    trouble::Trouble,
+    trouble::{Trouble, chain},
 };
 use crate::{
     base::{Arch, exec::shell_line, ui::Ui},

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why a step did not pass, and whom that accuses.
 
-use super::case::chain;
 use crate::{
     base::{Errno, fault::Verdict},
     memory::Mismatch,
@@ -192,6 +191,18 @@ pub(super) fn expect(what: &str, got: Result<(), Errno>, fails: Option<Errno>) -
             "{what} failed with {got}, and must fail with {wanted}"
         ))),
     }
+}
+
+/// An error with its causes, in one line.
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }
 
 #[cfg(test)]

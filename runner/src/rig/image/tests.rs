@@ -174,11 +174,23 @@ fn programs_are_of_another_release_where_the_mirror_lacks_some() {
         let image = obtain(&kernel, &[], &packages, &cache, &ui).unwrap();
         image.packages.iter().map(|part| part.suite).collect::<Vec<_>>()
     };
+    let told_of_images = || {
+        ui.lines()
+            .iter()
+            .filter(|line| line.contains("image for"))
+            .count()
+    };
     stock_programs(&cache, Suite::Bookworm, &busybox);
     assert_eq!(suites(), [Suite::Trixie; 3]);
+    let lines_of_one = told_of_images();
+    assert!(lines_of_one > 0, "{:?}", ui.lines());
     lack(&cache, Suite::Trixie, "s390x", "libc6");
     fs_err::remove_dir_all(root.path().join("images")).unwrap();
     assert_eq!(suites(), [Suite::Bookworm; 3]);
+    assert_eq!(told_of_images(), 2 * lines_of_one, "{:?}", ui.lines());
+    // What is in the cache, and what could not be made, is no news.
+    assert_eq!(suites(), [Suite::Bookworm; 3]);
+    assert_eq!(told_of_images(), 2 * lines_of_one, "{:?}", ui.lines());
 }
 
 #[test]
