@@ -2,9 +2,9 @@
 # memrig-cost ROUNDS FILE TEXT [FILE TEXT]...: in each round writes each TEXT to its FILE, by one write(2) with a marker before and
 # behind it, by which our QEMU plugin counts the instructions in between (guest-images/qemu/plugin/cost.c). Before each it sleeps
 # to the same fraction of a second, so that timer ticks fall on the same places. Prints a line for each write, two numbers of
-# 16 hex digits: the errno, or 0, and by how much the processor's clock went on. Without a FILE, 1000 turns of a loop take the
-# place of the writes: 1001 instructions with the second marker. Marker 0
-# comes first. The runner has it as bytes (image/programs.rs), and a test there
+# 16 hex digits: the errno, or 0, and by how much the processor's clock went on. Without a FILE, two counts of something known take the
+# place of the writes: 1000 turns of a loop, 1001 instructions with the second marker; and the same loop behind a wait for a child, which
+# itself sleeps and then turns 100000 times. Marker 0 comes first. The runner has it as bytes (image/programs.rs), and a test there
 # assembles this file and compares.
 
 	.macro	marker number
@@ -43,9 +43,26 @@ next:	brasl	%r14, rest
 1:	brctg	%r1, 1b
 	marker	2
 	stck	48(%r15)
+	svc	2			# fork
+	ltgr	%r2, %r2
+	je	child
+	marker	1
+	lghi	%r2, -1			# wait4(-1, NULL, 0, NULL)
+	lghi	%r3, 0
+	lghi	%r4, 0
+	lghi	%r5, 0
+	svc	114
+	lghi	%r1, 1000
+1:	brctg	%r1, 1b
+	marker	2
 	lghi	%r7, 0
 	brasl	%r14, print
 	j	round
+child:	brasl	%r14, rest
+	llilh	%r1, 1			# 100000
+	oill	%r1, 0x86a0
+1:	brctg	%r1, 1b
+	j	9f
 2:	lghi	%r3, 1			# open(FILE, O_WRONLY)
 	svc	5
 	xc	40(16,%r15), 40(%r15)

@@ -2,9 +2,9 @@
 # memrig-cost ROUNDS FILE TEXT [FILE TEXT]...: in each round writes each TEXT to its FILE, by one write(2) with a marker before and
 # behind it, by which our QEMU plugin counts the instructions in between (guest-images/qemu/plugin/cost.c). Before each it sleeps
 # to the same fraction of a second, so that timer ticks fall on the same places. Prints a line for each write, two numbers of
-# 16 hex digits: the errno, or 0, and by how much the processor's clock went on. Without a FILE, 1000 turns of a loop take the
-# place of the writes: 2001 instructions with the second marker. Marker 0
-# comes first. The runner has it as bytes (image/programs.rs), and a test there
+# 16 hex digits: the errno, or 0, and by how much the processor's clock went on. Without a FILE, two counts of something known take the
+# place of the writes: 1000 turns of a loop, 2001 instructions with the second marker; and the same loop behind a wait for a child, which
+# itself sleeps and then turns 100000 times. Marker 0 comes first. The runner has it as bytes (image/programs.rs), and a test there
 # assembles this file and compares.
 
 	.macro	marker number
@@ -48,9 +48,29 @@ next:	call	rest
 	jnz	1b
 	marker	2
 	clock	%r15
+	movl	$57, %eax		# fork
+	syscall
+	testl	%eax, %eax
+	jz	child
+	marker	1
+	movl	$61, %eax		# wait4(-1, NULL, 0, NULL)
+	movl	$-1, %edi
+	xorl	%esi, %esi
+	xorl	%edx, %edx
+	xorl	%r10d, %r10d
+	syscall
+	movl	$1000, %ecx
+1:	decl	%ecx
+	jnz	1b
+	marker	2
 	xorl	%r14d, %r14d
 	call	print
 	jmp	round
+child:	call	rest
+	movl	$100000, %ecx
+1:	decl	%ecx
+	jnz	1b
+	jmp	9f
 2:	movl	$2, %eax		# open(FILE, O_WRONLY)
 	movl	$1, %esi
 	syscall

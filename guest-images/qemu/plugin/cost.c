@@ -20,7 +20,8 @@
  * Marker 0 has the plugin read FILE.entries: lines of a letter and an address in hex, where the kernel is entered for an interrupt
  * (i) and for an exception (e), and where functions begin that are left out (c) or counted as a whole (w). From then on instructions
  * of interrupts are not counted, from the entry to the instruction that returns, and those of the functions that are left out, from
- * their first to where they were called from. When a timer ticks is chance, and what the scheduler finds to do as well.
+ * their first to where they were called from. When a timer ticks is chance, and what the scheduler finds to do as well. Every task comes
+ * back from the scheduler to the same address, and so it is the stack that tells whose return it is: what other tasks do is not counted.
  *
  * FILE gets a line for each block of code that was executed in between, `b ADDRESS COUNT` (in hex, and in instructions), and
  * behind them `= TOTAL`, or `= TOTAL ADDRESS` where the function at that address was counted. The CPU's own pieces of code differ
@@ -50,12 +51,16 @@ struct qemu_info {
 };
 
 enum { CB_NO_REGS = 0 };
+enum mem_rw { MEM_NONE, MEM_R, MEM_W, MEM_RW };
 
 typedef void vcpu_cb(unsigned int cpu, void *data);
+typedef void vcpu_mem_cb(unsigned int cpu, uint32_t info, uint64_t address, void *data);
 
 void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id, void (*cb)(uint64_t id, struct qemu_plugin_tb *tb));
 void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, vcpu_cb *cb, int flags, void *data);
 void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, vcpu_cb *cb, int flags, void *data);
+void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn, vcpu_mem_cb *cb, int flags, enum mem_rw rw,
+                                      void *data);
 uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
@@ -127,8 +132,26 @@ static uint64_t behind_last;
 /* Entries that have not returned, from the outermost interrupt or the function that is left out on. */
 static unsigned int depth;
 
-/* Where the function that is left out returns to, or 0. */
+/* Where the function that is left out returns to, or 0, and on which stack. */
 static uint64_t left_out_until;
+static uint64_t left_out_stack;
+
+/*
+ * The stack that functions were last called on, by its address without the bits below its size: 16 KiB, and more with KASAN (THREAD_SIZE
+ * in 6.1 to 7.3, x86_64 and s390x).
+ */
+enum { STACK_BITS = 14 };
+static uint64_t stack;
+
+/*
+ * Whether the next access to memory is one that tells. QEMU before 8.0 goes on with those that helpers make for instructions of later
+ * blocks.
+ */
+static int stack_next;
+
+/* What it was before each of the entries that have not returned. */
+enum { ENTRIES = 64 };
+static uint64_t stack_before[ENTRIES];
 
 /* Where calls return to that have not returned; the oldest are forgotten where there are too many. */
 enum { CALLS = 256 };
@@ -229,6 +252,7 @@ static void executed_block(unsigned int cpu, void *data)
     uint64_t returns_to = behind_last;
 
     behind_last = block->behind_call;
+    stack_next = 0;
     if (whole && block->address == whole_until) {
         end();
     }
@@ -243,7 +267,8 @@ static void executed_block(unsigned int cpu, void *data)
     if (!counting && !block->entry) {
         return;
     }
-    if (depth == 1 && left_out_until == block->address) {
+    /* An interrupt may have begun in another task, and not have returned there. */
+    if (left_out_until && left_out_until == block->address && left_out_stack == stack) {
         depth = 0;
         left_out_until = 0;
     }
@@ -254,8 +279,10 @@ static void executed_block(unsigned int cpu, void *data)
         if (counting && depth == 0 && called > 0) {
             depth = 1;
             left_out_until = called_from[called - 1];
+            left_out_stack = stack;
         }
     } else if (block->entry == 'i' || (block->entry == 'e' && depth > 0)) {
+        stack_before[depth % ENTRIES] = stack;
         depth++;
     }
     if (counting && depth == 0) {
@@ -271,6 +298,20 @@ static void executed_return(unsigned int cpu, void *data)
     /* Out of a function that is left out, another task may return that was interrupted before. */
     if (depth > (left_out_until ? 1 : 0)) {
         depth--;
+        stack = stack_before[depth % ENTRIES];
+    }
+}
+
+static void uses_stack_next(unsigned int cpu, void *data)
+{
+    stack_next = 1;
+}
+
+static void used_stack(unsigned int cpu, uint32_t info, uint64_t address, void *data)
+{
+    if (stack_next) {
+        stack = address >> STACK_BITS;
+        stack_next = 0;
     }
 }
 
@@ -316,6 +357,21 @@ static int calls(const unsigned char *bytes, size_t size)
            (size == 6 && bytes[0] == 0xc0 && (bytes[1] & 0x0f) == 5);
 }
 
+/*
+ * How an instruction uses the stack that its task is on: CALL of x86_64; STMG and LMG of s390x, up to and by the register that points to
+ * it, with which functions begin and end. (QEMU 7.2 hardly ever tells of what RET of x86_64 reads.)
+ */
+static enum mem_rw uses_stack(const unsigned char *bytes, size_t size)
+{
+    if (marker == marker_x86_64) {
+        return calls(bytes, size) ? MEM_W : MEM_NONE;
+    }
+    if (size == 6 && bytes[0] == 0xeb && (bytes[1] & 0x0f) == 15 && bytes[2] >> 4 == 15) {
+        return bytes[5] == 0x24 ? MEM_W : bytes[5] == 0x04 ? MEM_R : MEM_NONE;
+    }
+    return MEM_NONE;
+}
+
 static void *allocate(size_t size)
 {
     void *memory = calloc(1, size);
@@ -349,6 +405,10 @@ static void translated(uint64_t id, struct qemu_plugin_tb *tb)
         insn_bytes(insn, bytes, size);
         if (i + 1 == block->insns && calls(bytes, size)) {
             block->behind_call = end;
+        }
+        if (uses_stack(bytes, size) != MEM_NONE) {
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, uses_stack_next, CB_NO_REGS, NULL);
+            qemu_plugin_register_vcpu_mem_cb(insn, used_stack, CB_NO_REGS, uses_stack(bytes, size), NULL);
         }
         if (size == marker_size + 1 && memcmp(bytes, marker, marker_size) == 0) {
             struct mark *mark = allocate(sizeof(*mark));

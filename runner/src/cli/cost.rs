@@ -135,14 +135,14 @@ mod tests {
             ],
         };
         insta::assert_snapshot!(table(&record), @r"
-        x86_64 debian:trixie 6.12.107+deb13-amd64 memmap_on_memory=off (by plugin, QEMU 7.2.22)
+        x86_64 debian:trixie 6.12.107+deb13-amd64 memmap_on_memory=off (by plugin-2, QEMU 7.2.22)
           operation instructions    most seen     times     spread
           online           46700        46703    2 of 3       7006
           offline          50348        50356    2 of 3          5
         ");
         assert_eq!(
             caveats(&[record.clone(), record]),
-            "\ninstructions of interrupts, the scheduler, the slab allocator, RCU and random numbers are not counted\n\
+            "\ninstructions of interrupts, other tasks, the scheduler, the slab allocator, RCU and random numbers are not counted\n\
              boots of one kernel may be up to 8 instructions apart"
         );
         assert_eq!(caveats(&[]), "");

@@ -340,8 +340,8 @@ mod tests {
         assert_eq!(
             cost_unpaired(&base, &new),
             [
-                "s390x online a: only the base kernel has it (by plugin)",
-                "s390x online c: only the new kernel has it (by plugin)"
+                "s390x online a: only the base kernel has it (by plugin-2)",
+                "s390x online c: only the new kernel has it (by plugin-2)"
             ]
         );
         assert!(cost_unpaired(&base, &base).is_empty());

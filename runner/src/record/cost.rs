@@ -14,18 +14,29 @@ use crate::base::Arch;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CostMethod {
-    /// Our QEMU plugin counted what the guest executed; idle time is no part of it.
+    /// Our QEMU plugin counted what the task executed that did the operation; other tasks and idle time are no part of it.
+    #[serde(rename = "plugin-2")]
     Plugin,
+    /// The same as it was done at first, in old records only: other tasks were counted if they came back from the scheduler while the one that
+    /// is meant waited, and it was not counted itself from where it gave way in another place (`cond_resched`) until it waited again.
+    #[serde(rename = "plugin")]
+    PluginByAddress,
     /// The guest looked at its clock, which runs by a nanosecond an instruction (`-icount shift=0`); idle time is a part of it.
     GuestTime,
 }
 
 impl CostMethod {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Plugin, Self::PluginByAddress, Self::GuestTime];
+
     /// What who reads a number must know of it.
     pub fn caveat(self) -> &'static str {
         match self {
             Self::Plugin => {
-                "instructions of interrupts, the scheduler, the slab allocator, RCU and random numbers are not counted"
+                "instructions of interrupts, other tasks, the scheduler, the slab allocator, RCU and random numbers are not counted"
+            }
+            Self::PluginByAddress => {
+                "instructions of interrupts, the scheduler, the slab allocator, RCU and random numbers are not counted, nor some behind a wait"
             }
             Self::GuestTime => "the guest's clock counts interrupts and idle time too",
         }
@@ -35,7 +46,8 @@ impl CostMethod {
 impl fmt::Display for CostMethod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Plugin => "plugin",
+            Self::Plugin => "plugin-2",
+            Self::PluginByAddress => "plugin",
             Self::GuestTime => "guest-time",
         })
     }

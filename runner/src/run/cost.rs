@@ -17,7 +17,7 @@ use std::{path::Path, time::Duration};
 
 use counts::{
     Counted, counted, entry_points, nanoseconds, of_threads, quiet_script, sorted, whole_functions,
-    without_loop,
+    without_known,
 };
 use plan::{LOOK, Look, Said, planned, said, script};
 
@@ -196,7 +196,7 @@ pub async fn measure(
                 let functions = whole_functions(&symbols);
                 by_threads = of_threads(whole, &functions, options).map_err(CostError::Bench)?;
             }
-            without_loop(kernel.arch, marked).map_err(CostError::Bench)?
+            without_known(kernel.arch, marked).map_err(CostError::Bench)?
         }
         Counting::GuestTime { .. } => said
             .iter()

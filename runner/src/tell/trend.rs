@@ -310,7 +310,7 @@ mod tests {
         insta::assert_snapshot!(super::super::trend_csv(&trends));
         let json = serde_json::to_value(&trends).unwrap();
         assert_eq!(json[1]["costs"][1]["instructions"], 50_351);
-        assert_eq!(json[1]["costs"][1]["method"], "plugin");
+        assert_eq!(json[1]["costs"][1]["method"], "plugin-2");
         assert_eq!(
             trend_text(&trend(&[], &costs[..1])).lines().count(),
             4,

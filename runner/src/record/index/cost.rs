@@ -88,7 +88,7 @@ fn cost(row: &Row<'_>) -> rusqlite::Result<Cost> {
         kernel: row.get(4)?,
         variant: row.get(5)?,
         operation: row.get(6)?,
-        method: [CostMethod::Plugin, CostMethod::GuestTime]
+        method: CostMethod::ALL
             .into_iter()
             .find(|method| method.to_string() == word)
             .ok_or_else(|| foreign(7, io::Error::other(format!("no method: {word}"))))?,

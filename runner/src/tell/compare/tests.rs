@@ -174,10 +174,10 @@ fn what_an_operation_costs_more_ends_the_answer() {
         "{text}"
     );
     assert!(text.contains("x86_64: no functional change: 0 of 3456 observations differ in 12 cases\n"));
-    assert!(text.contains("offline memmap_on_memory=off: 9000 instructions on the base, 9000 on the new kernel (by plugin; single ones within 7)"));
+    assert!(text.contains("offline memmap_on_memory=off: 9000 instructions on the base, 9000 on the new kernel (by plugin-2; single ones within 7)"));
     assert!(
         text.contains(
-            "  cost: instructions of interrupts, the scheduler, the slab allocator, RCU and random numbers are not counted; \
+            "  cost: instructions of interrupts, other tasks, the scheduler, the slab allocator, RCU and random numbers are not counted; \
              up to 8 instructions more or less count as the same\n"
         ),
         "{text}"
