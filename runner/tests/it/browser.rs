@@ -38,7 +38,8 @@ impl Browser {
         }
         let log = File::create(path("log")).unwrap();
         // As root the browser has no sandbox; the page is our own, and what it must not do is what is tested.
-        let script = "cd \"$0\" && exec 3<in 4>out && exec chromium --headless=new --no-sandbox --disable-gpu \
+        // What it puts elsewhere for temporary files it leaves there when it is killed.
+        let script = "cd \"$0\" && export TMPDIR=\"$0\" && exec 3<in 4>out && exec chromium --headless=new --no-sandbox --disable-gpu \
             --disable-dev-shm-usage --no-first-run --hide-scrollbars --user-data-dir=\"$0/profile\" \
             --remote-debugging-pipe about:blank";
         let child = Command::new("sh")
