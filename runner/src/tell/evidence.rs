@@ -3,7 +3,7 @@
 
 use super::{
     table::{Align, columns},
-    text::{Lines, count, indented, one_line, printable},
+    text::{Lines, count, cut, indented, one_line, printable},
 };
 use crate::{
     base::fault::Verdict,
@@ -64,18 +64,18 @@ pub(super) fn step_headline(step: &StepRecord) -> Option<String> {
         }
         (None, []) => return None,
     };
-    Some(format!("step {} `{}`: {what}", step.number, short(&step.text)))
+    Some(format!(
+        "step {} `{}`: {what}",
+        step.number,
+        cut(&step.text, LONGEST_STEP)
+    ))
 }
 
-/// Longest text of a step in a line that is about something else, in characters: a script has no end.
+/// Longest text of a step in a line that is about something else, in bytes: a script has no end.
 const LONGEST_STEP: usize = 72;
 
-fn short(text: &str) -> String {
-    match text.char_indices().nth(LONGEST_STEP) {
-        Some((end, _)) => format!("{}…", text[..end].trim_end()),
-        None => text.to_owned(),
-    }
-}
+/// The same in the line that is about the step; the suite's file has it whole.
+pub(super) const LONGEST_TEXT: usize = 400;
 
 /// Steps whose verdict needs an explanation.
 pub(super) fn failed_steps(case: &CaseRecord) -> impl Iterator<Item = &StepRecord> {
@@ -98,7 +98,7 @@ pub(super) fn steps(case: &CaseRecord) -> String {
             "{}: step {}: {}",
             place(case, Some(step)),
             step.number,
-            one_line(&step.text)
+            cut(&one_line(&step.text), LONGEST_TEXT)
         ));
         if let Some(message) = &step.message {
             lines.text(&indented(&printable(message), "  "));
@@ -269,14 +269,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_script_does_not_fill_the_line_that_names_its_step() {
-        assert_eq!(short("online: { block: b }"), "online: { block: b }");
-        let script = format!("guest: {{ run: \"{}\" }}", "ä ".repeat(80));
-        let cut = short(&script);
+    fn a_script_does_not_fill_the_lines_about_its_step() {
+        let case: CaseRecord = serde_json::from_value(serde_json::json!({
+            "key": {"arch": "s390x", "kernel": "k", "config": "", "suite": "s", "variant": "", "case": "S08"},
+            "name": "", "suite_file": "s.yaml", "line": 1, "verdict": "fail", "reason": "x", "seconds": 9.0, "ended": null,
+            "steps": [{"number": 1, "line": 2, "text": format!("guest: {{ run: \"{}\" }}", "a ".repeat(5_000)),
+                "verdict": "fail", "seconds": 0.5, "message": "it ended with 3", "ledger": null}]
+        }))
+        .unwrap();
+        let headline = step_headline(&case.steps[0]).unwrap();
         assert!(
-            cut.chars().count() <= LONGEST_STEP + 1 && cut.ends_with("ä…"),
-            "{cut}"
+            headline.len() < 120 && headline.ends_with("a…`: it ended with 3"),
+            "{headline}"
         );
-        assert!(script.starts_with(cut.trim_end_matches('…')));
+        let steps = steps(&case);
+        let (first, rest) = steps.split_once('\n').unwrap();
+        assert!(
+            first.len() < 440
+                && first.starts_with("s.yaml:2: step 1: guest: { run: ")
+                && first.ends_with("a…")
+        );
+        assert_eq!(rest, "  it ended with 3\n");
     }
 }

@@ -62,6 +62,14 @@ pub(super) fn one_line(text: &str) -> String {
     line.trim().to_owned()
 }
 
+/// The beginning of the text, of `most` bytes or a little less, and `…` if that is not all.
+pub(super) fn cut(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    format!("{}…", text[..text.floor_char_boundary(most)].trim_end())
+}
+
 /// Every line of the text with `indent` before it, and an end of line after it.
 pub(super) fn indented(text: &str, indent: &str) -> String {
     let mut lines = String::new();
@@ -98,5 +106,12 @@ mod tests {
         );
         assert_eq!(printable("a\u{202e}b\u{2066}c"), "a\\u{202e}b\\u{2066}c");
         assert_eq!(one_line("  a\nb\tc\r\n"), "a b c");
+    }
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        assert_eq!(cut("online", 6), "online");
+        assert_eq!(cut("a äb", 3), "a…");
+        assert_eq!(cut("a äb", 4), "a ä…");
     }
 }

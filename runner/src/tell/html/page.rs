@@ -9,7 +9,7 @@ use super::{
     boot::{AgainstStandby, boot_memory, boot_time},
     plot,
     trouble::{Trouble, troubles},
-    words::{cut, kernel, link, title, whom},
+    words::{kernel, link, title, whom},
 };
 use crate::{
     base::fault::Verdict,
@@ -20,7 +20,7 @@ use crate::{
         evidence,
         news::{News, Standing},
         part, rounds,
-        text::{count, one_line},
+        text::{count, cut, one_line},
     },
 };
 

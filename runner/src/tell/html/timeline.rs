@@ -9,7 +9,7 @@ use super::plot::place;
 use crate::{
     base::fault::Verdict,
     record::{CaseRecord, Trace},
-    tell::text::one_line,
+    tell::text::{cut, one_line},
 };
 
 /// Rows that a case has at the most; a reader who needs more has the files.
@@ -138,18 +138,11 @@ fn row(trace: &Trace, at: f64, lane: Lane, text: &str) -> Row {
         at,
         time: format!("{at:.3}"),
         lane,
-        text: cut(&one_line(text)),
+        text: cut(&one_line(text), LONGEST),
         verdict: None,
         took: String::new(),
         length: 0.0,
     }
-}
-
-fn cut(text: &str) -> String {
-    if text.len() <= LONGEST {
-        return text.to_owned();
-    }
-    format!("{}…", &text[..text.floor_char_boundary(LONGEST)])
 }
 
 fn steps(case: &CaseRecord, trace: &Trace) -> Vec<Row> {
@@ -210,7 +203,7 @@ fn qmp(trace: &Trace) -> Vec<Row> {
             command.length = length;
             command.took = format!("{length:.3}");
             if answer != "{}" {
-                command.text = cut(&one_line(&format!("{} → {answer}", command.text)));
+                command.text = cut(&one_line(&format!("{} → {answer}", command.text)), LONGEST);
             }
         }
     }
@@ -275,7 +268,7 @@ fn lanes(rows: &[Row], end: f64) -> Vec<LaneRow> {
                         x: format!("{:.1}", x(row.at)),
                         width: format!("{:.1}", (x(row.at + row.length) - x(row.at)).max(2.0)),
                         class: row.verdict.map_or(lane.word(), Verdict::word),
-                        label: cut(&format!("{} s {}", row.time, row.text)),
+                        label: cut(&format!("{} s {}", row.time, row.text), LONGEST),
                     })
                     .collect(),
             }

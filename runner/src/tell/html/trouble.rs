@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::{
     plot::{self, Plot},
     timeline::{Timeline, timeline},
-    words::{cut, link, title, whom},
+    words::{link, title, whom},
 };
 use crate::{
     base::fault::Verdict,
@@ -14,7 +14,7 @@ use crate::{
     tell::{
         evidence,
         news::{News, Standing},
-        text::{one_line, printable},
+        text::{cut, one_line, printable},
     },
 };
 
@@ -151,7 +151,7 @@ fn shown(case: &CaseRecord, step: &StepRecord, all: bool) -> Option<Step> {
     Some(Step {
         number: step.number,
         verdict: step.verdict,
-        text: cut(&one_line(&step.text), 400),
+        text: cut(&one_line(&step.text), evidence::LONGEST_TEXT),
         place: evidence::place(case, Some(step)),
         seconds: step.seconds.to_string(),
         message: cut(&step.message.as_deref().map_or_else(String::new, one_line), 2_000),

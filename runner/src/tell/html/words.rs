@@ -23,10 +23,3 @@ pub(super) fn link(case: &CaseRecord, file: &str) -> String {
     // Names of folders have no other character that means something in a link; some servers read `+` as a space.
     format!("{}/{file}", case.files()).replace('+', "%2B")
 }
-
-pub(super) fn cut(text: &str, most: usize) -> String {
-    if text.len() <= most {
-        return text.to_owned();
-    }
-    format!("{}…", &text[..text.floor_char_boundary(most)])
-}
