@@ -132,16 +132,23 @@ static uint64_t behind_last;
 /* Entries that have not returned, from the outermost interrupt or the function that is left out on. */
 static unsigned int depth;
 
-/* Where the function that is left out returns to, or 0, and on which stack. */
+/* Where the function that is left out returns to, or 0, and a place on the stack that it was called on. */
 static uint64_t left_out_until;
 static uint64_t left_out_stack;
 
-/*
- * The stack that functions were last called on, by its address without the bits below its size: 16 KiB, and more with KASAN (THREAD_SIZE
- * in 6.1 to 7.3, x86_64 and s390x).
- */
-enum { STACK_BITS = 14 };
+/* Where in memory the registers of a function, or where it returns to, were last put or taken from: on the stack of the task. */
 static uint64_t stack;
+
+/*
+ * Whether that is on the same stack as another such place. A stack has 16 KiB and is aligned to its size; those of kernels with KASAN are
+ * larger, and a page that is not mapped is between two (THREAD_SIZE and CONFIG_VMAP_STACK in 6.1 to 7.3, x86_64 and s390x).
+ */
+static int on_stack(uint64_t place)
+{
+    uint64_t distance = place < stack ? stack - place : place - stack;
+
+    return place >> 14 == stack >> 14 || distance < 4096;
+}
 
 /*
  * Whether the next access to memory is one that tells. QEMU before 8.0 goes on with those that helpers make for instructions of later
@@ -268,7 +275,7 @@ static void executed_block(unsigned int cpu, void *data)
         return;
     }
     /* An interrupt may have begun in another task, and not have returned there. */
-    if (left_out_until && left_out_until == block->address && left_out_stack == stack) {
+    if (left_out_until && left_out_until == block->address && on_stack(left_out_stack)) {
         depth = 0;
         left_out_until = 0;
     }
@@ -310,7 +317,7 @@ static void uses_stack_next(unsigned int cpu, void *data)
 static void used_stack(unsigned int cpu, uint32_t info, uint64_t address, void *data)
 {
     if (stack_next) {
-        stack = address >> STACK_BITS;
+        stack = address;
         stack_next = 0;
     }
 }
