@@ -159,7 +159,7 @@ pub async fn costs(request: Request, repetitions: u32, ui: &Ui) -> Result<Costs,
                 let task = ui.task(format!("count {}", job.name()), None);
                 let outcome = job.measured(&emulator, &counting, &logs, &stop).await;
                 match &outcome {
-                    Ok(_) => task.done(""),
+                    Ok(record) => task.done(&record.in_short()),
                     Err(_) => task.failed(),
                 }
                 (job, outcome)
