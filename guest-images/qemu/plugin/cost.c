@@ -139,16 +139,9 @@ static uint64_t left_out_stack;
 /* Where in memory the registers of a function, or where it returns to, were last put or taken from: on the stack of the task. */
 static uint64_t stack;
 
-/*
- * Whether that is on the same stack as another such place. A stack has 16 KiB and is aligned to its size; those of kernels with KASAN are
- * larger, and a page that is not mapped is between two (THREAD_SIZE and CONFIG_VMAP_STACK in 6.1 to 7.3, x86_64 and s390x).
- */
-static int on_stack(uint64_t place)
-{
-    uint64_t distance = place < stack ? stack - place : place - stack;
-
-    return place >> 14 == stack >> 14 || distance < 4096;
-}
+/* The same before each of the entries that have not returned; of more than so many the outermost are forgotten. */
+enum { ENTRIES = 64 };
+static uint64_t stack_before[ENTRIES];
 
 /*
  * Whether the next access to memory is one that tells. QEMU before 8.0 goes on with those that helpers make for instructions of later
@@ -156,14 +149,21 @@ static int on_stack(uint64_t place)
  */
 static int stack_next;
 
-/* What it was before each of the entries that have not returned. */
-enum { ENTRIES = 64 };
-static uint64_t stack_before[ENTRIES];
-
 /* Where calls return to that have not returned; the oldest are forgotten where there are too many. */
 enum { CALLS = 256 };
 static uint64_t called_from[CALLS];
 static unsigned int called;
+
+/*
+ * Whether a place is on the stack that was used last. A stack has 16 KiB and is aligned to its size; those of kernels with KASAN are larger,
+ * and a page that is not mapped is between two (THREAD_SIZE and CONFIG_VMAP_STACK in 6.1 to 7.3, x86_64 and s390x).
+ */
+static int on_stack(uint64_t place)
+{
+    uint64_t distance = place < stack ? stack - place : place - stack;
+
+    return place >> 14 == stack >> 14 || distance < 4096;
+}
 
 /* A return may skip calls whose functions jumped on to another, or that never return. */
 static void see_return(uint64_t address)
@@ -309,11 +309,13 @@ static void executed_return(unsigned int cpu, void *data)
     }
 }
 
+/* An instruction that uses the stack is about to be executed. */
 static void uses_stack_next(unsigned int cpu, void *data)
 {
     stack_next = 1;
 }
 
+/* The first of its accesses is enough: the others are beside it. */
 static void used_stack(unsigned int cpu, uint32_t info, uint64_t address, void *data)
 {
     if (stack_next) {
@@ -404,6 +406,7 @@ static void translated(uint64_t id, struct qemu_plugin_tb *tb)
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
         size_t size = qemu_plugin_insn_size(insn);
         unsigned char bytes[16];
+        enum mem_rw rw;
 
         end += size;
         if (size > sizeof(bytes)) {
@@ -413,9 +416,10 @@ static void translated(uint64_t id, struct qemu_plugin_tb *tb)
         if (i + 1 == block->insns && calls(bytes, size)) {
             block->behind_call = end;
         }
-        if (uses_stack(bytes, size) != MEM_NONE) {
+        rw = uses_stack(bytes, size);
+        if (rw != MEM_NONE) {
             qemu_plugin_register_vcpu_insn_exec_cb(insn, uses_stack_next, CB_NO_REGS, NULL);
-            qemu_plugin_register_vcpu_mem_cb(insn, used_stack, CB_NO_REGS, uses_stack(bytes, size), NULL);
+            qemu_plugin_register_vcpu_mem_cb(insn, used_stack, CB_NO_REGS, rw, NULL);
         }
         if (size == marker_size + 1 && memcmp(bytes, marker, marker_size) == 0) {
             struct mark *mark = allocate(sizeof(*mark));

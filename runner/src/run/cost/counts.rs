@@ -149,8 +149,8 @@ pub(super) fn counted(text: &str) -> Result<Vec<Counted>, String> {
     }
 }
 
-/// Turns of the loop of a child, in which the counted task waits for it (`guest-images/rootfs/cost-ARCH.S`): what its instructions are
-/// less than, in any case.
+/// Turns of a child's loop while the counted task waits for it (`guest-images/rootfs/cost-ARCH.S`), of an instruction at least. The wait
+/// itself costs a few thousand instructions.
 const OTHERS_TURNS: u64 = 100_000;
 
 /// Takes away the first two counts, whose length is known: a plugin that counts wrongly is found out in each guest.
