@@ -241,6 +241,11 @@ impl CaseFolder {
         self.path.join("dmesg.log")
     }
 
+    /// What a guest that hung told of its tasks.
+    pub fn tasks_log(&self) -> Utf8PathBuf {
+        self.path.join("tasks.log")
+    }
+
     /// Where the conversation with QEMU goes, one JSON object a line.
     pub fn qmp_log(&self) -> Utf8PathBuf {
         self.path.join("qmp.jsonl")

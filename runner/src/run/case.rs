@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The life of a case: get a guest, do the steps, read the log, and try again where one guest does not tell.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{
     inside,
-    log::{findings, whole_log},
+    log::{findings, weigh, whole_log},
     needs,
     plan::Job,
     rounds::again,
-    stage::{Origin, Stage},
+    stage::{NotReady, Origin, Stage},
     steps::{limit, steps},
     tale::{Tale, known, record, seconds},
     trouble::{Trouble, chain, end_of},
@@ -17,7 +17,10 @@ use super::{
 use crate::{
     base::fault::Verdict,
     record::{Attempt, CaseFolder, CaseRecord, Event, GuestEnd},
-    rig::{guest::Guest, machine::End},
+    rig::{
+        guest::{Guest, GuestPort as _},
+        machine::End,
+    },
     suite::Case,
 };
 
@@ -77,7 +80,9 @@ pub(super) async fn run(job: &Job, stage: &Stage) -> CaseRecord {
         let known = known(job, &tale, stage).is_some();
         let lasting = tale.trouble.as_ref().is_some_and(Trouble::is_lasting);
         // Where kernels are compared, a failure is a difference or none; the other pair tells how often.
-        let again = again(&attempts, known || stage.watch, lasting) && !stage.stop.is_asked();
+        let again = again(&attempts, known || stage.watch, lasting)
+            && !enough_of_hangs(&attempts, tale.ended.as_ref(), stage.fail_fast)
+            && !stage.stop.is_asked();
         // The last of those with the verdict that counts is told of.
         let told = match decided.take() {
             Some(before) if before.verdict() == Verdict::Fail && tale.verdict() != Verdict::Fail => before,
@@ -90,18 +95,29 @@ pub(super) async fn run(job: &Job, stage: &Stage) -> CaseRecord {
     }
 }
 
+/// Whether a case that hung is not tried again: a hang takes long, and one repetition tells always from sometimes. Where the run ends with the first
+/// failure, nobody asks.
+fn enough_of_hangs(attempts: &[Attempt], ended: Option<&GuestEnd>, fail_fast: bool) -> bool {
+    let fails = attempts
+        .iter()
+        .filter(|attempt| attempt.verdict == Verdict::Fail)
+        .count();
+    ended == Some(&GuestEnd::Hung) && (fails > 1 || (fails == 1 && fail_fast))
+}
+
 /// One attempt: everything between two guests.
 async fn attempt(job: &Job, stage: &Stage, folder: &CaseFolder, origin: Origin) -> Tale {
     let mut tale = Tale::default();
     let booted = tokio::select! {
         booted = stage.guest(job, folder, origin) => booted,
-        () = stage.stop.asked() => Err(Trouble::bench(INTERRUPTED)),
+        () = stage.stop.asked() => Err(NotReady::of(Trouble::bench(INTERRUPTED))),
     };
     let (guest, origin) = match booted {
         Ok(guest) => guest,
-        Err(trouble) => {
+        Err(not_ready) => {
+            let (trouble, findings) = not_ready.weighed(job.case());
             tale.log = fs_err::read_to_string(folder.console_log()).unwrap_or_else(|_| String::new());
-            tale.findings = findings(&tale.log, None, job.case());
+            tale.findings = findings;
             tale.command_line = stage.by_hand_of(job);
             tale.ended = Some(trouble.guest_end().cloned().unwrap_or(GuestEnd::NotReady));
             tale.trouble = Some(trouble);
@@ -111,11 +127,29 @@ async fn attempt(job: &Job, stage: &Stage, folder: &CaseFolder, origin: Origin) 
     tale.command_line = stage.by_hand(&guest);
     let mut ledgers = Vec::new();
     let done = tokio::select! {
-        done = steps(job, stage, (&guest, origin), &mut tale, &mut ledgers) => done,
-        () = stage.stop.asked() => Err(Trouble::bench(INTERRUPTED)),
+        done = steps(job, stage, (&guest, origin), &mut tale, &mut ledgers) => Some(done),
+        () = stage.stop.asked() => None,
     };
-    tale.trouble = done.err();
-    read_log(job.case(), &guest, folder, &mut tale).await;
+    match done {
+        Some(done) => {
+            tale.trouble = done.err();
+            read_log(job.case(), &guest, &mut tale).await;
+        }
+        // Whoever interrupts does not wait for a guest that may not answer.
+        None => {
+            tale.trouble = Some(Trouble::bench(INTERRUPTED));
+            tale.log = guest.machine.console().text();
+        }
+    }
+    if let Err(error) = fs_err::write(folder.dmesg_log(), &tale.log) {
+        tale.trouble.get_or_insert(Trouble::bench(error.to_string()));
+    }
+    if let Some(tasks) = guest.tasks() {
+        tale.tasks = tasks.to_owned();
+        if let Err(error) = fs_err::write(folder.tasks_log(), tasks) {
+            tale.trouble.get_or_insert(Trouble::bench(error.to_string()));
+        }
+    }
     if let Err(error) = folder.write_ledgers(&ledgers) {
         tale.trouble.get_or_insert(Trouble::bench(chain(&error)));
     }
@@ -129,30 +163,49 @@ async fn attempt(job: &Job, stage: &Stage, folder: &CaseFolder, origin: Origin) 
     tale
 }
 
-/// Keeps the kernel's log, from the guest where it lives and from the console where it does not, and finds what was not seen yet.
-async fn read_log(case: &Case, guest: &Guest, folder: &CaseFolder, tale: &mut Tale) {
-    let console = guest.machine.console().text();
-    tale.log = console;
-    if guest.machine.end().is_none() {
-        match whole_log(inside::exec(guest, "dmesg", limit(case, guest)).await) {
-            Ok(log) => tale.log = log,
+/// How long a guest in which something went wrong may take to tell its log, before the factor of its speed; the console has the same.
+const LOG_LIMIT: Duration = Duration::from_secs(10);
+
+/// Takes the kernel's log, from the guest where it answers and from the console where it does not, finds what was not seen yet, and weighs it all.
+async fn read_log(case: &Case, guest: &Guest, tale: &mut Tale) {
+    if tale.trouble.is_some() {
+        // Its kernel may still be telling what happened.
+        guest.last_words().await;
+    }
+    tale.log = guest.machine.console().text();
+    let mut said = guest.said();
+    if guest.machine.end().is_none() && !guest.is_silent() {
+        let told = match &tale.trouble {
+            None => whole_log(inside::exec(guest, "dmesg", limit(case, guest)).await),
+            Some(_) => {
+                let limit = guest.speed.scale(LOG_LIMIT);
+                let told = guest
+                    .machine
+                    .wait_for(guest.port.exec("dmesg", limit), limit)
+                    .await;
+                whole_log(
+                    told.map_err(|wait| wait.to_string())
+                        .and_then(|told| told.map_err(|error| error.to_string()))
+                        .map_err(Trouble::bench),
+                )
+            }
+        };
+        match told {
+            Ok(log) => {
+                said.clone_from(&log);
+                tale.log = log;
+            }
             Err(trouble) => {
                 tale.trouble.get_or_insert(trouble);
             }
         }
     }
-    if let Err(error) = fs_err::write(folder.dmesg_log(), &tale.log) {
-        tale.trouble.get_or_insert(Trouble::bench(error.to_string()));
-    }
-    for finding in findings(&tale.log, None, case) {
+    for finding in findings(&said, None, case) {
         if tale.findings.iter().all(|known| known.title != finding.title) {
-            tale.trouble.get_or_insert(Trouble::kernel(format!(
-                "the kernel log shows: {}",
-                finding.title
-            )));
             tale.findings.push(finding);
         }
     }
+    tale.trouble = weigh(tale.trouble.take(), &tale.findings);
 }
 
 /// What was found when the guest did not answer, else how its machine ended.
@@ -161,4 +214,26 @@ fn ended(end: Option<End>, trouble: Option<&Trouble>) -> GuestEnd {
     found
         .or_else(|| end.as_ref().map(end_of))
         .unwrap_or(GuestEnd::Stopped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Seconds;
+
+    #[test]
+    fn a_hang_is_repeated_once_and_not_at_all_where_the_first_failure_ends_the_run() {
+        let fail = Attempt {
+            verdict: Verdict::Fail,
+            reason: None,
+            seconds: Seconds::default(),
+        };
+        let hung = Some(&GuestEnd::Hung);
+        let (one, two) = (vec![fail.clone()], vec![fail.clone(), fail]);
+        assert!(!enough_of_hangs(&one, hung, false));
+        assert!(enough_of_hangs(&two, hung, false));
+        assert!(enough_of_hangs(&one, hung, true));
+        assert!(!enough_of_hangs(&two, Some(&GuestEnd::Panicked), true));
+        assert!(!enough_of_hangs(&two, None, false));
+    }
 }

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Doing things inside of a guest, where everything that goes wrong is somebody's fault: the kernel's or the bench's.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    time::Duration,
+};
 
 use super::trouble::Trouble;
 use crate::{
@@ -13,12 +17,24 @@ use crate::{
     },
 };
 
+/// How long one thing in the guest may take where the suite does not say, before the factor of the guest's speed.
+pub(super) const STEP_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long it may take without getting on, before that factor. A suite that gives more time than [`STEP_LIMIT`] gives it for this too.
+const STANDSTILL: Duration = Duration::from_secs(30);
+
 /// What the port's own limit may be late by.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Runs a script. Its exit code is an answer, not an error.
 pub(super) async fn exec(guest: &Guest, script: &str, limit: Duration) -> Result<Output, Trouble> {
-    judged(guest, guest.port.exec(script, limit), limit).await
+    let what = || {
+        format!(
+            "script `{}`",
+            script.trim_start().lines().next().unwrap_or_default()
+        )
+    };
+    judged(guest, what, guest.port.exec(script, limit), limit).await
 }
 
 /// Reads a file. The kernel's errno is an answer, not an error.
@@ -27,7 +43,8 @@ pub(super) async fn read(
     path: &str,
     limit: Duration,
 ) -> Result<Result<String, Errno>, Trouble> {
-    judged(guest, guest.port.read(path, limit), limit).await
+    let what = || format!("read of {path}");
+    judged(guest, what, guest.port.read(path, limit), limit).await
 }
 
 /// Writes a file. The kernel's errno is an answer, not an error.
@@ -37,45 +54,110 @@ pub(super) async fn write(
     value: &str,
     limit: Duration,
 ) -> Result<Result<(), Errno>, Trouble> {
-    judged(guest, guest.port.write(path, value, limit), limit).await
+    let what = || format!("write of `{value}` to {path}");
+    judged(guest, what, guest.port.write(path, value, limit), limit).await
 }
 
 async fn judged<T>(
     guest: &Guest,
+    what: impl Fn() -> String,
     work: impl Future<Output = Result<T, PortError>>,
     limit: Duration,
 ) -> Result<T, Trouble> {
-    match guest.machine.wait_for(work, limit + GRACE).await {
+    let mut work = pin!(work);
+    let late = |limit| PortError::Deadline { what: what(), limit };
+    let (done, looked_for) = match in_two_looks(guest, work.as_mut(), limit).await {
+        Begun::Done(done) => (done, Duration::ZERO),
+        Begun::Stands(diagnosis) => {
+            let standstill = guest.speed.scale(STANDSTILL);
+            return Err(accuse(guest, &late(standstill), &diagnosis).await);
+        }
+        Begun::GoesOn(after) => {
+            let left = (limit + GRACE).saturating_sub(after);
+            (guest.machine.wait_for(work, left).await, after)
+        }
+    };
+    match done {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(error @ PortError::Unclear { .. })) => Err(Trouble::bench(error.to_string())),
         Ok(Err(error)) => Err(blame(guest, error).await),
         Err(Wait::Ended(end)) => Err(Trouble::ended(&end)),
-        Err(Wait::Deadline(limit)) => Err(blame(
-            guest,
-            PortError::Deadline {
-                what: "the step".to_owned(),
-                limit,
-            },
-        )
-        .await),
+        Err(Wait::Deadline(limit)) => Err(blame(guest, late(limit + looked_for)).await),
     }
 }
 
-/// Finds out who is to blame for a guest that did not answer. One that hangs shows where on its console.
+/// What became of something in the time in which it must get on.
+enum Begun<T> {
+    Done(Result<T, Wait>),
+    /// It does not get on.
+    Stands(Diagnosis),
+    /// It does, and that long it took.
+    GoesOn(Duration),
+}
+
+/// Waits for something; a guest that has not done it after a while is looked at twice, half of [`STANDSTILL`] apart.
+async fn in_two_looks<T>(
+    guest: &Guest,
+    mut work: Pin<&mut impl Future<Output = T>>,
+    limit: Duration,
+) -> Begun<T> {
+    let half = guest.speed.scale(STANDSTILL / 2);
+    if limit > guest.speed.scale(STEP_LIMIT) || limit <= half * 2 {
+        return Begun::GoesOn(Duration::ZERO);
+    }
+    let mut before: Option<Option<String>> = None;
+    for _ in 0..2 {
+        match guest.machine.wait_for(work.as_mut(), half).await {
+            Err(Wait::Deadline(_)) => {}
+            done => return Begun::Done(done),
+        }
+        let seen = guest.look().await;
+        match (before.take(), &seen) {
+            (Some(None), None) => return Begun::Stands(guest.hangs().await),
+            (Some(Some(before)), Some(seen)) if klog::stands_still(&before, seen) => {
+                return Begun::Stands(Diagnosis::StuckAlone);
+            }
+            _ => before = Some(seen),
+        }
+    }
+    Begun::GoesOn(half * 2)
+}
+
+/// Finds out who is to blame for a guest that did not answer.
 pub(super) async fn blame(guest: &Guest, error: PortError) -> Trouble {
     let diagnosis = guest.diagnose(&error).await;
-    let trouble = Trouble::silent(&error, &diagnosis);
+    accuse(guest, &error, &diagnosis).await
+}
+
+/// Tells what was found of a guest that did not answer, and where it hangs, if it does.
+async fn accuse(guest: &Guest, error: &PortError, diagnosis: &Diagnosis) -> Trouble {
+    let trouble = Trouble::silent(error, diagnosis);
     if !matches!(diagnosis, Diagnosis::Hangs | Diagnosis::StuckAlone) {
         return trouble;
     }
-    let console = guest.machine.console();
-    let before = console.text().len();
-    guest.show_tasks().await;
-    // A console only grows; if it did not, nothing new was said.
-    match hung_in(console.text().get(before..).unwrap_or("")) {
-        Some(place) => trouble.told(|message| format!("{message}, and is in {place}")),
+    guest.find_stuck(diagnosis).await;
+    match guest.tasks().and_then(stuck_in) {
+        Some(place) => trouble.told(|message| format!("{message}, and {place}")),
         None => trouble,
     }
+}
+
+/// Which task hangs where, as far as that can be seen in what a guest told of its tasks.
+fn stuck_in(told: &str) -> Option<String> {
+    let Some(task) = klog::stuck(told) else {
+        return hung_in(told).map(|place| format!("is in {place}"));
+    };
+    let does = match task.state {
+        'D' => "is blocked in",
+        'R' => "runs in",
+        _ => "waits in",
+    };
+    // The shell at the other end of the line does what a step says.
+    let name = match task.name.as_str() {
+        "memrig-line" => "the step's shell",
+        name => name,
+    };
+    Some(format!("{name} (pid {}) {does} {}", task.pid, task.place()?))
 }
 
 /// Where the interrupt that cannot be held off found the kernel; `None` if it shows what it does without that.
@@ -84,6 +166,7 @@ fn hung_in(said: &str) -> Option<String> {
         .into_iter()
         .find(|finding| finding.kind == klog::Kind::Panic && finding.title.contains("NMI"))?
         .place
+        .filter(|place| !klog::is_idle(place))
 }
 
 #[cfg(test)]

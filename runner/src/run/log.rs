@@ -2,7 +2,13 @@
 //! What the kernel's log says about a case. Pure.
 
 use super::trouble::Trouble;
-use crate::{format::klog, record::FindingRecord, rig::guest::Output, suite::Case};
+use crate::{
+    base::fault::Verdict,
+    format::klog,
+    record::{FindingRecord, GuestEnd},
+    rig::guest::{Blame, Output},
+    suite::Case,
+};
 
 /// What a log shows that the case does not allow.
 pub(super) fn findings(log: &str, since_step: Option<u32>, case: &Case) -> Vec<FindingRecord> {
@@ -38,10 +44,85 @@ pub(super) fn whole_log(answer: Result<Output, Trouble>) -> Result<String, Troub
     }
 }
 
+/// What a step, or a case, comes to beside the log of that moment: what the log shows outranks all that could not be made of the rest.
+///
+/// A panic is called by its cause, a step that nobody could judge and one whose task died by what the log shows of it. What else accuses the kernel
+/// keeps its words.
+pub(super) fn weigh(trouble: Option<Trouble>, findings: &[FindingRecord]) -> Option<Trouble> {
+    let Some(first) = findings.first() else {
+        return trouble;
+    };
+    let shows = |finding: &FindingRecord| format!("the kernel log shows: {}", finding.title);
+    let Some(trouble) = trouble else {
+        return Some(Trouble::kernel(shows(first)));
+    };
+    if findings
+        .iter()
+        .any(|finding| trouble.message().contains(&finding.title))
+    {
+        return Some(trouble);
+    }
+    let by_cause = |message: &str| match cause(findings) {
+        Some((cause, Some(panic))) => format!("the kernel panicked: {}, then {}", cause.title, panic.title),
+        Some((cause, None)) => format!("the kernel panicked: {}", cause.title),
+        None => format!("{}; {message}", shows(first)),
+    };
+    // A task that died is the reason of what came of its step.
+    let died = findings
+        .iter()
+        .find(|finding| kind(finding).is_some_and(klog::Kind::kills));
+    Some(match trouble {
+        Trouble::Guest {
+            blame: Blame::Kernel,
+            message,
+            end: end @ Some(GuestEnd::Panicked),
+        } => Trouble::Guest {
+            blame: Blame::Kernel,
+            message: by_cause(&message),
+            end,
+        },
+        Trouble::Guest { message, end, .. } => Trouble::Guest {
+            blame: Blame::Kernel,
+            message: format!("{}; {message}", shows(died.unwrap_or(first))),
+            end,
+        },
+        Trouble::Kernel { message, mismatches } => Trouble::Kernel {
+            message: match died {
+                Some(died) => format!("{}; {message}", shows(died)),
+                None => message,
+            },
+            mismatches,
+        },
+        trouble if trouble.verdict() == Verdict::Error => {
+            Trouble::kernel(format!("{}; {}", shows(died.unwrap_or(first)), trouble.message()))
+        }
+        trouble => trouble,
+    })
+}
+
+/// The kind of a finding; `None` of one that an older record calls otherwise.
+fn kind(finding: &FindingRecord) -> Option<klog::Kind> {
+    finding.kind.parse().ok()
+}
+
+/// Why the kernel panicked, and its panic, where that is only what came of it.
+fn cause(findings: &[FindingRecord]) -> Option<(&FindingRecord, Option<&FindingRecord>)> {
+    let at = findings
+        .iter()
+        .position(|finding| kind(finding) == Some(klog::Kind::Panic))?;
+    let panic = &findings[at];
+    let cause = findings[..at]
+        .iter()
+        .rfind(|before| kind(before).is_some_and(|kind| kind.leads_to(&panic.title)));
+    Some(match cause {
+        Some(cause) => (cause, Some(panic)),
+        None => (panic, None),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::fault::Verdict;
 
     #[test]
     fn a_guest_that_does_not_tell_its_log_did_not_pass() {
@@ -56,5 +137,103 @@ mod tests {
         assert_eq!(whole_log(said(1)).unwrap_err().verdict(), Verdict::Error);
         let silent = Trouble::kernel("no answer");
         assert_eq!(whole_log(Err(silent.clone())), Err(silent));
+    }
+
+    fn found(kind: klog::Kind, title: &str) -> FindingRecord {
+        FindingRecord {
+            kind: kind.to_string(),
+            title: title.to_owned(),
+            place: None,
+            lines: Vec::new(),
+            since_step: Some(1),
+        }
+    }
+
+    #[test]
+    fn what_the_log_shows_outranks_a_step_that_nobody_could_judge() {
+        let oops = found(klog::Kind::AddressingException, "addressing exception in foo");
+        let unclear = Trouble::bench("write: the guest said ` (exit code 139)`");
+        let told = weigh(Some(unclear.clone()), std::slice::from_ref(&oops)).unwrap();
+        assert_eq!(told.verdict(), Verdict::Fail);
+        assert_eq!(
+            told.message(),
+            "the kernel log shows: addressing exception in foo; write: the guest said ` (exit code 139)`"
+        );
+        assert_eq!(
+            weigh(Some(told.clone()), std::slice::from_ref(&oops)),
+            Some(told),
+            "said once"
+        );
+        let lasting = Trouble::lasting("the script ended with 127: not found");
+        assert_eq!(
+            weigh(Some(lasting), std::slice::from_ref(&oops))
+                .unwrap()
+                .verdict(),
+            Verdict::Fail
+        );
+        assert_eq!(weigh(Some(unclear.clone()), &[]), Some(unclear));
+        let lost = Trouble::silent(&"write", &crate::rig::guest::Diagnosis::ConnectionLost);
+        assert_eq!(weigh(Some(lost), &[oops]).unwrap().verdict(), Verdict::Fail);
+    }
+
+    #[test]
+    fn a_difference_of_its_own_keeps_its_words_unless_its_task_died() {
+        let warning = found(klog::Kind::Warning, "WARNING in foo");
+        let refused = Trouble::kernel("writing failed with EIO, and must succeed");
+        assert_eq!(
+            weigh(Some(refused.clone()), std::slice::from_ref(&warning)),
+            Some(refused)
+        );
+        let ended = Trouble::kernel("the script ended with 139, and must end with 0");
+        let oops = found(klog::Kind::Oops, "Oops in bar");
+        assert_eq!(
+            weigh(Some(ended), &[warning.clone(), oops]).unwrap().message(),
+            "the kernel log shows: Oops in bar; the script ended with 139, and must end with 0"
+        );
+        assert_eq!(
+            weigh(None, &[warning]).unwrap().message(),
+            "the kernel log shows: WARNING in foo"
+        );
+        let skip = Trouble::Lacking {
+            message: "no".to_owned(),
+        };
+        let oops = found(klog::Kind::Oops, "Oops in bar");
+        assert_eq!(weigh(Some(skip.clone()), &[oops]), Some(skip));
+    }
+
+    #[test]
+    fn a_panic_is_called_by_its_cause() {
+        let panicked = |line: &str| {
+            Trouble::ended(&crate::rig::machine::End::Panicked {
+                seen: crate::rig::machine::PanicSource::Console,
+                line: line.to_owned(),
+            })
+        };
+        let log = include_str!("../../tests/corpus/klog/killinit-6.12-amd64.txt");
+        let of_its_own = klog::classify(log.as_bytes());
+        assert_eq!(of_its_own.len(), 1, "{of_its_own:#?}");
+        let log = include_str!("../../tests/corpus/klog/panic_on_oops-6.12-amd64.txt");
+        let findings: Vec<FindingRecord> = klog::classify(log.as_bytes())
+            .into_iter()
+            .map(|finding| found(finding.kind, &finding.title))
+            .collect();
+        let told = weigh(
+            Some(panicked("Kernel panic - not syncing: Fatal exception")),
+            &findings,
+        )
+        .unwrap();
+        assert_eq!(
+            told.message(),
+            "the kernel panicked: BUG: kernel NULL pointer dereference in splat_null_read <- splat_init, then panic: Fatal exception"
+        );
+        assert_eq!(told.guest_end(), Some(&GuestEnd::Panicked));
+        let alone = [
+            found(klog::Kind::Warning, "WARNING in foo"),
+            found(klog::Kind::Panic, "panic: sysrq triggered crash"),
+        ];
+        assert_eq!(
+            weigh(Some(panicked("Kernel panic")), &alone).unwrap().message(),
+            "the kernel panicked: panic: sysrq triggered crash"
+        );
     }
 }

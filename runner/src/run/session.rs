@@ -118,7 +118,8 @@ pub async fn run(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
         request.require_all,
         ui.clone(),
     )
-    .map_err(RunError::Stage)?;
+    .map_err(RunError::Stage)?
+    .failing_fast(request.fail_fast);
     let stage = if request.clone {
         stage.cloning(request.jobs.iter())
     } else {

@@ -13,6 +13,7 @@ use std::{
 use serde_json::json;
 
 use super::{
+    log::{findings, weigh},
     notifiers,
     plan::Job,
     prepare::{Prepared, Rig},
@@ -24,9 +25,9 @@ use crate::{
     base::{Arch, exec::shell_line, ui::Ui},
     format::ssh::Login,
     memory::{Generation, LEDGER_SCRIPT, MemoryFacts},
-    record::{CaseFolder, Event, Journal, RunFolder},
+    record::{CaseFolder, Event, FindingRecord, Journal, RunFolder},
     rig::{
-        guest::{BootLimits, Guest, Template},
+        guest::{BootError, BootLimits, Guest, Template},
         image,
         kernel::Kernel,
         keys::SshKeys,
@@ -36,7 +37,7 @@ use crate::{
         qemu::standby::{self, property},
         scratch::Scratch,
     },
-    suite::{Boot, GuestClock},
+    suite::{Boot, Case, GuestClock},
 };
 
 /// Everything that the cases of a run share.
@@ -48,6 +49,8 @@ pub(super) struct Stage {
     pub(super) require_all: bool,
     /// More is seen than a verdict needs, and failures are not tried again: two kernels are compared.
     pub(super) watch: bool,
+    /// The run ends with the first failure.
+    pub(super) fail_fast: bool,
     pub(super) ui: Ui,
     clock: Clock,
     /// The journal cannot be written any more, and the user knows.
@@ -60,6 +63,49 @@ pub(super) struct Stage {
     symbols: Mutex<BTreeMap<usize, String>>,
     /// What the notifier probe was told of each kernel, by its index; only where kernels stay at one place in memory.
     probes: Mutex<BTreeMap<usize, String>>,
+    /// Machines whose kernel died, or hung, before it had a console: they boot with an early one.
+    mute: Mutex<Vec<Booted>>,
+}
+
+/// Why a job has no guest.
+pub(super) struct NotReady {
+    pub(super) trouble: Trouble,
+    /// What the guest said by itself.
+    pub(super) said: String,
+    /// The words by which it had an early console.
+    pub(super) early: Option<&'static str>,
+}
+
+impl NotReady {
+    /// There was not even a machine.
+    pub(super) fn of(trouble: Trouble) -> Self {
+        Self {
+            trouble,
+            said: String::new(),
+            early: None,
+        }
+    }
+
+    /// Why there is none, beside what the guest said, and what the case does not allow of that.
+    pub(super) fn weighed(self, case: &Case) -> (Trouble, Vec<FindingRecord>) {
+        let findings = findings(&self.said, None, case);
+        let trouble = weigh(Some(self.trouble.clone()), &findings).unwrap_or(self.trouble);
+        let trouble = match self.early {
+            Some(words) => trouble.told(|message| {
+                format!("{message} (told with `{words}`; without it the console stays empty)")
+            }),
+            None => trouble,
+        };
+        (trouble, findings)
+    }
+
+    fn after(error: BootError, early: Option<&'static str>) -> Self {
+        Self {
+            trouble: Trouble::not_ready(&error),
+            said: error.said,
+            early,
+        }
+    }
 }
 
 /// Where a guest comes from.
@@ -117,6 +163,7 @@ impl Stage {
             stop,
             require_all,
             watch: false,
+            fail_fast: false,
             ui,
             clock: Clock::start(),
             told: AtomicBool::new(false),
@@ -124,7 +171,14 @@ impl Stage {
             generations: Mutex::default(),
             symbols: Mutex::default(),
             probes: Mutex::default(),
+            mute: Mutex::default(),
         })
+    }
+
+    /// Ends with the first failure.
+    pub(super) fn failing_fast(mut self, fail_fast: bool) -> Self {
+        self.fail_fast = fail_fast;
+        self
     }
 
     /// Sees what the comparison of two kernels needs.
@@ -248,8 +302,8 @@ impl Stage {
         job: &Job,
         folder: &CaseFolder,
         origin: Origin,
-    ) -> Result<(Guest, Origin), Trouble> {
-        self.fits(job)?;
+    ) -> Result<(Guest, Origin), NotReady> {
+        self.fits(job).map_err(NotReady::of)?;
         let booted = self.booted(job);
         if origin == Origin::Clone
             && let Some(template) = self.template(&booted).await
@@ -259,13 +313,41 @@ impl Stage {
                 .clone_guest(&logs, self.clock, &self.keys.login, BootLimits::default())
                 .await
                 .map(|guest| (guest, Origin::Clone))
-                .map_err(|error| Trouble::not_ready(&error));
+                .map_err(|error| NotReady::after(error, None));
         }
-        Ok((self.boot(&booted.1, folder).await?, Origin::Boot))
+        let words = MachineSpec::early_console(job.key.arch);
+        let is_mute = self.mute.lock().is_ok_and(|mute| mute.contains(&booted));
+        let error = match is_mute {
+            true => None,
+            false => match self.boot(&booted.1, folder).await {
+                Ok(guest) => return Ok((guest, Origin::Boot)),
+                Err(error) if error.is_mute() => Some(error),
+                Err(error) => return Err(NotReady::after(error, None)),
+            },
+        };
+        // What died before its console was up says why on an early one.
+        let mut early = booted.1.clone();
+        early.cmdline = format!("{} {words}", early.cmdline);
+        match (self.boot(&early, folder).await, error) {
+            (Ok(guest), None) => Ok((guest, Origin::Boot)),
+            // It came up this time: what was seen first is what is known.
+            (Ok(guest), Some(error)) => {
+                guest.stop().await;
+                Err(NotReady::after(error, None))
+            }
+            (Err(told), _) => {
+                if let Ok(mut mute) = self.mute.lock()
+                    && !mute.contains(&booted)
+                {
+                    mute.push(booted);
+                }
+                Err(NotReady::after(told, Some(words)))
+            }
+        }
     }
 
     /// Boots a machine, and waits until its guest can be talked to.
-    async fn boot(&self, spec: &MachineSpec, folder: &CaseFolder) -> Result<Guest, Trouble> {
+    async fn boot(&self, spec: &MachineSpec, folder: &CaseFolder) -> Result<Guest, BootError> {
         Guest::boot(
             spec,
             &Logs::in_folder(folder.path().as_std_path()),
@@ -275,7 +357,6 @@ impl Stage {
             BootLimits::default(),
         )
         .await
-        .map_err(|error| Trouble::not_ready(&error))
     }
 
     /// The template for a machine; made by the first who asks. `None` if there is none for it, and its guests boot.

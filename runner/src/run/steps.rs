@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::{
     bench::Bench,
-    inside,
-    log::findings,
+    inside::{self, STEP_LIMIT},
+    log::{findings, weigh},
     needs,
     plan::Job,
     stage::{Origin, Stage},
@@ -25,9 +25,6 @@ use crate::{
     },
     suite::{Action, Case, Step},
 };
-
-/// How long one thing in the guest may take where the suite does not say, before the factor of the guest's speed.
-const STEP_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long one thing in the guest of a case may take.
 pub(super) fn limit(case: &Case, guest: &Guest) -> Duration {
@@ -107,22 +104,21 @@ async fn all_steps(
         let began = Instant::now();
         let console = guest.machine.console().text().len();
         let mut done = Box::pin(do_step(bench, step)).await;
-        if !step.action.only_looks() {
+        let gone =
+            |done: &Result<(), Trouble>| done.as_ref().is_err_and(|trouble| trouble.guest_end().is_some());
+        if !step.action.only_looks() && !gone(&done) {
             // A step that did not pass is the one to see; of a guest that is gone nothing can be seen.
             done = match (done, bench.look_around(Some(number)).await) {
                 (Ok(()), seen) => seen,
                 (done, _) => done,
             };
         }
+        if done.is_err() {
+            // Its kernel may still be telling what happened.
+            guest.last_words().await;
+        }
         let since = findings_since(guest, console, number, case);
-        let trouble = match (done, since.first()) {
-            (Err(trouble), _) => Some(trouble),
-            (Ok(()), Some(finding)) => Some(Trouble::kernel(format!(
-                "the kernel log shows: {}",
-                finding.title
-            ))),
-            (Ok(()), None) => None,
-        };
+        let trouble = weigh(done.err(), &since);
         tale.findings.extend(since);
         ledgers.push(LedgerEntry {
             step: Some(number),
@@ -218,6 +214,7 @@ async fn do_step(bench: &mut Bench<'_>, step: &Step) -> Result<(), Trouble> {
     bench.mark().await?;
     bench.mark_uevents().await?;
     bench.clear_probe().await?;
+    let looks = bench.guest.looks();
     let (op, exact) = match &step.action {
         Action::Add(add) => (bench.add(add).await?, true),
         Action::Online(online) => (bench.online(online).await?, true),
@@ -236,6 +233,8 @@ async fn do_step(bench: &mut Bench<'_>, step: &Step) -> Result<(), Trouble> {
         Action::Guest(program) => (bench.program(program).await?, false),
         _ => return Err(Trouble::lasting("a step that acts has no hand")),
     };
+    // A guest that was looked at on its way has started programs for that.
+    let exact = exact && bench.guest.looks() == looks;
     let mismatches = bench.observe(&op, exact).await?;
     if mismatches.is_empty() {
         return Ok(());
@@ -285,7 +284,7 @@ fn at_boot(case: &Case, guest: &Guest, tale: &mut Tale) -> Result<(), Trouble> {
 }
 
 fn findings_since(guest: &Guest, console: usize, step: u32, case: &Case) -> Vec<FindingRecord> {
-    let text = guest.machine.console().text();
+    let text = guest.said();
     findings(text.get(console..).unwrap_or(&text), Some(step), case)
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::{plan::Job, rounds::how_often, stage::Stage, trouble::Trouble};
 use crate::{
     base::fault::Verdict,
+    format::klog,
     record::{Attempt, CaseRecord, FindingRecord, GuestEnd, ObservedCase, Seconds, StepRecord},
     suite::Known,
 };
@@ -30,6 +31,8 @@ pub(super) struct Tale {
     pub(super) command_line: String,
     /// The kernel's log, whole.
     pub(super) log: String,
+    /// What a guest that hung told of its tasks.
+    pub(super) tasks: String,
     /// The kernel's release as the guest tells it.
     pub(super) release: Option<String>,
     /// What there is to compare with another kernel.
@@ -111,8 +114,11 @@ pub(super) fn record(
     }
 }
 
-/// The lines of the log that a reader needs first: those of the first finding, or the last ones.
+/// The lines that a reader needs first: those of the task that hangs, of the first finding, or the last ones of the log.
 fn excerpt(tale: &Tale) -> String {
+    if let Some(task) = klog::stuck(&tale.tasks) {
+        return task.lines[..task.lines.len().min(EXCERPT_LINES)].join("\n");
+    }
     if let Some(finding) = tale.findings.first() {
         return finding.lines.join("\n");
     }

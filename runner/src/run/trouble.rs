@@ -242,6 +242,7 @@ mod tests {
             let booting = Trouble::not_ready(&BootError {
                 cause: crate::rig::guest::BootCause::Guest(diagnosis.clone()),
                 console: String::new(),
+                said: String::new(),
             });
             assert_eq!(
                 (booting.guest_end(), booting.verdict()),
@@ -265,6 +266,7 @@ mod tests {
             BootError {
                 cause: BootCause::Machine(MachineError::Qmp(error)),
                 console: String::new(),
+                said: String::new(),
             }
         };
         let lasting = |error: &BootError| Trouble::not_ready(error).is_lasting();
@@ -272,7 +274,8 @@ mod tests {
         assert!(!lasting(&refused("Cannot allocate memory")));
         assert!(lasting(&BootError {
             cause: BootCause::NoNetwork,
-            console: String::new()
+            console: String::new(),
+            said: String::new(),
         }));
         assert!(!Trouble::bench("the connection broke").is_lasting());
     }

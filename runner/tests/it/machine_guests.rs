@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 
 use memrig::{
     base::{Arch, Errno},
-    format::ssh::Login,
+    format::{klog, ssh::Login},
     rig::{
         guest::{Blame, BootCause, BootLimits, Diagnosis, Guest, GuestPort as _, PortError},
         machine::{Clock, End, Logs, MachineSpec, Qemu, StartOptions, Wait},
@@ -84,6 +84,15 @@ pub(crate) async fn answers(spec: &MachineSpec, login: &Login) {
     assert_eq!(guest.diagnose(&lost).await, Diagnosis::ConnectionLost);
     let late = port.exec("sleep 1000", Duration::from_secs(1)).await.unwrap_err();
     assert_eq!(guest.diagnose(&late).await, Diagnosis::StuckAlone);
+    guest.find_stuck(&Diagnosis::StuckAlone).await;
+    let told = klog::tasks(guest.tasks().unwrap());
+    assert!(
+        told.iter()
+            .any(|task| task.name == "sleep" && !task.frames.is_empty()),
+        "{told:#?}"
+    );
+    assert!(told.iter().all(|task| task.name != "dropbear"), "{told:#?}");
+    assert!(!guest.is_silent());
     assert_eq!(port.exec("echo again", LIMIT).await.unwrap().text(), "again\n");
 
     let console = guest.machine.console().clone();
@@ -117,12 +126,13 @@ pub(crate) async fn panics(spec: &MachineSpec, login: &Login) {
         "{line}"
     );
     assert_eq!(diagnosis.blame(), Blame::Kernel);
-    guest.stop().await;
-    let log = fs_err::read_to_string(folder.path().join("console.log")).unwrap();
+    guest.last_words().await;
+    let said = guest.said();
     assert!(
-        log.contains("Call Trace"),
-        "what follows the panic is in the log:\n{log}"
+        said.contains("Call Trace"),
+        "what follows the panic is waited for:\n{said}"
     );
+    guest.stop().await;
 }
 
 /// A guest that answers nobody while QEMU runs it hangs, and shows what it does.
@@ -137,10 +147,19 @@ pub(crate) async fn hangs(spec: &MachineSpec, login: &Login) {
     let diagnosis = guest.diagnose(&error).await;
     assert_eq!(diagnosis, Diagnosis::Hangs);
     assert_eq!(diagnosis.blame(), Blame::Kernel);
-    assert!(guest.show_tasks().await);
+    let said = guest.said();
+    guest.find_stuck(&diagnosis).await;
+    assert!(guest.is_silent());
+    assert_eq!(
+        guest.said(),
+        said,
+        "what memrig asks for is not what the guest says"
+    );
+    let told = guest.tasks().unwrap().to_owned();
+    assert!(told.contains("sysrq: Show Blocked State"), "{told}");
     guest.stop().await;
     let log = fs_err::read_to_string(folder.path().join("console.log")).unwrap();
-    assert!(log.contains("task:dropbear"), "{log}");
+    assert!(log.contains("sysrq: Show backtrace of all active CPUs"), "{log}");
 }
 
 /// A QEMU that is killed is not the kernel's fault.

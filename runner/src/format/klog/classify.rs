@@ -120,6 +120,17 @@ pub fn classify_since(log: &[u8], start: u64) -> Vec<Finding> {
     findings
 }
 
+/// Whether a kernel said anything in this log: a line has printk's prefix, or only the kernel prints it.
+pub fn has_spoken(log: &[u8]) -> bool {
+    let mut stamps = Stamps::default();
+    log.split(|byte| is_end(*byte)).any(|raw| {
+        Line::parse(raw).iter().any(|line| {
+            let text = String::from_utf8_lossy(&line.text);
+            stamps.learn(line) || rules::find(&text, false).is_some_and(|(rule, _)| rule.bare)
+        })
+    })
+}
+
 /// Whether lines of this log carry printk's prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Stamps {

@@ -92,6 +92,45 @@ kinds! {
 )]
 pub struct UnknownKind(String);
 
+/// Whether a report of a kind leads to a panic.
+type Leads = fn(Kind) -> bool;
+
+/// What `panic()` is told where it only ends what another report began: the words, and which reports those are. Texts of Linux 6.1 to 7.2:
+/// `kernel/exit.c`, `die()` of each architecture, `kernel/panic.c`, `kernel/hung_task.c`, `kernel/watchdog.c`, `kernel/rcu/tree_stall.h`, `mm/oom_kill.c`.
+const CONSEQUENCES: [(&str, Leads); 9] = [
+    ("Attempted to kill", Kind::kills),
+    ("Fatal exception", Kind::kills),
+    ("panic_on_oops", Kind::kills),
+    ("panic_on_warn set", |_| true),
+    ("hung_task: blocked tasks", |kind| matches!(kind, Kind::HungTask)),
+    ("softlockup: hung tasks", |kind| matches!(kind, Kind::SoftLockup)),
+    ("Hard LOCKUP", |kind| matches!(kind, Kind::HardLockup)),
+    ("RCU Stall", |kind| matches!(kind, Kind::RcuStall)),
+    ("ut of memory", |kind| matches!(kind, Kind::Oom)),
+];
+
+impl Kind {
+    /// Whether the task in which it happens ends with it.
+    pub const fn kills(self) -> bool {
+        matches!(
+            self,
+            Self::Oops
+                | Self::Bug
+                | Self::AddressingException
+                | Self::SpecificationException
+                | Self::IllegalOperation
+                | Self::OtherProgramCheck
+        )
+    }
+
+    /// Whether a panic with this title came of a report of this kind before it, and is no event of its own.
+    pub fn leads_to(self, panic: &str) -> bool {
+        CONSEQUENCES
+            .iter()
+            .any(|(words, by)| panic.contains(words) && by(self))
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
@@ -146,5 +185,15 @@ mod tests {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
         }
         assert!("Panic".parse::<Kind>().is_err());
+    }
+
+    #[test]
+    fn a_panic_that_ends_another_report_is_told_from_one_of_its_own() {
+        let init = "panic: Attempted to kill init! exitcode=0x0000000b";
+        assert!(Kind::AddressingException.leads_to(init));
+        assert!(!Kind::Warning.leads_to(init));
+        assert!(Kind::Warning.leads_to("panic: kernel: panic_on_warn set ..."));
+        assert!(!Kind::Oops.leads_to("panic: VFS: Unable to mount root fs on unknown-block(N,N)"));
+        assert!(!Kind::Oops.leads_to("panic: sysrq triggered crash"));
     }
 }

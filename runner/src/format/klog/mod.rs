@@ -19,12 +19,14 @@ mod pattern;
 mod place;
 mod report;
 mod rules;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod title;
 mod watch;
 
-pub use classify::{Classifier, classify, classify_since};
+pub use classify::{Classifier, classify, classify_since, has_spoken};
 pub use kind::{Finding, Kind, MAX_LINES, UnknownKind};
 pub use line::Line;
+pub use tasks::{Task, is_idle, stands_still, stuck, tasks};
 pub use watch::{Alarm, Watch, is_panic};

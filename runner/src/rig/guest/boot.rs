@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From a description to a guest that answers.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::{OnceLock, atomic::AtomicU32},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -12,7 +16,10 @@ use super::{
     ssh::SshPort,
 };
 use crate::{
-    format::ssh::{Login, SshError},
+    format::{
+        klog,
+        ssh::{Login, SshError},
+    },
     rig::machine::{Clock, Logs, Machine, MachineError, MachineSpec, StartOptions, Wait},
 };
 
@@ -29,6 +36,16 @@ pub(super) enum Ways {
     Line,
     /// No other.
     SshAlone,
+}
+
+/// How a guest that says so can be talked to.
+fn ways(line: &str) -> Option<Ways> {
+    let at = line.find(READY)?;
+    Some(if line[at..].contains(WITH_LINE) {
+        Ways::Line
+    } else {
+        Ways::SshAlone
+    })
 }
 
 /// A fixed piece of work for a shell.
@@ -66,6 +83,8 @@ impl Speed {
 pub struct BootLimits {
     /// From the first instruction to the console's word that the guest is ready.
     pub ready: Duration,
+    /// From one line of the console to the next, or from the first instruction to the first line.
+    pub silent: Duration,
     /// From there to a shell.
     pub shell: Duration,
 }
@@ -75,6 +94,7 @@ impl Default for BootLimits {
     fn default() -> Self {
         Self {
             ready: Duration::from_secs(300),
+            silent: Duration::from_secs(60),
             shell: Duration::from_secs(60),
         }
     }
@@ -107,6 +127,8 @@ pub struct BootError {
     pub cause: BootCause,
     /// The last lines of the console.
     pub console: String,
+    /// All that the guest said on its console by itself: what it was asked for, since it does not answer, is left out.
+    pub said: String,
 }
 
 impl fmt::Display for BootError {
@@ -128,6 +150,7 @@ impl BootError {
         Self {
             cause: error.into(),
             console: String::new(),
+            said: String::new(),
         }
     }
 
@@ -142,6 +165,11 @@ impl BootError {
             BootCause::Guest(diagnosis) => Some(diagnosis),
             BootCause::Machine(_) | BootCause::Shell(_) | BootCause::Work(_) | BootCause::NoNetwork => None,
         }
+    }
+
+    /// Whether the kernel is to blame and said nothing: it died, or hangs, before it had a console.
+    pub fn is_mute(&self) -> bool {
+        self.blame() == Blame::Kernel && !klog::has_spoken(self.said.as_bytes())
     }
 
     /// Whether it would be the same with another guest of this description.
@@ -166,6 +194,12 @@ pub struct Guest {
     pub port: Port,
     /// How slow it is.
     pub speed: Speed,
+    /// Length of the console's text, in bytes, when its console was asked for its tasks, if it was.
+    pub(super) asked: OnceLock<usize>,
+    /// What it told of its tasks when it did not answer.
+    pub(super) tasks: OnceLock<String>,
+    /// How often its tasks were looked at.
+    pub(super) looks: AtomicU32,
 }
 
 impl Guest {
@@ -202,15 +236,19 @@ impl Guest {
         let mut lines = machine.console().from_start();
         let ready = async {
             machine.resume().await?;
-            let ready = lines.find(|line| {
-                let at = line.text.find(READY)?;
-                Some(if line.text[at..].contains(WITH_LINE) {
-                    Ways::Line
-                } else {
-                    Ways::SshAlone
-                })
-            });
-            Ok::<_, MachineError>(machine.wait_for(ready, limits.ready).await)
+            let ready = async {
+                loop {
+                    // A kernel that boots says something all the time.
+                    let Some(line) = machine.wait_for(lines.next(), limits.silent).await? else {
+                        return Ok(None);
+                    };
+                    if let Some(ways) = ways(&line.text) {
+                        return Ok(Some(ways));
+                    }
+                }
+            };
+            let ready = machine.wait_for(ready, limits.ready).await;
+            Ok::<_, MachineError>(ready.and_then(|ready| ready))
         };
         let cause = match ready.await {
             Ok(Ok(Some(ways))) => return Self::attach(machine, login, limits.shell, ways, None).await,
@@ -268,17 +306,9 @@ impl Guest {
             }
         };
         if let Some(speed) = speed {
-            return Ok(Self {
-                machine,
-                port: shell,
-                speed,
-            });
+            return Ok(Self::with(machine, shell, speed));
         }
-        let mut guest = Self {
-            machine,
-            port: shell,
-            speed: Speed::NORMAL,
-        };
+        let mut guest = Self::with(machine, shell, Speed::NORMAL);
         let start = Instant::now();
         let worked = guest
             .machine
@@ -288,6 +318,17 @@ impl Guest {
         match worked {
             Ok(Ok(output)) if output.code == 0 => Ok(guest),
             worked => Err(guest.did_not_work("counting to 10000", worked).await),
+        }
+    }
+
+    fn with(machine: Machine, port: Port, speed: Speed) -> Self {
+        Self {
+            machine,
+            port,
+            speed,
+            asked: OnceLock::new(),
+            tasks: OnceLock::new(),
+            looks: AtomicU32::new(0),
         }
     }
 
@@ -331,16 +372,19 @@ async fn no_shell(machine: &Machine, error: SshError) -> BootCause {
 }
 
 async fn give_up(machine: Machine, cause: BootCause) -> BootError {
-    if matches!(cause, BootCause::Guest(Diagnosis::Hangs)) {
-        show_tasks(&machine).await;
-    }
     let console = machine.console().clone();
+    let mut said = None;
+    if matches!(cause, BootCause::Guest(Diagnosis::Hangs)) {
+        said = Some(console.text());
+        show_tasks(&machine, Speed::NORMAL).await;
+    }
     machine.stop().await;
     let text = console.text();
     let lines: Vec<&str> = text.lines().collect();
     BootError {
         cause,
         console: lines[lines.len().saturating_sub(CONSOLE_TAIL)..].join("\n"),
+        said: said.unwrap_or(text),
     }
 }
 

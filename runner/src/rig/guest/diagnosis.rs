@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Whom to blame when a guest does not answer.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::atomic::Ordering, time::Duration};
 
 use tokio::time::timeout;
 
 use super::{
-    boot::Guest,
+    boot::{Guest, Speed},
     port::{GuestPort as _, PortError},
 };
 use crate::{
     base::fault::Verdict,
-    rig::machine::{End, Machine},
+    rig::machine::{End, Machine, Wait},
 };
+
+/// Prints the tasks of a guest in the form that [`crate::format::klog::tasks`] reads.
+const TASKS_SCRIPT: &str = include_str!("../../../../guest-images/rootfs/tasks.sh");
 
 /// Whom something that went wrong speaks against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,8 +85,8 @@ impl fmt::Display for Diagnosis {
 /// A machine that has ended often shows first as a connection that is lost.
 const END_LAG: Duration = Duration::from_secs(2);
 
-/// How long a guest may take to answer whether it lives, before scaling.
-const ALIVE_LIMIT: Duration = Duration::from_secs(20);
+/// How long a guest may take to answer whether it lives, before scaling. A login under TCG takes a quarter of a second, and a second in a clone.
+const ALIVE_LIMIT: Duration = Duration::from_secs(8);
 
 /// What the machine alone tells: `None` if QEMU runs the guest.
 pub(super) async fn of_machine(machine: &Machine) -> Option<Diagnosis> {
@@ -101,52 +104,131 @@ pub(super) async fn of_machine(machine: &Machine) -> Option<Diagnosis> {
 }
 
 impl Guest {
-    /// Finds out why the guest did not answer. Takes up to 20 s, scaled, if it hangs.
+    /// Finds out why the guest did not answer. Takes up to 8 s, scaled, if it hangs.
     pub async fn diagnose(&self, error: &PortError) -> Diagnosis {
         if let Some(diagnosis) = of_machine(&self.machine).await {
             return diagnosis;
         }
-        let limit = self.speed.scale(ALIVE_LIMIT);
-        let lives = async {
-            let port = self.port.ssh().another(limit).await.ok()?;
-            port.exec("true", limit).await.ok()
-        };
-        match self.machine.wait_for(lives, limit).await {
-            Err(crate::rig::machine::Wait::Ended(end)) => Diagnosis::Ended(end),
-            Err(crate::rig::machine::Wait::Deadline(_)) | Ok(None) => Diagnosis::Hangs,
+        match self.ask_aside("true").await {
+            Err(end) => Diagnosis::Ended(end),
+            Ok(None) => Diagnosis::Hangs,
             Ok(Some(_)) if matches!(error, PortError::Deadline { .. }) => Diagnosis::StuckAlone,
             Ok(Some(_)) => Diagnosis::ConnectionLost,
         }
     }
 
-    /// Has a guest that hangs show on its console what it does: blocked tasks, all tasks, and the CPUs.
+    /// Runs a script over a connection of its own, beside what does not answer; `None` without an answer within 8 s, scaled.
+    async fn ask_aside(&self, script: &str) -> Result<Option<String>, End> {
+        let limit = self.speed.scale(ALIVE_LIMIT);
+        let asked = async {
+            let port = self.port.ssh().another(limit).await.ok()?;
+            Some(port.exec(script, limit).await.ok()?.text())
+        };
+        match self.machine.wait_for(asked, limit).await {
+            Err(Wait::Ended(end)) => Err(end),
+            Err(Wait::Deadline(_)) => Ok(None),
+            Ok(answer) => Ok(answer),
+        }
+    }
+
+    /// The tasks of a guest that has not answered for a while, over a connection of its own; `None` if it does not answer that either.
+    pub async fn look(&self) -> Option<String> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        self.ask_aside(TASKS_SCRIPT).await.ok().flatten()
+    }
+
+    /// How often it was looked at. Each look moves its free pages.
+    pub fn looks(&self) -> u32 {
+        self.looks.load(Ordering::Relaxed)
+    }
+
+    /// What is found of a guest that answers nobody.
+    pub async fn hangs(&self) -> Diagnosis {
+        of_machine(&self.machine).await.unwrap_or(Diagnosis::Hangs)
+    }
+
+    /// Finds the task in which a guest hangs: by asking the guest, where it answers, else by SysRq `w` and `l`, and where that says nothing by a
+    /// non-maskable interrupt, which most kernels answer by a trace and a panic.
     ///
-    /// Says whether anything came. If nothing does, a non-maskable interrupt is sent, which most kernels answer by a trace.
-    pub async fn show_tasks(&self) -> bool {
-        show_tasks(&self.machine).await
+    /// What came is kept, see [`Guest::tasks`].
+    pub async fn find_stuck(&self, diagnosis: &Diagnosis) {
+        let told = match diagnosis {
+            Diagnosis::StuckAlone => self.look().await,
+            _ => None,
+        };
+        let told = match told {
+            Some(told) => told,
+            None => {
+                let before = self.machine.console().text().len();
+                // Whoever asks twice still began with the first.
+                self.asked.get_or_init(|| before);
+                show_tasks(&self.machine, self.speed).await;
+                let console = self.machine.console().text();
+                console.get(before..).unwrap_or_default().to_owned()
+            }
+        };
+        self.tasks.get_or_init(|| told);
+    }
+
+    /// What a guest that hangs told of its tasks; `None` if it was not asked.
+    pub fn tasks(&self) -> Option<&str> {
+        self.tasks.get().map(String::as_str)
+    }
+
+    /// Whether its console was asked for its tasks, since it answers in no other way.
+    pub fn is_silent(&self) -> bool {
+        self.asked.get().is_some()
+    }
+
+    /// What it said on its console by itself, up to where memrig asked it for its tasks: what comes of that is no finding.
+    pub fn said(&self) -> String {
+        let console = self.machine.console().text();
+        match self.asked.get().and_then(|at| console.get(..*at)) {
+            Some(said) => said.to_owned(),
+            None => console,
+        }
+    }
+
+    /// Waits until the console is silent, so that what the kernel says of what just went wrong is there: 0.3 s of silence, scaled up to 2 s, and 10 s
+    /// in all at the most.
+    pub async fn last_words(&self) {
+        let pause = self.speed.scale(LAST_WORDS_PAUSE).min(LAST_WORDS_PAUSE_MAX);
+        self.machine.console().silence(pause, LAST_WORDS_LIMIT).await;
     }
 }
 
-/// How long a kernel may be silent within an answer to a SysRq key.
-const SYSRQ_PAUSE: Duration = Duration::from_secs(2);
+/// A console that is silent for so long after something went wrong has said all, before scaling.
+const LAST_WORDS_PAUSE: Duration = Duration::from_millis(300);
 
-/// How long the answers to a SysRq key may take; a slow guest with many tasks takes this.
-const SYSRQ_LIMIT: Duration = Duration::from_secs(20);
+/// The same at the most.
+const LAST_WORDS_PAUSE_MAX: Duration = Duration::from_secs(2);
 
-/// See [`Guest::show_tasks`].
-pub(super) async fn show_tasks(machine: &Machine) -> bool {
+/// How long the last words are waited for.
+const LAST_WORDS_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a kernel may be silent within an answer to a SysRq key, before scaling: it prints with interrupts off.
+const SYSRQ_PAUSE: Duration = Duration::from_millis(700);
+
+/// How long the answers to a SysRq key may take. A trace is some 2000 bytes, and a guest under TCG prints 100 kB in a second.
+const SYSRQ_LIMIT: Duration = Duration::from_secs(5);
+
+/// Has a guest show its blocked tasks and its CPUs on the console. If nothing comes, a non-maskable interrupt is sent.
+pub(super) async fn show_tasks(machine: &Machine, speed: Speed) {
     let before = machine.console().count();
-    for key in ['w', 't', 'l'] {
+    let pause = speed.scale(SYSRQ_PAUSE).min(SYSRQ_LIMIT);
+    for key in ['w', 'l'] {
         // It only adds to what is told anyway, and a machine that does not take a key does not take the next either.
         if machine.sysrq(key).await.is_err() {
             break;
         }
-        machine.console().silence(SYSRQ_PAUSE, SYSRQ_LIMIT).await;
+        machine.console().silence(pause, SYSRQ_LIMIT).await;
     }
     if machine.console().count() == before && machine.nmi().await.is_ok() {
-        machine.console().silence(SYSRQ_PAUSE, SYSRQ_LIMIT).await;
+        machine
+            .console()
+            .silence(pause.max(Duration::from_secs(2)), SYSRQ_LIMIT)
+            .await;
     }
-    machine.console().count() > before
 }
 
 #[cfg(test)]

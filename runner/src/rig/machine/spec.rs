@@ -189,6 +189,15 @@ impl MachineSpec {
         }
     }
 
+    /// The kernel's words for a console that is there before the real one, which it replaces: `arch/x86/kernel/early_printk.c`,
+    /// `arch/s390/kernel/early_printk.c`, Linux 6.1 to 7.2.
+    pub fn early_console(arch: Arch) -> &'static str {
+        match arch {
+            Arch::X86_64 => "earlyprintk=serial,ttyS0,115200",
+            Arch::S390x => "earlyprintk=sclp",
+        }
+    }
+
     /// The memories that the machine starts with, as QEMU's ids and sizes: RAM or that of each NUMA node, standby memory, and
     /// virtio-mem devices.
     pub fn memories(&self) -> Vec<(String, ByteSize)> {
