@@ -43,7 +43,7 @@ pub(super) fn fold(
         )))
     } else if !report.is_ktap {
         Some(Trouble::kernel(format!(
-            "the program died before its first line of KTAP, {}",
+            "the program printed no line of KTAP; {}",
             end(code, said)
         )))
     } else if let Some(problem) = report.problems.first() {

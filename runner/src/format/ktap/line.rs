@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One line of KTAP, as far as it is one.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 /// Tests within tests, at the most.
 pub(super) const DEEPEST: usize = 16;
 
@@ -19,6 +23,36 @@ pub(super) enum Line<'a> {
     Subtest(&'a str),
     BailOut(&'a str),
     Other,
+}
+
+/// What `dmesg` puts before a line of the kernel's: facility and level (`-x`, `-r`), the time as printk or as people write it (`-T`), and on
+/// kernels with CONFIG_PRINTK_CALLER who printed it. One space belongs to it; further ones are the line's own.
+static STAMP: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r"^(?:\w+ *:\w+ *: |<\d{1,3}>)?\[(?: *\d+\.\d{6}|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4})\](?:\[ *[TC]\d+\])?(?: |$)",
+    )
+    .expect("a constant pattern")
+});
+
+/// The line without the stamp of the kernel's log.
+pub(super) fn unstamped(line: &str) -> &str {
+    STAMP.find(line).map_or(line, |stamp| &line[stamp.end()..])
+}
+
+/// How many characters something else puts before each line, as the line that begins KTAP shows it: a log's own stamp, which
+/// Linux' own reader takes off in the same way (tools/testing/kunit/kunit_parser.py).
+pub(super) fn prefix(line: &str) -> Option<usize> {
+    let line = line.trim_end();
+    let before = ["KTAP version 1", "TAP version 13", "TAP version 14"]
+        .into_iter()
+        .find_map(|version| line.strip_suffix(version))?;
+    // Spaces and `#` are the line's own.
+    (!before.chars().all(|c| matches!(c, ' ' | '\t' | '#'))).then(|| before.chars().count())
+}
+
+/// The line without its first characters.
+pub(super) fn without(line: &str, prefix: usize) -> &str {
+    line.char_indices().nth(prefix).map_or("", |(at, _)| &line[at..])
 }
 
 /// The indentation, the rest, and whether there is a `# ` in it.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From lines to results: which of them belong together, and whether the report is whole.
 
-use super::line::{DEEPEST, Directive, Line, clean, cut, directive, read, strip};
+use super::line::{DEEPEST, Directive, Line, clean, cut, directive, prefix, read, strip, unstamped, without};
 
 /// What a program reported.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,16 +55,36 @@ struct Level {
     results: Vec<TestResult>,
     said: Vec<String>,
     title: Option<String>,
+    /// It began with a line of its own, and not with a plan or a result.
+    begun: bool,
+    /// One of its results has no subtests.
+    bare: bool,
 }
 
-/// Reads what a program printed.
+/// How a level came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Closed<'a> {
+    /// The result of the test that its tests are parts of, by that name.
+    ByResult(&'a str),
+    /// The program ended, or another one began.
+    AtTheEnd,
+    /// Something else came where that result should be.
+    Unfinished,
+}
+
+/// Reads what a program printed, or what the kernel's log shows of a test in the kernel.
 pub fn parse(text: &str) -> Report {
     let mut reader = Reader {
         levels: vec![Level::default()],
         report: Report::default(),
     };
+    let mut before = 0;
     for line in text.lines() {
-        reader.line(line);
+        let line = unstamped(line);
+        if before == 0 && !reader.report.is_ktap {
+            before = prefix(line).unwrap_or(0);
+        }
+        reader.line(without(line, before));
     }
     reader.end()
 }
@@ -89,13 +109,16 @@ impl Reader {
                     // Another program of the same script.
                     self.finish_top();
                 }
+                self.level(indent).begun = true;
                 self.report.is_ktap = true;
             }
             Line::Subtest(name) => {
                 let name = clean(name);
                 // KUnit before KTAP has this line in front of the subtest's own lines, and with their indentation.
                 if !hashed {
-                    self.level(indent).title = Some(name);
+                    let level = self.level(indent);
+                    level.title = Some(name);
+                    level.begun = true;
                 }
             }
             Line::Plan(count, skip) => {
@@ -150,7 +173,7 @@ impl Reader {
     /// The level of an indentation; deeper ones that nothing closed are lost, and told.
     fn level(&mut self, indent: usize) -> &mut Level {
         while self.levels.len() > 1 && self.levels.last().is_some_and(|level| level.indent > indent) {
-            let orphan = self.close();
+            let orphan = self.close(Closed::Unfinished);
             let name = orphan.title.clone();
             self.adopt(orphan, name.as_deref());
         }
@@ -166,17 +189,22 @@ impl Reader {
     }
 
     fn result(&mut self, indent: usize, ok: bool, number: Option<u64>, text: &str) {
+        let (name, directive, reason) = directive(text);
         // Levels that are deeper are the subtests of this one.
         let mut children: Option<Level> = None;
         while self.levels.len() > 1 && self.levels.last().is_some_and(|level| level.indent > indent) {
-            let mut level = self.close();
+            let next = &self.levels[self.levels.len() - 2];
+            let closed = match next.indent > indent {
+                true => Closed::Unfinished,
+                false => Closed::ByResult(name),
+            };
+            let mut level = self.close(closed);
             if let Some(inner) = children.take() {
                 let title = inner.title.clone();
                 put(&mut level.results, inner.results, title.as_deref());
             }
             children = Some(level);
         }
-        let (name, directive, reason) = directive(text);
         let outcome = match (ok, directive) {
             (_, Some(Directive::Skip)) => Outcome::Skip,
             (_, Some(Directive::Broken)) => Outcome::NotOk,
@@ -190,6 +218,7 @@ impl Reader {
         if level.numbers.len() < MOST {
             level.numbers.push(number);
         }
+        level.bare |= children.as_ref().is_none_or(|children| !children.begun);
         let title = children.as_ref().and_then(|level| level.title.clone());
         let name = match (clean(name), title) {
             (name, Some(title)) if name.is_empty() => title,
@@ -230,25 +259,40 @@ impl Reader {
     }
 
     /// Ends the deepest level, and looks whether it is whole.
-    fn close(&mut self) -> Level {
+    fn close(&mut self, closed: Closed<'_>) -> Level {
         // There always is one: whoever closes the last one puts another in its place.
         let level = self.levels.pop().unwrap_or_default();
-        self.check(&level);
+        self.check(&level, closed);
         level
     }
 
-    fn check(&mut self, level: &Level) {
+    fn check(&mut self, level: &Level, closed: Closed<'_>) {
         let seen = level.numbers.len() as u64;
+        // Suites of KUnit are counted on from module to module, each of which has a plan of its own, or none (before 6.3).
+        let suites = closed == Closed::AtTheEnd && seen > 0 && !level.bare;
         match level.plan {
-            None if seen > 0 => self.problem(format!(
-                "{seen} results and no plan: the program died, or never said how many there are"
+            None if seen == 0 => {}
+            Some(plan) if suites && plan == seen && in_a_row(&level.numbers).is_some() => {}
+            // KUnit knows only at the end how many parameters a test has, and prints no plan for them (before 6.18, and for those that
+            // a function generates); its module has neither a head nor one (before 6.3). What closes them says that there are no more.
+            None if (suites && !level.begun) || closes(level, closed) => match in_a_row(&level.numbers) {
+                Some(first) if first == 1 || suites => {}
+                _ => self.problem(format!(
+                    "{seen} results and no plan, and their numbers are not 1 to {seen}: lines are missing"
+                )),
+            },
+            None => self.problem(format!(
+                "{} and no plan: the program died, or never said how many there are",
+                results(seen)
             )),
             Some(plan) if seen < plan => {
                 self.problem(format!(
                     "{seen} of {plan} results: the program died before the others"
                 ));
             }
-            Some(plan) if seen > plan => self.problem(format!("{seen} results, and a plan of {plan}")),
+            Some(plan) if seen > plan => {
+                self.problem(format!("{}, and a plan of {plan}", results(seen)));
+            }
             Some(plan) if level.numbers.iter().any(|number| *number == 0 || *number > plan) => {
                 self.problem(format!(
                     "a result has a number that a plan of {plan} does not have"
@@ -273,7 +317,7 @@ impl Reader {
     /// Ends the program whose lines are not indented; a next one may follow.
     fn finish_top(&mut self) {
         let indent = self.levels.last().map_or(0, |level| level.indent);
-        let level = self.close();
+        let level = self.close(Closed::AtTheEnd);
         let mut results = level.results;
         if level.plan == Some(0)
             && let Some(reason) = level.skipped
@@ -303,6 +347,31 @@ impl Reader {
         }
         self.report
     }
+}
+
+/// The first of numbers that follow each other without a gap, in any order.
+fn in_a_row(numbers: &[u64]) -> Option<u64> {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_unstable();
+    let first = *sorted.first()?;
+    (first..)
+        .zip(&sorted)
+        .all(|(wanted, number)| wanted == *number)
+        .then_some(first)
+}
+
+/// Whether the result that closed a level is that of the test whose parts it has.
+fn closes(level: &Level, closed: Closed<'_>) -> bool {
+    match (closed, &level.title) {
+        (Closed::ByResult(name), Some(title)) => level.begun && clean(name) == *title,
+        (Closed::ByResult(_), None) => level.begun,
+        (Closed::AtTheEnd | Closed::Unfinished, _) => false,
+    }
+}
+
+/// `1 result`, `2 results`.
+fn results(count: u64) -> String {
+    format!("{count} result{}", if count == 1 { "" } else { "s" })
 }
 
 /// Adds results as parts of a test.

@@ -93,7 +93,7 @@ fn a_plan_may_come_last_and_numbers_in_any_order() {
 fn what_is_not_whole_is_told() {
     let problems = |text: &str| parse(text).problems.join("; ");
     assert!(problems("TAP version 13\n1..3\nok 1 a\nok 2 b\n").starts_with("2 of 3 results"));
-    assert!(problems("TAP version 13\nok 1 a\n").starts_with("1 results and no plan"));
+    assert!(problems("TAP version 13\nok 1 a\n").starts_with("1 result and no plan"));
     assert!(problems("TAP version 13\n").contains("no plan"));
     assert!(problems("1..1\nok 1 a\nok 2 b\n").starts_with("2 results, and a plan of 1"));
     assert!(problems("1..2\nok 1 a\nok 1 b\n").contains("came twice"));
@@ -234,5 +234,82 @@ fn what_programs_of_the_selftests_print_is_read() {
     assert_eq!(
         counts(include_str!("fixtures/mremap_test.txt")),
         ([12, 4, 0, 3], vec![])
+    );
+}
+
+/// What KUnit printed of its example suite, by three generations: Linux 6.1 (modules without a head, hyphens), 6.12 (a head and a plan for
+/// each module, parameters without a plan), 6.18 (a plan for parameters of an array, none for generated ones). Debian's kernels have no KUnit:
+/// the texts are written after lib/kunit/test.c of each, with names and numbers of our own, as `dmesg` shows them.
+#[test]
+fn what_three_generations_of_kunit_print_is_read() {
+    use Outcome::{Ok, Skip};
+    let modules = include_str!("fixtures/kunit-6.1-modules-made-up.txt");
+    let suites = [
+        ("memblocks / covers", Ok),
+        ("memblocks / sizes / 128 MiB", Ok),
+        ("memblocks / sizes / 2 GiB", Skip),
+        ("zones / spans", Ok),
+    ];
+    assert_eq!(told(modules), (named(&suites), vec![]));
+    for text in [
+        include_str!("fixtures/kunit-6.12-made-up.txt"),
+        include_str!("fixtures/kunit-6.18-made-up.txt"),
+    ] {
+        assert_eq!(told(text), (named(&suites), vec![]), "{text}");
+        // Whatever stands before the lines.
+        let plain: Vec<&str> = text.lines().map(|line| &line[15..]).collect();
+        let with = |before: &str| {
+            plain
+                .iter()
+                .map(|line| format!("{before}{line}\n"))
+                .collect::<String>()
+        };
+        for before in [
+            "",
+            "kern  :info  : [   12.345678] ",
+            "<6>[   12.345678][  T112] ",
+            "[Sat Nov 28 14:32:01 2026] ",
+            "guest kernel: ",
+        ] {
+            assert_eq!(told(&with(before)), (named(&suites), vec![]), "{before}");
+        }
+        // A line that is lost is missed.
+        for lost in ["ok 1 128 MiB", "ok 2 sizes", "ok 1 covers"] {
+            let (_, problems) = told(
+                &text
+                    .lines()
+                    .filter(|line| !line.ends_with(lost))
+                    .collect::<Vec<_>>()
+                    .join("\n"),
+            );
+            assert!(!problems.is_empty(), "without {lost}: {text}");
+        }
+    }
+}
+
+#[test]
+fn parameters_without_a_plan_end_with_the_result_of_their_test() {
+    let text = |last: &str| {
+        format!(
+            "KTAP version 1\n1..1\n  KTAP version 1\n  # Subtest: s\n  1..1\n    KTAP version 1\n    # Subtest: t\n    ok 1 a\n    ok 2 b\n{last}ok 1 s\n"
+        )
+    };
+    let (results, problems) = told(&text("  ok 1 t\n"));
+    assert_eq!((results.len(), problems), (2, vec![]));
+    // Another test's result closes nothing, and neither does that of the suite.
+    for last in ["  ok 1 u\n", ""] {
+        let (_, problems) = told(&text(last));
+        assert!(
+            problems
+                .iter()
+                .any(|problem| problem.starts_with("2 results and no plan")),
+            "{problems:?}"
+        );
+    }
+    let gap = text("  ok 1 t\n").replace("ok 2 b", "ok 3 b");
+    assert!(
+        told(&gap).1[0].contains("lines are missing"),
+        "{:?}",
+        told(&gap).1
     );
 }
