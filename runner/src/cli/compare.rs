@@ -132,9 +132,11 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
         let first = folder.get_or_insert_with(|| outcome.folder.clone()).clone();
         add_round(&mut rounds, &planned, &outcome.record).map_err(Failure::broken)?;
         record.arches = sum(&arches, &planned, &rig, &rounds, args.pairs);
+        if outcome.folder != first {
+            report::write(&outcome.record, None, &outcome.folder)?;
+        }
         // What is known is kept, also when the next pair is cut off.
         keep(&record, &first)?;
-        report::write(&outcome.record, None, &outcome.folder)?;
         if outcome.exit == Exit::Interrupted {
             return Ok(Exit::Interrupted);
         }
@@ -160,8 +162,6 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
         let counted = count(args, &rig, &host, &mut record, ui)?;
         if let Some(first) = &folder {
             keep(&record, first)?;
-            let (run, _) = RunRecord::read(first).map_err(Failure::broken)?;
-            report::write(&run, None, first)?;
         }
         if counted == Exit::Interrupted {
             return Ok(Exit::Interrupted);
@@ -180,12 +180,14 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
     Ok(compare_exit(&record))
 }
 
-/// Writes the comparison into the folder of its first run.
+/// Writes the comparison into the folder of its first run, and the reports of that run, whose page shows it.
 fn keep(record: &CompareRecord, folder: &Utf8Path) -> Result<(), Failure> {
     let text = serde_json::to_vec_pretty(record).map_err(Failure::broken)?;
     fs_err::write(folder.join("compare.json"), text).map_err(Failure::broken)?;
     fs_err::write(folder.join("compare.csv"), compare_csv(record)).map_err(Failure::broken)?;
-    fs_err::write(folder.join("compare.mail"), compare_mail(record)).map_err(Failure::broken)
+    fs_err::write(folder.join("compare.mail"), compare_mail(record)).map_err(Failure::broken)?;
+    let (run, _) = RunRecord::read(folder).map_err(Failure::broken)?;
+    report::write(&run, None, folder)
 }
 
 /// Counts what operations cost on both kernels, and once more where that differs. What was not counted is told and judges nothing, so that
@@ -333,4 +335,69 @@ fn with_series(
         series: Some(found.title),
         applied: Some(format!("{} ({})", found.base, found.why)),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::record::{Event, Journal, RunFacts, RunFolder};
+
+    /// A run of no cases, as a comparison leaves its first one.
+    fn first_run(results: &Utf8Path) -> RunFolder {
+        let folder = RunFolder::create(results).unwrap();
+        let facts: RunFacts = serde_json::from_value(json!({
+            "format": 1, "id": folder.id(), "started": folder.started(), "memrig": "0.1.0", "argv": [], "seed": 0,
+            "host": { "uname": "", "cpus": 1, "memory": "1G" }, "kernels": [], "qemus": [], "images": [], "suites": [],
+        }))
+        .unwrap();
+        folder.write_facts(&facts).unwrap();
+        let journal = Journal::create(folder.path()).unwrap();
+        let facts = Box::new(facts);
+        journal
+            .append(&Event::RunStarted {
+                facts,
+                planned: Vec::new(),
+            })
+            .unwrap();
+        journal.append(&Event::RunFinished { exit: 0 }).unwrap();
+        folder
+    }
+
+    #[test]
+    fn the_page_says_what_the_comparison_says_whenever_that_is_written() {
+        let results = tempfile::tempdir().unwrap();
+        let folder = first_run(Utf8Path::from_path(results.path()).unwrap());
+        let page = || fs_err::read_to_string(folder.path().join("report.html")).unwrap();
+        let mut record: CompareRecord = serde_json::from_value(json!({
+            "base": "debian:bookworm", "new": "debian:trixie", "series": null, "applied": null, "suites": ["quick"], "runs": [],
+            "pairs": 2, "arches": {}, "costs": [], "not_counted": [],
+        }))
+        .unwrap();
+        let arch = |rows: serde_json::Value, cases: u32| -> ArchComparison {
+            serde_json::from_value(json!({
+                "base": { "release": "6.1", "sha256": "" }, "new": { "release": "6.12", "sha256": "" }, "cases": cases,
+                "observations": 312, "differing": 1, "rows": rows, "unsteady": [], "not_compared": [], "boot_memory": [],
+                "unseen": [], "failing": 0, "millis": [1, 1],
+            }))
+            .unwrap()
+        };
+        // After the first pair nothing is sure.
+        record.arches.insert(Arch::X86_64, arch(json!([]), 0));
+        keep(&record, folder.path()).unwrap();
+        let before = page();
+        let row = json!({ "kind": "change", "cases": [{ "suite": "quick", "case": "Q01", "variant": "" }], "others": [],
+            "first": { "moment": 1, "step": 1, "text": "online b", "dimension": "ledger", "name": "nr_memmap",
+                "base": "absent", "new": "64" } });
+        record.arches.insert(Arch::X86_64, arch(json!([row]), 1));
+        keep(&record, folder.path()).unwrap();
+        assert!(
+            !before.contains("nr_memmap") && page().contains("nr_memmap"),
+            "{}",
+            page()
+        );
+        let summary = compare_summary(&record, crate::tell::Style::Plain);
+        assert!(summary.contains("nr_memmap"), "{summary}");
+    }
 }

@@ -93,4 +93,11 @@ fn what_6_12_does_otherwise_than_6_1_is_named() {
     assert_eq!(sum.unseen, [Dimension::Locks]);
     // Every difference was there on a second pair of guests.
     assert_eq!(record.runs.len(), 2);
+    // The page was made of what is known at the end.
+    let page = folder.path().join(&record.runs[0]).join("report.html");
+    let page = fs_err::read_to_string(page).unwrap();
+    assert!(
+        page.contains("nr_memmap") && !page.contains("not known"),
+        "{page}"
+    );
 }
