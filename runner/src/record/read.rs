@@ -83,7 +83,8 @@ pub struct RunRecord {
     pub folder: Utf8PathBuf,
     /// The facts of the run.
     pub facts: RunFacts,
-    /// Cases that were begun or skipped, in the order in which they began. One that never finished is an error.
+    /// Cases that were begun or skipped, in the order of the plan, whichever ended first; those that no plan names come last.
+    /// One that never finished is an error.
     pub cases: Vec<CaseRecord>,
     /// Cases that were begun and never finished; they are in `cases` as well.
     pub unfinished: Vec<CaseKey>,
@@ -232,7 +233,7 @@ pub(super) fn entries(bytes: &[u8]) -> (Vec<Entry>, Vec<Damage>) {
 #[derive(Default)]
 struct Told {
     planned: Vec<CaseKey>,
-    /// In the order in which the cases began.
+    /// In the order in which the cases began or were skipped.
     cases: Vec<CaseRecord>,
     /// Place in `cases` by the case's id.
     places: HashMap<String, usize>,
@@ -289,7 +290,11 @@ impl Told {
         }
     }
 
-    fn record(self, folder: &Utf8Path, facts: RunFacts, seconds: f64) -> RunRecord {
+    fn record(mut self, folder: &Utf8Path, facts: RunFacts, seconds: f64) -> RunRecord {
+        let places: HashMap<String, usize> = self.planned.iter().map(CaseKey::id).zip(0..).collect();
+        let place = |case: &CaseRecord| places.get(&case.key.id()).copied().unwrap_or(usize::MAX);
+        // Two runs of one plan tell of it in the same order.
+        self.cases.sort_by_cached_key(place);
         let not_run = self
             .planned
             .into_iter()
