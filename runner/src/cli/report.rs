@@ -79,7 +79,11 @@ fn usual_results() -> PathBuf {
 }
 
 pub(super) fn report(args: &Report, ui: &Ui) -> Result<Exit, Failure> {
-    let folder = run_folder(&args.run, &args.results.clone().unwrap_or_else(usual_results))?;
+    let place = args.results.clone().unwrap_or_else(usual_results);
+    let folder = match &args.run {
+        Some(run) => run_folder(run, &place)?,
+        None => utf8(&place.join("latest"))?,
+    };
     let (record, damage) = RunRecord::read(&folder).map_err(Failure::usage)?;
     for damage in &damage {
         ui.warning(&damage.to_string());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `memrig run` and `memrig replay`.
 
-use std::{num::NonZeroUsize, path::Path, sync::Arc};
+use std::{collections::BTreeSet, num::NonZeroUsize, path::Path, sync::Arc};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     base::{Arch, ByteSize, fault::Exit, ui::Ui},
-    record::{CaseKey, RunPart, RunRecord},
+    record::{CaseKey, KernelFacts, RunFacts, RunPart, RunRecord},
     rig::{host, kernel::KernelSource},
     run::{
         self, Capacity, Filter, Job, LoadedSuite, Outcome, PlannedKernel, Request, Rig, Wanted, dry_run,
@@ -303,19 +303,13 @@ pub(super) fn replay(args: &Replay, ui: &Ui) -> Result<Exit, Failure> {
         .hint("name it by its id, as B03, or by classname/id as in the reports"));
     }
     let mut selected = select_again(&record, &keys, &args.places, ui)?;
-    selected.jobs.retain(|job| {
-        keys.iter().any(|key| {
-            // The kernel may have a newer release by now: its label is what was asked for.
-            let label = |kernel: &str| {
-                kernel
-                    .rsplit_once('-')
-                    .map_or(kernel.to_owned(), |(label, _)| label.to_owned())
-            };
-            (key.arch, &key.suite, &key.variant, &key.case)
-                == (job.key.arch, &job.key.suite, &job.key.variant, &job.key.case)
-                && (key.kernel == job.key.kernel || label(&key.kernel) == label(&job.key.kernel))
-        })
-    });
+    let kernels = planned_kernels(&selected.rig);
+    selected
+        .jobs
+        .retain(|job| keys.iter().any(|key| is_again(&record.facts, key, job, &kernels)));
+    for (label, then, now) in renewed(&record.facts, &selected.jobs, &kernels) {
+        ui.line(&format!("{label} is {now} by now; that run had {then}"));
+    }
     if selected.jobs.is_empty() {
         return Err(Failure::usage(anyhow::anyhow!(
             "the suites of today have no such case any more"
@@ -323,6 +317,27 @@ pub(super) fn replay(args: &Replay, ui: &Ui) -> Result<Exit, Failure> {
     }
     selected.jobs = repeated(selected.jobs, args.repeat.rounds());
     execute(selected, utf8(&args.places.results)?, None, &How::default(), ui)
+}
+
+/// Whether a job is what a case of an earlier run was. The kernel may have a newer release by now: what it was asked for by is the same.
+fn is_again(then: &RunFacts, key: &CaseKey, job: &Job, kernels: &[PlannedKernel]) -> bool {
+    let named = |key: &CaseKey| (key.arch, key.suite.clone(), key.variant.clone(), key.case.clone());
+    named(key) == named(&job.key) && then.line_of(key) == kernels[job.kernel].label
+}
+
+/// Kernels of jobs that have another release than in an earlier run: their labels, that release and the one of today.
+fn renewed<'a>(
+    then: &'a RunFacts,
+    jobs: &[Job],
+    kernels: &'a [PlannedKernel],
+) -> BTreeSet<(&'a str, &'a str, &'a str)> {
+    let now = jobs.iter().map(|job| &kernels[job.kernel]);
+    now.filter_map(|now| {
+        let same = |then: &&KernelFacts| (then.arch, &then.label) == (now.arch, &now.label);
+        let then = then.kernels.iter().find(same)?;
+        (then.release != now.release).then_some((&*now.label, &*then.release, &*now.release))
+    })
+    .collect()
 }
 
 /// Finishes a run that was cut off: the cases that did not end, and those that were never begun.
@@ -391,10 +406,18 @@ fn select_again(record: &RunRecord, keys: &[CaseKey], places: &Places, ui: &Ui) 
     }
     let mut kernels: Vec<KernelSource> = Vec::new();
     for kernel in &record.facts.kernels {
+        let is_its = |key: &CaseKey| key.arch == kernel.arch && key.kernel == kernel.name();
         let source = kernel.label.parse().map_err(Failure::usage)?;
-        if keys.iter().any(|key| key.kernel.starts_with(&kernel.label)) && !kernels.contains(&source) {
+        if keys.iter().any(is_its) && !kernels.contains(&source) {
             kernels.push(source);
         }
+    }
+    if let (true, Some(key)) = (kernels.is_empty(), keys.first()) {
+        return Err(Failure::usage(anyhow::anyhow!(
+            "the record in `{}` does not say where the kernel `{}` was from: its run.json lists no such kernel",
+            record.folder,
+            key.kernel
+        )));
     }
     let mut arches: Vec<_> = keys.iter().map(|key| key.arch).collect();
     arches.sort_unstable();
@@ -418,5 +441,67 @@ fn ours_or_path(file: &str) -> String {
     match name {
         Some(name) if suites::names().contains(&name) => name.to_owned(),
         _ => file.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::suite::Suite;
+
+    const SUITE: &str = "\
+suite: x
+cases:
+  - { id: A, name: a, steps: [log: { has: x }] }
+  - { id: B, name: b, steps: [log: { has: x }] }
+";
+
+    fn facts(label: &str, release: &str) -> RunFacts {
+        serde_json::from_value(serde_json::json!({
+            "format": 1, "id": "20260914T101530Z-3f9a1c", "started": "2026-09-14T10:15:30Z", "memrig": "0.1.0", "argv": [],
+            "host": { "uname": "", "cpus": 1, "memory": "1G" }, "qemus": [], "images": [], "suites": [], "seed": 0,
+            "kernels": [{ "label": label, "release": release, "arch": "x86_64", "image_sha256": "" }],
+        }))
+        .unwrap()
+    }
+
+    /// The jobs of today on one kernel, and what an earlier run of one case named it.
+    fn found(label: &str, then: &str, now: &str) -> (Vec<String>, Vec<String>) {
+        let suite = Arc::new(LoadedSuite {
+            file: "x.yaml".to_owned(),
+            sha256: String::new(),
+            suite: Suite::parse("x.yaml", SUITE).unwrap(),
+        });
+        let kernels = [PlannedKernel {
+            label: label.to_owned(),
+            arch: Arch::X86_64,
+            release: now.to_owned(),
+            config: None,
+        }];
+        let mut jobs = plan(&[suite], &kernels, &Filter::default()).unwrap();
+        let facts = facts(label, then);
+        let mut key = jobs[1].key.clone();
+        key.kernel = facts.kernels[0].name();
+        jobs.retain(|job| is_again(&facts, &key, job, &kernels));
+        let renewed = renewed(&facts, &jobs, &kernels);
+        (
+            jobs.iter().map(|job| job.key.case.clone()).collect(),
+            renewed
+                .iter()
+                .map(|(label, then, now)| format!("{label} {then} {now}"))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn a_case_is_found_again_on_whatever_release_its_kernel_has_by_now() {
+        let (jobs, renewed) = found("debian:trixie", "6.12.107+deb13-amd64", "6.12.117+deb13-amd64");
+        assert_eq!(jobs, ["B"]);
+        assert_eq!(
+            renewed,
+            ["debian:trixie 6.12.107+deb13-amd64 6.12.117+deb13-amd64"]
+        );
+        let (jobs, renewed) = found("tree:../linux-next", "7.2.0-rc1-dirty", "7.2.0-rc1-dirty");
+        assert_eq!((jobs, renewed.len()), (vec!["B".to_owned()], 0));
     }
 }

@@ -52,7 +52,7 @@ pub(super) fn submit(args: &Submit, ui: &Ui) -> Result<Exit, Failure> {
             "it was followed to its end before, and merged into {merged}"
         ));
         let report = super::args::Report {
-            run: merged.clone().into_std_path_buf(),
+            run: Some(merged.clone().into_std_path_buf()),
             write: false,
             format: super::args::ReportFormat::Text,
             html: false,

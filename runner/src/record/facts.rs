@@ -34,6 +34,18 @@ impl RunId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether a folder of that name is one of the runs that memrig made in a results folder. A copy under another name, such as
+    /// `sample`, is a run to look at, and none of the history.
+    pub(super) fn is_id(name: &str) -> bool {
+        let shape = "00000000T000000Z-xxxxxx";
+        name.len() == shape.len()
+            && name.bytes().zip(shape.bytes()).all(|(c, of)| match of {
+                b'0' => c.is_ascii_digit(),
+                b'x' => matches!(c, b'0'..=b'9' | b'a'..=b'f'),
+                of => c == of,
+            })
+    }
 }
 
 impl fmt::Display for RunId {
@@ -210,5 +222,21 @@ mod tests {
         assert_eq!(first, "20260914T101530Z-ffffff");
         assert!(first < id("2026-09-14T10:15:31Z", 0));
         assert!(id("2026-09-14T10:15:31Z", 0).ends_with("Z-000000"));
+    }
+
+    #[test]
+    fn a_name_is_an_id_or_not() {
+        let id = RunId::new("2026-09-14T10:15:30Z".parse().unwrap(), 0x3f_9a1c);
+        assert!(RunId::is_id(id.as_str()));
+        for name in [
+            "sample",
+            "latest",
+            "",
+            "20260914T101530Z-3f9a1c-copy",
+            "20260914T101530Z_3f9a1c",
+            "slurm",
+        ] {
+            assert!(!RunId::is_id(name), "{name}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::{fs, io};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{CaseRecord, Finish, RunRecord};
+use super::{CaseRecord, Finish, RunId, RunRecord};
 use crate::base::fault::Verdict;
 
 /// Files of a case that passed which are not kept. Its ledgers are small, and trends are made of them.
@@ -38,7 +38,11 @@ pub fn prune(results: &Utf8Path, keep: usize, dry: bool) -> io::Result<Vec<Prune
         let entry = entry?;
         // `latest` is a link to one of the others.
         let is_run = |name: &str| entry.path().join(name).is_file();
-        if entry.file_type()?.is_dir() && (is_run("run.json") || is_run(super::journal::NAME)) {
+        // What somebody gave a name of its own is kept on purpose.
+        if entry.file_type()?.is_dir()
+            && RunId::is_id(entry.file_name())
+            && (is_run("run.json") || is_run(super::journal::NAME))
+        {
             runs.push(entry.into_path());
         }
     }

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What speaks for a case's verdict, in words and numbers.
 
+use camino::Utf8Path;
+
 use super::{
     table::{Align, columns},
     text::{Lines, count, cut, indented, one_line, printable},
 };
 use crate::{
-    base::fault::Verdict,
-    record::{CaseRecord, GuestEnd, MismatchRecord, StepRecord, SubcaseRecord},
+    base::{exec::shell_quote, fault::Verdict},
+    record::{CaseRecord, GuestEnd, MismatchRecord, RunRecord, StepRecord, SubcaseRecord},
 };
 
 /// The kind of a failure, in one word for filters.
@@ -235,6 +237,28 @@ pub(super) fn off_by(mismatch: &MismatchRecord) -> String {
     }
 }
 
+/// The command that runs a case again, from where the run was started.
+pub(super) fn again(record: &RunRecord, case: &CaseRecord) -> String {
+    let (folder, id) = (&record.folder, record.facts.id.as_str());
+    let results = folder.parent().map_or("", Utf8Path::as_str);
+    let run = match folder.file_name() {
+        // A link to it, or its own name.
+        Some(name) if (name == "latest" || name == id) && !results.is_empty() => id,
+        _ => folder.as_str(),
+    };
+    let place = match results {
+        // Where runs are looked for unless something else is said.
+        "" | "results" => String::new(),
+        _ if run != id => String::new(),
+        results => format!(" --results {}", shell_quote(results)),
+    };
+    one_line(&format!(
+        "memrig replay {} {}{place}",
+        shell_quote(run),
+        case.key.id()
+    ))
+}
+
 /// Everything that speaks for the verdict: steps, findings, and the log.
 pub(super) fn all(case: &CaseRecord) -> String {
     let mut parts = vec![attempts(case), steps(case)];
@@ -267,6 +291,33 @@ pub(super) fn all(case: &CaseRecord) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_command_that_runs_a_case_again_finds_the_run() {
+        use crate::tell::news::tests::record;
+        let again = |folder: &str| {
+            let mut record = record(Verdict::Fail);
+            record.folder = folder.into();
+            let id = record.facts.id.to_string();
+            let case = record.cases[0].key.id();
+            again(&record, &record.cases[0])
+                .replace(&case, "CASE")
+                .replace(&id, "RUN")
+        };
+        let id = record(Verdict::Fail).facts.id;
+        assert_eq!(again("results/latest"), "memrig replay RUN CASE");
+        assert_eq!(again(&format!("results/{id}")), "memrig replay RUN CASE");
+        assert_eq!(
+            again(&format!("/srv/my runs/{id}")),
+            "memrig replay RUN CASE --results '/srv/my runs'"
+        );
+        assert_eq!(
+            again("../there/latest"),
+            "memrig replay RUN CASE --results ../there"
+        );
+        assert_eq!(again("results/sample"), "memrig replay results/sample CASE");
+        assert_eq!(again("latest"), "memrig replay latest CASE");
+    }
 
     #[test]
     fn a_script_does_not_fill_the_lines_about_its_step() {

@@ -248,11 +248,7 @@ fn trouble(record: &RunRecord, case: &CaseRecord, standing: Option<&Standing>, s
     }
     let folder = one_line(record.folder.as_str());
     body.line(format_args!("console: {folder}/{}/console.log", case.files()));
-    body.line(format_args!(
-        "again: memrig replay {} {}",
-        record.facts.id,
-        key.id()
-    ));
+    body.line(format_args!("again: {}", evidence::again(record, case)));
     let word = case.verdict.word().to_uppercase();
     format!(
         "{} {}\n{}",

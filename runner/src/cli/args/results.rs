@@ -10,9 +10,9 @@ use crate::base::Arch;
 /// Arguments of `memrig report`.
 #[derive(Debug, Args)]
 pub struct Report {
-    /// Folder of the run, or its name in the results folder
-    #[arg(value_name = "RUN", value_hint = ValueHint::DirPath, default_value = "results/latest")]
-    pub run: PathBuf,
+    /// Folder of the run, or its name in the results folder; without it, the run there that began last
+    #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
+    pub run: Option<PathBuf>,
     /// Write junit.xml, cases.csv, subcases.csv and report.html into the run's folder again
     #[arg(long)]
     pub write: bool,
@@ -25,7 +25,8 @@ pub struct Report {
     #[arg(long)]
     pub html: bool,
 
-    /// Results folder whose earlier runs tell what is new; without it, the folder that the run is in
+    /// Results folder (else MEMRIG_RESULTS, else results) of the run, whose earlier runs tell what is new; a run that is named by
+    /// its path is held against those of the folder that it is in
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub results: Option<PathBuf>,
 }

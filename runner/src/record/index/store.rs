@@ -21,7 +21,7 @@ use super::{
     head::{self, Counters},
     seen::What,
 };
-use crate::record::{CaseRecord, CostRecord, Damage, Finish, ReadError, RunRecord, Seconds, journal};
+use crate::record::{CaseRecord, CostRecord, Damage, Finish, ReadError, RunId, RunRecord, Seconds, journal};
 
 /// Number of the tables below. An index with another number is thrown away and made anew.
 const TABLES: i64 = 2;
@@ -269,7 +269,7 @@ impl Index {
     }
 }
 
-/// The folders of runs with a stamp of each: another stamp means that the run has changed.
+/// The folders that memrig made for runs, with a stamp of each: another stamp means that the run has changed.
 fn runs(results: &Utf8Path) -> io::Result<BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(results)? {
@@ -281,6 +281,9 @@ fn runs(results: &Utf8Path) -> io::Result<BTreeMap<String, String>> {
         let Ok(name) = entry.file_name().into_string() else {
             continue;
         };
+        if !RunId::is_id(&name) {
+            continue;
+        }
         let [facts, journal, costs] =
             ["run.json", journal::NAME, cost::FILE].map(|file| stamp(&results.join(&name).join(file)));
         if facts.is_some() || journal.is_some() {

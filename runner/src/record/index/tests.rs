@@ -184,6 +184,17 @@ fn it_follows_the_results_and_a_new_one_says_the_same() {
 }
 
 #[test]
+fn a_copy_under_a_name_of_its_own_is_none_of_the_history() {
+    let place = place();
+    let path = run(&place.results, 1, "7.1.0", &[("S01", Verdict::Fail)]);
+    fs::rename(&path, place.results.join("sample")).unwrap();
+    run(&place.results, 2, "7.2.0", &[("S01", Verdict::Pass)]);
+    let mut index = Index::open(&place.file).unwrap();
+    let done = index.refresh(&place.results, |_, _| {}).unwrap();
+    assert_eq!((done.read, letters(&index)), (1, "02S01pass".to_owned()));
+}
+
+#[test]
 fn the_rounds_of_a_case_are_one_row_and_the_gravest_stands_for_all() {
     let place = place();
     let rounds = |id: &str, verdicts: [Verdict; 3]| {

@@ -132,7 +132,7 @@ pub(super) fn troubles(
                 } else {
                     String::new()
                 },
-                again: format!("memrig replay {} {id}", record.facts.id),
+                again: evidence::again(record, case),
                 files: trace
                     .files
                     .iter()
