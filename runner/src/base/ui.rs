@@ -6,7 +6,7 @@
 
 use std::{
     io::{self, IsTerminal, Write},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -26,6 +26,8 @@ struct Shared {
     bars: Option<MultiProgress>,
     /// Set by [`Ui::silent`]: keeps what would have been printed.
     captured: Option<Mutex<Vec<String>>>,
+    /// What stdout answered first to something that it did not take.
+    lost: Mutex<Option<io::Error>>,
 }
 
 /// How important a line is.
@@ -48,6 +50,7 @@ impl Ui {
                 started: Instant::now(),
                 bars,
                 captured: None,
+                lost: Mutex::default(),
             }),
         }
     }
@@ -60,6 +63,7 @@ impl Ui {
                 started: Instant::now(),
                 bars: None,
                 captured,
+                lost: Mutex::default(),
             }),
         }
     }
@@ -72,13 +76,39 @@ impl Ui {
             .unwrap_or_default()
     }
 
-    /// Prints a result on stdout. A reader that has gone away is no error.
+    /// Prints a result on stdout. What stdout does not take is told by [`Ui::lost`].
     pub fn out(&self, text: &str) {
         self.print(|| {
             let mut out = anstream::stdout();
-            // A closed pipe means that the reader has seen enough.
-            let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+            let taken = writeln!(out, "{text}").and_then(|()| out.flush());
+            self.taken(taken);
         });
+    }
+
+    /// Prints a result on stdout as it is, without an end of line.
+    pub fn out_bytes(&self, bytes: &[u8]) {
+        self.print(|| {
+            let mut out = io::stdout();
+            let taken = out.write_all(bytes).and_then(|()| out.flush());
+            self.taken(taken);
+        });
+    }
+
+    /// Keeps why stdout did not take a result. A closed pipe means that the reader has seen enough.
+    fn taken(&self, result: io::Result<()>) {
+        if let Err(error) = result
+            && error.kind() != io::ErrorKind::BrokenPipe
+        {
+            let mut lost = self.shared.lost.lock().unwrap_or_else(PoisonError::into_inner);
+            lost.get_or_insert(error);
+        }
+    }
+
+    /// Why a part of the results is not on stdout, such as a full disk; `None` if all of them are, or the reader went away.
+    /// It is told once.
+    pub fn lost(&self) -> Option<io::Error> {
+        let mut lost = self.shared.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.take()
     }
 
     /// Says on stderr that something changed.
@@ -256,5 +286,18 @@ mod tests {
         );
         assert!(lines[4].starts_with("qemu: built ("), "{lines:?}");
         assert_eq!(lines[5], "warning: mind the gap");
+    }
+
+    #[test]
+    fn what_stdout_does_not_take_is_kept_and_a_reader_that_went_away_is_no_loss() {
+        let ui = Ui::silent();
+        ui.taken(Ok(()));
+        ui.taken(Err(io::ErrorKind::BrokenPipe.into()));
+        assert!(ui.lost().is_none());
+        ui.taken(Err(io::ErrorKind::StorageFull.into()));
+        ui.taken(Err(io::ErrorKind::Other.into()));
+        ui.taken(Ok(()));
+        let lost = ui.lost().map(|error| error.kind());
+        assert_eq!(lost, Some(io::ErrorKind::StorageFull), "the first one");
     }
 }

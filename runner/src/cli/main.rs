@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From the process's arguments to its exit code.
 
-use std::{io::Write, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
@@ -19,14 +19,17 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // clap prints help to stdout and errors to stderr; a reader that has gone away is no error.
+            let for_git = std::env::args_os().any(|arg| arg == "--bisect");
+            if !error.use_stderr() {
+                let ui = Ui::terminal();
+                ui.out(error.render().ansi().to_string().trim_end());
+                return ExitCode::from(told(Exit::Pass, &ui).code());
+            }
             // Where nobody can be told any more, the exit code still says it.
             let _ = error.print();
-            let for_git = std::env::args_os().any(|arg| arg == "--bisect");
-            return ExitCode::from(match (error.use_stderr(), for_git) {
-                (true, false) => Exit::Usage.code(),
-                (true, true) => code_for_git(Exit::Usage),
-                (false, _) => Exit::Pass.code(),
+            return ExitCode::from(match for_git {
+                false => Exit::Usage.code(),
+                true => code_for_git(Exit::Usage),
             });
         }
     };
@@ -61,18 +64,22 @@ fn act(cli: &Cli) -> Exit {
         Verb::Flaky(args) => history::flaky(args, &ui),
         Verb::Trend(args) => history::trend(args, &ui),
         Verb::Prune(args) => prune::prune(args, &ui),
-        Verb::Completions { shell } => print(&pages::completions(*shell, Cli::command())),
-        Verb::Man => pages::man(&Cli::command())
-            .map_err(Failure::broken)
-            .and_then(|page| print(&page)),
+        Verb::Completions { shell } => {
+            ui.out_bytes(&pages::completions(*shell, Cli::command()));
+            Ok(Exit::Pass)
+        }
+        Verb::Man => pages::man(&Cli::command()).map_err(Failure::broken).map(|page| {
+            ui.out_bytes(&page);
+            Exit::Pass
+        }),
     };
-    done.unwrap_or_else(|failure| failure.tell(&ui))
+    told(done.unwrap_or_else(|failure| failure.tell(&ui)), &ui)
 }
 
-/// Writes what a program reads; a reader that has gone away is no error.
-fn print(bytes: &[u8]) -> Result<Exit, Failure> {
-    match std::io::stdout().write_all(bytes) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::broken(error)),
-        _ => Ok(Exit::Pass),
-    }
+/// The exit code of a verb whose results are on stdout, or should be: what is read there must not be taken for all of it.
+fn told(exit: Exit, ui: &Ui) -> Exit {
+    let Some(error) = ui.lost() else { return exit };
+    Failure::broken(anyhow::Error::new(error).context("stdout did not take all that was printed"))
+        .hint("what a run wrote down is in its folder: `memrig report RUN` prints it again")
+        .tell(ui)
 }

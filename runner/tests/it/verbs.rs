@@ -359,3 +359,126 @@ fn prune_shows_sizes_and_merge_names_what_is_no_part() {
         told.err
     );
 }
+
+/// What is on stdout must not be taken for all of it where the disk was full.
+#[test]
+fn what_stdout_does_not_take_is_an_error_of_every_verb_that_prints() {
+    let place = place();
+    let run = "20260914T101530Z-3f9a1c";
+    let report: Vec<Vec<&str>> = [
+        "text",
+        "csv",
+        "subcases-csv",
+        "json",
+        "junit",
+        "ktap",
+        "github",
+        "kcidb",
+    ]
+    .into_iter()
+    .map(|format| vec!["report", run, "--format", format])
+    .collect();
+    let others = [
+        "history B01",
+        "history B01 --format csv",
+        "flaky",
+        "trend --format json",
+        "list",
+        "prune --keep 9",
+        "plan nightly --format github",
+        "doctor",
+        "completions bash",
+        "man",
+        "--help",
+        "run --help",
+        "--version",
+    ];
+    let others = others.map(|words| words.split(' ').collect());
+    for words in report.into_iter().chain(others) {
+        let to = |stdout: Stdio| {
+            let output = Command::new(env!("CARGO_BIN_EXE_memrig"))
+                .args(&words)
+                .current_dir(&place.root)
+                .env("MEMRIG_CACHE", place.root.join("cache"))
+                .env_remove("MEMRIG_RESULTS")
+                .stdin(Stdio::null())
+                .stdout(stdout)
+                .output()
+                .unwrap();
+            (
+                output.status.code(),
+                String::from_utf8_lossy(&output.stderr).into_owned(),
+            )
+        };
+        let full = fs_err::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let (code, said) = to(full.into_file().into());
+        assert_eq!(code, Some(3), "{words:?}: {said}");
+        assert!(
+            said.contains(
+                "error: stdout did not take all that was printed\n  caused by: No space left on device"
+            ),
+            "{words:?}: {said}"
+        );
+        // A reader that has seen enough is none.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let (_, said) = to(writer.into());
+        assert!(!said.contains("stdout"), "{words:?}: {said}");
+    }
+}
+
+/// A fresh clone has a run that shows what one looks like.
+#[test]
+fn a_run_under_a_name_of_its_own_is_shown_and_counts_nowhere() {
+    let place = place();
+    let sample = place.root.join("results/sample");
+    fs_err::rename(place.root.join("results/20260914T101530Z-3f9a1c"), &sample).unwrap();
+    let told = memrig(
+        &place.root,
+        &["history", "b01", "--variant", "memmap_on_memory=on"],
+    );
+    assert!(told.out.contains("  F  (1 run, "), "{}", told.out);
+    let told = memrig(&place.root, &["trend"]);
+    assert!(!told.out.contains("sample"), "{}", told.out);
+    let told = memrig(&place.root, &["prune", "--keep", "0"]);
+    assert!(
+        told.out.contains("\n1 runs: ") && !told.out.contains("sample"),
+        "{}",
+        told.out
+    );
+    let told = memrig(&place.root, &["report", "results/sample"]);
+    assert!(
+        told.out.contains("again: memrig replay results/sample "),
+        "{}",
+        told.out
+    );
+}
+
+#[test]
+fn a_report_without_a_name_is_of_the_last_run_in_the_results_folder() {
+    let place = place();
+    let results = place.root.join("results");
+    std::os::unix::fs::symlink("20260915T101530Z-3f9a1c", results.join("latest")).unwrap();
+    let answer = " cases: ";
+    let told = memrig(&place.root, &["report"]);
+    assert!(told.out.contains(answer), "{}", told.err);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let elsewhere = Utf8Path::from_path(elsewhere.path()).unwrap();
+    let told = memrig(elsewhere, &["report", "--results", results.as_str()]);
+    assert!(told.out.contains(answer), "{}", told.err);
+    assert!(
+        told.out.contains(&format!(" --results {results}\n")),
+        "{}",
+        told.out
+    );
+    let output = Command::new(env!("CARGO_BIN_EXE_memrig"))
+        .arg("report")
+        .current_dir(elsewhere)
+        .env("MEMRIG_CACHE", elsewhere.join("cache"))
+        .env("MEMRIG_RESULTS", &results)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(out.contains(answer), "{out}");
+}
