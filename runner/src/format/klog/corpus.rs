@@ -141,7 +141,8 @@ fn findings_are_well_formed() {
     }
 }
 
-/// The same event on another architecture, or on another kernel, has the same title wherever the kernel has the same words.
+/// The same event on another architecture, or on another kernel, has the same title wherever the kernel has the same words: 7.2 names
+/// the files of modules without the folder.
 #[test]
 fn titles_compare() {
     let title = |name: &str| {
@@ -149,7 +150,7 @@ fn titles_compare() {
             .iter()
             .find(|golden| golden.path.ends_with(format!("{name}.txt")))
             .unwrap();
-        classify(&golden.log).remove(0).title
+        classify(&golden.log).remove(0).title.replace("at /mnt/", "at ")
     };
     assert_eq!(title("warn_text-6.12-s390x"), title("warn_text-6.12-amd64"));
     assert_eq!(title("warn_text-6.12-s390x"), title("warn_text-7.2-amd64"));

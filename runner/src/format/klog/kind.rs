@@ -154,10 +154,10 @@ impl FromStr for Kind {
 pub struct Finding {
     /// What sort of event.
     pub kind: Kind,
-    /// One line without addresses, process numbers and times, fit to compare over boots and kernels:
-    /// `WARNING in memory_block_release`, `addressing exception in page_init_poison <- sparse_add_section`.
+    /// One line without addresses, process numbers and times, the same on every boot of a kernel:
+    /// `WARNING at mm/memory_hotplug.c:1219 in offline_pages`, `addressing exception in page_init_poison <- sparse_add_section`.
     pub title: String,
-    /// The function where it happened, else `file:line`.
+    /// Where it happened: `file:line in function`, as far as the kernel names both.
     pub place: Option<String>,
     /// The report's first lines, without the printk prefix, at most [`MAX_LINES`].
     pub lines: Vec<String>,

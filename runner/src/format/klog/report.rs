@@ -345,14 +345,14 @@ impl Report {
             .or(self.fault.as_deref());
         let function = path.first().copied().or(any);
         let mut title = self.head.clone();
+        let place = match (&self.file, function) {
+            (Some(file), Some(function)) => Some(format!("{file} in {function}")),
+            (file, function) => file.as_deref().or(function).map(str::to_owned),
+        };
         if rule.placed {
-            // a line number changes with every patch above it, so a title has none
-            let file = self
-                .file
-                .as_deref()
-                .map(|file| file.split(':').next().unwrap_or(file));
-            if let Some(place) = function.or(file) {
-                title = format!("{title} in {place}");
+            if let Some(place) = &place {
+                let word = if self.file.is_some() { "at" } else { "in" };
+                title = format!("{title} {word} {place}");
             }
             if rule.caller
                 && let Some(caller) = path.iter().skip(1).find(|name| Some(**name) != function)
@@ -364,10 +364,7 @@ impl Report {
             kind: rule.kind,
             title,
             // who asks for the last page is chance
-            place: function
-                .map(str::to_owned)
-                .or_else(|| self.file.clone())
-                .filter(|_| rule.kind != Kind::Oom),
+            place: place.filter(|_| rule.kind != Kind::Oom),
             lines: self.lines.clone(),
             offset: self.offset,
             line: self.line,

@@ -251,14 +251,14 @@ fn two_cpus_at_once() {
             .collect::<Vec<_>>()
     };
     let want = [
-        "WARNING in a",
+        "WARNING at mm/a.c:1 in a",
         "BUG: kernel NULL pointer dereference in b <- b_caller",
         "panic: Fatal exception in interrupt",
     ];
     assert_eq!(titles(with_caller), want);
     let without = with_caller.replace("[    T1]", "").replace("[    T2]", "");
     assert_eq!(titles(&without).len(), 3, "{:?}", titles(&without));
-    assert_eq!(titles(&without)[0], "WARNING in a");
+    assert_eq!(titles(&without)[0], "WARNING at mm/a.c:1 in a");
 }
 
 #[test]
