@@ -235,6 +235,10 @@ async fn session(guest: &Guest, is_typed: bool, ends: &mut Ends) -> Result<Sessi
     match carried {
         None => Ok(Session::Interrupted),
         Some(Ok(Carried::Left)) => Ok(Session::Left),
+        Some(Ok(Carried::Cut(error))) => Err(Trouble::bench(format!(
+            "stdout did not take all that the script printed: {}",
+            io::Error::from(error)
+        ))),
         Some(Ok(Carried::Ended)) => exit_code(guest).await.map(Session::Exited),
         Some(Err(error)) => Err(inside::blame(guest, error).await),
     }

@@ -366,6 +366,19 @@ async fn streams_of_ours_are_carried_whole() {
         .expect("it does not block");
     assert!(matches!(carried, Ok(Carried::Ended)), "{carried:?}");
     assert!(path("mark").exists(), "the command goes on to its end");
+    // What is cut is not the whole, and said so.
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let carry = Carry {
+        output: full.into(),
+        ..alone("head -c 3000000 /dev/zero")
+    };
+    let carried = timeout(LIMIT, session.carry(carry))
+        .await
+        .expect("it does not block");
+    assert!(
+        matches!(carried, Ok(Carried::Cut(error)) if error.raw_os_error() == 28),
+        "{carried:?}"
+    );
 }
 
 #[tokio::test]

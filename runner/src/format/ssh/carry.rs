@@ -82,6 +82,8 @@ pub enum Carried {
     /// The command has ended, and all that it printed was carried. Its exit code is not known here: what libssh2 says of it is
     /// nothing to go by.
     Ended,
+    /// The command has ended, and where its output goes did not take all of it: a full disk, but not a reader that went away.
+    Cut(rustix::io::Errno),
     /// The person at the terminal left by pressing `^]` three times, or the terminal is gone.
     Left,
 }
@@ -100,6 +102,8 @@ struct Sink {
     fd: OwnedFd,
     pending: Vec<u8>,
     gone: bool,
+    /// Why it takes no more, where that is not that nobody reads.
+    lost: Option<rustix::io::Errno>,
 }
 
 impl Sink {
@@ -109,6 +113,7 @@ impl Sink {
             fd,
             pending: Vec::new(),
             gone: false,
+            lost: None,
         }
     }
 
@@ -118,8 +123,9 @@ impl Sink {
         match rustix::io::write(&self.fd, &self.pending[..count]) {
             Ok(count) => drop(self.pending.drain(..count)),
             Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
-            Err(_) => {
+            Err(error) => {
                 // A reader that has gone away has seen enough; the command goes on.
+                self.lost = (error != rustix::io::Errno::PIPE).then_some(error);
                 self.gone = true;
                 self.pending.clear();
             }
@@ -178,13 +184,15 @@ fn run(wire: &Wire, carry: Carry) -> Result<(Carried, Option<String>), Failure> 
     if carried == Carried::Left {
         return Ok((carried, None));
     }
+    // A terminal that is gone is one that was left.
+    let cut = carrier.sinks[0].lost.filter(|_| carrier.pty.is_none());
     let mut channel = carrier.channel;
     let until = Instant::now() + STEP_LIMIT;
     // Closing our side first would have the server leave out how the command ended.
     wire.until(until, || channel.wait_close())?;
     let signal = channel.exit_signal().map_err(Failure::Ssh)?.exit_signal;
     wire.until(until, || channel.close())?;
-    Ok((carried, signal))
+    Ok((cut.map_or(carried, Carried::Cut), signal))
 }
 
 impl Carrier<'_> {
