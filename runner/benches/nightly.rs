@@ -85,6 +85,7 @@ fn case(run: u32, number: u32) -> CaseRecord {
             Vec::new()
         },
         subcases: Vec::new(),
+        said: Vec::new(),
         ledger: Some(step),
     });
     CaseRecord {

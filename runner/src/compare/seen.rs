@@ -250,7 +250,7 @@ impl Moment {
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         for found in case.findings.iter().filter(|found| found.since_step == step) {
             let name = finding(&found.kind, found.place.as_deref(), &found.title);
-            *counts.entry(name).or_default() += 1;
+            *counts.entry(name).or_default() += found.times as usize;
         }
         for (name, count) in counts {
             self.put(Dimension::Log, &name, &format!("{count} times"));
@@ -297,6 +297,7 @@ mod tests {
             mismatches: Vec::new(),
             ledger: Some(number),
             subcases: Vec::new(),
+            said: Vec::new(),
         };
         let entry = |step, ledger| LedgerEntry {
             step,
@@ -466,6 +467,7 @@ mod tests {
                         place: Some("f".to_owned()),
                         lines: Vec::new(),
                         since_step: Some(1),
+                        times: 1,
                     });
                 },
                 Log,
@@ -528,6 +530,7 @@ mod tests {
             place: None,
             lines: Vec::new(),
             since_step: Some(1),
+            times: 1,
         });
         let round = (seen(&attempt()), seen(&faulty));
         let case = CaseRounds {

@@ -114,6 +114,9 @@ pub struct StepRecord {
     /// The tests that a program of it reported, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subcases: Vec<SubcaseRecord>,
+    /// The last lines that its scripts printed, of stdout and then of stderr; all of them are in `step-N.out` and `step-N.err`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<String>,
     /// The ledger that was read after it: index into `ledgers` of the case's `ledgers.json`, from 0.
     pub ledger: Option<u32>,
 }
@@ -172,14 +175,25 @@ impl From<&Mismatch> for MismatchRecord {
 pub struct FindingRecord {
     /// Its kind, such as `warning`, `bug`, `panic` or `lockdep`.
     pub kind: String,
-    /// Its first line without the time stamp.
+    /// What it is, in one line that is the same on every boot of a kernel.
     pub title: String,
-    /// Function or file that it names.
+    /// Where it happened: `file:line in function`, as far as the kernel names both.
     pub place: Option<String>,
-    /// Its lines as the log has them.
+    /// Its lines as the log has them; of several with one title, those of the first.
     pub lines: Vec<String>,
     /// Number of the step in which it came up; `None` for one from before the first step.
     pub since_step: Option<u32>,
+    /// How often it came up.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub times: u32,
+}
+
+fn once() -> u32 {
+    1
+}
+
+fn is_once(times: &u32) -> bool {
+    *times == 1
 }
 
 /// How a guest ended.

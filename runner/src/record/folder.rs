@@ -261,6 +261,30 @@ impl CaseFolder {
         self.path.join("observed.json")
     }
 
+    /// Adds what a script of a step printed to the files of the step, `step-N.out` and `step-N.err`: as it came, and only where it
+    /// printed something.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the folder does not take the files.
+    pub fn add_output(&self, step: u32, stdout: &[u8], stderr: &[u8]) -> Result<(), FolderError> {
+        for (bytes, stream) in [(stdout, OUTPUTS[0]), (stderr, OUTPUTS[1])] {
+            if bytes.is_empty() {
+                continue;
+            }
+            let path = self.path.join(format!("{STEP}{step}{stream}"));
+            let add = || {
+                let mut file = fs::OpenOptions::new().create(true).append(true).open(&path)?;
+                file.write_all(bytes)
+            };
+            add().map_err(|source| FolderError::Write {
+                path: path.clone(),
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
     /// Writes `observed.json`.
     ///
     /// # Errors
@@ -290,6 +314,44 @@ impl CaseFolder {
         })?;
         replace(&path, &bytes)
     }
+}
+
+/// What names of files with a script's output begin and end with.
+const STEP: &str = "step-";
+const OUTPUTS: [&str; 2] = [".out", ".err"];
+
+/// Whether a file of a case has what a script of a step printed, by its name.
+pub fn is_output(name: &str) -> bool {
+    step_of_output(name).is_some()
+}
+
+/// The step whose output a file has, and which of [`OUTPUTS`] that is.
+fn step_of_output(name: &str) -> Option<(u32, usize)> {
+    let rest = name.strip_prefix(STEP)?;
+    let of = |(at, end): (usize, &&str)| Some((rest.strip_suffix(*end)?.parse().ok()?, at));
+    OUTPUTS.iter().enumerate().find_map(of)
+}
+
+/// Names of the files in a case's folder that have what scripts printed, by step; none where there is no such folder.
+///
+/// # Errors
+///
+/// The folder cannot be listed.
+pub(super) fn outputs(case: &Utf8Path) -> io::Result<Vec<String>> {
+    let entries = match case.read_dir_utf8() {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if is_output(entry.file_name()) {
+            names.push(entry.file_name().to_owned());
+        }
+    }
+    names.sort_by_key(|name| step_of_output(name));
+    Ok(names)
 }
 
 fn json(path: &Utf8Path, value: &impl Serialize) -> Result<Vec<u8>, FolderError> {
@@ -386,6 +448,30 @@ mod tests {
         let error = RunFolder::create(&file.join("results")).unwrap_err();
         assert!(matches!(error, FolderError::Create { .. }));
         assert!(error.to_string().contains("file/results"), "{error}");
+    }
+
+    #[test]
+    fn what_scripts_print_is_kept_by_step() {
+        let (_keep, results) = results();
+        let run = RunFolder::create(&results).unwrap();
+        let case = run.case(&key(), 1).unwrap();
+        case.add_output(10, b"ten\n", b"").unwrap();
+        case.add_output(2, b"one\n", b"\xff").unwrap();
+        case.add_output(2, b"two", b"").unwrap();
+        case.add_output(3, b"", b"").unwrap();
+        fs::write(case.path().join("step-x.out"), "").unwrap();
+        assert_eq!(
+            outputs(case.path()).unwrap(),
+            ["step-2.out", "step-2.err", "step-10.out"]
+        );
+        let kept = |name: &str| fs::read(case.path().join(name)).unwrap();
+        assert_eq!(
+            (kept("step-2.out"), kept("step-2.err")),
+            (b"one\ntwo".to_vec(), b"\xff".to_vec())
+        );
+        assert_eq!(outputs(&results.join("none")).unwrap(), Vec::<String>::new());
+        let again = run.case(&key(), 2).unwrap();
+        assert!(again.path().join("attempt-1/step-2.err").is_file());
     }
 
     #[test]

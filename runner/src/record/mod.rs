@@ -28,7 +28,7 @@ pub use event::{Entry, Event};
 pub use facts::{
     FORMAT, HostFacts, ImageFacts, KernelFacts, PackageFacts, QemuFacts, RunFacts, RunId, SuiteFacts,
 };
-pub use folder::{CaseFolder, FolderError, LedgerEntry, RunFolder};
+pub use folder::{CaseFolder, FolderError, LedgerEntry, RunFolder, is_output};
 pub use journal::{Journal, JournalError};
 pub use key::{CaseKey, NotUnique, check_unique};
 pub use merge::{MergeError, Merged, merge};

@@ -5,10 +5,10 @@ use std::{fs, io};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{CaseRecord, Finish, RunId, RunRecord};
+use super::{CaseRecord, Finish, RunId, RunRecord, folder::outputs};
 use crate::base::fault::Verdict;
 
-/// Files of a case that passed which are not kept. Its ledgers are small, and trends are made of them.
+/// Files of a case that passed which are not kept, and neither is what its scripts printed. Its ledgers are small, and trends are made of them.
 const LOGS: [&str; 4] = ["console.log", "dmesg.log", "qmp.jsonl", "qemu.log"];
 
 /// One run and what became of it.
@@ -88,7 +88,8 @@ fn keeps_little(case: &CaseRecord) -> bool {
 
 fn take(case: &Utf8Path, dry: bool) -> io::Result<u64> {
     let mut taken = 0;
-    for name in LOGS {
+    let outputs = outputs(case)?;
+    for name in LOGS.into_iter().chain(outputs.iter().map(String::as_str)) {
         let file = case.join(name);
         match fs::symlink_metadata(&file) {
             Ok(facts) if facts.is_file() => {

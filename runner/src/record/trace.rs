@@ -9,7 +9,7 @@ use std::{
 use camino::Utf8Path;
 use serde::Deserialize;
 
-use super::{CaseRecord, Event, RunRecord, journal, read};
+use super::{CaseRecord, Event, RunRecord, folder, journal, read};
 use crate::base::fault::Verdict;
 
 /// The traces of a run's cases, by the id of the case.
@@ -130,6 +130,8 @@ fn files(run: &Utf8Path, case: &CaseRecord) -> Trace {
             .into_iter()
             .filter(|name| folder.join(name).is_file())
             .map(str::to_owned)
+            // A folder that cannot be listed has nothing to link to.
+            .chain(folder::outputs(&folder).unwrap_or_default())
             .collect(),
         ledgers: ledgers(&read("ledgers.json")),
         ..Trace::default()

@@ -5,7 +5,9 @@ use serde_json::json;
 
 use super::{
     bench::{Bench, Named, block_file, standby_set},
-    inside, subtests,
+    inside,
+    script::{self, Script},
+    subtests,
     trouble::{Trouble, expect},
 };
 use crate::{
@@ -396,7 +398,26 @@ impl Bench<'_> {
     /// Runs a program in the guest.
     pub(super) async fn program(&mut self, program: &Guest) -> Result<Op, Trouble> {
         self.bring(&program.selftests).await?;
-        let output = self.exec(&program.run).await?;
+        let script = Script::new(&program.run);
+        // The program itself says which of its tests is not ok.
+        let run: &str = if program.ktap {
+            &program.run
+        } else {
+            script.to_run()
+        };
+        let mut output = match self.exec(run).await {
+            Ok(output) => output,
+            Err(trouble) => {
+                self.said.stdout.extend(self.guest.port.unanswered());
+                return Err(trouble.told(|message| script.named(message)));
+            }
+        };
+        let command = match program.ktap {
+            true => None,
+            false => script.last_command(&mut output.stderr),
+        };
+        self.said.stdout.extend(&output.stdout);
+        self.said.stderr.extend(&output.stderr);
         let code = output.code;
         if program.ktap {
             let said = output.error_text();
@@ -405,12 +426,9 @@ impl Bench<'_> {
             return done.map(|()| Op::Nothing);
         }
         if code != program.exit {
-            let said = output.last_words();
-            return Err(Trouble::kernel(format!(
-                "the script ended with {code}, and must end with {}{}{said}",
-                program.exit,
-                if said.is_empty() { "" } else { ": " },
-            )));
+            let words = output.last_words();
+            let last = words.lines().last().unwrap_or_default();
+            return Err(Trouble::kernel(script::failed(code, program.exit, command, last)));
         }
         Ok(Op::Nothing)
     }

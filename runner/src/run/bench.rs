@@ -36,6 +36,34 @@ pub(super) struct Named {
     pub(super) gone: bool,
 }
 
+/// What scripts printed, as it came.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    pub(super) stdout: Vec<u8>,
+    pub(super) stderr: Vec<u8>,
+}
+
+/// Lines that a record keeps of what scripts printed.
+const SAID_LINES: usize = 20;
+/// Characters of such a line.
+const SAID_WIDTH: usize = 200;
+
+impl Said {
+    /// The last lines of stdout, and behind them those of stderr.
+    pub(super) fn tail(&self) -> Vec<String> {
+        let [out, errors] = [&self.stdout, &self.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+        let lines: Vec<&str> = out
+            .lines()
+            .chain(errors.lines())
+            .filter(|line| !line.trim().is_empty())
+            .collect();
+        lines[lines.len().saturating_sub(SAID_LINES)..]
+            .iter()
+            .map(|line| line.chars().take(SAID_WIDTH).collect())
+            .collect()
+    }
+}
+
 /// A guest under test.
 pub(super) struct Bench<'a> {
     pub(super) guest: &'a Guest,
@@ -66,6 +94,8 @@ pub(super) struct Bench<'a> {
     pub(super) kernel: String,
     /// Tests that programs reported since the step began.
     pub(super) subcases: Vec<SubcaseRecord>,
+    /// What scripts of the suite printed since the step began.
+    pub(super) said: Said,
     /// How long one thing in the guest may take.
     pub(super) limit: Duration,
 }
@@ -104,6 +134,7 @@ impl<'a> Bench<'a> {
             kinds: BTreeSet::new(),
             kernel: String::new(),
             subcases: Vec::new(),
+            said: Said::default(),
             limit,
         };
         bench.mark().await?;

@@ -127,7 +127,7 @@ async fn attempt(job: &Job, stage: &Stage, folder: &CaseFolder, origin: Origin) 
     tale.command_line = stage.by_hand(&guest);
     let mut ledgers = Vec::new();
     let done = tokio::select! {
-        done = steps(job, stage, (&guest, origin), &mut tale, &mut ledgers) => Some(done),
+        done = steps(job, stage, (&guest, origin), folder, &mut tale, &mut ledgers) => Some(done),
         () = stage.stop.asked() => None,
     };
     match done {
@@ -201,7 +201,14 @@ async fn read_log(case: &Case, guest: &Guest, tale: &mut Tale) {
         }
     }
     for finding in findings(&said, None, case) {
-        if tale.findings.iter().all(|known| known.title != finding.title) {
+        if let Some(known) = tale
+            .findings
+            .iter_mut()
+            .find(|known| known.title == finding.title)
+        {
+            // It went on after the step that it was first seen in.
+            known.times = known.times.max(finding.times);
+        } else {
             tale.findings.push(finding);
         }
     }

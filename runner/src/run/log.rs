@@ -10,26 +10,32 @@ use crate::{
     suite::Case,
 };
 
-/// What a log shows that the case does not allow.
+/// What a log shows that the case does not allow, each title once, with its number.
 pub(super) fn findings(log: &str, since_step: Option<u32>, case: &Case) -> Vec<FindingRecord> {
-    klog::classify(log.as_bytes())
-        .into_iter()
-        .filter(|finding| {
-            let allowed = |line: &String| {
-                case.allow_log
-                    .iter()
-                    .any(|pattern| pattern.regex().is_match(line))
-            };
-            !finding.lines.iter().any(allowed)
-        })
-        .map(|finding| FindingRecord {
+    let mut all: Vec<FindingRecord> = Vec::new();
+    for finding in klog::classify(log.as_bytes()) {
+        let allowed = |line: &String| {
+            case.allow_log
+                .iter()
+                .any(|pattern| pattern.regex().is_match(line))
+        };
+        if finding.lines.iter().any(allowed) {
+            continue;
+        }
+        if let Some(known) = all.iter_mut().find(|known| known.title == finding.title) {
+            known.times = known.times.saturating_add(1);
+            continue;
+        }
+        all.push(FindingRecord {
             kind: finding.kind.to_string(),
             title: finding.title,
             place: finding.place,
             lines: finding.lines,
             since_step,
-        })
-        .collect()
+            times: 1,
+        });
+    }
+    all
 }
 
 /// The kernel's log as the guest tells it. A guest that does not answer any more did not pass, whatever its steps did.
@@ -123,6 +129,28 @@ fn cause(findings: &[FindingRecord]) -> Option<(&FindingRecord, Option<&FindingR
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::suite::Suite;
+
+    #[test]
+    fn what_comes_again_and_again_is_one_finding_with_its_number() {
+        let suite = "suite: s\ncases:\n  - { id: A, name: a, steps: [log: { has: x }] }\n";
+        let suite = Suite::parse("s.yaml", suite).unwrap();
+        let log: String = (0..60)
+            .map(|at| {
+                format!(
+                    "[   12.{at:03}000] BUG: Bad page state in process sh{at}  pfn:1{at:04}\n\
+                     [   12.{at:03}100] page: refcount:0 mapcount:0 mapping:0000000000000000 index:0x0 pfn:0x1{at:04}\n\
+                     [   12.{at:03}200] Call Trace:\n[   12.{at:03}300]  <TASK>\n[   12.{at:03}400]  dump_stack_lvl+0x5d/0x80\n\
+                     [   12.{at:03}500]  bad_page.cold+0x7a/0x91\n[   12.{at:03}600]  offline_pages+0x1{at:02}/0x8e0\n\
+                     [   12.{at:03}700]  </TASK>\n"
+                )
+            })
+            .collect();
+        let all = findings(&log, Some(2), &suite.cases[0]);
+        let told: Vec<_> = all.iter().map(|one| (&*one.title, one.times)).collect();
+        assert_eq!(told, [("Bad page state in offline_pages", 60)]);
+        assert!(all[0].lines[0].contains("process sh0 "), "{:?}", all[0].lines);
+    }
 
     #[test]
     fn a_guest_that_does_not_tell_its_log_did_not_pass() {
@@ -146,6 +174,7 @@ mod tests {
             place: None,
             lines: Vec::new(),
             since_step: Some(1),
+            times: 1,
         }
     }
 

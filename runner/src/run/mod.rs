@@ -20,6 +20,7 @@ mod plan;
 mod prepare;
 mod rounds;
 mod schedule;
+mod script;
 mod selftests;
 mod session;
 mod shard;

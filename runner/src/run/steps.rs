@@ -18,7 +18,7 @@ use super::{
 use crate::{
     base::{Arch, ByteSize, fault::Verdict},
     memory::{FACTS_SCRIPT, Ledger, MemoryFacts, Op, SYMBOLS_SCRIPT},
-    record::{Event, FindingRecord, LedgerEntry, MismatchRecord, StepRecord, SubcaseRecord},
+    record::{CaseFolder, Event, FindingRecord, LedgerEntry, MismatchRecord, StepRecord, SubcaseRecord},
     rig::{
         guest::Guest,
         qemu::standby::{self, property},
@@ -37,6 +37,7 @@ pub(super) async fn steps(
     job: &Job,
     stage: &Stage,
     (guest, origin): (&Guest, Origin),
+    folder: &CaseFolder,
     tale: &mut Tale,
     ledgers: &mut Vec<LedgerEntry<Ledger>>,
 ) -> Result<(), Trouble> {
@@ -73,7 +74,7 @@ pub(super) async fn steps(
     if looks || stage.watch {
         bench.observe(&Op::Nothing, false).await?;
     }
-    let done = all_steps(job, stage, &mut bench, tale, ledgers).await;
+    let done = all_steps(job, stage, &mut bench, folder, tale, ledgers).await;
     let (observed, asked) = bench.observed(done.is_ok()).await;
     tale.observed = observed;
     // What broke first counts.
@@ -85,6 +86,7 @@ async fn all_steps(
     job: &Job,
     stage: &Stage,
     bench: &mut Bench<'_>,
+    folder: &CaseFolder,
     tale: &mut Tale,
     ledgers: &mut Vec<LedgerEntry<Ledger>>,
 ) -> Result<(), Trouble> {
@@ -117,6 +119,9 @@ async fn all_steps(
             // Its kernel may still be telling what happened.
             guest.last_words().await;
         }
+        let said = std::mem::take(&mut bench.said);
+        let kept = folder.add_output(number, &said.stdout, &said.stderr);
+        done = done.and(kept.map_err(|error| Trouble::bench(chain(&error))));
         let since = findings_since(guest, console, number, case);
         let trouble = weigh(done.err(), &since);
         tale.findings.extend(since);
@@ -132,6 +137,7 @@ async fn all_steps(
             trouble.as_ref(),
             ledgers.len() as u32 - 1,
             std::mem::take(&mut bench.subcases),
+            said.tail(),
         );
         stage.note(&Event::StepFinished {
             case: job.key.id(),
@@ -295,6 +301,7 @@ fn step_record(
     trouble: Option<&Trouble>,
     ledger: u32,
     subcases: Vec<SubcaseRecord>,
+    said: Vec<String>,
 ) -> StepRecord {
     let mismatches = match trouble {
         Some(Trouble::Kernel { mismatches, .. }) => mismatches.iter().map(MismatchRecord::from).collect(),
@@ -309,6 +316,7 @@ fn step_record(
         message: trouble.map(|trouble| trouble.message().to_owned()),
         mismatches,
         subcases,
+        said,
         ledger: Some(ledger),
     }
 }

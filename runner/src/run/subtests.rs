@@ -65,12 +65,17 @@ pub(super) fn fold(
     (subcases, trouble.map_or(Ok(()), Err))
 }
 
-/// How the program ended, in words.
+/// How a program ended, in words, by the code of its shell.
+pub(super) fn end_of_code(code: i32, program: &str) -> String {
+    match code {
+        129..=192 => format!("signal {} killed {program}", code - 128),
+        code => format!("{program} ended with {code}"),
+    }
+}
+
+/// How the program ended, in words, with what it said last.
 fn end(code: i32, said: &str) -> String {
-    let how = match code {
-        129..=192 => format!("signal {} killed it", code - 128),
-        code => format!("it ended with {code}"),
-    };
+    let how = end_of_code(code, "it");
     match said.lines().rfind(|line| !line.trim().is_empty()) {
         Some(last) => format!("{how} ({})", last.trim()),
         None => how,

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     base::{exec::shell_quote, fault::Verdict},
-    record::{CaseRecord, GuestEnd, MismatchRecord, RunRecord, StepRecord, SubcaseRecord},
+    record::{CaseRecord, FindingRecord, GuestEnd, MismatchRecord, RunRecord, StepRecord, SubcaseRecord},
 };
 
 /// The kind of a failure, in one word for filters.
@@ -105,10 +105,20 @@ pub(super) fn steps(case: &CaseRecord) -> String {
         if let Some(message) = &step.message {
             lines.text(&indented(&printable(message), "  "));
         }
+        lines.text(&indented(&said(step), "  "));
         lines.text(&indented(&subcases(step), "  "));
         if !step.mismatches.is_empty() {
             lines.text(&indented(&mismatches(&step.mismatches), "  "));
         }
+    }
+    lines.into_text()
+}
+
+/// The last words of a step's scripts, each line marked; empty where they said nothing.
+pub(super) fn said(step: &StepRecord) -> String {
+    let mut lines = Lines::default();
+    for said in &step.said {
+        lines.line(format_args!("{}", format!("| {}", one_line(said)).trim_end()));
     }
     lines.into_text()
 }
@@ -237,6 +247,15 @@ pub(super) fn off_by(mismatch: &MismatchRecord) -> String {
     }
 }
 
+/// A finding in one line, with how often it came up.
+pub(super) fn finding_title(finding: &FindingRecord) -> String {
+    let title = one_line(&finding.title);
+    match finding.times {
+        0 | 1 => title,
+        times => format!("{title} ({times} times)"),
+    }
+}
+
 /// The command that runs a case again, from where the run was started.
 pub(super) fn again(record: &RunRecord, case: &CaseRecord) -> String {
     let (folder, id) = (&record.folder, record.facts.id.as_str());
@@ -264,8 +283,8 @@ pub(super) fn all(case: &CaseRecord) -> String {
     let mut parts = vec![attempts(case), steps(case)];
     for finding in &case.findings {
         let place = match &finding.place {
-            Some(place) => format!(" at {}", one_line(place)),
-            None => String::new(),
+            Some(place) if !finding.title.contains(place) => format!(" at {}", one_line(place)),
+            _ => String::new(),
         };
         let since = match finding.since_step {
             Some(step) => format!("in step {step}"),
@@ -275,7 +294,7 @@ pub(super) fn all(case: &CaseRecord) -> String {
         lines.line(format_args!(
             "{}: {}{place}, {since}",
             one_line(&finding.kind),
-            one_line(&finding.title)
+            finding_title(finding)
         ));
         lines.text(&indented(&printable(&finding.lines.join("\n")), "  "));
         parts.push(lines.into_text());
@@ -291,6 +310,30 @@ pub(super) fn all(case: &CaseRecord) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_finding_has_its_number_and_its_place_once() {
+        let case: CaseRecord = serde_json::from_value(serde_json::json!({
+            "key": {"arch": "s390x", "kernel": "k", "config": "", "suite": "s", "variant": "", "case": "S08"},
+            "name": "", "suite_file": "s.yaml", "line": 1, "verdict": "fail", "reason": "x", "seconds": 9.0, "ended": null,
+            "findings": [
+                {"kind": "bad-page", "title": "Bad page state in f <- g", "place": "f", "lines": ["BUG: x"], "since_step": 2, "times": 60},
+                {"kind": "warning", "title": "WARNING at mm/a.c:1 in f", "place": "mm/a.c:1 in f", "lines": ["WARNING"], "since_step": null},
+                {"kind": "bug", "title": "lost", "place": "h", "lines": [], "since_step": 1},
+            ]
+        }))
+        .unwrap();
+        let all = all(&case);
+        assert!(
+            all.contains("bad-page: Bad page state in f <- g (60 times), in step 2\n"),
+            "{all}"
+        );
+        assert!(
+            all.contains("warning: WARNING at mm/a.c:1 in f, before the first step\n"),
+            "{all}"
+        );
+        assert!(all.contains("bug: lost at h, in step 1\n"), "{all}");
+    }
 
     #[test]
     fn the_command_that_runs_a_case_again_finds_the_run() {
@@ -325,7 +368,7 @@ mod tests {
             "key": {"arch": "s390x", "kernel": "k", "config": "", "suite": "s", "variant": "", "case": "S08"},
             "name": "", "suite_file": "s.yaml", "line": 1, "verdict": "fail", "reason": "x", "seconds": 9.0, "ended": null,
             "steps": [{"number": 1, "line": 2, "text": format!("guest: {{ run: \"{}\" }}", "a ".repeat(5_000)),
-                "verdict": "fail", "seconds": 0.5, "message": "it ended with 3", "ledger": null}]
+                "verdict": "fail", "seconds": 0.5, "message": "it ended with 3", "said": ["299", "\u{1b}[1m300"], "ledger": null}]
         }))
         .unwrap();
         let headline = step_headline(&case.steps[0]).unwrap();
@@ -340,6 +383,6 @@ mod tests {
                 && first.starts_with("s.yaml:2: step 1: guest: { run: ")
                 && first.ends_with("a…")
         );
-        assert_eq!(rest, "  it ended with 3\n");
+        assert_eq!(rest, "  it ended with 3\n  | 299\n  | \\x1b[1m300\n");
     }
 }

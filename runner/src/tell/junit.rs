@@ -208,6 +208,12 @@ fn out(case: &CaseRecord) -> String {
     } else if !case.command_line.is_empty() {
         lines.line(format_args!("{}", one_line(&case.command_line)));
     }
+    // Of a step that did not pass they are evidence.
+    let passed = case.steps.iter().filter(|step| step.verdict == Verdict::Pass);
+    for step in passed.filter(|step| !step.said.is_empty()) {
+        lines.line(format_args!("step {} printed:", step.number));
+        lines.text(&evidence::said(step));
+    }
     lines.line(format_args!("{}", case.files()));
     lines.into_text()
 }

@@ -244,7 +244,7 @@ fn trouble(record: &RunRecord, case: &CaseRecord, standing: Option<&Standing>, s
         }
     }
     for finding in &case.findings {
-        body.line(format_args!("log: {}", one_line(&finding.title)));
+        body.line(format_args!("log: {}", evidence::finding_title(finding)));
     }
     let folder = one_line(record.folder.as_str());
     body.line(format_args!("console: {folder}/{}/console.log", case.files()));

@@ -50,6 +50,7 @@ fn write(folder: &Utf8Path) -> RunRecord {
         place: None,
         lines: vec![HOSTILE.to_owned()],
         since_step: Some(1),
+        times: 1,
     }];
     let hostile = judged(hostile, Verdict::Fail, HOSTILE);
     let mut boots = Vec::new();

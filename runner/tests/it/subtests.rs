@@ -19,6 +19,16 @@ cases:
   - id: R3
     name: a program that is not there
     steps: [guest: { ktap: true, run: /run/nothing }]
+  - id: R4
+    name: a script that fails in its middle
+    steps:
+      - guest: { run: "echo one" }
+      - guest:
+          run: |
+            set -e
+            seq 1 300
+            ls /nowhere
+            echo not this
 "#;
 
 #[test]
@@ -37,9 +47,14 @@ fn what_a_program_reports_decides_its_case() {
     assert_eq!(output.status.code(), Some(1), "{text}");
     let folder = fs_err::canonicalize(place.path().join("results/latest")).unwrap();
     let (record, _) = RunRecord::read(Utf8Path::from_path(&folder).unwrap()).unwrap();
-    assert_eq!(record.cases.len(), 6);
+    assert_eq!(record.cases.len(), 8);
     for case in &record.cases {
         let (verdict, reason, subcases) = match &*case.key.case {
+            "R4" => (
+                Verdict::Fail,
+                "the script ended with 1 at `ls /nowhere`, and must end with 0: ls: /nowhere: No such file or directory",
+                0,
+            ),
             "R1" => (Verdict::Fail, "1 of 2 tests are not ok, first `bad`", 2),
             "R2" => (
                 Verdict::Fail,
@@ -55,5 +70,28 @@ fn what_a_program_reports_decides_its_case() {
             case.key.id()
         );
         assert_eq!(case.subcases().count(), subcases, "{}", case.key.id());
+        if case.key.case == "R4" {
+            let kept = |name: &str| fs_err::read_to_string(folder.join(case.files()).join(name)).unwrap();
+            let all: String = (1..=300).map(|number| format!("{number}\n")).collect();
+            assert_eq!(
+                (kept("step-1.out"), kept("step-2.out")),
+                ("one\n".to_owned(), all)
+            );
+            assert_eq!(kept("step-2.err"), "ls: /nowhere: No such file or directory\n");
+            assert_eq!(case.steps[0].said, ["one"]);
+            assert_eq!(case.steps[1].said.len(), 20);
+        }
     }
+    let junit = fs_err::read_to_string(folder.join("junit.xml")).unwrap();
+    let page = fs_err::read_to_string(folder.join("report.html")).unwrap();
+    for shown in [&*text, &*junit, &*page] {
+        assert!(
+            shown.contains("300") && shown.contains("No such file or directory"),
+            "{shown}"
+        );
+    }
+    assert!(
+        page.contains("step-2.out") && junit.contains("step 1 printed:\n| one"),
+        "{junit}"
+    );
 }

@@ -158,7 +158,7 @@ fn sanitizers() {
         ),
         (
             "UBSAN: shift-out-of-bounds in mm/page_alloc.c:12:3",
-            (Kind::Ubsan, "UBSAN: shift-out-of-bounds in mm/page_alloc.c"),
+            (Kind::Ubsan, "UBSAN: shift-out-of-bounds at mm/page_alloc.c:12:3"),
         ),
     ] {
         assert_eq!(only(line), (want.0, want.1.to_owned()));

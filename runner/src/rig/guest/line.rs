@@ -4,7 +4,7 @@
 //! A script costs one fork in the guest, and no connection: a clone answers as soon as it runs. What is sent is `TOKEN LENGTH`,
 //! a newline and the script; what comes back is in `guest-images/rootfs/line`.
 
-use std::{io, time::Duration};
+use std::{io, sync::PoisonError, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -21,6 +21,8 @@ use crate::format::line::{Answer, Question};
 pub struct LinePort {
     /// `None` after an answer that did not come: whatever comes later belongs to no question.
     stream: Mutex<Option<Line>>,
+    /// What has come back to the last script.
+    said: std::sync::Mutex<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -35,6 +37,7 @@ impl LinePort {
     pub fn booted(stream: UnixStream) -> Self {
         Self {
             stream: Mutex::new(Some(Line { stream, first: true })),
+            said: std::sync::Mutex::default(),
         }
     }
 
@@ -42,7 +45,13 @@ impl LinePort {
     pub fn cloned(stream: UnixStream) -> Self {
         Self {
             stream: Mutex::new(Some(Line { stream, first: false })),
+            said: std::sync::Mutex::default(),
         }
+    }
+
+    /// What the script printed that was not answered, on stdout; empty where the last one was.
+    pub(super) fn unanswered(&self) -> Vec<u8> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Runs a script; `None` if the line is not to be used any more.
@@ -57,7 +66,7 @@ impl LinePort {
                 script.trim_start().lines().next().unwrap_or_default()
             )
         };
-        let done = match timeout(limit, converse(&mut line, script)).await {
+        let done = match timeout(limit, converse(&mut line, script, &self.said)).await {
             Ok(Ok(Some(output))) => Ok(output),
             Ok(Ok(None)) => Err(PortError::Killed {
                 what: what(),
@@ -78,21 +87,30 @@ impl LinePort {
 }
 
 /// Asks and takes the answer; `None` if the guest's shell ended before it answered.
-async fn converse(line: &mut Line, script: &str) -> io::Result<Option<Output>> {
+///
+/// What comes back is in `said` as it comes, so that it is there also where nobody waits for the rest.
+async fn converse(
+    line: &mut Line,
+    script: &str,
+    said: &std::sync::Mutex<Vec<u8>>,
+) -> io::Result<Option<Output>> {
+    let lock = || said.lock().unwrap_or_else(PoisonError::into_inner);
     let question = Question::new(script);
     let Line { stream, first } = line;
+    lock().clear();
     stream.write_all(question.bytes()).await?;
-    let mut said = Vec::new();
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let count = stream.read(&mut buffer).await?;
         if count == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        let mut said = lock();
         said.extend_from_slice(&buffer[..count]);
         match question.answer(&said, *first) {
             Answer::NotYet => {}
             Answer::Whole { stdout, stderr, code } => {
+                said.clear();
                 return Ok(Some(Output { stdout, stderr, code }));
             }
             Answer::NewShell => return Ok(None),

@@ -117,6 +117,11 @@ impl Port {
         }
     }
 
+    /// What a script printed before the guest stopped answering, as far as it came over the line; SSH keeps nothing of it.
+    pub fn unanswered(&self) -> Vec<u8> {
+        self.line.as_ref().map_or_else(Vec::new, LinePort::unanswered)
+    }
+
     /// The way by SSH, for a connection of its own.
     pub fn ssh(&self) -> &SshPort {
         &self.ssh

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     base::fault::Verdict,
     compare::CompareRecord,
-    record::{CaseRecord, Finish, Rounds, RunPart, RunRecord, Traces},
+    record::{CaseRecord, Finish, Rounds, RunPart, RunRecord, Traces, is_output},
     tell::{
         compare::{Compared, besides, compared},
         evidence,
@@ -110,6 +110,8 @@ struct Row {
     anchor: Option<String>,
     spark: String,
     console: Option<String>,
+    /// What scripts of it printed: names of the files and where they are.
+    outputs: Vec<(String, String)>,
 }
 
 /// The page about a run.
@@ -411,5 +413,11 @@ fn group_row(case: &CaseRecord, traces: &Traces, anchors: &BTreeMap<String, Stri
         anchor: anchors.get(&id).cloned(),
         spark: trace.map_or_else(String::new, |trace| plot::spark(&trace.ledgers)),
         console: has("console.log").then(|| link(case, "console.log")),
+        outputs: trace
+            .map_or(&[][..], |trace| &trace.files)
+            .iter()
+            .filter(|file| is_output(file))
+            .map(|file| (file.clone(), link(case, file)))
+            .collect(),
     }
 }

@@ -53,6 +53,8 @@ pub(super) struct Step {
     pub(super) place: String,
     pub(super) seconds: String,
     pub(super) message: String,
+    /// The last words of its scripts.
+    pub(super) said: String,
     /// Verdict, title and last words of the tests of a program.
     pub(super) subcases: Vec<(Verdict, String, String)>,
     pub(super) mismatches: Vec<[String; 7]>,
@@ -108,7 +110,11 @@ pub(super) fn troubles(
                     .iter()
                     .take(if detailed { 20 } else { 1 })
                     .map(|finding| Finding {
-                        title: one_line(&format!("{}: {}", finding.kind, finding.title)),
+                        title: format!(
+                            "{}: {}",
+                            one_line(&finding.kind),
+                            evidence::finding_title(finding)
+                        ),
                         lines: if detailed {
                             cut(&printable(&finding.lines.join("\n")), LONGEST_LOG)
                         } else {
@@ -155,6 +161,7 @@ fn shown(case: &CaseRecord, step: &StepRecord, all: bool) -> Option<Step> {
         place: evidence::place(case, Some(step)),
         seconds: step.seconds.to_string(),
         message: cut(&step.message.as_deref().map_or_else(String::new, one_line), 2_000),
+        said: cut(&printable(&step.said.join("\n")), 4_000),
         subcases: subcases(step),
         mismatches: step.mismatches.iter().take(100).map(mismatch).collect(),
     })

@@ -179,6 +179,7 @@ fn case() -> impl Strategy<Value = CaseRecord> {
                 place: Some(text()),
                 lines: vec![text(), text()],
                 since_step: None,
+                times: 1,
             });
         }
         case

@@ -105,6 +105,7 @@ pub(crate) fn step(number: u32, line: u32, text: &str) -> StepRecord {
         message: None,
         mismatches: Vec::new(),
         subcases: Vec::new(),
+        said: Vec::new(),
         ledger: Some(number),
     }
 }
@@ -213,6 +214,7 @@ pub(crate) fn cases() -> Vec<CaseRecord> {
             "[   12.304500] RIP: 0010:offline_pages+0x5c4/0x5d0 \u{1b}[0m ]]>".to_owned(),
         ],
         since_step: Some(3),
+        times: 1,
     }];
     fail.log_excerpt = "[   12.304411] WARNING: CPU: 0 PID: 211 at mm/memory_hotplug.c:1981\n".to_owned();
     let fail = judged(fail, Verdict::Fail, "4 counters are not as predicted");
