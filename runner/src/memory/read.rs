@@ -170,7 +170,10 @@ impl<'a> Seen<'a> {
     }
 
     fn pagetypeinfo(&mut self, text: &str) -> Result<(), String> {
-        if let Some(table) = text.strip_prefix("Number of ") {
+        if text.starts_with("Free pages count") {
+            // Of each node the table of the free pages comes before that of the pageblocks.
+            self.isolate_column = None;
+        } else if let Some(table) = text.strip_prefix("Number of ") {
             // With page_owner=on, a table of mixed blocks follows that of all blocks.
             let types = table.strip_prefix("blocks type");
             self.isolate_column =
@@ -334,8 +337,17 @@ mod tests {
 /proc/iomem:00001000-0009fbff : System RAM
 /proc/iomem:  00002000-00002fff : System RAM
 /proc/iomem:  140000000-147ffffff : System RAM (kmem)
+/proc/pagetypeinfo:Free pages count per migrate type at order       0      1      2
+/proc/pagetypeinfo:Node    0, zone      DMA, type    Unmovable      0      3      0
 /proc/pagetypeinfo:Number of blocks type     Unmovable      Movable      Isolate
 /proc/pagetypeinfo:Node 0, zone      DMA            1            7            2
+/proc/pagetypeinfo:
+/proc/pagetypeinfo:Page block order: 9
+/proc/pagetypeinfo:Free pages count per migrate type at order       0      1      2
+/proc/pagetypeinfo:Node    1, zone  Movable, type    Unmovable      4      5      6
+/proc/pagetypeinfo:Node    1, zone  Movable, type      Isolate      0      0      0
+/proc/pagetypeinfo:Number of blocks type     Unmovable      Movable      Isolate
+/proc/pagetypeinfo:Node 1, zone  Movable            0           64            1
 /proc/pagetypeinfo:
 /proc/pagetypeinfo:Number of mixed blocks    Unmovable      Movable      Isolate
 /proc/pagetypeinfo:Node 0, zone      DMA            0            1            1
@@ -372,7 +384,7 @@ end:
             (ledger.nr_memmap, ledger.nr_memmap_boot),
             (Some(Pages(512)), None)
         );
-        assert_eq!(ledger.isolated, 2);
+        assert_eq!(ledger.isolated, 3);
         assert_eq!(ledger.tainted, 512);
         assert_eq!(ledger.zones.len(), 2);
         let dma = ZoneId {
@@ -439,7 +451,7 @@ end:
                 "",
                 "has no `auto_online_blocks`",
             ),
-            ("end:\n", "", "cut off after line 37"),
+            ("end:\n", "", "cut off after line 46"),
             ("memory0/removable:1", "grep: out of memory", "no such section"),
         ];
         for (from, to, expected) in cases {
