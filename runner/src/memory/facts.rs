@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::AutoOnline;
+use super::{AutoOnline, Dimm};
 use crate::base::{Arch, ByteSize, PAGE_SIZE, Pages};
 
 /// The shell script that prints which functions a kernel has, the first part of what [`MemoryFacts::parse`] reads. It runs in any guest
@@ -221,6 +221,17 @@ impl MemoryFacts {
         })
     }
 
+    /// The node that a DIMM comes to. The machine names its proximity domains as its nodes are numbered, and the kernel numbers them in that order
+    /// (drivers/acpi/numa/srat.c `acpi_map_pxm_to_node`); told to ignore that, it has one node.
+    pub fn node_of(&self, dimm: &Dimm) -> u32 {
+        let ignored = |word: &str| ["numa=off", "numa=noacpi"].contains(&word);
+        if self.cmdline.split_whitespace().any(ignored) {
+            0
+        } else {
+            dimm.node
+        }
+    }
+
     /// Pages of one block.
     pub fn block_pages(&self) -> Pages {
         self.block_size.pages()
@@ -378,6 +389,22 @@ mod tests {
         facts.altmap_unit = AltmapUnit::WholeCall;
         assert_eq!(facts.altmap(8), None);
         assert_eq!(facts.altmap(1), Some(Pages(512)));
+    }
+
+    #[test]
+    fn a_dimm_comes_to_its_node_unless_the_kernel_is_told_to_have_one() {
+        let mut facts = x86(M128, 512, MemmapMode::On);
+        let dimm = Dimm {
+            address: 1 << 32,
+            size: M128,
+            slot: 0,
+            node: 2,
+        };
+        assert_eq!(facts.node_of(&dimm), 2);
+        facts.cmdline = "quiet numa=fake=2".to_owned();
+        assert_eq!(facts.node_of(&dimm), 2);
+        facts.cmdline = "quiet numa=off".to_owned();
+        assert_eq!(facts.node_of(&dimm), 0);
     }
 
     #[test]

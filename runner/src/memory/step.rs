@@ -43,7 +43,8 @@ impl Step {
                     if let Hypervisor::Dimms(dimms) = &mut self.ledger.hypervisor {
                         dimms.insert(id.clone(), dimm.clone());
                     }
-                    self.add(blocks, dimm.node, self.model.facts.altmap(blocks.len()));
+                    let node = self.model.facts.node_of(dimm);
+                    self.add(blocks, node, self.model.facts.altmap(blocks.len()));
                 }
                 AddBy::Probe => {
                     for &block in blocks {
@@ -172,7 +173,11 @@ impl Step {
         self.cut_ram(start, start + facts.block_size.as_bytes() - 1);
         let node = block.node;
         let gone = !self.ledger.blocks.values().any(|block| block.node == node)
-            && !self.model.boot_zones.keys().any(|zone| zone.node == node);
+            && !self
+                .model
+                .boot_zones
+                .iter()
+                .any(|(id, zone)| id.node == node && zone.present.0 > 0);
         if gone {
             self.ledger.zones.retain(|zone, _| zone.node != node);
         }

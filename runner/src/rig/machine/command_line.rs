@@ -92,7 +92,13 @@ fn processors(spec: &MachineSpec, args: &mut Arguments) {
     };
     args.pair("-accel", accel);
     args.pair("-cpu", cpu);
-    args.pair("-smp", spec.cpus.to_string());
+    match bare(spec).count() {
+        0 => args.pair("-smp", spec.cpus.to_string()),
+        more => args.pair(
+            "-smp",
+            format!("{},maxcpus={}", spec.cpus, spec.cpus as usize + more),
+        ),
+    }
     if spec.accel == Accel::TcgIcount {
         args.pair("-icount", "shift=0,sleep=off");
     }
@@ -144,11 +150,22 @@ fn virtio_mem(device: &VirtioMem, spec: &MachineSpec, args: &mut Arguments) {
     args.pair("-device", options.join(","));
 }
 
+/// The nodes that the firmware's table (SRAT) would not name: those without memory at boot but the last, which has the memory for later. A DIMM
+/// for one of them would come to another node. The table also names the nodes of processors that may come later, so that each of these gets one.
+fn bare(spec: &MachineSpec) -> impl Iterator<Item = usize> {
+    let last = spec.nodes.len().saturating_sub(1);
+    let empty = |node: &usize| *node > 0 && spec.nodes[*node] == ByteSize::bytes(0);
+    (0..last).filter(empty)
+}
+
 fn numa(spec: &MachineSpec, args: &mut Arguments) {
     for (node, size) in spec.nodes.iter().enumerate() {
         let mut options = vec![format!("node,nodeid={node}")];
         if node == 0 {
             options.push(format!("cpus=0-{}", spec.cpus - 1));
+        }
+        if let Some(later) = bare(spec).position(|bare| bare == node) {
+            options.push(format!("cpus={}", spec.cpus as usize + later));
         }
         // A node without memory has no backend.
         if *size != ByteSize::bytes(0) {
@@ -313,6 +330,28 @@ mod tests {
             max: ByteSize::gib(8),
         };
         insta::assert_snapshot!("dimms_and_nodes", lines(&spec, Some("/tmp/initrd"), &bench()));
+    }
+
+    #[test]
+    fn every_node_that_a_dimm_can_be_for_is_in_the_firmwares_table() {
+        let mut spec = x86_64();
+        spec.cpus = 2;
+        spec.nodes = vec![
+            ByteSize::gib(1),
+            ByteSize::bytes(0),
+            ByteSize::bytes(0),
+            ByteSize::bytes(0),
+        ];
+        let text = lines(&spec, None, &bench());
+        for line in [
+            "-smp 2,maxcpus=4\n",
+            "-numa node,nodeid=0,cpus=0-1,memdev=ram0\n",
+            "-numa node,nodeid=1,cpus=2\n",
+            "-numa node,nodeid=2,cpus=3\n",
+            "-numa node,nodeid=3\n",
+        ] {
+            assert!(text.contains(line), "{line}{text}");
+        }
     }
 
     #[test]

@@ -134,7 +134,8 @@ pub struct MachineSpec {
     pub hotplug: Hotplug,
     /// virtio-mem devices.
     pub virtio_mem: Vec<VirtioMem>,
-    /// x86_64: boot memory of each NUMA node. All CPUs are in node 0. Empty: no NUMA.
+    /// x86_64: boot memory of each NUMA node. All CPUs are in node 0; one that could come later is in each node that nothing else
+    /// would name to the guest. Empty: no NUMA.
     pub nodes: Vec<ByteSize>,
     /// Number of CPUs, at least 1.
     pub cpus: u32,
