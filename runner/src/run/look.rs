@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Steps that look: they change nothing, and compare one more thing than the ledger has.
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 use super::{
     bench::Bench,
-    inside,
+    inside, lists,
     notifiers::{self, Armed, Numbers},
     trouble::Trouble,
 };
@@ -35,6 +35,15 @@ fn differs(counter: String, unit: &str, predicted: impl ToString, seen: impl ToS
         unit: unit.to_owned(),
         tolerance: 0,
     })
+}
+
+/// A list that must be as it is predicted, entry by entry.
+fn listed<T: PartialEq + Display>(what: String, predicted: &[T], seen: &[T]) -> Result<(), Trouble> {
+    let Some(message) = lists::wrong(&what, predicted, seen) else {
+        return Ok(());
+    };
+    let differs = differs(what, "", list(predicted), list(seen));
+    told(message, differs.into_iter().collect())
 }
 
 /// A failure that shows what must be and what is.
@@ -137,11 +146,7 @@ impl Bench<'_> {
                 StorageVerb::Read | StorageVerb::Attach => None,
             })
             .collect();
-        let differs = differs("storage commands".to_owned(), "", list(&predicted), list(&seen));
-        told(
-            "QEMU saw other storage commands than it must",
-            differs.into_iter().collect(),
-        )
+        listed("storage commands".to_owned(), &predicted, &seen)
     }
 
     pub(super) async fn assigned(&self, assigned: &Assigned) -> Result<(), Trouble> {
@@ -157,16 +162,8 @@ impl Bench<'_> {
             }
         }
         predicted.sort_unstable();
-        let differs = differs(
-            "assigned standby increments".to_owned(),
-            "",
-            list(&predicted),
-            list(seen),
-        );
-        told(
-            "other storage is assigned than must be",
-            differs.into_iter().collect(),
-        )
+        let seen: Vec<u32> = seen.iter().copied().collect();
+        listed("assigned standby increments".to_owned(), &predicted, &seen)
     }
 
     /// Installs the notifier probe, for a case that looks at notifications. Returns what a guest alike can be told, see [`notifiers::arm`].
@@ -178,10 +175,7 @@ impl Bench<'_> {
                 self.probe = Some(armed);
                 Ok(text.trim().to_owned())
             }
-            (3, _) => Err(Trouble::Lacking {
-                message: "the kernel lacks what it takes to see notifications: kprobe events, or memory_chain or memory_notify in kallsyms"
-                    .to_owned(),
-            }),
+            (3, _) => Err(unseen()),
             (code, _) => Err(Trouble::bench(format!(
                 "installing the notifier probe ended with {code}: {}",
                 String::from_utf8_lossy(&output.stderr).trim_end()
@@ -197,16 +191,6 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Whether the kernel sends notifications that others do not; where that is not known, a case cannot say what must be sent.
-    pub(super) fn prepares(&self) -> Result<bool, Trouble> {
-        let probe = self
-            .probe
-            .ok_or_else(|| Trouble::bench("the notifier probe was not installed"))?;
-        probe.prepares.ok_or_else(|| Trouble::Lacking {
-            message: "the kernel has no BTF, which tells whether it sends MEM_PREPARE_ONLINE".to_owned(),
-        })
-    }
-
     /// The notifications since the probe was cleared last, in order.
     pub(super) async fn notifications(&mut self) -> Result<Vec<Notifier>, Trouble> {
         let trace = self.exec_ok("reading the trace", notifiers::READ).await?;
@@ -216,6 +200,8 @@ impl Bench<'_> {
             .ok_or_else(|| Trouble::bench("the notifier probe was not installed"))?;
         let trace = probe.chain.of(&trace);
         probe.numbers = probe.numbers.or_else(|| Numbers::of_first(&trace));
+        let block = self.facts.block_pages().0.unsigned_abs();
+        probe.prepares = probe.prepares.or_else(|| notifiers::prepares(&trace, block));
         let Some(numbers) = probe.numbers else {
             return match notifiers::actions(&trace).next() {
                 None => Ok(Vec::new()),
@@ -232,47 +218,37 @@ impl Bench<'_> {
     }
 
     pub(super) async fn notifiers(&mut self, wanted: &Notifiers) -> Result<(), Trouble> {
-        let prepares = self.prepares()?;
+        if self.probe.is_none() {
+            return Err(unseen());
+        }
         let seen = self.notifications().await?;
-        let predicted: Vec<_> = wanted
-            .are
-            .iter()
-            .filter(|notifier| prepares || !notifier.only_6_9_to_6_18())
-            .collect();
-        let differs = differs("notifications".to_owned(), "", list(&predicted), list(&seen));
-        told(
-            "other notifications were sent than must be",
-            differs.into_iter().collect(),
+        let prepares = self.probe.and_then(|probe| probe.prepares);
+        listed(
+            "notifications".to_owned(),
+            &must_be_sent(&wanted.are, &seen, prepares)?,
+            &seen,
         )
     }
 
     pub(super) async fn uevents(&self, wanted: &Uevents) -> Result<(), Trouble> {
-        let predicted = list(&wanted.are);
-        let mut differing = Vec::new();
+        let mut differing = Ok(());
         // The guest's listener writes them down a moment after the kernel sent them.
         for _ in 0..10 {
-            differing.clear();
             let text = self
                 .exec_ok(
                     "reading the uevents",
                     &format!("tail -c +{} /run/uevents", self.uevents_since + 1),
                 )
                 .await?;
-            for block in self.blocks(&wanted.block)? {
-                let seen = list(uevents_of(&text, block));
-                differing.extend(differs(
-                    format!("uevents of memory{}", block.0),
-                    "",
-                    &predicted,
-                    seen,
-                ));
-            }
-            if differing.is_empty() {
-                return Ok(());
+            let must: Vec<String> = wanted.are.iter().map(ToString::to_string).collect();
+            let of = |block: BlockId| listed(format!("uevents of {block}"), &must, &uevents_of(&text, block));
+            differing = self.blocks(&wanted.block)?.into_iter().try_for_each(of);
+            if differing.is_ok() {
+                break;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        told("other uevents were sent than must be", differing)
+        differing
     }
 
     /// Remembers how long the log of uevents is.
@@ -345,6 +321,36 @@ impl Bench<'_> {
     }
 }
 
+/// A kernel whose notifications cannot be seen.
+fn unseen() -> Trouble {
+    Trouble::Lacking {
+        message:
+            "the kernel lacks what it takes to see notifications: kprobe events, or memory_chain or memory_notify in kallsyms"
+                .to_owned(),
+    }
+}
+
+/// What of the notifications that a case names this kernel must have sent, `seen` being those that it sent. `prepares` says whether it is one that
+/// sends what only 6.9 to 6.18 send.
+fn must_be_sent(
+    named: &[Notifier],
+    seen: &[Notifier],
+    prepares: Option<bool>,
+) -> Result<Vec<Notifier>, Trouble> {
+    let all = || named.iter().copied();
+    let common: Vec<Notifier> = all().filter(|notifier| !notifier.only_6_9_to_6_18()).collect();
+    match prepares {
+        Some(true) => Ok(all().collect()),
+        Some(false) => Ok(common),
+        // Nothing tells, where nothing was sent: it is the same for all kernels, or some are missing on all of them.
+        None if common.len() == named.len() || (seen.is_empty() && !common.is_empty()) => Ok(common),
+        None => Err(Trouble::Lacking {
+            message: "whether the kernel sends MEM_PREPARE_ONLINE does not show: it has no BTF, and sent nothing that tells"
+                .to_owned(),
+        }),
+    }
+}
+
 /// Words in one line, or `none`.
 fn list<T: ToString>(words: impl IntoIterator<Item = T>) -> String {
     let words: Vec<String> = words.into_iter().map(|word| word.to_string()).collect();
@@ -358,7 +364,7 @@ fn list<T: ToString>(words: impl IntoIterator<Item = T>) -> String {
 /// The actions that a log of uevents has for a memory block, in the order in which the kernel sent them.
 ///
 /// A line is one event; its fields, `KEY=value`, end with NUL (lib/kobject_uevent.c).
-fn uevents_of(log: &str, block: BlockId) -> Vec<&str> {
+fn uevents_of(log: &str, block: BlockId) -> Vec<String> {
     let path = format!("/devices/system/memory/memory{}", block.0);
     let mut events: Vec<(u64, &str)> = log
         .lines()
@@ -371,7 +377,7 @@ fn uevents_of(log: &str, block: BlockId) -> Vec<&str> {
         })
         .collect();
     events.sort_unstable();
-    events.into_iter().map(|(_, action)| action).collect()
+    events.into_iter().map(|(_, action)| action.to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -393,6 +399,21 @@ mod tests {
         assert_eq!(uevents_of(log, BlockId(3)), ["add", "online"]);
         assert_eq!(uevents_of(log, BlockId(32)), ["online"]);
         assert!(uevents_of(log, BlockId(4)).is_empty());
+    }
+
+    #[test]
+    fn what_a_kernel_must_send_depends_on_what_it_is() {
+        use Notifier::{GoingOnline, Online, PrepareOnline};
+        let named = [PrepareOnline, GoingOnline, Online];
+        let must = |named: &[Notifier], seen: &[Notifier], prepares| must_be_sent(named, seen, prepares).ok();
+        assert_eq!(must(&named, &[], Some(true)), Some(named.to_vec()));
+        assert_eq!(must(&named, &named, Some(false)), Some(vec![GoingOnline, Online]));
+        // A kernel that did not say: nothing sent is wrong for all, and what all send is known.
+        assert_eq!(must(&named, &[], None), Some(vec![GoingOnline, Online]));
+        assert_eq!(must(&[GoingOnline], &[Online], None), Some(vec![GoingOnline]));
+        assert_eq!(must(&[], &[], None), Some(vec![]));
+        assert_eq!(must(&named, &[GoingOnline], None), None);
+        assert_eq!(must(&[PrepareOnline], &[], None), None);
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //! since the compiler may put it into functions of the same file, and does not into those of mm/memory_hotplug.c. The
 //! numbers of the actions are bit flags up to 6.12.107 and an enumeration from 6.12.110 and in 7.x (include/linux/memory.h);
 //! an enumeration has names in the kernel's BTF, and the flags, being macros, have none. A kernel that sends MEM_PREPARE_ONLINE has
-//! a field `altmap_start_pfn` in `struct memory_notify` (6.9 to 6.18).
+//! a field `altmap_start_pfn` in `struct memory_notify` (6.9 to 6.18). A kernel without BTF shows both by what it sends: the first number, and
+//! where in that structure the range of pages is.
 
 use crate::suite::Notifier;
 
@@ -40,7 +41,7 @@ if [ $# != 3 ]; then
     fi
     set -- ${chain:-unknown} $numbers $prepares
 fi
-echo 'p:memrig/notify blocking_notifier_call_chain chain=$arg1:x64 action=$arg2:u64' >> kprobe_events || exit 3
+echo 'p:memrig/notify blocking_notifier_call_chain chain=$arg1:x64 action=$arg2:u64 a=+0($arg3):u64 b=+8($arg3):u64 c=+16($arg3):u64 d=+24($arg3):u64' >> kprobe_events || exit 3
 if [ $1 = unknown ]; then
     echo 'p:memrig/memory memory_notify' >> kprobe_events || exit 3
     echo 1 > events/memrig/memory/enable || exit 3
@@ -57,6 +58,33 @@ cat $said
 /// kernel at the same place in memory, or nothing.
 pub(super) fn arm(known: &str) -> String {
     format!("known='{known}'{ARM}")
+}
+
+/// Whether a kernel sends MEM_PREPARE_ONLINE, by a notification that it sent; `None` where none tells. `block` is the pages of a block.
+///
+/// `struct memory_notify` begins with `start_pfn` and `nr_pages`; of 6.9 to 6.18 with `altmap_start_pfn` and `altmap_nr_pages`, and these follow
+/// (include/linux/memory.h). The range is a block's, or what its memmap leaves of it, so that it ends where a block ends. The fields
+/// for the altmap do not, and are not even set in every notification.
+pub(super) fn prepares(trace: &str, block: u64) -> Option<bool> {
+    let field = |line: &str, name: &str| -> Option<u64> {
+        let (_, after) = line.split_once(&format!(" {name}="))?;
+        after.split_whitespace().next()?.parse().ok()
+    };
+    let range = |line: &str, start: &str, pages: &str| {
+        let (Some(start), Some(pages)) = (field(line, start), field(line, pages)) else {
+            return false;
+        };
+        let end = start.checked_add(pages);
+        (block / 2 + 1..=block).contains(&pages) && end.is_some_and(|end| end.is_multiple_of(block))
+    };
+    let notified = trace.lines().filter(|line| line.contains(" notify: "));
+    notified
+        .filter_map(|line| match (range(line, "a", "b"), range(line, "c", "d")) {
+            (true, false) => Some(false),
+            (false, true) => Some(true),
+            _ => None,
+        })
+        .next()
 }
 
 /// Empties the trace.
@@ -261,6 +289,29 @@ mod tests {
             assert_eq!(seen, Some(Numbers::Enum), "{enumeration:?}");
         }
         assert_eq!(Numbers::of_first("# tracer: nop\n"), None);
+    }
+
+    #[test]
+    fn where_the_range_is_tells_whether_a_kernel_prepares() {
+        let line = |words: [&str; 4]| {
+            let [a, b, c, d] = words;
+            format!(" x-1 [000] 1.0: notify: (f+0x0/0x80) chain=0x1 action=8 a={a} b={b} c={c} d={d}\n")
+        };
+        let told = |words| prepares(&line(words), 32768);
+        // Block 32, without and with a memmap of its own; -1 twice is no node whose state changes.
+        let nodes = "18446744073709551615";
+        assert_eq!(told(["1048576", "32768", nodes, "7"]), Some(false));
+        assert_eq!(told(["1049088", "32256", nodes, "1048576"]), Some(false));
+        assert_eq!(told(["0", "0", "1048576", "32768"]), Some(true));
+        assert_eq!(told(["1048576", "512", "1049088", "32256"]), Some(true));
+        assert_eq!(told([nodes, nodes, "1049088", "32256"]), Some(true));
+        // What another chain hands over, and what is not there.
+        assert_eq!(told(["0", "0", "0", "0"]), None);
+        assert_eq!(told(["(fault)", "(fault)", "(fault)", "(fault)"]), None);
+        assert_eq!(told(["1048576", "32768", "1048576", "32768"]), None);
+        let two = line(["0", "0", "0", "0"]) + &line(["0", "0", "1048576", "32768"]);
+        assert_eq!(prepares(&two, 32768), Some(true));
+        assert_eq!(prepares(TRACE, 32768), None);
     }
 
     #[test]

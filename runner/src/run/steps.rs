@@ -66,10 +66,11 @@ pub(super) async fn steps(
     }
     let looks = looks_at_notifiers(&case.steps);
     if looks && bench.probe.is_none() {
-        bench.arm_probe("").await?;
-    }
-    if looks {
-        bench.prepares()?;
+        // A kernel that cannot show them is told by the step that looks.
+        match bench.arm_probe("").await {
+            Ok(_) | Err(Trouble::Lacking { .. }) => {}
+            Err(trouble) => return Err(trouble),
+        }
     }
     if looks || stage.watch {
         bench.observe(&Op::Nothing, false).await?;
@@ -96,6 +97,8 @@ async fn all_steps(
         at: stage.journal.now(),
         ledger: bench.ledger.clone(),
     });
+    // What could not be looked at. The steps after it are done all the same: a failure of theirs counts for more.
+    let mut unseen = None;
     for (index, step) in case.steps.iter().enumerate() {
         let number = index as u32 + 1;
         stage.note(&Event::StepStarted {
@@ -144,11 +147,23 @@ async fn all_steps(
             step: record.clone(),
         });
         tale.steps.push(record);
-        if let Some(trouble) = trouble {
-            return Err(trouble);
+        match trouble {
+            Some(trouble @ Trouble::Lacking { .. }) if leaves_all(step) => {
+                unseen.get_or_insert(trouble);
+            }
+            Some(trouble) => return Err(trouble),
+            None => {}
         }
     }
-    Ok(())
+    unseen.map_or(Ok(()), Err)
+}
+
+/// Whether the guest is as it must be after a step that met a fact which it lacks.
+fn leaves_all(step: &Step) -> bool {
+    match &step.action {
+        Action::Repeat(repeat) => repeat.steps.iter().all(|step| step.action.only_looks()),
+        action => action.only_looks(),
+    }
 }
 
 /// What the guest says about itself. Asking takes a second in a guest whose code is translated anew, so that one clone is asked for all, and
@@ -196,14 +211,18 @@ async fn increment(job: &Job, guest: &Guest) -> Result<Option<ByteSize>, Trouble
 /// Does one step and compares the guest's memory state with what the model predicts.
 async fn do_step(bench: &mut Bench<'_>, step: &Step) -> Result<(), Trouble> {
     if let Action::Repeat(repeat) = &step.action {
+        let mut unseen = None;
         for round in 1..=repeat.times {
             for inner in &repeat.steps {
-                Box::pin(do_step(bench, inner))
-                    .await
-                    .map_err(|trouble| in_round(trouble, round, inner))?;
+                match Box::pin(do_step(bench, inner)).await {
+                    Err(trouble @ Trouble::Lacking { .. }) if leaves_all(inner) => {
+                        unseen.get_or_insert(trouble);
+                    }
+                    done => done.map_err(|trouble| in_round(trouble, round, inner))?,
+                }
             }
         }
-        return Ok(());
+        return unseen.map_or(Ok(()), Err);
     }
     if step.action.only_looks() {
         return match &step.action {
