@@ -11,6 +11,7 @@
 //!         model.commit(&before, &op)
 //! ```
 
+mod attribute;
 mod block;
 mod choose;
 mod compare;
@@ -31,6 +32,7 @@ mod seeded;
 mod span;
 mod step;
 
+pub use attribute::{Attribute, in_sysfs, kernel_bool};
 pub use block::{AutoOnline, BlockId, BlockState, OnlineKind, UnknownWord, Zone, ZoneId};
 pub use compare::{
     FREE_TOLERANCE, FreeTolerance, Mismatch, NODE_TOLERANCE, Reading, SHRINK_TOLERANCE, Tolerance, compare,

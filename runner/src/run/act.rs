@@ -4,29 +4,24 @@
 use serde_json::json;
 
 use super::{
-    bench::{Bench, Named, block_file, standby_set},
+    bench::{Bench, Named, standby_get, standby_set},
     inside,
     script::{self, Script},
     subtests,
     trouble::{Trouble, expect},
 };
 use crate::{
-    base::{Arch, Errno},
-    memory::{AddBy, BlockId, Generation, OnlineKind, Op, RemoveBy},
+    base::{Arch, ByteSize, Errno, exec::shell_quote},
+    memory::{AddBy, Attribute, BlockId, Generation, OnlineKind, Op, RemoveBy, Zone, in_sysfs},
     rig::qemu::standby::property,
     suite::{
-        Add, AddResult, AutoOnlineBlocks, Configure, Deconfigure, Extent, Guest, Offline, Online,
-        RefuseAssign, Remove, Storage, StorageFile, Veto, Via, Write, ZoneChoice, kernel_bool,
+        Add, AddResult, AutoOnlineBlocks, Configure, Deconfigure, Extent, File, Guest, Offline, Online,
+        RefuseAssign, Remove, Storage, StorageFile, Veto, Via, Write, ZoneChoice,
     },
 };
 
 /// Folder of the notifier error injection (lib/notifier-error-inject.c).
 const INJECTION: &str = "/sys/kernel/debug/notifier-error-inject/memory/actions";
-
-/// `/sys/firmware/memory/memoryN/FILE`.
-fn storage_file(block: BlockId, file: StorageFile) -> String {
-    format!("/sys/firmware/memory/memory{}/{}", block.0, file.name())
-}
 
 /// One operation for one, several for many.
 fn together(mut ops: Vec<Op>) -> Op {
@@ -38,9 +33,14 @@ fn together(mut ops: Vec<Op>) -> Op {
 }
 
 impl Bench<'_> {
-    /// Writes a file of the guest.
+    /// Writes a file of the guest. The kernel passes over a write of no bytes to a file of sysfs; the empty text is the NUL that ends it.
     async fn write(&self, path: &str, value: &str) -> Result<Result<(), Errno>, Trouble> {
-        let result = inside::write(self.guest, path, value, self.limit).await?;
+        let bytes = if value.is_empty() && in_sysfs(path) {
+            "\0"
+        } else {
+            value
+        };
+        let result = inside::write(self.guest, path, bytes, self.limit).await?;
         if let Some(watch) = &self.watch {
             watch.wrote(path, value, &result);
         }
@@ -56,6 +56,69 @@ impl Bench<'_> {
         )
     }
 
+    /// Asks the kernel for something, and compares the result with what it must be. What it did comes back, where it does anything.
+    async fn ask(
+        &self,
+        attribute: Attribute,
+        value: &str,
+        fails: Option<Errno>,
+    ) -> Result<Option<Op>, Trouble> {
+        self.ask_at(&attribute.path(), attribute, value, fails).await
+    }
+
+    /// The same by a path that leads to the file.
+    async fn ask_at(
+        &self,
+        path: &str,
+        attribute: Attribute,
+        value: &str,
+        fails: Option<Errno>,
+    ) -> Result<Option<Op>, Trouble> {
+        let got = self.write(path, value).await?;
+        let what = format!("writing {value:?} to {path}");
+        if let (Err(errno), None) = (got, fails)
+            && let Some(why) = self.may_be_busy(attribute, value, errno)
+        {
+            return Err(Trouble::bench(format!("{what} failed with {errno}: {why}")));
+        }
+        let taken = expect(&what, got, fails)?;
+        self.meant(attribute, value, taken)
+    }
+
+    /// Why a refusal says nothing against the kernel, if it does not.
+    fn may_be_busy(&self, attribute: Attribute, value: &str, errno: Errno) -> Option<String> {
+        let Op::Offline { block, .. } = attribute.asks(value, self.facts.block_size)? else {
+            return None;
+        };
+        let zone = self.ledger.blocks.get(&block)?.zone()?.zone;
+        unmovable(block, zone, errno)
+    }
+
+    /// The operation that a write was, if the kernel took it. One that changes nothing, such as the same value again, is none.
+    fn meant(&self, attribute: Attribute, value: &str, taken: bool) -> Result<Option<Op>, Trouble> {
+        if !taken {
+            return Ok(None);
+        }
+        let op = attribute.asks(value, self.facts.block_size).ok_or_else(|| {
+            Trouble::lasting(format!(
+                "the kernel took {value:?} for {}, and memrig does not know what that asks for",
+                attribute.path()
+            ))
+        })?;
+        let idle = self.model.predict(&self.ledger, &op) == self.ledger;
+        Ok((!idle).then_some(op))
+    }
+
+    /// The file of memory hotplug that a path of a step leads to, by whatever links.
+    async fn attribute(&self, file: &File, path: &str) -> Result<Option<Attribute>, Trouble> {
+        let known = Attribute::at(path);
+        if known.is_some() || matches!(file, File::OfBlock { .. }) || !in_sysfs(path) {
+            return Ok(known);
+        }
+        let output = self.exec(&format!("readlink -f {}", shell_quote(path))).await?;
+        Ok(Attribute::at(output.text().trim_end()))
+    }
+
     /// The interface generation of an s390x guest.
     pub(super) fn generation(&self) -> Option<Generation> {
         self.facts.generation
@@ -65,15 +128,17 @@ impl Bench<'_> {
         match (self.facts.arch, self.generation()) {
             (Arch::X86_64, _) => self.plug(add).await,
             (Arch::S390x, Some(Generation::G2)) => self.configure_next(add).await,
-            (Arch::S390x, _) => self.take_next(add),
+            (Arch::S390x, _) => self.take_next(add).await,
         }
     }
 
-    /// The lowest run of `count` standby blocks that no step has named yet.
-    fn next_standby(
+    /// The lowest run of `count` standby blocks that no step has named yet; `shown` are all that the kernel shows, of which `candidates` can be
+    /// taken.
+    async fn next_standby(
         &self,
         count: u32,
-        candidates: impl Iterator<Item = BlockId>,
+        shown: usize,
+        candidates: Vec<BlockId>,
     ) -> Result<Vec<BlockId>, Trouble> {
         let taken = |block: &BlockId| {
             self.names
@@ -81,7 +146,7 @@ impl Bench<'_> {
                 .any(|named| !named.gone && named.blocks.contains(block))
         };
         let mut run: Vec<BlockId> = Vec::new();
-        for block in candidates.filter(|block| !taken(block)) {
+        for block in candidates.into_iter().filter(|block| !taken(block)) {
             if run.last().is_some_and(|last| last.0 + 1 != block.0) {
                 run.clear();
             }
@@ -90,22 +155,29 @@ impl Bench<'_> {
                 return Ok(run);
             }
         }
-        Err(Trouble::bench(format!(
-            "the machine has no {count} consecutive standby blocks left; give it more `hotplug`"
-        )))
+        let standby = standby_get(self.guest, property::STANDBY_SIZE).await?;
+        let standby = standby.as_u64().ok_or_else(|| {
+            Trouble::bench(format!(
+                "QEMU's size of the standby memory does not read: {standby}"
+            ))
+        })?;
+        let block = self.facts.block_size.as_bytes();
+        let end = (self.core.as_bytes() + standby) / block;
+        let there = end.saturating_sub(self.first_standby().0);
+        Err(no_standby(count, shown as u64, there, self.facts.block_size))
     }
 
     /// Takes standby blocks that are there since boot (G0, G1).
-    fn take_next(&mut self, add: &Add) -> Result<Op, Trouble> {
+    async fn take_next(&mut self, add: &Add) -> Result<Op, Trouble> {
         let count = self.blocks_of(add)?;
-        let first_standby = self.first_standby()?;
-        let candidates = self
+        let shown: Vec<BlockId> = self
             .ledger
             .blocks
             .keys()
             .copied()
-            .filter(move |block| *block >= first_standby);
-        let blocks = self.next_standby(count, candidates.collect::<Vec<_>>().into_iter())?;
+            .filter(|block| *block >= self.first_standby())
+            .collect();
+        let blocks = self.next_standby(count, shown.len(), shown).await?;
         self.names.insert(
             add.name.clone(),
             Named {
@@ -121,9 +193,9 @@ impl Bench<'_> {
     }
 
     /// The first block that lies wholly in standby memory.
-    fn first_standby(&self) -> Result<BlockId, Trouble> {
+    fn first_standby(&self) -> BlockId {
         let core = self.core.as_bytes();
-        Ok(BlockId(core.div_ceil(self.facts.block_size.as_bytes())))
+        BlockId(core.div_ceil(self.facts.block_size.as_bytes()))
     }
 
     fn blocks_of(&self, add: &Add) -> Result<u32, Trouble> {
@@ -147,7 +219,13 @@ impl Bench<'_> {
             .filter(|(_, storage)| !storage.configured)
             .map(|(block, _)| *block)
             .collect();
-        let blocks = self.next_standby(count, candidates.into_iter())?;
+        let shown = self
+            .ledger
+            .storage
+            .keys()
+            .filter(|block| **block >= self.first_standby())
+            .count();
+        let blocks = self.next_standby(count, shown, candidates).await?;
         self.names.insert(
             add.name.clone(),
             Named {
@@ -172,20 +250,10 @@ impl Bench<'_> {
         let mut ops = Vec::new();
         for &block in blocks {
             if let Some(on) = memmap_on_memory {
-                let file = storage_file(block, StorageFile::MemmapOnMemory);
-                self.write_expecting(&file, if on { "1" } else { "0" }, None)
-                    .await?;
-                ops.push(Op::SetMemmapOnMemory { block, on });
+                let value = if on { "1" } else { "0" };
+                ops.extend(self.ask(Attribute::MemmapOnMemory(block), value, None).await?);
             }
-            if self
-                .write_expecting(&storage_file(block, StorageFile::Config), "1", fails)
-                .await?
-            {
-                ops.push(Op::Add {
-                    blocks: vec![block],
-                    by: AddBy::Configure,
-                });
-            }
+            ops.extend(self.ask(Attribute::Config(block), "1", fails).await?);
         }
         Ok(together(ops))
     }
@@ -204,15 +272,7 @@ impl Bench<'_> {
     async fn deconfigure_blocks(&mut self, blocks: &[BlockId], fails: Option<Errno>) -> Result<Op, Trouble> {
         let mut ops = Vec::new();
         for &block in blocks {
-            if self
-                .write_expecting(&storage_file(block, StorageFile::Config), "0", fails)
-                .await?
-            {
-                ops.push(Op::Remove {
-                    blocks: vec![block],
-                    by: RemoveBy::Deconfigure,
-                });
-            }
+            ops.extend(self.ask(Attribute::Config(block), "0", fails).await?);
         }
         Ok(together(ops))
     }
@@ -221,37 +281,11 @@ impl Bench<'_> {
     pub(super) async fn storage(&mut self, storage: &Storage) -> Result<Op, Trouble> {
         let mut ops = Vec::new();
         for block in self.blocks(&storage.block)? {
-            if !self
-                .write_expecting(&storage_file(block, storage.file), &storage.value, storage.fails)
-                .await?
-            {
-                continue;
-            }
-            let on = kernel_bool(&storage.value).ok_or_else(|| {
-                Trouble::kernel(format!("the kernel took {:?} for a boolean", storage.value))
-            })?;
-            let configured = self
-                .ledger
-                .storage
-                .get(&block)
-                .is_some_and(|storage| storage.configured);
-            match (storage.file, on) {
-                (StorageFile::Config, true) if !configured => {
-                    ops.push(Op::Add {
-                        blocks: vec![block],
-                        by: AddBy::Configure,
-                    });
-                }
-                (StorageFile::Config, false) if configured => {
-                    ops.push(Op::Remove {
-                        blocks: vec![block],
-                        by: RemoveBy::Deconfigure,
-                    });
-                }
-                // The same value again is no error and does nothing.
-                (StorageFile::Config, _) => {}
-                (StorageFile::MemmapOnMemory, on) => ops.push(Op::SetMemmapOnMemory { block, on }),
-            }
+            let attribute = match storage.file {
+                StorageFile::Config => Attribute::Config(block),
+                StorageFile::MemmapOnMemory => Attribute::MemmapOnMemory(block),
+            };
+            ops.extend(self.ask(attribute, &storage.value, storage.fails).await?);
         }
         Ok(together(ops))
     }
@@ -259,48 +293,35 @@ impl Bench<'_> {
     pub(super) async fn online(&mut self, online: &Online) -> Result<Op, Trouble> {
         let via = online.via.unwrap_or(Via::State);
         let kind = online.zone.map_or(OnlineKind::Default, ZoneChoice::kind);
-        let (file, value) = match via {
-            Via::State => ("state", kind.word()),
-            Via::Online => ("online", "1"),
-        };
         let mut ops = Vec::new();
         for block in self.blocks(&online.block)? {
-            if self
-                .write_expecting(&block_file(block, file), value, online.fails)
-                .await?
-            {
-                ops.push(Op::Online {
-                    block,
-                    kind,
-                    via_online_file: via == Via::Online,
-                });
-            }
+            let (attribute, value) = match via {
+                Via::State => (Attribute::State(block), kind.word()),
+                Via::Online => (Attribute::Online(block), "1"),
+            };
+            ops.extend(self.ask(attribute, value, online.fails).await?);
         }
         Ok(together(ops))
     }
 
     pub(super) async fn offline(&mut self, offline: &Offline) -> Result<Op, Trouble> {
         let via = offline.via.unwrap_or(Via::State);
-        let (file, value) = match via {
-            Via::State => ("state", "offline"),
-            Via::Online => ("online", "0"),
-        };
         let mut ops = Vec::new();
         for block in self.blocks(&offline.block)? {
-            let path = block_file(block, file);
-            // EINTR is no refusal: the kernel is still trying when the signal comes.
-            let went = if offline.fails == Some(Errno::EINTR) {
-                let got = self.interrupt(&path, value).await?;
-                expect(&format!("writing {value:?} to {path}"), got, offline.fails)?
-            } else {
-                self.write_expecting(&path, value, offline.fails).await?
+            let (attribute, value) = match via {
+                Via::State => (Attribute::State(block), "offline"),
+                Via::Online => (Attribute::Online(block), "0"),
             };
-            if went {
-                ops.push(Op::Offline {
-                    block,
-                    via_online_file: via == Via::Online,
-                });
-            }
+            // EINTR is no refusal: the kernel is still trying when the signal comes.
+            let op = if offline.fails == Some(Errno::EINTR) {
+                let path = attribute.path();
+                let got = self.interrupt(&path, value).await?;
+                let taken = expect(&format!("writing {value:?} to {path}"), got, offline.fails)?;
+                self.meant(attribute, value, taken)?
+            } else {
+                self.ask(attribute, value, offline.fails).await?
+            };
+            ops.extend(op);
         }
         Ok(together(ops))
     }
@@ -328,25 +349,27 @@ impl Bench<'_> {
         Ok(op)
     }
 
-    /// Writes any file. Words that the model knows become operations; all others must change nothing.
+    /// Writes any file. By those of memory hotplug the kernel is asked for something; by all others nothing may change.
     pub(super) async fn write_file(&mut self, write: &Write) -> Result<Op, Trouble> {
         let mut ops = Vec::new();
-        for (block, path) in self.targets(&write.file)? {
-            let written = self.write_expecting(&path, &write.value, write.fails).await?;
-            let file = path.rsplit('/').next().unwrap_or_default();
-            ops.extend(meaning(block, file, write.value.trim_end_matches('\n'), written));
+        for (_, path) in self.targets(&write.file)? {
+            let attribute = self.attribute(&write.file, &path).await?;
+            match attribute {
+                Some(attribute) => {
+                    ops.extend(self.ask_at(&path, attribute, &write.value, write.fails).await?);
+                }
+                None => {
+                    self.write_expecting(&path, &write.value, write.fails).await?;
+                }
+            }
         }
         Ok(together(ops))
     }
 
     pub(super) async fn auto_online(&mut self, auto: &AutoOnlineBlocks) -> Result<Op, Trouble> {
-        self.write_expecting(
-            "/sys/devices/system/memory/auto_online_blocks",
-            auto.policy.auto_online().word(),
-            None,
-        )
-        .await?;
-        Ok(Op::SetAutoOnline(auto.policy.auto_online()))
+        let word = auto.policy.auto_online().word();
+        let op = self.ask(Attribute::AutoOnline, word, None).await?;
+        Ok(together(op.into_iter().collect()))
     }
 
     pub(super) async fn refuse_assign(&mut self, refuse: &RefuseAssign) -> Result<Op, Trouble> {
@@ -434,32 +457,62 @@ impl Bench<'_> {
     }
 }
 
-/// The operation that a write to a file of a block is, where the kernel took it.
-fn meaning(block: Option<BlockId>, file: &str, value: &str, written: bool) -> Option<Op> {
-    if !written {
-        return None;
+/// Why a block could not go offline: in a kernel zone there may be pages that cannot be moved (mm/memory_hotplug.c `offline_pages`: EBUSY).
+fn unmovable(block: BlockId, zone: Zone, errno: Errno) -> Option<String> {
+    (Errno::from_number(16) == Some(errno) && zone != Zone::Movable).then(|| {
+        format!(
+            "{block} is in zone {zone}, and may hold pages that cannot be moved; `online` with `zone: movable` keeps them out"
+        )
+    })
+}
+
+/// Why `count` standby blocks cannot be had: the kernel shows fewer than QEMU has, or the case asks for more.
+fn no_standby(count: u32, shown: u64, there: u64, size: ByteSize) -> Trouble {
+    if shown < there {
+        Trouble::kernel(format!(
+            "the kernel shows {shown} standby blocks of {size}, and the machine has {there}"
+        ))
+    } else {
+        Trouble::lasting(format!(
+            "the machine has {there} standby blocks of {size}, of which no {count} side by side are left; give it more `hotplug`"
+        ))
     }
-    let block = block?;
-    let online = |kind, via_online_file| {
-        Some(Op::Online {
-            block,
-            kind,
-            via_online_file,
-        })
-    };
-    match (file, value) {
-        ("state", "offline") => Some(Op::Offline {
-            block,
-            via_online_file: false,
-        }),
-        ("online", "0") => Some(Op::Offline {
-            block,
-            via_online_file: true,
-        }),
-        ("state", "online") => online(OnlineKind::Default, false),
-        ("state", "online_kernel") => online(OnlineKind::Kernel, false),
-        ("state", "online_movable") => online(OnlineKind::Movable, false),
-        ("online", "1") => online(OnlineKind::Default, true),
-        _ => None,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::fault::Verdict;
+
+    #[test]
+    fn a_busy_block_of_a_kernel_zone_says_nothing_against_the_kernel() {
+        let told = |zone, errno: &str| unmovable(BlockId(32), zone, errno.parse().unwrap());
+        let why = told(Zone::Normal, "EBUSY").unwrap();
+        assert!(
+            why.starts_with("memory32 is in zone Normal, and may hold"),
+            "{why}"
+        );
+        assert_eq!(told(Zone::Movable, "EBUSY"), None);
+        assert_eq!(told(Zone::Normal, "EINVAL"), None);
+    }
+
+    #[test]
+    fn standby_memory_that_the_kernel_does_not_show_is_its_own_doing() {
+        let told = |count, shown, there| {
+            let trouble = no_standby(count, shown, there, ByteSize::mib(256));
+            (trouble.verdict(), trouble.message().to_owned())
+        };
+        let (verdict, message) = told(1, 0, 8);
+        assert_eq!(verdict, Verdict::Fail);
+        assert_eq!(
+            message,
+            "the kernel shows 0 standby blocks of 256M, and the machine has 8"
+        );
+        let (verdict, message) = told(9, 8, 8);
+        assert_eq!(verdict, Verdict::Error);
+        assert!(
+            message.contains("has 8 standby blocks of 256M, of which no 9 side by side"),
+            "{message}"
+        );
     }
 }

@@ -8,8 +8,8 @@ use super::{
     places::Spot,
     raw_step::{Configure, Deconfigure, RawAdd, RawStorage, Remove},
     step::{Add, AddResult, Extent, Storage, StorageFile},
-    words::kernel_bool,
 };
+use crate::memory::kernel_bool;
 
 /// What is known of the blocks of a name at one point of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

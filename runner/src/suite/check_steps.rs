@@ -17,7 +17,10 @@ use super::{
     step::{Action, File, Guest, Log, Read, RefuseAssign, Repeat, Step, StorageCommands, Veto, Write},
     words::{Via, ZoneChoice},
 };
-use crate::{base::Arch, memory::Generation};
+use crate::{
+    base::Arch,
+    memory::{Generation, in_sysfs},
+};
 
 /// Walks the steps of a case in order.
 pub(super) struct Checker<'c, 'n, 't> {
@@ -92,11 +95,22 @@ impl Checker<'_, '_, '_> {
                 path,
                 value,
                 fails,
-            }) => Action::Write(Write {
-                file: self.file(block, file, path, at),
-                value: value.clone(),
-                fails: *fails,
-            }),
+            }) => {
+                let file = self.file(block, file, path, at);
+                if value.is_empty()
+                    && let File::Path(path) = &file
+                    && !in_sysfs(path)
+                {
+                    let hint = Some(r#"`echo > FILE` writes "\n""#.to_owned());
+                    let message = "an empty value never reaches the kernel: only files of sysfs take one";
+                    self.notes.wrong_but(&at.value("value"), message, hint);
+                }
+                Action::Write(Write {
+                    file,
+                    value: value.clone(),
+                    fails: *fails,
+                })
+            }
             RawStep::Read(raw) => Action::Read(self.read(raw, at)),
             RawStep::Log(RawLog { has, lacks }) => {
                 if has.is_none() && lacks.is_none() {

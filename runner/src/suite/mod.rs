@@ -46,10 +46,10 @@ pub use reference::reference_text;
 pub use schema::{schema, schema_text};
 pub use step::{
     Action, Add, AddResult, Extent, File, Guest, Log, Read, RefuseAssign, Repeat, Step, Storage,
-    StorageCommands, StorageFile, Switch, Veto, Write,
+    StorageCommands, StorageFile, Veto, Write,
 };
 pub use template::{BadTemplate, Placeholder, Template};
 pub use words::{
     AutoPolicy, Boot, Filling, GuestClock, Memmap, MemmapOnMemory, Notifier, Uevent, Vetoable, Via,
-    ZoneChoice, kernel_bool,
+    ZoneChoice,
 };

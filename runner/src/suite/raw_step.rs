@@ -156,7 +156,7 @@ pub(super) struct RawWrite {
     /// Absolute path, in place of `block` and `file`.
     #[serde(default)]
     pub path: Option<String>,
-    /// What is written, as it is: no newline is added.
+    /// What is written, as it is: no newline is added. Empty, a file of sysfs gets an empty text; other files take no empty value.
     pub value: String,
     /// The errno that the write must return.
     #[serde(default, deserialize_with = "text::option")]

@@ -12,12 +12,9 @@ use super::{
         Remove, Uevents,
     },
     template::Template,
-    words::{Vetoable, kernel_bool},
+    words::Vetoable,
 };
-use crate::{
-    base::{ByteSize, Errno},
-    memory::OnlineKind,
-};
+use crate::base::{ByteSize, Errno};
 
 /// One step and where the suite says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,40 +146,10 @@ pub enum File {
 pub struct Write {
     /// Which file.
     pub file: File,
-    /// What is written, as it is; no newline is added.
+    /// What is written, as it is; no newline is added. Empty, a file of sysfs gets an empty text.
     pub value: String,
     /// The error that the write must return.
     pub fails: Option<Errno>,
-}
-
-/// What a write to `state` or `online` of a block asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Switch {
-    /// Online, as the kind says.
-    Online(OnlineKind),
-    /// Offline.
-    Offline,
-}
-
-impl Write {
-    /// What the kernel is asked to do with the blocks; `None` for other files, and for words that the kernel does not take
-    /// (drivers/base/memory.c `state_store`, drivers/base/core.c `online_store`).
-    pub fn switches(&self) -> Option<Switch> {
-        let File::OfBlock { file, .. } = &self.file else {
-            return None;
-        };
-        let word = self.value.strip_suffix('\n').unwrap_or(&self.value);
-        match file.as_str() {
-            "state" if word == "offline" => Some(Switch::Offline),
-            "state" => [OnlineKind::Default, OnlineKind::Kernel, OnlineKind::Movable]
-                .into_iter()
-                .find(|kind| kind.word() == word)
-                .map(Switch::Online),
-            "online" if kernel_bool(&self.value)? => Some(Switch::Online(OnlineKind::Default)),
-            "online" => Some(Switch::Offline),
-            _ => None,
-        }
-    }
 }
 
 /// Reads a file of the guest.
@@ -286,13 +253,6 @@ pub enum StorageFile {
     MemmapOnMemory,
 }
 
-impl Storage {
-    /// What the kernel reads the value as; `None` where it answers EINVAL.
-    pub fn means(&self) -> Option<bool> {
-        kernel_bool(&self.value)
-    }
-}
-
 impl StorageFile {
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -338,49 +298,6 @@ impl Action {
             Self::Notifiers(_) => "notifiers",
             Self::Uevents(_) => "uevents",
             Self::Pages(_) => "pages",
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn switches(file: &str, value: &str) -> Option<Switch> {
-        let block = "b".parse().unwrap();
-        let file = File::OfBlock {
-            block,
-            file: file.to_owned(),
-        };
-        Write {
-            file,
-            value: value.to_owned(),
-            fails: None,
-        }
-        .switches()
-    }
-
-    #[test]
-    fn a_write_to_state_or_online_is_an_operation() {
-        assert_eq!(
-            switches("state", "online_movable\n"),
-            Some(Switch::Online(OnlineKind::Movable))
-        );
-        assert_eq!(
-            switches("state", "online"),
-            Some(Switch::Online(OnlineKind::Default))
-        );
-        assert_eq!(switches("state", "offline"), Some(Switch::Offline));
-        assert_eq!(switches("online", "1"), Some(Switch::Online(OnlineKind::Default)));
-        assert_eq!(switches("online", "0\n"), Some(Switch::Offline));
-        for (file, value) in [
-            ("state", "ONLINE"),
-            ("state", "\n"),
-            ("state", "online\n\n"),
-            ("online", "x"),
-            ("phys_index", "1"),
-        ] {
-            assert_eq!(switches(file, value), None, "{file} {value:?}");
         }
     }
 }

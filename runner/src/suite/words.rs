@@ -213,38 +213,3 @@ impl Notifier {
         matches!(self, Self::PrepareOnline | Self::FinishOffline)
     }
 }
-
-/// Reads a text as the kernel's kstrtobool (lib/kstrtox.c of 6.6 on) does; `None` where that answers EINVAL.
-pub fn kernel_bool(text: &str) -> Option<bool> {
-    let mut letters = text.chars().map(|c| c.to_ascii_lowercase());
-    match letters.next()? {
-        'e' | 'y' | 't' | '1' => Some(true),
-        'd' | 'n' | 'f' | '0' => Some(false),
-        'o' => match letters.next()? {
-            'n' => Some(true),
-            'f' => Some(false),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn booleans_are_read_as_the_kernel_reads_them() {
-        for (text, is) in [
-            ("1", Some(true)),
-            ("on", Some(true)),
-            ("foo", Some(false)),
-            ("0\n", Some(false)),
-        ] {
-            assert_eq!(kernel_bool(text), is, "{text}");
-        }
-        for text in ["x", "2", "", "\n", "o"] {
-            assert_eq!(kernel_bool(text), None, "{text}");
-        }
-    }
-}

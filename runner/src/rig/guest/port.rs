@@ -80,7 +80,8 @@ pub trait GuestPort: Send + Sync {
 
     /// Writes `value` to a file that exists, in one `write(2)`, without a newline. The kernel's errno is an answer, not an error.
     ///
-    /// An empty value opens and closes the file and writes nothing, so that the kernel's `store` function is not called.
+    /// An empty value opens and closes the file and writes nothing, so that the kernel's `store` function is not called; `"\0"` calls it with
+    /// an empty text.
     fn write(
         &self,
         path: &str,
@@ -144,8 +145,19 @@ impl GuestPort for Port {
 /// `echo` and not `printf`: busybox' `printf` keeps the errno to itself. The test comes first because sysfs answers an attempt to
 /// create a file with EACCES.
 fn write_script(path: &str, value: &str) -> String {
-    let (path, value) = (shell_quote(path), shell_quote(value));
-    format!("[ -e {path} ] || {{ echo ': No such file or directory' >&2; exit 1; }}\necho -n {value} >{path}")
+    let path = shell_quote(path);
+    let echo = if value.contains('\0') || value.starts_with('-') {
+        // A NUL cannot stand in a script, and what begins with `-` may be an option of `echo`: written as octal digits, four for each.
+        let escaped = value.replace('\\', r"\\").replace('\0', r"\0000");
+        let escaped = match escaped.strip_prefix('-') {
+            Some(rest) => format!(r"\0055{rest}"),
+            None => escaped,
+        };
+        format!("-ne {}", shell_quote(&escaped))
+    } else {
+        format!("-n {}", shell_quote(value))
+    };
+    format!("[ -e {path} ] || {{ echo ': No such file or directory' >&2; exit 1; }}\necho {echo} >{path}")
 }
 
 /// The errno that a shell told, if it failed.
@@ -186,6 +198,22 @@ mod tests {
         assert_eq!(errno(output(1, said)), Ok(Some(einval)));
         let said = "warning\nsh: line 0: can't create /sys/x: Permission denied\n";
         assert_eq!(errno(output(1, said)), Ok(Some(eacces)));
+    }
+
+    #[test]
+    fn every_value_reaches_the_file() {
+        let line = |value| {
+            write_script("/f", value)
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        assert_eq!(line("online"), "echo -n online >/f");
+        assert_eq!(line(r"a\n"), r"echo -n 'a\n' >/f");
+        assert_eq!(line("\0"), r"echo -ne '\0000' >/f");
+        assert_eq!(line("-n"), r"echo -ne '\0055n' >/f");
+        assert_eq!(line("-\\0\0"), r"echo -ne '\0055\\0\0000' >/f");
     }
 
     #[test]
