@@ -64,7 +64,7 @@ pub(super) fn request(
         results,
         resume: None,
         capacity: capacity(jobs, &host)?,
-        fail_fast: false,
+        fail_fast: None,
         require_all: false,
         clone: false,
         watch: false,

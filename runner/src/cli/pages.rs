@@ -77,7 +77,7 @@ mod tests {
             };
             option.is_none_or(|option| {
                 let words = |line: &str| {
-                    line.split([' ', ',', '='])
+                    line.split([' ', ',', '=', '['])
                         .any(|word| word == format!("--{option}"))
                 };
                 told.lines().any(|line| line.starts_with('-') && words(line))

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, num::NonZeroUsize, path::Path, sync::Arc};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    args::{How, Places, Replay, Run, Select, Which},
+    args::{FailFast, How, Places, Replay, Run, Select, Which},
     bisect,
     failure::Failure,
     history, matrix, report,
@@ -263,7 +263,7 @@ fn start(
         rig: selected.rig,
         results,
         resume,
-        fail_fast: how.fail_fast,
+        fail_fast: how.fail_fast.map(FailFast::verdict),
         require_all: how.require_all,
         clone: !how.no_clone,
         watch,

@@ -7,7 +7,7 @@ use camino::Utf8Path;
 use jiff::Timestamp;
 
 use super::{
-    args::{How, Submit},
+    args::{FailFast, How, Submit},
     failure::Failure,
     matrix,
     run::{check_results, utf8},
@@ -196,8 +196,10 @@ fn command(file: &str, args: &Submit, times: &Utf8Path) -> Result<Vec<String>, F
         no_clone,
         require_all,
     } = &args.how;
+    let when = |least| *fail_fast == Some(least);
     let flags = [
-        (*fail_fast, "--fail-fast"),
+        (when(FailFast::Fail), "--fail-fast"),
+        (when(FailFast::Error), "--fail-fast=error"),
         (*no_clone, "--no-clone"),
         (*require_all, "--require-all"),
     ];

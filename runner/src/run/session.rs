@@ -41,8 +41,8 @@ pub struct Request {
     pub resume: Option<Utf8PathBuf>,
     /// What the host gives.
     pub capacity: Capacity,
-    /// Start no more jobs after a failure.
-    pub fail_fast: bool,
+    /// Start no more jobs after a case that came to this or worse.
+    pub fail_fast: Option<Verdict>,
     /// A skip is an error.
     pub require_all: bool,
     /// Guests go on from templates where several are alike; otherwise all of them boot.
@@ -119,7 +119,7 @@ pub async fn run(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
         ui.clone(),
     )
     .map_err(RunError::Stage)?
-    .failing_fast(request.fail_fast);
+    .failing_fast(request.fail_fast.is_some());
     let stage = if request.clone {
         stage.cloning(request.jobs.iter())
     } else {
@@ -149,7 +149,7 @@ pub async fn run(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
         },
         |record: CaseRecord| {
             tell(&record, ui);
-            let failed = matches!(record.verdict, Verdict::Fail | Verdict::Error);
+            let enough = request.fail_fast.is_some_and(|least| record.verdict >= least);
             // An interrupted case stays unfinished in the journal, so that a resumed run does it again.
             if record.reason.as_deref() == Some(INTERRUPTED) {
                 return true;
@@ -160,7 +160,7 @@ pub async fn run(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
                 broken = Some(error);
                 return false;
             }
-            !(failed && request.fail_fast)
+            !enough
         },
     )
     .await;

@@ -367,7 +367,7 @@ fn a_run_writes_down_which_part_it_is() {
             guests: 1,
             memory: ByteSize::gib(1),
         },
-        fail_fast: false,
+        fail_fast: None,
         require_all: false,
         clone: false,
         watch: false,

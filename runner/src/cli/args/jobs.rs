@@ -3,10 +3,14 @@
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 
 use super::Part;
-use crate::{base::Arch, rig::kernel::KernelSource, run::Filter};
+use crate::{
+    base::{Arch, fault::Verdict},
+    rig::kernel::KernelSource,
+    run::Filter,
+};
 
 /// Which jobs are meant.
 #[derive(Debug, Clone, Args)]
@@ -150,9 +154,9 @@ pub struct How {
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
 
-    /// Stop starting jobs after the first failure
-    #[arg(long)]
-    pub fail_fast: bool,
+    /// Start no more jobs after the first failure of the kernel; with `=error`, after the first error of the bench, too
+    #[arg(long, value_name = "WHEN", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "fail")]
+    pub fail_fast: Option<FailFast>,
 
     /// Boot a guest for every case, instead of cloning one that has booted
     #[arg(long)]
@@ -161,6 +165,25 @@ pub struct How {
     /// Make every skip an error
     #[arg(long)]
     pub require_all: bool,
+}
+
+/// After what no more jobs are started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailFast {
+    /// A failure of the kernel; an error of the bench says nothing about it
+    Fail,
+    /// A failure or an error
+    Error,
+}
+
+impl FailFast {
+    /// The least verdict that ends it.
+    pub fn verdict(self) -> Verdict {
+        match self {
+            Self::Fail => Verdict::Fail,
+            Self::Error => Verdict::Error,
+        }
+    }
 }
 
 /// Arguments of `memrig list`.
