@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why a verb stops early, and how the user is told.
 
-use crate::base::{fault::Exit, ui::Ui};
+use crate::base::{fault::Exit, shortened, ui::Ui};
+
+/// Bytes of a line of an error that are shown whole, such as a command to type.
+const LONGEST: usize = 2000;
 
 /// The end of a verb that could not do its work.
 #[derive(Debug)]
@@ -58,6 +61,15 @@ impl Failure {
         let causes = self.error.chain().skip(1);
         lines.extend(causes.map(|cause| format!("  caused by: {cause}")));
         lines.extend(self.hint.iter().map(|hint| format!("hint: {hint}")));
+        // Whatever quotes a file, or what a program said, may have a line of a megabyte.
+        let text = lines.join("\n");
+        let lines: Vec<String> = text
+            .lines()
+            .map(|line| match line.len() {
+                0..=LONGEST => line.to_owned(),
+                _ => shortened(line, LONGEST),
+            })
+            .collect();
         ui.error(&lines.join("\n"));
         self.exit
     }

@@ -16,7 +16,7 @@ use super::{
     suites,
 };
 use crate::{
-    base::{fault::Exit, ui::Ui},
+    base::{fault::Exit, named, ui::Ui},
     record::{self, RunPart, RunRecord, index::What},
     rig::{host, kernel::KernelSource},
     run::{Job, LoadedSuite, Wanted, matrix_jobs, repeated, times},
@@ -38,10 +38,7 @@ pub(super) struct Loaded {
 /// Reads a matrix and its suites, and refuses what no one can mean. Nothing is got here.
 pub(super) fn load(name: &str) -> Result<Loaded, Failure> {
     let (file, text) = if name.contains('/') || name.ends_with(".yaml") {
-        (
-            name.to_owned(),
-            fs_err::read_to_string(name).map_err(Failure::usage)?,
-        )
+        (name.to_owned(), suites::read(name)?.0)
     } else {
         let (_, text) = OURS.iter().find(|(ours, _)| *ours == name).ok_or_else(|| {
             Failure::usage(anyhow::anyhow!("there is no matrix `{name}`"))
@@ -136,33 +133,36 @@ pub(super) fn select(loaded: &Loaded, places: &Places, ui: &Ui) -> Result<Select
     })
 }
 
-/// Leaves the jobs of the part that is meant; `require_all` is a part of what the plan is.
-pub(super) fn part(selected: &mut Selected, which: &Part, require_all: bool) -> Result<(), Failure> {
-    let Some(shard) = &which.shard else { return Ok(()) };
-    let times: BTreeMap<String, u64> = match &which.times {
-        None => BTreeMap::new(),
-        Some(file) => {
-            let text = fs_err::read_to_string(file).map_err(Failure::usage)?;
-            serde_json::from_str(&text).map_err(|error| {
-                Failure::usage(
-                    anyhow::Error::new(error).context(format!("`{}` holds no times", file.display())),
-                )
-                .hint("make it with `memrig plan --format times`")
-            })?
-        }
+/// How long jobs take, in milliseconds by the id of the case, as `--times` says.
+pub(super) fn times_of(which: &Part) -> Result<BTreeMap<String, u64>, Failure> {
+    let Some(file) = &which.times else {
+        return Ok(BTreeMap::new());
     };
-    selected.part = shard.facts(&selected.jobs, require_all);
-    selected.jobs = shard.part(std::mem::take(&mut selected.jobs), &times);
-    Ok(())
+    let none = |error: anyhow::Error| {
+        Failure::usage(error.context(format!("`{}` holds no times", file.display())))
+            .hint("make it with `memrig plan --format times`")
+    };
+    let bytes = named::read_text(file).map_err(Failure::usage)?;
+    let text = named::text(&bytes).map_err(|error| none(error.into()))?;
+    serde_json::from_str(text).map_err(|error| none(error.into()))
+}
+
+/// Leaves the jobs of the part that is meant; `require_all` is a part of what the plan is.
+pub(super) fn part(selected: &mut Selected, which: &Part, times: &BTreeMap<String, u64>, require_all: bool) {
+    if let Some(shard) = &which.shard {
+        selected.part = shard.facts(&selected.jobs, require_all);
+        selected.jobs = shard.part(std::mem::take(&mut selected.jobs), times);
+    }
 }
 
 pub(super) fn matrix(args: &args::Matrix, ui: &Ui) -> Result<Exit, Failure> {
     let loaded = load(&args.planned.file)?;
+    let times = times_of(&args.planned.part)?;
     let results = utf8(&args.planned.places.results)?;
     check_results(&results)?;
     let mut selected = select(&loaded, &args.planned.places, ui)?;
     selected.jobs = repeated(selected.jobs, args.repeat.rounds());
-    part(&mut selected, &args.planned.part, args.how.require_all)?;
+    part(&mut selected, &args.planned.part, &times, args.how.require_all);
     execute(selected, results, None, &args.how, ui)
 }
 
@@ -194,9 +194,10 @@ pub(super) fn plan(args: &args::Plan, ui: &Ui) -> Result<Exit, Failure> {
         ui.out(&json!({ "include": parts }).to_string());
         return Ok(Exit::Pass);
     }
+    let given = times_of(&args.planned.part)?;
     let results = utf8(&args.planned.places.results)?;
     let mut selected = select(&loaded, &args.planned.places, ui)?;
-    part(&mut selected, &args.planned.part, false)?;
+    part(&mut selected, &args.planned.part, &given, false);
     let times = history_of(&selected, &results, ui);
     match args.format {
         PlanFormat::Times => ui.out(&serde_json::to_string_pretty(&times).map_err(Failure::broken)?),

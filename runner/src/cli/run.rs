@@ -164,13 +164,14 @@ pub(super) fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
         return resume(run, args, ui);
     }
     let suites = suites::load(&args.select.suites, &["quick"])?;
+    let times = matrix::times_of(&args.part)?;
     let results = utf8(&args.places.results)?;
     if !args.dry_run {
         check_results(&results)?;
     }
     let mut selected = select(&args.select, &args.places, &suites, ui)?;
     selected.jobs = repeated(selected.jobs, args.repeat.rounds());
-    matrix::part(&mut selected, &args.part, args.how.require_all)?;
+    matrix::part(&mut selected, &args.part, &times, args.how.require_all);
     if selected.jobs.is_empty() {
         ui.error("nothing is selected: no case fits the kernels, architectures, names and variants that were given");
         return Ok(Exit::NothingSelected);

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From names on the command line to suites.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use super::failure::Failure;
-use crate::{rig::cache, run::LoadedSuite, suite::Suite};
+use crate::{
+    base::named::{self, NoText},
+    rig::cache,
+    run::LoadedSuite,
+    suite::Suite,
+};
 
 /// The suites that come with memrig, by name.
 const OURS: [(&str, &str); 9] = [
@@ -51,26 +56,24 @@ pub(super) fn names() -> Vec<&'static str> {
     OURS.iter().map(|(name, _)| *name).collect()
 }
 
-fn text_of(file: &str, bytes: Vec<u8>) -> Result<String, Failure> {
-    String::from_utf8(bytes).map_err(|error| {
-        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
-        let column = 1 + String::from_utf8_lossy(good)
-            .rsplit('\n')
-            .next()
-            .map_or(0, |line| line.chars().count());
-        Failure::usage(anyhow::anyhow!(
-            "{file}:{line}:{column}: this is no UTF-8, and a suite is"
-        ))
-    })
+/// The text of a file that the user named, and the SHA-256 of its bytes in hex.
+pub(super) fn read(name: &str) -> Result<(String, String), Failure> {
+    let bytes = named::read_text(Path::new(name)).map_err(Failure::usage)?;
+    let text = named::text(&bytes).map_err(|wrong| {
+        let (line, column) = wrong.place();
+        let failure = Failure::usage(anyhow::anyhow!("{name}:{line}:{column}: {wrong}"));
+        match wrong {
+            NoText::Utf16 => failure.hint("`iconv -f UTF-16 -t UTF-8` makes it so"),
+            NoText::NoUtf8 { .. } | NoText::Nul { .. } => failure,
+        }
+    })?;
+    Ok((text.to_owned(), cache::sha256(&bytes)))
 }
 
 fn load_one(name: &str) -> Result<Arc<LoadedSuite>, Failure> {
-    let (file, text) = if name.contains('/') || name.ends_with(".yaml") {
-        (
-            name.to_owned(),
-            text_of(name, fs_err::read(name).map_err(Failure::usage)?)?,
-        )
+    let (file, text, sha256) = if name.contains('/') || name.ends_with(".yaml") {
+        let (text, sha256) = read(name)?;
+        (name.to_owned(), text, sha256)
     } else {
         let found = OURS.iter().find(|(ours, _)| *ours == name);
         let (name, text) = found.ok_or_else(|| {
@@ -79,12 +82,12 @@ fn load_one(name: &str) -> Result<Arc<LoadedSuite>, Failure> {
                 names().join(", ")
             ))
         })?;
-        (format!("suites/{name}.yaml"), (*text).to_owned())
+        (
+            format!("suites/{name}.yaml"),
+            (*text).to_owned(),
+            cache::sha256(text.as_bytes()),
+        )
     };
     let suite = Suite::parse(&file, &text).map_err(Failure::usage)?;
-    Ok(Arc::new(LoadedSuite {
-        sha256: cache::sha256(text.as_bytes()),
-        file,
-        suite,
-    }))
+    Ok(Arc::new(LoadedSuite { sha256, file, suite }))
 }

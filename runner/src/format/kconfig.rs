@@ -3,6 +3,8 @@
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
+use crate::base::quoted;
+
 /// What a configuration says about one symbol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
@@ -39,7 +41,7 @@ pub struct Kconfig {
 /// A line that no kernel's `.config` has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "line {line}: `{text}` is no line of a kernel configuration (expected `CONFIG_NAME=value` or a comment)"
+    "line {line}: `{}` is no line of a kernel configuration (expected `CONFIG_NAME=value` or a comment)", quoted(.text)
 )]
 pub struct KconfigError {
     /// Line number, from 1.

@@ -17,7 +17,11 @@ use super::{
     packages::{PackageFacts, Packages, PackagesError, Suite, UnknownSuite},
 };
 use crate::{
-    base::{Arch, ui::Ui},
+    base::{
+        Arch,
+        named::{self, NoText},
+        ui::Ui,
+    },
     format::{
         deb::DebError,
         kconfig::{Kconfig, KconfigError},
@@ -228,6 +232,17 @@ pub enum KernelError {
         /// What is wrong.
         source: KconfigError,
     },
+    /// Its configuration is no text.
+    #[error("`{path}`")]
+    NoText {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: NoText,
+    },
+    /// Its configuration says nothing.
+    #[error("`{0}` is no kernel configuration: it sets no option")]
+    EmptyConfig(PathBuf),
     /// Its source.
     #[error(transparent)]
     Source(Box<SourceKernelError>),
@@ -304,6 +319,7 @@ impl Kernel {
         modules: Option<&Path>,
         config: Option<&Path>,
     ) -> Result<Self, KernelError> {
+        named::check_file(image)?;
         let header = Header::read(image)?.and_then(|header| header.for_arch(arch));
         let header = header.map_err(|source| KernelError::Image {
             path: image.to_owned(),
@@ -342,17 +358,25 @@ impl Kernel {
 }
 
 fn read_config(path: &Path) -> Result<Kconfig, KernelError> {
-    Kconfig::parse(&fs_err::read_to_string(path)?).map_err(|source| KernelError::Config {
+    let bytes = named::read_text(path)?;
+    let text = named::text(&bytes).map_err(|source| KernelError::NoText {
         path: path.to_owned(),
         source,
-    })
+    })?;
+    let config = Kconfig::parse(text).map_err(|source| KernelError::Config {
+        path: path.to_owned(),
+        source,
+    })?;
+    if config.iter().next().is_none() {
+        return Err(KernelError::EmptyConfig(path.to_owned()));
+    }
+    Ok(config)
 }
 
 /// Finds `lib/modules/RELEASE` in what a person named.
 fn modules_dir(path: &Path, release: Option<&str>) -> Result<PathBuf, KernelError> {
     let holds = |dir: &Path| dir.join("modules.order").is_file() || dir.join("kernel").is_dir();
-    // The directory's metadata fails with its path if there is none.
-    fs_err::metadata(path)?;
+    named::check_folder(path)?;
     if holds(path) {
         return Ok(std::path::absolute(path)?);
     }

@@ -154,6 +154,8 @@ impl PrepareError {
                 KernelError::Image { .. }
                 | KernelError::NoModules { .. }
                 | KernelError::Config { .. }
+                | KernelError::NoText { .. }
+                | KernelError::EmptyConfig(_)
                 | KernelError::Io(_) => true,
                 KernelError::Source(error) => error.is_usage(),
                 _ => false,

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use super::places::Span;
+use crate::base::shortened;
 
 /// Everything that is wrong with one suite file, in the order of its lines.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,9 +69,15 @@ impl fmt::Display for SuiteErrors {
                 message,
                 hint,
             } = complaint;
-            write!(f, "{}:{line}:{column}: {message}", self.file)?;
+            write!(
+                f,
+                "{}:{line}:{column}: {}",
+                self.file,
+                shortened(message, MESSAGE)
+            )?;
             let number = line.to_string();
             let gutter = " ".repeat(number.len());
+            let (source, column, width) = window(source, *column, *width);
             // A tab before the caret is repeated below it, so that the caret stands under its place.
             let indent: String = source
                 .chars()
@@ -78,19 +85,48 @@ impl fmt::Display for SuiteErrors {
                 .map(|c| if c == '\t' { '\t' } else { ' ' })
                 .collect();
             write!(f, "\n {number} | {source}")?;
-            write!(f, "\n {gutter} | {indent}{}", "^".repeat(*width))?;
+            write!(f, "\n {gutter} | {indent}{}", "^".repeat(width))?;
             if let Some(hint) = hint {
-                write!(f, "\n {gutter} = hint: {hint}")?;
+                write!(f, "\n {gutter} = hint: {}", shortened(hint, HINT))?;
             }
         }
         Ok(())
     }
 }
 
+/// Characters of a message and of a hint; the list of all words of a step is the longest of ours.
+const MESSAGE: usize = 400;
+const HINT: usize = 1000;
+
+/// Characters of a line that are shown, and how many of them stand before what is meant.
+const LINE: usize = 120;
+const BEFORE: usize = 40;
+
+/// What is shown of a line, without what moves a terminal's cursor; and where in it the caret stands, and how wide it is.
+fn window(source: &str, column: usize, width: usize) -> (String, usize, usize) {
+    let all = source.chars().count();
+    if all <= LINE {
+        return (shortened(source, all), column, width);
+    }
+    let start = (column - 1).saturating_sub(BEFORE).min(all.saturating_sub(LINE));
+    let part: String = source.chars().skip(start).take(LINE).collect();
+    let (left, before) = if start > 0 { ("…", 1) } else { ("", 0) };
+    let right = if start + LINE < all { "…" } else { "" };
+    let at = column - start;
+    let width = width.min((LINE + 1).saturating_sub(at)).max(1);
+    (
+        format!("{left}{}{right}", shortened(&part, LINE)),
+        at + before,
+        width,
+    )
+}
+
 /// `did you mean …` where one of the words is near enough.
 pub(super) fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     known
         .into_iter()
+        // No word of ours is near one that is much longer, which would take long to find out.
+        .filter(|candidate| word.len() <= 2 * candidate.len() + 2)
         .map(|candidate| (distance(word, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= word.len().max(candidate.len()).div_ceil(3))
         .min()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The integration tests, as one binary: linking is what costs.
 
+mod bad_files;
 mod bad_input;
 mod bare_metal;
 mod bisect;

@@ -84,7 +84,7 @@ impl Modules {
         };
         modules.walk(Path::new(""))?;
         let built_in = dir.join("modules.builtin");
-        if built_in.exists() {
+        if built_in.is_file() {
             let list = fs_err::read_to_string(built_in)?;
             let names = list
                 .lines()

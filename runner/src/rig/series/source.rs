@@ -7,7 +7,10 @@ use std::{
     str::FromStr,
 };
 
-use crate::format::mail::{self, Mails, Series};
+use crate::{
+    base::{ByteSize, named},
+    format::mail::{self, Mails, Series},
+};
 
 /// Where a series is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,17 +136,8 @@ impl SeriesSource {
 }
 
 /// The largest file of mails that is read: a thread of the kernel's lists has some megabytes.
-const LARGEST_FILE: u64 = 256 << 20;
+const LARGEST_FILE: ByteSize = ByteSize::mib(256);
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let size = fs_err::metadata(path)?.len();
-    if size > LARGEST_FILE {
-        let said = format!(
-            "`{}` has {} MiB: a series is much smaller",
-            path.display(),
-            size >> 20
-        );
-        return Err(io::Error::new(io::ErrorKind::InvalidData, said));
-    }
-    fs_err::read(path)
+    named::read(path, LARGEST_FILE)
 }

@@ -15,6 +15,9 @@ pub enum TreeError {
     /// The folder is not there.
     #[error("there is no folder `{0}`")]
     NoFolder(PathBuf),
+    /// It is no folder; the error has the path.
+    #[error(transparent)]
+    Named(io::Error),
     /// The folder is no kernel source.
     #[error("`{0}` is no kernel source: it has no Makefile and Kconfig")]
     NoKernel(PathBuf),
@@ -68,7 +71,11 @@ impl TreeError {
     /// Whether the user has named something wrong.
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::NoFolder(_) | Self::NoKernel(_) | Self::NoCommit { .. } | Self::NotGit { .. } => true,
+            Self::NoFolder(_)
+            | Self::Named(_)
+            | Self::NoKernel(_)
+            | Self::NoCommit { .. }
+            | Self::NotGit { .. } => true,
             Self::Host(error) => matches!(error, HostError::NeedsRoot { .. }),
             Self::Io(error) => error.kind() == io::ErrorKind::NotFound,
             _ => false,

@@ -15,7 +15,7 @@ use super::{
     toolchain::{CompilerError, Toolchain},
 };
 use crate::{
-    base::{Arch, exec::ExecError, ui::Ui},
+    base::{Arch, exec::ExecError, named, ui::Ui},
     format::kconfig::KconfigError,
     rig::{
         cache::{Cache, CacheError, Key},
@@ -135,10 +135,11 @@ pub(in crate::rig::kernel) fn obtain(
 /// Whether what was named is there, as far as a short look shows: the fragments, the folder, the series.
 pub(in crate::rig::kernel) fn check(spec: &BuildSpec, arch: Arch) -> Result<(), SourceKernelError> {
     fragments(arch, &spec.configs)?;
-    if let Origin::Path { path, .. } = &spec.origin
-        && !path.is_dir()
-    {
-        return Err(TreeError::NoFolder(path.clone()).into());
+    if let Origin::Path { path, .. } = &spec.origin {
+        named::check_folder(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => TreeError::NoFolder(path.clone()),
+            _ => TreeError::Named(error),
+        })?;
     }
     if let Some(series) = &spec.series {
         series.load()?;
