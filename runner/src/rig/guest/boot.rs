@@ -376,7 +376,7 @@ async fn give_up(machine: Machine, cause: BootCause) -> BootError {
     let mut said = None;
     if matches!(cause, BootCause::Guest(Diagnosis::Hangs)) {
         said = Some(console.text());
-        show_tasks(&machine, Speed::NORMAL).await;
+        show_tasks(&machine, &['w', 't', 'l'], Speed::NORMAL).await;
     }
     machine.stop().await;
     let text = console.text();

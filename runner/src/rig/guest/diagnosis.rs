@@ -162,7 +162,7 @@ impl Guest {
                 let before = self.machine.console().text().len();
                 // Whoever asks twice still began with the first.
                 self.asked.get_or_init(|| before);
-                show_tasks(&self.machine, self.speed).await;
+                show_tasks(&self.machine, &['w', 'l'], self.speed).await;
                 let console = self.machine.console().text();
                 console.get(before..).unwrap_or_default().to_owned()
             }
@@ -207,18 +207,19 @@ const LAST_WORDS_PAUSE_MAX: Duration = Duration::from_secs(2);
 const LAST_WORDS_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long a kernel may be silent within an answer to a SysRq key, before scaling: it prints with interrupts off.
-const SYSRQ_PAUSE: Duration = Duration::from_millis(700);
+const SYSRQ_PAUSE: Duration = Duration::from_millis(1500);
 
-/// How long the answers to a SysRq key may take. A trace is some 2000 bytes, and a guest under TCG prints 100 kB in a second.
-const SYSRQ_LIMIT: Duration = Duration::from_secs(5);
+/// How long the answers to a SysRq key may take.
+const SYSRQ_LIMIT: Duration = Duration::from_secs(10);
 
-/// Has a guest show its blocked tasks and its CPUs on the console. If nothing comes, a non-maskable interrupt is sent.
-pub(super) async fn show_tasks(machine: &Machine, speed: Speed) {
+/// Has a guest show its tasks on the console: those that are blocked (`w`), those that the CPUs run (`l`), or all (`t`). If nothing comes, a
+/// non-maskable interrupt is sent.
+pub(super) async fn show_tasks(machine: &Machine, keys: &[char], speed: Speed) {
     let before = machine.console().count();
-    let pause = speed.scale(SYSRQ_PAUSE).min(SYSRQ_LIMIT);
-    for key in ['w', 'l'] {
+    let pause = speed.scale(SYSRQ_PAUSE).min(SYSRQ_LIMIT / 2);
+    for key in keys {
         // It only adds to what is told anyway, and a machine that does not take a key does not take the next either.
-        if machine.sysrq(key).await.is_err() {
+        if machine.sysrq(*key).await.is_err() {
             break;
         }
         machine.console().silence(pause, SYSRQ_LIMIT).await;
