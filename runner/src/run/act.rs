@@ -76,8 +76,9 @@ impl Bench<'_> {
     ) -> Result<Option<Op>, Trouble> {
         let got = self.write(path, value).await?;
         let what = format!("writing {value:?} to {path}");
-        if let (Err(errno), None) = (got, fails)
-            && let Some(why) = self.may_be_busy(attribute, value, errno)
+        if let (Err(errno), None, Some(Op::Offline { block, .. })) =
+            (got, fails, attribute.asks(value, self.facts.block_size))
+            && let Some(why) = self.may_be_busy(&[block], errno)
         {
             return Err(Trouble::bench(format!("{what} failed with {errno}: {why}")));
         }
@@ -85,13 +86,12 @@ impl Bench<'_> {
         self.meant(attribute, value, taken)
     }
 
-    /// Why a refusal says nothing against the kernel, if it does not.
-    fn may_be_busy(&self, attribute: Attribute, value: &str, errno: Errno) -> Option<String> {
-        let Op::Offline { block, .. } = attribute.asks(value, self.facts.block_size)? else {
-            return None;
-        };
-        let zone = self.ledger.blocks.get(&block)?.zone()?.zone;
-        unmovable(block, zone, errno)
+    /// Why it says nothing against the kernel that blocks did not go offline, if it does not.
+    pub(super) fn may_be_busy(&self, blocks: &[BlockId], errno: Errno) -> Option<String> {
+        blocks.iter().find_map(|block| {
+            let zone = self.ledger.blocks.get(block)?.zone()?.zone;
+            unmovable(*block, zone, errno)
+        })
     }
 
     /// The operation that a write was, if the kernel took it. One that changes nothing, such as the same value again, is none.

@@ -226,6 +226,12 @@ impl Bench<'_> {
         let answer = events.find(|event| answers_ejection(event, id));
         let status = reported(self.guest, EJECTION_ANSWERED, answer, self.limit).await?;
         let got = errno_of(status).map_or(Ok(()), Err);
+        if let (Err(errno), None) = (got, fails)
+            && let Some(why) = self.may_be_busy(blocks, errno)
+        {
+            let what = ejecting(id, status);
+            return Err(Trouble::bench(format!("{what} failed with {errno}: {why}")));
+        }
         if !expect(&ejecting(id, status), got, fails)? {
             // Which block did not go offline is seen afterwards only.
             return Ok(Op::UnplugRefused {
