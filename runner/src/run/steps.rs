@@ -339,3 +339,30 @@ fn step_record(
         ledger: Some(ledger),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::suite::Suite;
+
+    #[test]
+    fn only_what_looks_can_be_left_out() {
+        let text = "\
+suite: looks
+about: steps that look and steps that act
+cases:
+  - id: L1
+    name: one of each
+    steps:
+      - add: { as: b }
+      - pages: { block: b, memmap: altmap }
+      - notifiers: { are: [MEM_ONLINE] }
+      - repeat: { times: 2, steps: [{ pages: { block: b, memmap: altmap } }] }
+      - repeat: { times: 2, steps: [{ online: { block: b } }, { offline: { block: b } }] }
+      - guest: { run: 'true', ktap: true }
+";
+        let suite = Suite::parse("looks.yaml", text).unwrap_or_else(|errors| panic!("{errors}"));
+        let left: Vec<bool> = suite.cases[0].steps.iter().map(leaves_all).collect();
+        assert_eq!(left, [false, true, true, true, false, false]);
+    }
+}
