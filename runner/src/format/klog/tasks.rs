@@ -91,6 +91,7 @@ impl Task {
 /// The tasks of a text, in its order.
 pub fn tasks(text: &str) -> Vec<Task> {
     let mut tasks: Vec<Task> = Vec::new();
+    let mut interrupted = None;
     for raw in text.as_bytes().split(|byte| is_end(*byte)) {
         for line in Line::parse(raw) {
             let text = String::from_utf8_lossy(&line.text);
@@ -102,20 +103,22 @@ pub fn tasks(text: &str) -> Vec<Task> {
                 task.ticks = found.name("ticks").and_then(|ticks| ticks.as_str().parse().ok());
                 tasks.push(task);
             } else if let Some(found) = ON_CPU.captures(text) {
+                interrupted = None;
                 tasks.push(Task::new(&found["name"], &found["pid"], 'R', text));
             } else if text.starts_with("sysrq: ") {
                 // What follows is of no task before it.
                 tasks.push(Task::new("", "0", '?', text));
             } else if let Some(task) = tasks.last_mut() {
                 if text.trim() == "<TASK>" {
-                    // What stands before is of the interrupt that asked.
-                    task.frames.clear();
+                    // What stands before is of the interrupt that asked, but for the place that it came in at.
+                    task.frames = interrupted.take().into_iter().collect();
                 }
-                let within = text.strip_prefix("RIP: 0010:").and_then(function);
-                task.frames.extend(within.or_else(|| {
-                    let frame = Frame::parse(text)?;
-                    frame.sure.then_some(frame.name)
-                }));
+                if let Some(at) = text.strip_prefix("RIP: 0010:").and_then(function) {
+                    task.frames.push(at.clone());
+                    interrupted = Some(at);
+                } else if let Some(frame) = Frame::parse(text).filter(|frame| frame.sure) {
+                    task.frames.push(frame.name);
+                }
                 task.lines.push(text.to_owned());
             }
         }
@@ -195,6 +198,18 @@ mod tests {
                 "asm_common_interrupt+0x26/0x40\n[    3.300000] RIP: 0010:isolate_migratepages+0x4/0x90",
             );
         assert_eq!(stuck(&busy).unwrap().place(), Some("isolate_migratepages"));
+    }
+
+    #[test]
+    fn a_writer_that_spins_is_where_the_interrupt_found_it() {
+        let told = "[    9.000000] Kernel panic - not syncing: NMI: Not continuing\n\
+            [    9.000001] CPU: 0 UID: 0 PID: 85 Comm: memrig-line Not tainted 6.12.117 #1 \n[    9.000002] Call Trace:\n\
+            [    9.000003]  <NMI>\n[    9.000004]  exc_nmi+0xe4/0x100\n[    9.000005]  end_repeat_nmi+0xf/0x18\n\
+            [    9.000006] RIP: 0010:state_store+0x6a/0xc0\n[    9.000007]  ? state_store+0x6a/0xc0\n\
+            [    9.000008]  </NMI>\n[    9.000009]  <TASK>\n[    9.000010]  dev_attr_store+0x14/0x20\n\
+            [    9.000011]  ksys_write+0x64/0xe0\n[    9.000012]  do_syscall_64+0x4c/0x100\n[    9.000013]  </TASK>\n";
+        let task = stuck(told).unwrap();
+        assert_eq!((task.pid, task.place()), (85, Some("state_store")));
     }
 
     #[test]
