@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use super::{
     inside,
+    known::unexplained,
     log::{findings, weigh, whole_log},
     needs,
     plan::Job,
     rounds::again,
     stage::{NotReady, Origin, Stage},
     steps::{limit, steps},
-    tale::{Tale, known, record, seconds},
+    tale::{Tale, record, seconds},
     trouble::{Trouble, chain, end_of},
 };
 use crate::{
@@ -65,22 +66,22 @@ pub(super) async fn run(job: &Job, stage: &Stage) -> CaseRecord {
             Some(last) if last.verdict == Verdict::Error => Origin::Boot,
             _ => Origin::Clone,
         };
-        let tale = match stage.folder.case(&job.key, number) {
+        let mut tale = match stage.folder.case(&job.key, number) {
             Ok(folder) => attempt(job, stage, &folder, origin).await,
             Err(error) => Tale {
                 trouble: Some(Trouble::bench(chain(&error))),
                 ..Tale::default()
             },
         };
+        tale.judge(job, stage);
         attempts.push(Attempt {
             verdict: tale.verdict(),
-            reason: tale.trouble.as_ref().map(|trouble| trouble.message().to_owned()),
+            reason: tale.reason(),
             seconds: seconds(began.elapsed()),
         });
-        let known = known(job, &tale, stage).is_some();
         let lasting = tale.trouble.as_ref().is_some_and(Trouble::is_lasting);
         // Where kernels are compared, a failure is a difference or none; the other pair tells how often.
-        let again = again(&attempts, known || stage.watch, lasting)
+        let again = again(&attempts, stage.watch, lasting)
             && !enough_of_hangs(&attempts, tale.ended.as_ref(), stage.fail_fast)
             && !stage.stop.is_asked();
         // The last of those with the verdict that counts is told of.
@@ -212,7 +213,10 @@ async fn read_log(case: &Case, guest: &Guest, tale: &mut Tale) {
             tale.findings.push(finding);
         }
     }
-    tale.trouble = weigh(tale.trouble.take(), &tale.findings);
+    // What the case went on after was weighed there.
+    let passed_over = tale.passed_over.iter().map(|passed| &passed.known.sign);
+    let left: Vec<_> = unexplained(&tale.findings, passed_over).cloned().collect();
+    tale.trouble = weigh(tale.trouble.take(), &left);
 }
 
 /// What was found when the guest did not answer, else how its machine ended.

@@ -7,7 +7,7 @@ use crate::{
     format::klog,
     record::{FindingRecord, GuestEnd},
     rig::guest::{Blame, Output},
-    suite::Case,
+    suite::{Case, FailureKind},
 };
 
 /// What a log shows that the case does not allow, each title once, with its number.
@@ -60,7 +60,7 @@ pub(super) fn weigh(trouble: Option<Trouble>, findings: &[FindingRecord]) -> Opt
     };
     let shows = |finding: &FindingRecord| format!("the kernel log shows: {}", finding.title);
     let Some(trouble) = trouble else {
-        return Some(Trouble::kernel(shows(first)));
+        return Some(Trouble::finding("", &first.title));
     };
     if findings
         .iter()
@@ -92,15 +92,21 @@ pub(super) fn weigh(trouble: Option<Trouble>, findings: &[FindingRecord]) -> Opt
             message: format!("{}; {message}", shows(died.unwrap_or(first))),
             end,
         },
-        Trouble::Kernel { message, mismatches } => Trouble::Kernel {
+        Trouble::Kernel {
+            message,
+            mismatches,
+            kind,
+        } => Trouble::Kernel {
             message: match died {
                 Some(died) => format!("{}; {message}", shows(died)),
                 None => message,
             },
             mismatches,
+            kind,
         },
         trouble if trouble.verdict() == Verdict::Error => {
-            Trouble::kernel(format!("{}; {}", shows(died.unwrap_or(first)), trouble.message()))
+            let message = format!("{}; {}", shows(died.unwrap_or(first)), trouble.message());
+            Trouble::kernel(message).of(FailureKind::Finding)
         }
         trouble => trouble,
     })

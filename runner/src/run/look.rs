@@ -51,10 +51,7 @@ fn told(message: impl Into<String>, mismatches: Vec<Mismatch>) -> Result<(), Tro
     if mismatches.is_empty() {
         Ok(())
     } else {
-        Err(Trouble::Kernel {
-            message: message.into(),
-            mismatches,
-        })
+        Err(Trouble::mismatch(message, mismatches))
     }
 }
 

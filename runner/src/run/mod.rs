@@ -10,6 +10,7 @@ mod cost;
 mod costs;
 mod dimm;
 mod inside;
+mod known;
 mod lists;
 mod log;
 mod look;

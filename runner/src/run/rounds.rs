@@ -7,14 +7,15 @@ use crate::{base::fault::Verdict, record::Attempt};
 const FAIL_ROUNDS: usize = 3;
 
 /// Whether a case is to be tried on one more guest: once after an error, and after a failure that nobody knows of, until
-/// there are three rounds with it. What the last attempt broke of may be `lasting`, so that no other guest changes it.
-pub(super) fn again(attempts: &[Attempt], known: bool, lasting: bool) -> bool {
+/// there are three rounds with it; where the failure itself is `enough`, not even then. What the last attempt broke of may be `lasting`,
+/// so that no other guest changes it.
+pub(super) fn again(attempts: &[Attempt], enough: bool, lasting: bool) -> bool {
     let first_fail = attempts
         .iter()
         .position(|attempt| attempt.verdict == Verdict::Fail);
     match first_fail {
         _ if lasting => false,
-        Some(first) => !known && attempts.len() - first < FAIL_ROUNDS,
+        Some(first) => !enough && attempts.len() - first < FAIL_ROUNDS,
         None => attempts.len() == 1 && attempts[0].verdict == Verdict::Error,
     }
 }
@@ -68,7 +69,15 @@ mod tests {
         }
         assert!(
             !again(&attempts(&[Fail]), true, false),
+            "a pair of kernels tells how often"
+        );
+        assert!(
+            !again(&attempts(&[Verdict::Known]), false, false),
             "a known issue needs no more evidence"
+        );
+        assert!(
+            again(&attempts(&[Fail, Verdict::Known]), false, false),
+            "it is no evidence of another failure"
         );
         assert!(
             !again(&attempts(&[Error]), false, true),

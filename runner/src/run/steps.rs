@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{
     bench::Bench,
     inside::{self, STEP_LIMIT},
+    known::{PassedOver, failure, listed, shown},
     log::{findings, weigh},
     needs,
     plan::Job,
@@ -23,7 +24,7 @@ use crate::{
         guest::Guest,
         qemu::standby::{self, property},
     },
-    suite::{Action, Case, Step},
+    suite::{Action, Case, FailureKind, Place, Step},
 };
 
 /// How long one thing in the guest of a case may take.
@@ -126,14 +127,24 @@ async fn all_steps(
         let kept = folder.add_output(number, &said.stdout, &said.stderr);
         done = done.and(kept.map_err(|error| Trouble::bench(chain(&error))));
         let since = findings_since(guest, console, number, case);
-        let trouble = weigh(done.err(), &since);
+        let mut trouble = weigh(done.err(), &since);
+        let mut goes_on = trouble.as_ref().and_then(|trouble| {
+            let failure = failure(trouble, Place::Step(number), &since)?;
+            let release = tale.release.as_deref().unwrap_or_default();
+            shown(listed(job, release), &failure, &since).filter(|known| known.sign.go_on)
+        });
+        if goes_on.is_some()
+            && let Err(worse) = bench.takes_what_is_there().await
+        {
+            (trouble, goes_on) = (Some(worse), None);
+        }
         tale.findings.extend(since);
         ledgers.push(LedgerEntry {
             step: Some(number),
             at: stage.journal.now(),
             ledger: bench.ledger.clone(),
         });
-        let record = step_record(
+        let mut record = step_record(
             step,
             number,
             began.elapsed(),
@@ -142,17 +153,24 @@ async fn all_steps(
             std::mem::take(&mut bench.subcases),
             said.tail(),
         );
+        if goes_on.is_some() {
+            record.verdict = Verdict::Known;
+        }
         stage.note(&Event::StepFinished {
             case: job.key.id(),
             step: record.clone(),
         });
         tale.steps.push(record);
-        match trouble {
-            Some(trouble @ Trouble::Lacking { .. }) if leaves_all(step) => {
+        match (trouble, goes_on) {
+            (Some(trouble), Some(known)) => tale.passed_over.push(PassedOver {
+                known: known.clone(),
+                message: trouble.message().to_owned(),
+            }),
+            (Some(trouble @ Trouble::Lacking { .. }), None) if leaves_all(step) => {
                 unseen.get_or_insert(trouble);
             }
-            Some(trouble) => return Err(trouble),
-            None => {}
+            (Some(trouble), None) => return Err(trouble),
+            (None, _) => {}
         }
     }
     unseen.map_or(Ok(()), Err)
@@ -208,8 +226,14 @@ async fn increment(job: &Job, guest: &Guest) -> Result<Option<ByteSize>, Trouble
     Ok(size.as_u64().map(ByteSize::bytes))
 }
 
-/// Does one step and compares the guest's memory state with what the model predicts.
+/// Does one step, and tells how it did not pass.
 async fn do_step(bench: &mut Bench<'_>, step: &Step) -> Result<(), Trouble> {
+    let done = act_or_look(bench, step).await;
+    done.map_err(|trouble| trouble.of(step.action.fails_by()))
+}
+
+/// Does one step and compares the guest's memory state with what the model predicts.
+async fn act_or_look(bench: &mut Bench<'_>, step: &Step) -> Result<(), Trouble> {
     if let Action::Repeat(repeat) = &step.action {
         let mut unseen = None;
         for round in 1..=repeat.times {
@@ -276,7 +300,7 @@ async fn do_step(bench: &mut Bench<'_>, step: &Step) -> Result<(), Trouble> {
         first.predicted,
         first.seen
     );
-    Err(Trouble::Kernel { message, mismatches })
+    Err(Trouble::mismatch(message, mismatches).of(FailureKind::Mismatch))
 }
 
 /// Tells in which round of a repetition a step did not pass.
@@ -300,10 +324,7 @@ fn looks_at_notifiers(steps: &[Step]) -> bool {
 fn at_boot(case: &Case, guest: &Guest, tale: &mut Tale) -> Result<(), Trouble> {
     tale.findings = findings(&guest.machine.console().text(), None, case);
     match tale.findings.first() {
-        Some(finding) => Err(Trouble::kernel(format!(
-            "the kernel log shows, while booting: {}",
-            finding.title
-        ))),
+        Some(finding) => Err(Trouble::finding(", while booting", &finding.title)),
         None => Ok(()),
     }
 }

@@ -9,6 +9,7 @@ use crate::{
         guest::{Blame, BootError, Diagnosis},
         machine::{End, MachineError},
     },
+    suite::FailureKind,
 };
 
 /// The end of a step, or of a case, that did not pass.
@@ -20,6 +21,8 @@ pub(super) enum Trouble {
         message: String,
         /// The counters that are not as predicted.
         mismatches: Vec<Mismatch>,
+        /// How it did; `None` where the step tells, see [`Trouble::of`].
+        kind: Option<FailureKind>,
     },
     /// The guest does not answer, or is gone.
     Guest {
@@ -50,10 +53,29 @@ pub(super) enum Trouble {
 impl Trouble {
     /// The kernel did something wrong that is not a counter.
     pub(super) fn kernel(message: impl Into<String>) -> Self {
+        Self::mismatch(message, Vec::new())
+    }
+
+    /// The kernel did something wrong that these counters show.
+    pub(super) fn mismatch(message: impl Into<String>, mismatches: Vec<Mismatch>) -> Self {
         Self::Kernel {
             message: message.into(),
-            mismatches: Vec::new(),
+            mismatches,
+            kind: None,
         }
+    }
+
+    /// The kernel's log shows something that should not be there; `when` is said of it.
+    pub(super) fn finding(when: &str, title: &str) -> Self {
+        Self::kernel(format!("the kernel log shows{when}: {title}")).of(FailureKind::Finding)
+    }
+
+    /// The same of this kind, where it has none yet.
+    pub(super) fn of(mut self, of: FailureKind) -> Self {
+        if let Self::Kernel { kind, .. } = &mut self {
+            kind.get_or_insert(of);
+        }
+        self
     }
 
     /// Something else than the kernel broke.

@@ -9,6 +9,7 @@ use super::{
     pattern::{Pattern, TimeLimit},
     range::KernelRange,
     raw::{Machine, Needs, Variants},
+    sign::Sign,
     step::Step,
     words::{Boot, GuestClock, MemmapOnMemory},
 };
@@ -113,6 +114,8 @@ pub struct Known {
     pub variants: Variants,
     /// What is wrong.
     pub reason: String,
+    /// What it is recognised by.
+    pub sign: Sign,
     /// Where it can be seen.
     pub evidence: Option<String>,
 }
@@ -128,7 +131,7 @@ impl Suite {
 }
 
 impl Known {
-    /// Whether a case that fails on this kernel in this variant fails as it is known to.
+    /// Whether this kernel has it in this variant.
     pub fn applies(&self, release: &str, arch: Arch, variant: &Variant) -> bool {
         self.kernels.contains(release)
             && self.arch.as_ref().is_none_or(|known| known.contains(&arch))
@@ -321,7 +324,7 @@ cases:
     machine: { memory: 1GiB, sclp: { element_response: 0x0410 } }
     needs: { config: { CONFIG_B: n }, files: [/x] }
     known:
-      - { kernels: 6.9..6.18, variants: { memmap_on_memory: [on] }, reason: r }
+      - { kernels: 6.9..6.18, variants: { memmap_on_memory: [on] }, reason: r, sign: { step: 1, kind: log, pattern: x } }
     allow_log: [two]
     steps: [log: { has: x }]
   - { id: B, name: without, variants: {}, steps: [log: { has: x }] }

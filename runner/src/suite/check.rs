@@ -6,11 +6,11 @@
 use std::{collections::BTreeMap, fmt};
 
 use super::{
-    case::{Case, Known, MachineSpec, Suite, Variant},
-    check_steps,
-    error::{Complaint, SuiteErrors, nearest},
+    case::{Case, MachineSpec, Suite, Variant},
+    check_known, check_steps,
+    error::{Complaint, SuiteErrors},
     places::{Node, Spot},
-    raw::{Needs, RawCase, RawKnown, RawSuite, Variants},
+    raw::{Needs, RawCase, RawSuite, Variants},
     words::{Boot, GuestClock, MemmapOnMemory},
     yaml,
 };
@@ -198,13 +198,8 @@ fn case(
     cmdline(raw, varied, at, notes);
     let merged = MachineSpec::merged(&suite.machine, &raw.machine);
     machine(&merged, varied, &scope, at, suite_at, notes);
-    let known = raw
-        .known
-        .iter()
-        .enumerate()
-        .map(|(i, raw_known)| known(raw_known, varied, &scope, &at.value("known").item(i), notes));
-    let known = known.collect();
     let steps = check_steps::steps(&raw.steps, &scope, merged.nodes, &at.value("steps"), notes);
+    let known = check_known::known(raw, &steps, varied, &scope, &at.value("known"), notes);
     if raw.steps.is_empty() {
         notes.wrong(&at.key("steps"), "the case has no steps");
     }
@@ -442,72 +437,5 @@ fn machine(
             );
             notes.wrong(&spot, message);
         }
-    }
-}
-
-fn known(raw: &RawKnown, varied: &Variants, scope: &Scope, at: &Spot<'_>, notes: &mut Notes<'_>) -> Known {
-    if raw.reason.trim().is_empty() {
-        notes.wrong(&at.value("reason"), "the reason says nothing");
-    }
-    for (i, arch) in raw
-        .arch
-        .iter()
-        .flatten()
-        .enumerate()
-        .filter(|(_, arch)| !scope.arches.contains(arch))
-    {
-        notes.wrong(
-            &at.value("arch").item(i),
-            format_args!("the case does not run on {arch}"),
-        );
-    }
-    fn unvaried<T: PartialEq + fmt::Display>(
-        key: &str,
-        listed: &[T],
-        varied: &[T],
-        at: &Spot<'_>,
-        notes: &mut Notes<'_>,
-    ) {
-        let words: Vec<_> = varied.iter().map(T::to_string).collect();
-        for (i, value) in listed
-            .iter()
-            .enumerate()
-            .filter(|(_, value)| !varied.contains(value))
-        {
-            let hint = nearest(&value.to_string(), words.iter().map(String::as_str))
-                .or_else(|| Some(format!("`{key}` is not varied in this case")));
-            notes.wrong_but(
-                &at.item(i),
-                format_args!("the case has no variant `{key}={value}`"),
-                hint,
-            );
-        }
-    }
-    let of = at.value("variants");
-    let (listed, memmap) = (&raw.variants, "memmap_on_memory");
-    unvaried(
-        memmap,
-        &listed.memmap_on_memory,
-        &varied.memmap_on_memory,
-        &of.value(memmap),
-        notes,
-    );
-    unvaried(
-        "increment",
-        &listed.increment,
-        &varied.increment,
-        &of.value("increment"),
-        notes,
-    );
-    for (name, values) in &listed.cmdline {
-        let varied = varied.cmdline.get(name).map_or(&[][..], Vec::as_slice);
-        unvaried(name, values, varied, &of.value("cmdline").value(name), notes);
-    }
-    Known {
-        kernels: raw.kernels.clone(),
-        arch: raw.arch.clone(),
-        variants: raw.variants.clone(),
-        reason: raw.reason.clone(),
-        evidence: raw.evidence.clone(),
     }
 }

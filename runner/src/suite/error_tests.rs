@@ -28,6 +28,14 @@ fn g2(steps: &str) -> String {
     complaints(&format!("{HEAD}{steps}").replace("steps:", "needs: { generation: [G2] }\n    steps:"))
 }
 
+/// A case of three steps with one known issue that ends with this text.
+fn known(sign: &str) -> String {
+    complaints(&format!(
+        "suite: x\ncases:\n  - id: a\n    name: n\n    known:\n      - kernels: 6.9..\n        reason: r\n{sign}    steps:\n      \
+         - add: {{ as: b }}\n      - online: {{ block: b }}\n      - read: {{ block: b, file: x, is: y }}\n"
+    ))
+}
+
 macro_rules! golden {
     ($($name:ident = $text:expr;)+) => {
         $(
@@ -97,7 +105,17 @@ golden! {
     counted_instructions_of_two_cpus = complaints("suite: x\nmachine: { clock: instructions }\ncases:\n  - id: a\n    name: n\n    machine:\n      cpus: 2\n    steps: [log: { has: x }]\n  - id: b\n    name: n\n    steps: [log: { has: x }]\n");
     unknown_clock = complaints("suite: x\nmachine: { clock: instruction }\ncases: []\n");
     increments_on_x86 = complaints("suite: x\nvariants: { increment: [4M] }\ncases:\n  - id: a\n    name: n\n    steps: [log: { has: x }]\n");
-    unknown_variant = complaints("suite: x\nvariants: { memmap_on_memory: [off, on] }\ncases:\n  - id: a\n    name: n\n    known:\n      - kernels: 6.9..\n        arch: [s390x]\n        variants: { memmap_on_memory: [force], cmdline: { quiet: [y] } }\n        reason: r\n    steps: [log: { has: x }]\n");
+    unknown_variant = complaints("suite: x\nvariants: { memmap_on_memory: [off, on] }\ncases:\n  - id: a\n    name: n\n    known:\n      - kernels: 6.9..\n        arch: [s390x]\n        variants: { memmap_on_memory: [force], cmdline: { quiet: [y] } }\n        reason: r\n        sign: { step: 1, kind: log, pattern: x }\n    steps: [log: { has: x }]\n");
+    known_without_a_sign = known("");
+    known_by_a_step_that_is_none = known("        sign: { step: 5, kind: read, pattern: x }\n");
+    known_by_words_of_no_step = known("        sign: { step: offline, kind: errno, pattern: x }\n");
+    known_by_words_of_several_steps = known("        sign: { step: 'block: b', kind: errno, pattern: x }\n");
+    known_by_a_kind_that_the_step_has_not = known("        sign: { step: read, kind: errno, pattern: x }\n");
+    known_by_an_unknown_kind = known("        sign: { step: 2, kind: crash, pattern: x }\n");
+    known_by_everything = known("        sign: { step: 2, kind: errno, pattern: '.*' }\n");
+    known_and_going_on_without_a_guest = known("        sign: { step: 2, kind: panic, pattern: x, go_on: true }\n");
+    known_by_no_step = known("        sign: { kind: errno, pattern: x }\n");
+    known_by_a_list_of_steps = known("        sign: { step: [2], kind: errno, pattern: x }\n");
     impossible_variant = complaints("suite: x\nvariants: { memmap_on_memory: [absent, off, off], cmdline: { memory_hotplug.memmap_on_memory: [on] } }\ncases:\n  - id: a\n    name: n\n    cmdline: [memory_hotplug.memmap_on_memory=on, a b]\n    steps: [log: { has: x }]\n");
     impossible_needs = complaints("suite: x\ncases:\n  - id: a\n    name: n\n    needs: { arch: [x86_64], generation: [G2], config: { HUGETLB: y }, files: [etc/x] }\n    steps: [log: { has: x }]\n");
     many_at_once = complaints(

@@ -7,6 +7,7 @@
 mod case;
 mod check;
 mod check_blocks;
+mod check_known;
 mod check_steps;
 mod error;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod reference;
 mod schema;
 #[cfg(test)]
 mod shipped_tests;
+mod sign;
 mod step;
 mod step_text;
 mod template;
@@ -44,12 +46,13 @@ pub use raw_step::{
 };
 pub use reference::reference_text;
 pub use schema::{schema, schema_text};
+pub use sign::{Failure, Place, Sign};
 pub use step::{
     Action, Add, AddResult, Extent, File, Guest, Log, Read, RefuseAssign, Repeat, Step, Storage,
     StorageCommands, StorageFile, Veto, Write,
 };
 pub use template::{BadTemplate, Placeholder, Template};
 pub use words::{
-    AutoPolicy, Boot, Filling, GuestClock, Memmap, MemmapOnMemory, Notifier, Uevent, Vetoable, Via,
-    ZoneChoice,
+    AutoPolicy, Boot, FailureKind, Filling, GuestClock, Memmap, MemmapOnMemory, Notifier, Uevent, Vetoable,
+    Via, ZoneChoice,
 };

@@ -13,6 +13,7 @@ use super::{
     pattern::{Pattern, TimeLimit},
     range::KernelRange,
     raw_step::RawStep,
+    sign::RawSign,
     text,
     words::{Boot, GuestClock, MemmapOnMemory},
 };
@@ -71,7 +72,7 @@ pub(super) struct RawCase {
     /// Replaces the suite's variants. `{}` means that the case runs once.
     #[serde(default)]
     pub variants: Option<Variants>,
-    /// Known issues: where one applies and the case fails, its verdict is `known`.
+    /// Known issues: where one applies, and the case fails by its sign and by nothing else, its verdict is `known`.
     #[serde(default)]
     pub known: Vec<RawKnown>,
     /// Kernel log lines that are no finding here, besides the suite's.
@@ -183,7 +184,8 @@ pub struct Variants {
     pub cmdline: BTreeMap<String, Vec<String>>,
 }
 
-/// A failure that is known: where all of it matches, a failing case is `known`, and a passing one is reported as fixed.
+/// A failure that is known: where all of it matches, a case that fails by its sign is `known`, and one that passes is reported as fixed. A case
+/// that fails in any other way fails.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Known")]
@@ -198,6 +200,8 @@ pub(super) struct RawKnown {
     pub variants: Variants,
     /// What is wrong, as a clause.
     pub reason: String,
+    /// What it is recognised by.
+    pub sign: RawSign,
     /// Where it can be seen or read: file and line of the kernel, a mail, a commit.
     #[serde(default)]
     pub evidence: Option<String>,

@@ -29,6 +29,7 @@ cases:
     known:
       - kernels: 6.9..6.18
         reason: assigned increments are not given back when one of them is refused
+        sign: { step: 4, kind: assigned, pattern: 'predicted none' }
     steps:
       - add: { as: b }
       - refuse_assign: { at: 2 }
@@ -67,13 +68,14 @@ pub fn reference_text() -> String {
 }
 
 /// The definitions that are mappings of their own, in the order in which an author meets them.
-const MAPPINGS: [(&str, &str); 6] = [
+const MAPPINGS: [(&str, &str); 7] = [
     ("Case", "a case"),
     ("Machine", "`machine`"),
     ("Sclp", "`sclp`"),
     ("Needs", "`needs`"),
     ("Variants", "`variants`"),
     ("Known", "an element of `known`"),
+    ("Sign", "`sign`"),
 ];
 
 impl Reference {

@@ -12,7 +12,7 @@ use super::{
         Remove, Uevents,
     },
     template::Template,
-    words::Vetoable,
+    words::{FailureKind, Vetoable},
 };
 use crate::base::{ByteSize, Errno};
 
@@ -273,6 +273,21 @@ pub struct Repeat {
 }
 
 impl Action {
+    /// How it fails, where nothing more is said of that: a step that looks or runs a script by its own word.
+    pub fn fails_by(&self) -> FailureKind {
+        match self {
+            Self::Read(_) => FailureKind::Read,
+            Self::Log(_) => FailureKind::Log,
+            Self::StorageCommands(_) => FailureKind::StorageCommands,
+            Self::Assigned(_) => FailureKind::Assigned,
+            Self::Notifiers(_) => FailureKind::Notifiers,
+            Self::Uevents(_) => FailureKind::Uevents,
+            Self::Pages(_) => FailureKind::Pages,
+            Self::Guest(_) => FailureKind::Guest,
+            _ => FailureKind::Errno,
+        }
+    }
+
     /// The word of the step in a suite.
     pub fn word(&self) -> &'static str {
         match self {

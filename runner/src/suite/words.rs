@@ -172,6 +172,40 @@ word_enum!(
     }
 );
 
+word_enum!(
+    /// How a case fails: of a step that looks or runs a script, its own word.
+    FailureKind {
+        /// An operation returned something else than it must.
+        Errno = "errno",
+        /// The guest's memory state is not as the model predicts.
+        Mismatch = "mismatch",
+        /// The kernel's log has a finding that the case does not allow.
+        Finding = "finding",
+        /// The guest does not answer, while QEMU does.
+        Hang = "hang",
+        /// The guest's kernel panicked.
+        Panic = "panic",
+        /// The guest switched itself off, or was reset.
+        Reset = "reset",
+        /// A script, or a test that it reports.
+        Guest = "guest",
+        /// A file says something else.
+        Read = "read",
+        /// A line of the log is missing, or too much.
+        Log = "log",
+        /// QEMU saw other storage commands.
+        StorageCommands = "storage_commands",
+        /// Other storage is assigned.
+        Assigned = "assigned",
+        /// Other notifications were sent.
+        Notifiers = "notifiers",
+        /// Other uevents were sent.
+        Uevents = "uevents",
+        /// The memmap is elsewhere.
+        Pages = "pages",
+    }
+);
+
 impl ZoneChoice {
     /// The word to write to `state`.
     pub fn kind(self) -> OnlineKind {
@@ -204,6 +238,18 @@ impl MemmapOnMemory {
             Self::On => MemmapMode::On,
             Self::Force => MemmapMode::Force,
         }
+    }
+}
+
+impl FailureKind {
+    /// Whether the guest is not there any more.
+    pub fn ends_the_guest(self) -> bool {
+        matches!(self, Self::Hang | Self::Panic | Self::Reset)
+    }
+
+    /// Whether it is the kernel's log that tells of it.
+    pub fn is_seen_in_the_log(self) -> bool {
+        self == Self::Finding || self.ends_the_guest()
     }
 }
 

@@ -10,6 +10,10 @@ use super::{
     raw::RawSuite,
 };
 
+/// What to do about a known issue that any failure would match.
+const SIGN_HINT: &str = "say what it is recognised by: `sign: { step: 3, kind: errno, pattern: 'failed with EIO' }`; a case that fails \
+    otherwise fails";
+
 /// How many errors are looked for before giving up.
 const MOST: usize = 20;
 
@@ -203,7 +207,8 @@ fn reworded(path: &str, said: &str, text: &str, offset: usize) -> (String, Optio
         return (format!("unknown {what} `{word}`"), nearest(word, known()));
     }
     if let Some(field) = first("missing field `") {
-        return (format!("the key `{field}` is missing{}", in_what(path)), None);
+        let hint = (field == "sign").then(|| SIGN_HINT.to_owned());
+        return (format!("the key `{field}` is missing{}", in_what(path)), hint);
     }
     if said.ends_with("expected newtype variant") {
         let hint = "a step is `- word: { key: value }`";

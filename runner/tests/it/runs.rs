@@ -124,6 +124,88 @@ cases:
       - online: { block: b, zone: movable }
 ";
 
+const KNOWN: &str = "\
+suite: own
+needs: { arch: [s390x], generation: [G1] }
+cases:
+  - id: SHOWS
+    name: the known issue
+    known:
+      - { kernels: 6.9.., reason: an index is none, sign: { step: read, kind: read, pattern: 'predicted no index' } }
+    steps:
+      - add: { as: b }
+      - read: { block: b, file: phys_index, is: no index }
+  - id: OTHER
+    name: another failure before it
+    known:
+      - { kernels: 6.9.., reason: an index is none, sign: { step: read, kind: read, pattern: 'predicted no index' } }
+    steps:
+      - add: { as: b }
+      - online: { block: b, zone: movable, fails: EIO }
+      - read: { block: b, file: phys_index, is: no index }
+  - id: GOES-ON
+    name: the steps after it are done
+    known:
+      - { kernels: 6.9.., reason: an errno is none, sign: { step: EIO, kind: errno, pattern: 'must fail with EIO', go_on: true } }
+    steps:
+      - add: { as: b }
+      - online: { block: b, zone: movable, fails: EIO }
+      - offline: { block: b }
+      - online: { block: b, zone: kernel }
+  - id: GOES-ON-OTHER
+    name: a failure after it is one
+    known:
+      - { kernels: 6.9.., reason: an errno is none, sign: { step: EIO, kind: errno, pattern: 'must fail with EIO', go_on: true } }
+    steps:
+      - add: { as: b }
+      - online: { block: b, zone: movable, fails: EIO }
+      - offline: { block: b, fails: EBUSY }
+  - id: MENDED
+    name: what is listed does not show
+    known:
+      - { kernels: 6.9.., reason: an index is none, sign: { step: 1, kind: errno, pattern: EIO } }
+    steps:
+      - add: { as: b }
+";
+
+#[test]
+fn a_known_issue_hides_no_other_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run_own(folder.path(), KNOWN);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    let record = record(folder.path());
+    let came_to = |id| {
+        let case = case(&record, id);
+        let steps: Vec<_> = case.steps.iter().map(|step| step.verdict).collect();
+        (case.verdict, case.attempts.len(), steps)
+    };
+    use Verdict::{Fail, Known, Pass};
+    assert_eq!(came_to("SHOWS"), (Known, 1, vec![Pass, Fail]));
+    assert_eq!(came_to("OTHER"), (Fail, 3, vec![Pass, Fail]));
+    assert_eq!(came_to("GOES-ON"), (Known, 1, vec![Pass, Known, Pass, Pass]));
+    assert_eq!(came_to("GOES-ON-OTHER"), (Fail, 3, vec![Pass, Known, Fail]));
+    assert_eq!(came_to("MENDED"), (Pass, 1, vec![Pass]));
+    let reason = |id| case(&record, id).reason.clone().unwrap();
+    assert!(
+        reason("SHOWS").starts_with("an index is none: "),
+        "{}",
+        reason("SHOWS")
+    );
+    assert!(
+        reason("OTHER").contains("succeeded, and must fail with EIO")
+            && reason("OTHER").ends_with(
+                "not the known issue, which is step 3, read, /predicted no index/: an index is none"
+            ),
+        "{}",
+        reason("OTHER")
+    );
+    assert!(
+        reason("MENDED").starts_with("passes although it is listed as known"),
+        "{}",
+        reason("MENDED")
+    );
+}
+
 /// Runs a suite of the test's own on 6.12, s390x.
 fn run_own(folder: &Path, text: &str) -> Output {
     memrig(folder)
