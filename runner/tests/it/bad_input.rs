@@ -100,6 +100,42 @@ fn a_kernel_that_is_none_or_of_the_other_architecture() {
     }
 }
 
+#[test]
+fn a_kernel_of_which_a_part_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kernel");
+    let kernel = format!("image:{}", path.display());
+    let told = |arch: memrig::base::Arch, image: &[u8]| {
+        fs_err::write(&path, image).unwrap();
+        memrig(
+            &[
+                "run",
+                "quick",
+                "-a",
+                &arch.to_string(),
+                "-k",
+                &kernel,
+                "--dry-run",
+            ],
+            folder.path(),
+        )
+    };
+    for prepared in &crate::ground::rig().kernels {
+        let (arch, image) = (
+            prepared.kernel.arch,
+            fs_err::read(&prepared.kernel.image).unwrap(),
+        );
+        for length in [image.len() / 10, image.len() / 2, image.len() - 8192] {
+            let told = told(arch, &image[..length]);
+            assert_eq!(told.code, Some(2), "{length}: {}", told.text);
+            assert!(told.text.contains("it is cut off"), "{length}: {}", told.text);
+        }
+        let told = told(arch, b"");
+        assert_eq!(told.code, Some(2), "{}", told.text);
+        assert!(told.text.contains("it is empty"), "{}", told.text);
+    }
+}
+
 fn memrig_base_other(arch: memrig::base::Arch) -> &'static str {
     match arch {
         memrig::base::Arch::X86_64 => "s390x",
