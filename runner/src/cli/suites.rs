@@ -89,5 +89,26 @@ fn load_one(name: &str) -> Result<Arc<LoadedSuite>, Failure> {
         )
     };
     let suite = Suite::parse(&file, &text).map_err(Failure::usage)?;
-    Ok(Arc::new(LoadedSuite { sha256, file, suite }))
+    let mut loaded = LoadedSuite { sha256, file, suite };
+    if let Some(sha256) = with_files(&loaded)? {
+        loaded.sha256 = sha256;
+    }
+    Ok(Arc::new(loaded))
+}
+
+/// The digest of a suite whose guests get files that lie beside it: of its text, and of each of them.
+fn with_files(loaded: &LoadedSuite) -> Result<Option<String>, Failure> {
+    let mut all = loaded.sha256.clone();
+    for (line, name) in loaded.suite.files() {
+        let bytes = fs_err::read(loaded.folder().join(name)).map_err(|error| {
+            let file = &loaded.file;
+            Failure::usage(anyhow::anyhow!(
+                "{file}:{line}: the file `{name}` for the guest: {error}"
+            ))
+            .hint("files are looked for in the folder of the suite; suites that come with memrig have none")
+        })?;
+        all += name;
+        all += &cache::sha256(&bytes);
+    }
+    Ok((all != loaded.sha256).then(|| cache::sha256(all.as_bytes())))
 }

@@ -4,14 +4,14 @@
 use serde_json::json;
 
 use super::{
-    bench::{Bench, Named, standby_get, standby_set},
+    bench::{Bench, standby_get, standby_set},
     inside,
     script::{self, Script},
     subtests,
     trouble::{Trouble, expect},
 };
 use crate::{
-    base::{Arch, ByteSize, Errno, exec::shell_quote},
+    base::{Arch, ByteSize, Errno, PAGE_SIZE, exec::shell_quote},
     memory::{AddBy, Attribute, BlockId, Generation, OnlineKind, Op, RemoveBy, Zone, in_sysfs},
     rig::qemu::standby::property,
     suite::{
@@ -125,11 +125,16 @@ impl Bench<'_> {
     }
 
     pub(super) async fn add(&mut self, add: &Add) -> Result<Op, Trouble> {
-        match (self.facts.arch, self.generation()) {
-            (Arch::X86_64, _) => self.plug(add).await,
-            (Arch::S390x, Some(Generation::G2)) => self.configure_next(add).await,
-            (Arch::S390x, _) => self.take_next(add).await,
+        let mut ops = Vec::new();
+        for time in 0..add.times {
+            let more = time > 0;
+            ops.push(match (self.facts.arch, self.generation()) {
+                (Arch::X86_64, _) => self.plug(add, more).await?,
+                (Arch::S390x, Some(Generation::G2)) => self.configure_next(add, more).await?,
+                (Arch::S390x, _) => self.take_next(add, more).await?,
+            });
         }
+        Ok(together(ops))
     }
 
     /// The lowest run of `count` standby blocks that no step has named yet; `shown` are all that the kernel shows, of which `candidates` can be
@@ -168,7 +173,7 @@ impl Bench<'_> {
     }
 
     /// Takes standby blocks that are there since boot (G0, G1).
-    async fn take_next(&mut self, add: &Add) -> Result<Op, Trouble> {
+    async fn take_next(&mut self, add: &Add, more: bool) -> Result<Op, Trouble> {
         let count = self.blocks_of(add)?;
         let shown: Vec<BlockId> = self
             .ledger
@@ -178,14 +183,7 @@ impl Bench<'_> {
             .filter(|block| *block >= self.first_standby())
             .collect();
         let blocks = self.next_standby(count, shown.len(), shown).await?;
-        self.names.insert(
-            add.name.clone(),
-            Named {
-                blocks: blocks.clone(),
-                dimm: None,
-                gone: false,
-            },
-        );
+        self.named(&add.name, &blocks, None, more);
         Ok(Op::Add {
             blocks,
             by: AddBy::AtBoot,
@@ -210,7 +208,7 @@ impl Bench<'_> {
     }
 
     /// Configures the next standby blocks (G2).
-    async fn configure_next(&mut self, add: &Add) -> Result<Op, Trouble> {
+    async fn configure_next(&mut self, add: &Add, more: bool) -> Result<Op, Trouble> {
         let count = self.blocks_of(add)?;
         let candidates: Vec<BlockId> = self
             .ledger
@@ -226,14 +224,7 @@ impl Bench<'_> {
             .filter(|block| **block >= self.first_standby())
             .count();
         let blocks = self.next_standby(count, shown, candidates).await?;
-        self.names.insert(
-            add.name.clone(),
-            Named {
-                blocks: blocks.clone(),
-                dimm: None,
-                gone: false,
-            },
-        );
+        self.named(&add.name, &blocks, None, more);
         let fails = match add.result {
             AddResult::Fails(errno) => Some(errno),
             _ => None,
@@ -333,14 +324,20 @@ impl Bench<'_> {
                 remove.block
             ))
         })?;
-        let op = match (&named.dimm, self.generation()) {
-            (Some(id), _) => self.unplug(id, &named.blocks, remove.fails).await,
-            (None, Some(Generation::G2)) => self.deconfigure_blocks(&named.blocks, remove.fails).await,
-            (None, _) => Ok(Op::Remove {
+        let op = match (named.dimms.is_empty(), self.generation()) {
+            (false, _) => {
+                let mut ops = Vec::new();
+                for (id, blocks) in &named.dimms {
+                    ops.push(self.unplug(id, blocks, remove.fails).await?);
+                }
+                together(ops)
+            }
+            (true, Some(Generation::G2)) => self.deconfigure_blocks(&named.blocks, remove.fails).await?,
+            (true, _) => Op::Remove {
                 blocks: named.blocks.clone(),
                 by: RemoveBy::Never,
-            }),
-        }?;
+            },
+        };
         if remove.fails.is_none()
             && let Some(named) = self.names.get_mut(&remove.block)
         {
@@ -421,6 +418,11 @@ impl Bench<'_> {
     /// Runs a program in the guest.
     pub(super) async fn program(&mut self, program: &Guest) -> Result<Op, Trouble> {
         self.bring(&program.selftests).await?;
+        self.bring_files(&program.files).await?;
+        let about = match &program.block {
+            Some(block) => about(&self.blocks(block)?, self.facts.block_size),
+            None => String::new(),
+        };
         let script = Script::new(&program.run);
         // The program itself says which of its tests is not ok.
         let run: &str = if program.ktap {
@@ -428,11 +430,11 @@ impl Bench<'_> {
         } else {
             script.to_run()
         };
-        let mut output = match self.exec(run).await {
+        let mut output = match self.exec(&format!("{about}{run}")).await {
             Ok(output) => output,
             Err(trouble) => {
                 self.said.stdout.extend(self.guest.port.unanswered());
-                return Err(trouble.told(|message| script.named(message)));
+                return Err(trouble.told(|message| script.named(&message.replace(&about, ""))));
             }
         };
         let command = match program.ktap {
@@ -455,6 +457,19 @@ impl Bench<'_> {
         }
         Ok(Op::Nothing)
     }
+}
+
+/// What a script is told of blocks: their numbers, and that of the first page of each.
+fn about(blocks: &[BlockId], size: ByteSize) -> String {
+    let list = |number: &dyn Fn(&BlockId) -> u64| {
+        let numbers: Vec<_> = blocks.iter().map(|block| number(block).to_string()).collect();
+        numbers.join(" ")
+    };
+    let (numbers, pages) = (
+        list(&|block| block.0),
+        list(&|block| block.start(size) / PAGE_SIZE),
+    );
+    format!("block='{numbers}' pfn='{pages}'; ")
 }
 
 /// Why a block could not go offline: in a kernel zone there may be pages that cannot be moved (mm/memory_hotplug.c `offline_pages`: EBUSY).
@@ -483,6 +498,12 @@ fn no_standby(count: u32, shown: u64, there: u64, size: ByteSize) -> Trouble {
 mod tests {
     use super::*;
     use crate::base::fault::Verdict;
+
+    #[test]
+    fn a_script_is_told_the_numbers_of_blocks_and_of_their_first_pages() {
+        let told = about(&[BlockId(33), BlockId(40)], ByteSize::mib(128));
+        assert_eq!(told, "block='33 40' pfn='1081344 1310720'; ");
+    }
 
     #[test]
     fn a_busy_block_of_a_kernel_zone_says_nothing_against_the_kernel() {

@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -30,8 +31,8 @@ use crate::{
 pub(super) struct Named {
     /// The blocks, ascending. They keep their numbers after they are removed.
     pub(super) blocks: Vec<BlockId>,
-    /// QEMU's id of the DIMM that made them.
-    pub(super) dimm: Option<String>,
+    /// The DIMMs that made them: QEMU's id of each, and its blocks.
+    pub(super) dimms: Vec<(String, Vec<BlockId>)>,
     /// They were removed: others may take their place, and what they did can still be looked at.
     pub(super) gone: bool,
 }
@@ -74,6 +75,8 @@ pub(super) struct Bench<'a> {
     /// The last ledger that was read.
     pub(super) ledger: Ledger,
     pub(super) names: BTreeMap<BlockName, Named>,
+    /// The blocks of the memory that the guest booted with.
+    pub(super) at_boot: BTreeSet<BlockId>,
     /// DIMMs plugged so far, for their ids.
     pub(super) dimms: u32,
     /// The notifier probe, where the case has one.
@@ -92,6 +95,8 @@ pub(super) struct Bench<'a> {
     pub(super) kinds: BTreeSet<&'static str>,
     /// How a person named the kernel.
     pub(super) kernel: String,
+    /// The folder of the suite's file.
+    pub(super) beside: PathBuf,
     /// Tests that programs reported since the step began.
     pub(super) subcases: Vec<SubcaseRecord>,
     /// What scripts of the suite printed since the step began.
@@ -117,6 +122,13 @@ impl<'a> Bench<'a> {
     ) -> Result<Self, Trouble> {
         let ledger = settled(guest, facts.arch, limit, at_rest).await?;
         let model = Model::new(facts.clone(), &ledger);
+        // The standby blocks of s390x may be there from boot on, and are not of its memory.
+        let first_standby = match facts.arch {
+            Arch::S390x => core.as_bytes() / facts.block_size.as_bytes(),
+            Arch::X86_64 => u64::MAX,
+        };
+        let blocks = ledger.blocks.keys().copied();
+        let at_boot = blocks.filter(|block| block.0 < first_standby).collect();
         let mut bench = Self {
             guest,
             facts,
@@ -124,6 +136,7 @@ impl<'a> Bench<'a> {
             model,
             ledger,
             names: BTreeMap::new(),
+            at_boot,
             dimms: 0,
             probe: None,
             watch: None,
@@ -133,6 +146,7 @@ impl<'a> Bench<'a> {
             uevents_since: 0,
             kinds: BTreeSet::new(),
             kernel: String::new(),
+            beside: PathBuf::new(),
             subcases: Vec::new(),
             said: Said::default(),
             limit,
@@ -196,6 +210,18 @@ impl<'a> Bench<'a> {
 
     /// The blocks that a reference means.
     pub(super) fn blocks(&self, of: &BlockRef) -> Result<Vec<BlockId>, Trouble> {
+        if of.name.is_boot() {
+            let block = of.index.map(|index| BlockId(u64::from(index)));
+            return match block.filter(|block| self.at_boot.contains(block)) {
+                Some(block) => Ok(vec![block]),
+                None => Err(Trouble::Lacking {
+                    message: format!(
+                        "needs {of} to be memory at boot, and that is {}",
+                        self.shown_at_boot()
+                    ),
+                }),
+            };
+        }
         let named = self.names.get(&of.name).ok_or_else(|| {
             Trouble::lasting(format!("no step before this one added blocks named {}", of.name))
         })?;
@@ -212,6 +238,32 @@ impl<'a> Bench<'a> {
                         named.blocks.len()
                     ))
                 }),
+        }
+    }
+
+    /// The blocks of the memory at boot, from the first to the last.
+    fn shown_at_boot(&self) -> String {
+        let name =
+            |block: Option<&BlockId>| block.map_or_else(String::new, |block| format!("memory{}", block.0));
+        format!("{} to {}", name(self.at_boot.first()), name(self.at_boot.last()))
+    }
+
+    /// Gives blocks a name; `more` are added to those that have it already.
+    pub(super) fn named(&mut self, name: &BlockName, blocks: &[BlockId], dimm: Option<String>, more: bool) {
+        let dimm = dimm.map(|id| (id, blocks.to_vec()));
+        match self.names.get_mut(name).filter(|_| more) {
+            Some(named) => {
+                named.blocks.extend(blocks);
+                named.dimms.extend(dimm);
+            }
+            None => {
+                let named = Named {
+                    blocks: blocks.to_vec(),
+                    dimms: dimm.into_iter().collect(),
+                    gone: false,
+                };
+                self.names.insert(name.clone(), named);
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{
-    bench::{Bench, Named, dimms, qmp},
+    bench::{Bench, dimms, qmp},
     inside,
     trouble::{Trouble, expect},
 };
@@ -147,8 +147,8 @@ fn errno_of(status: u64) -> Option<Errno> {
 }
 
 impl Bench<'_> {
-    /// Plugs a DIMM and waits until the guest's ACPI has answered.
-    pub(super) async fn plug(&mut self, add: &Add) -> Result<Op, Trouble> {
+    /// Plugs a DIMM, whose blocks are `more` of a name's, and waits until the guest's ACPI has answered.
+    pub(super) async fn plug(&mut self, add: &Add, more: bool) -> Result<Op, Trouble> {
         let size = match add.extent {
             Extent::Blocks(blocks) => ByteSize::bytes(self.facts.block_size.as_bytes() * u64::from(blocks)),
             Extent::Size(size) => size,
@@ -163,10 +163,13 @@ impl Bench<'_> {
         )
         .await?;
         let mut events = self.guest.machine.qmp().events();
-        let device = match add.node {
-            None => json!({ "driver": "pc-dimm", "id": id, "memdev": backend }),
-            Some(node) => json!({ "driver": "pc-dimm", "id": id, "memdev": backend, "node": node }),
-        };
+        let mut device = json!({ "driver": "pc-dimm", "id": id, "memdev": backend });
+        if let Some(node) = add.node {
+            device["node"] = json!(node);
+        }
+        if let Some(address) = add.address {
+            device["addr"] = json!(address.as_bytes());
+        }
         let plugged = self.guest.machine.qmp().execute_raw("device_add", device).await;
         match (&add.result, plugged) {
             (AddResult::Rejected(text), Err(error)) if error.to_string().contains(text) => {
@@ -200,14 +203,7 @@ impl Bench<'_> {
                 (first.0..first.0 + count).map(BlockId).collect()
             }
         };
-        self.names.insert(
-            add.name.clone(),
-            Named {
-                blocks: blocks.clone(),
-                dimm: Some(id.clone()),
-                gone: false,
-            },
-        );
+        self.named(&add.name, &blocks, Some(id.clone()), more);
         Ok(Op::Add {
             blocks,
             by: AddBy::Dimm { id, dimm },

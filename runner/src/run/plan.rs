@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From suites and kernels to jobs. Pure: the same input gives the same plan.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use crate::{
     base::{Arch, ByteSize},
@@ -19,6 +19,13 @@ pub struct LoadedSuite {
     pub sha256: String,
     /// The suite.
     pub suite: Suite,
+}
+
+impl LoadedSuite {
+    /// The folder of its file.
+    pub fn folder(&self) -> &Path {
+        Path::new(&self.file).parent().unwrap_or(Path::new(""))
+    }
 }
 
 /// What a plan must know of a kernel.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Bringing selftests of the kernel into the guest.
+//! Bringing files into the guest: selftests of the kernel, and what lies beside a suite.
 
 use std::io::Write;
 
@@ -19,6 +19,14 @@ use crate::{
 
 /// Folder of the guest that has them.
 const FOLDER: &str = "/run/selftests";
+
+/// The folder of the files that lie beside a suite.
+const OWN_FOLDER: &str = "/run/files";
+
+/// A word for the shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
 
 /// Characters of a file that go into the guest with one script.
 const PORTION: usize = 48 << 10;
@@ -41,22 +49,37 @@ impl Bench<'_> {
                 SelftestError::Build { .. } => Trouble::lasting(chain(&error)),
                 error => Trouble::bench(chain(&error)),
             })?;
-            let packed = pack(&bytes).map_err(|error| Trouble::bench(error.to_string()))?;
             let place = format!("{FOLDER}/{}", file.strip_suffix(".c").unwrap_or(file));
-            let folder = place.rsplit_once('/').map_or(FOLDER, |(folder, _)| folder);
-            let what = format!("bringing {file} into the guest");
-            self.exec_ok(&what, &format!("mkdir -p {folder} && : > {place}.part"))
-                .await?;
-            for portion in packed.as_bytes().chunks(PORTION) {
-                let portion = String::from_utf8_lossy(portion);
-                self.exec_ok(&what, &format!("printf %s '{portion}' >> {place}.part"))
-                    .await?;
-            }
-            let unpack =
-                format!("base64 -d {place}.part | gunzip > {place} && chmod 755 {place} && rm {place}.part");
-            self.exec_ok(&what, &unpack).await?;
+            self.put(file, &place, &bytes).await?;
         }
         Ok(())
+    }
+
+    /// Puts files that lie beside the suite's into the guest.
+    pub(super) async fn bring_files(&mut self, files: &[String]) -> Result<(), Trouble> {
+        for file in files {
+            let bytes =
+                fs_err::read(self.beside.join(file)).map_err(|error| Trouble::lasting(chain(&error)))?;
+            self.put(file, &format!("{OWN_FOLDER}/{file}"), &bytes).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes a file of the guest that can be run.
+    async fn put(&self, file: &str, place: &str, bytes: &[u8]) -> Result<(), Trouble> {
+        let packed = pack(bytes).map_err(|error| Trouble::bench(error.to_string()))?;
+        let folder = quoted(place.rsplit_once('/').map_or("/", |(folder, _)| folder));
+        let (place, part) = (quoted(place), quoted(&format!("{place}.part")));
+        let what = format!("bringing {file} into the guest");
+        self.exec_ok(&what, &format!("mkdir -p {folder} && : > {part}"))
+            .await?;
+        for portion in packed.as_bytes().chunks(PORTION) {
+            let portion = String::from_utf8_lossy(portion);
+            self.exec_ok(&what, &format!("printf %s '{portion}' >> {part}"))
+                .await?;
+        }
+        let unpack = format!("base64 -d {part} | gunzip > {place} && chmod 755 {place} && rm {part}");
+        self.exec_ok(&what, &unpack).await.map(drop)
     }
 }
 

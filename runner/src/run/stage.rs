@@ -37,7 +37,7 @@ use crate::{
         qemu::standby::{self, property},
         scratch::Scratch,
     },
-    suite::{Boot, Case, GuestClock},
+    suite::{Boot, Case, GuestClock, command_line_words},
 };
 
 /// Everything that the cases of a run share.
@@ -481,6 +481,13 @@ fn spec(job: &Job, rig: &Rig, initrds: Vec<PathBuf>) -> MachineSpec {
             increment: machine.increment,
         }),
     };
+    for (from, row) in machine.dist.iter().enumerate() {
+        for (to, distance) in row.iter().enumerate() {
+            spec.extra.push("-numa".to_owned());
+            spec.extra
+                .push(format!("dist,src={from},dst={to},val={distance}"));
+        }
+    }
     if machine.nodes > 1 {
         spec.nodes = vec![machine.memory];
         spec.nodes
@@ -491,28 +498,12 @@ fn spec(job: &Job, rig: &Rig, initrds: Vec<PathBuf>) -> MachineSpec {
 
 /// The kernel's command line. What the job says comes last, so that it wins.
 fn cmdline(job: &Job) -> String {
-    let console = MachineSpec::console(job.key.arch);
-    // A distribution's kernel may put new blocks online by itself; a case that wants that says so.
-    let mut words = vec![
-        format!("console={console}"),
-        "loglevel=8".to_owned(),
-        // The kernel's own lines are told from all others by their time.
-        "printk.time=1".to_owned(),
-        "memhp_default_state=offline".to_owned(),
-        "panic_on_oops=0".to_owned(),
-        "hung_task_panic=0".to_owned(),
-        // The self-tests of the ciphers take a sixth (x86_64) to a third (s390x) of a translated boot, and use no memory that stays.
-        "cryptomgr.notests".to_owned(),
-    ];
-    if job.key.arch == Arch::X86_64 {
-        // A guest that hangs with interrupts off shows where by the interrupt that it cannot hold off, and by no other.
-        words.push("unknown_nmi_panic".to_owned());
-        // At boot the kernel waits for ticks of its timer by counting cycles, and panics without them. Where QEMU's threads do not get to
-        // run, that speaks against the host.
-        words.push("no_timer_check".to_owned());
+    let mut line = format!("console={}", MachineSpec::console(job.key.arch));
+    for word in command_line_words(job.key.arch, &job.cmdline) {
+        line.push(' ');
+        line.push_str(word);
     }
-    words.extend(job.cmdline.iter().cloned());
-    words.join(" ")
+    line
 }
 
 /// The QEMU command that a job would run, to be pasted. The guest's keys are made for a run, so it lacks them.

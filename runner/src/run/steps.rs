@@ -61,6 +61,7 @@ pub(super) async fn steps(
         templates.keep_free_at_rest(booted, bench.ledger.free);
     }
     bench.kernel = stage.kernel(job).label.clone();
+    bench.beside = job.suite.folder().to_owned();
     if stage.watch {
         let known = bench.watch(&stage.probe(job.kernel)).await?;
         stage.learn_probe(job.kernel, known);

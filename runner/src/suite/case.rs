@@ -74,6 +74,8 @@ pub struct MachineSpec {
     pub clock: GuestClock,
     /// Number of NUMA nodes; x86_64.
     pub nodes: u32,
+    /// Distances between the nodes, a row for each; no table where it is empty.
+    pub dist: Vec<Vec<u8>>,
     /// Highest storage element id; s390x.
     pub max_element_id: u16,
     /// Response code to READ STORAGE ELEMENT INFORMATION of the element while it is not attached; s390x; QEMU's choice where it is `None`.
@@ -121,6 +123,12 @@ pub struct Known {
 }
 
 impl Suite {
+    /// The files beside the suite's that guests get, each with the line of the step that names it.
+    pub fn files(&self) -> impl Iterator<Item = (usize, &str)> {
+        let steps = self.cases.iter().flat_map(|case| &case.steps);
+        steps.flat_map(Step::files)
+    }
+
     /// Reads the text of a suite file. `file_name` is only for the messages; nothing is read from disk.
     ///
     /// # Errors
@@ -270,6 +278,7 @@ impl MachineSpec {
             cpus: first(&case.cpus, &suite.cpus).unwrap_or(1),
             clock: first(&case.clock, &suite.clock).unwrap_or(GuestClock::Host),
             nodes: first(&case.nodes, &suite.nodes).unwrap_or(1),
+            dist: first(&case.dist, &suite.dist).unwrap_or_default(),
             max_element_id: sclp(|s| s.max_element_id).unwrap_or(1),
             element_response: sclp(|s| s.element_response),
         }

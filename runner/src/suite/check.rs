@@ -335,6 +335,7 @@ fn cmdline(raw: &RawCase, varied: &Variants, at: &Spot<'_>, notes: &mut Notes<'_
                 format_args!("`{word}` is not one word: list each parameter for itself"),
             );
         }
+        super::cmdline::check_left_out(word, &spot, notes);
         let name = word.split('=').next().unwrap_or(word);
         let by_variant = varied.cmdline.contains_key(name)
             || (name == MEMMAP_PARAMETER && !varied.memmap_on_memory.is_empty());
@@ -388,6 +389,7 @@ fn machine(
             );
         }
     }
+    distances(spec, &place("dist"), notes);
     if spec.clock == GuestClock::Instructions && spec.cpus > 1 {
         let message = format_args!(
             "a clock of instructions is that of one CPU, and the machine has {}",
@@ -437,5 +439,34 @@ fn machine(
             );
             notes.wrong(&spot, message);
         }
+    }
+}
+
+/// Whether the distances are those between the machine's nodes, as QEMU takes them (hw/core/numa.c).
+fn distances(spec: &MachineSpec, at: &Spot<'_>, notes: &mut Notes<'_>) {
+    let nodes = spec.nodes as usize;
+    if spec.dist.is_empty() {
+        return;
+    }
+    if spec.dist.len() != nodes || spec.dist.iter().any(|row| row.len() != nodes) {
+        let hint = "a row for each node, and in it a number for each node, such as [[10, 20], [20, 10]]";
+        let message = format_args!("the distances are not those of {nodes} nodes");
+        notes.wrong_but(at, message, Some(hint.to_owned()));
+        return;
+    }
+    for (from, row) in spec.dist.iter().enumerate() {
+        for (to, &distance) in row.iter().enumerate() {
+            let good = if from == to { distance == 10 } else { distance > 10 };
+            if !good {
+                let expected = if from == to { "10" } else { "11 to 255" };
+                let message = format_args!(
+                    "the distance from node {from} to node {to} cannot be {distance}: expected {expected}"
+                );
+                notes.wrong(at, message);
+            }
+        }
+    }
+    if nodes == 1 {
+        notes.wrong(at, "a single node has no distances");
     }
 }

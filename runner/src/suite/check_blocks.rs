@@ -31,6 +31,8 @@ pub(super) struct Named {
     state: State,
     /// How many blocks; `None` where the size is in bytes.
     blocks: Option<u32>,
+    /// How many DIMMs, or runs of standby blocks.
+    times: u32,
     /// Line of the step that led to the state.
     line: usize,
 }
@@ -50,6 +52,7 @@ impl Checker<'_, '_, '_> {
     pub(super) fn add(&mut self, raw: &RawAdd, at: &Spot<'_>) -> Add {
         for (key, there) in [
             ("size", raw.size.is_some()),
+            ("address", raw.address.is_some()),
             ("node", raw.node.is_some()),
             ("refused", raw.refused.is_some()),
             ("rejected", raw.rejected.is_some()),
@@ -100,6 +103,27 @@ impl Checker<'_, '_, '_> {
                 format_args!("`{first}` and `{key}` exclude each other"),
             );
         }
+        let times = raw.times.unwrap_or(1);
+        if times == 0 {
+            self.notes.wrong(&at.value("times"), "nothing would be added");
+        }
+        if times > 1 {
+            if raw.address.is_some() {
+                self.notes
+                    .wrong(&at.key("address"), "several DIMMs cannot be at one address");
+            }
+            if !first.is_empty() {
+                let message = format_args!("`{first}` is about one, and `times` adds {times}");
+                let hint = "add those that must be there first, and then the one that must not";
+                self.notes
+                    .wrong_but(&at.key(first), message, Some(hint.to_owned()));
+            }
+        }
+        if raw.name.is_boot() {
+            let hint = Some("take another name: `boot.3` is memory3, with which the guest booted".to_owned());
+            self.notes
+                .wrong_but(&at.value("as"), "`boot` is the memory at boot", hint);
+        }
         let extent = match raw.size {
             Some(size) => Extent::Size(size),
             None => Extent::Blocks(raw.blocks.unwrap_or(1)),
@@ -125,15 +149,23 @@ impl Checker<'_, '_, '_> {
             );
         }
         let blocks = if let Extent::Blocks(blocks) = extent {
-            Some(blocks)
+            Some(blocks.saturating_mul(times))
         } else {
             None
         };
         let line = self.notes.line(at);
-        self.names.insert(raw.name.clone(), Named { state, blocks, line });
+        let named = Named {
+            state,
+            blocks,
+            times,
+            line,
+        };
+        self.names.insert(raw.name.clone(), named);
         Add {
             name: raw.name.clone(),
             extent,
+            times,
+            address: raw.address,
             node: raw.node,
             memmap_on_memory: raw.memmap_on_memory,
             result,
@@ -146,6 +178,16 @@ impl Checker<'_, '_, '_> {
             name: remove.block.clone(),
             index: None,
         };
+        if let Some(Named { times: 2.., .. }) = self.names.get(&remove.block)
+            && remove.fails.is_some()
+        {
+            let message = format_args!(
+                "`{}` was added several times: which of them must stay?",
+                remove.block
+            );
+            let hint = Some("add the one that must stay by a name of its own".to_owned());
+            self.notes.wrong_but(&at.key("fails"), message, hint);
+        }
         let refused = self
             .names
             .get(&remove.block)
@@ -168,7 +210,13 @@ impl Checker<'_, '_, '_> {
 
     /// Whether the blocks can be used so; if not, it is noted.
     pub(super) fn uses(&mut self, block: &BlockRef, how: Use, at: &Spot<'_>) -> bool {
-        let Some(Named { state, blocks, line }) = self.names.get(&block.name).copied() else {
+        if block.name.is_boot() {
+            return self.uses_boot(block, how, at);
+        }
+        let Some(Named {
+            state, blocks, line, ..
+        }) = self.names.get(&block.name).copied()
+        else {
             let known: Vec<_> = self.names.keys().map(BlockName::as_str).collect();
             let hint = near(block.name.as_str(), known)
                 .or_else(|| Some(format!("add it first: `- add: {{ as: {} }}`", block.name)));
@@ -216,6 +264,20 @@ impl Checker<'_, '_, '_> {
             message
         };
         self.notes.wrong_but(at, message, Some(hint.to_owned()));
+        false
+    }
+
+    /// A block of the memory at boot is always there; how many there are only the guest knows.
+    fn uses_boot(&mut self, block: &BlockRef, how: Use, at: &Spot<'_>) -> bool {
+        let (message, hint) = match (block.index, how) {
+            (Some(_), Use::There | Use::Past) => return true,
+            (Some(_), Use::Standby) => ("the memory at boot is no standby memory", None),
+            (None, _) => (
+                "`boot` is all of the memory at boot",
+                Some("name one block of it: `boot.3` is memory3".to_owned()),
+            ),
+        };
+        self.notes.wrong_but(at, message, hint);
         false
     }
 

@@ -174,10 +174,24 @@ impl Checker<'_, '_, '_> {
             }
             RawStep::Guest(RawGuest {
                 run,
+                block,
+                files,
                 fails,
                 ktap,
                 selftests,
             }) => {
+                if let Some(block) = block {
+                    self.uses(block, Use::There, &at.value("block"));
+                }
+                for (i, file) in files.iter().enumerate() {
+                    let plain = |part: &str| !part.is_empty() && part != ".." && part != ".";
+                    if !file.split('/').all(plain) {
+                        let message = format_args!("{file:?} is no file beside the suite");
+                        let hint = "expected a name or a path below the suite's folder, such as check.sh";
+                        self.notes
+                            .wrong_but(&at.value("files").item(i), message, Some(hint.to_owned()));
+                    }
+                }
                 if run.trim().is_empty() {
                     self.notes.wrong(&at.value("run"), "the script is empty");
                 }
@@ -202,6 +216,8 @@ impl Checker<'_, '_, '_> {
                 }
                 Action::Guest(Guest {
                     run: run.clone(),
+                    block: block.clone(),
+                    files: files.clone(),
                     exit: fails.unwrap_or(0),
                     ktap: ktap.unwrap_or(false),
                     selftests: selftests.clone(),

@@ -24,6 +24,10 @@ fn s390x(steps: &str) -> String {
     complaints(&format!("{HEAD}{steps}").replace("steps:", "needs: { arch: [s390x] }\n    steps:"))
 }
 
+fn x86(steps: &str) -> String {
+    complaints(&format!("{HEAD}{steps}").replace("steps:", "needs: { arch: [x86_64] }\n    steps:"))
+}
+
 fn g2(steps: &str) -> String {
     complaints(&format!("{HEAD}{steps}").replace("steps:", "needs: { generation: [G2] }\n    steps:"))
 }
@@ -106,6 +110,16 @@ golden! {
     unknown_clock = complaints("suite: x\nmachine: { clock: instruction }\ncases: []\n");
     increments_on_x86 = complaints("suite: x\nvariants: { increment: [4M] }\ncases:\n  - id: a\n    name: n\n    steps: [log: { has: x }]\n");
     unknown_variant = complaints("suite: x\nvariants: { memmap_on_memory: [off, on] }\ncases:\n  - id: a\n    name: n\n    known:\n      - kernels: 6.9..\n        arch: [s390x]\n        variants: { memmap_on_memory: [force], cmdline: { quiet: [y] } }\n        reason: r\n        sign: { step: 1, kind: log, pattern: x }\n    steps: [log: { has: x }]\n");
+    left_out_and_needed = complaints("suite: x\ncases:\n  - id: a\n    name: n\n    cmdline: [-printk.time, -console, -memhp_default, -quiet, -panic_on_oops]\n    steps: [log: { has: x }]\n");
+    boot_memory_without_a_number = steps("      - offline: { block: boot }\n      - offline: { block: boot.3 }\n      - add: { as: boot }\n      - remove: { block: boot }\n");
+    boot_memory_as_standby = g2("      - deconfigure: { block: boot.1 }\n");
+    added_several_times = x86("      - add: { as: a, times: 0 }\n      - add: { as: b, times: 2, address: 0x140000000 }\n      - add: { as: c, times: 2, refused: true }\n      - add: { as: d, times: 2, blocks: 2 }\n      - online: { block: d.4 }\n      - remove: { block: d, fails: EBUSY }\n");
+    an_address_that_is_none = x86("      - add: { as: d, address: 0x14g }\n");
+    an_address_on_s390x = steps("      - add: { as: d, address: 0x140000000 }\n");
+    files_elsewhere = steps("      - guest: { run: x, files: [/etc/passwd, ../x, a//b, lib/x.sh] }\n");
+    a_script_about_a_block_that_is_none = steps("      - guest: { run: x, block: b }\n");
+    distances_of_other_nodes = complaints("suite: x\nneeds: { arch: [x86_64] }\nmachine: { nodes: 2, dist: [[10, 20]] }\ncases:\n  - id: a\n    name: n\n    steps: [log: { has: x }]\n");
+    distances_that_cannot_be = complaints("suite: x\nneeds: { arch: [x86_64] }\ncases:\n  - id: a\n    name: n\n    machine:\n      nodes: 2\n      dist: [[10, 5], [20, 11]]\n    steps: [log: { has: x }]\n  - { id: b, name: n, machine: { dist: [[10]] }, steps: [log: { has: x }] }\n");
     known_without_a_sign = known("");
     known_by_a_step_that_is_none = known("        sign: { step: 5, kind: read, pattern: x }\n");
     known_by_words_of_no_step = known("        sign: { step: offline, kind: errno, pattern: x }\n");

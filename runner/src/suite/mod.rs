@@ -4,11 +4,13 @@
 //! [`Suite::parse`] reads a whole suite and reports everything that is wrong with it at its exact place. The room is pure: the caller
 //! reads the file. It knows nothing of guests; what must be true after a step is the business of `memory`.
 
+mod address;
 mod case;
 mod check;
 mod check_blocks;
 mod check_known;
 mod check_steps;
+mod cmdline;
 mod error;
 #[cfg(test)]
 mod error_tests;
@@ -33,7 +35,9 @@ mod text;
 mod words;
 mod yaml;
 
+pub use address::{Address, BadAddress};
 pub use case::{Case, Choice, Known, MachineSpec, Suite, Variant};
+pub use cmdline::words as command_line_words;
 pub use error::{Complaint, SuiteErrors};
 pub use matrix::{CheckName, Coordinates, Matrix, Pick};
 pub use names::{BadBlockRef, BlockName, BlockRef};

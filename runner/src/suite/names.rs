@@ -35,6 +35,11 @@ pub enum BadBlockRef {
 }
 
 impl BlockName {
+    /// Whether it is the name of the memory that the guest boots with.
+    pub fn is_boot(&self) -> bool {
+        self.0 == "boot"
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -99,7 +104,8 @@ text_type!(
 );
 text_type!(
     BlockRef,
-    "The blocks that an earlier `add` named: `b` is all of them, `b.0` the first one, `b.1` the second.",
+    "The blocks that an earlier `add` named: `b` is all of them, `b.0` the first one, `b.1` the second. `boot.3` is memory3, where the \
+     guest booted with it.",
     r"^[A-Za-z][A-Za-z0-9_-]*(\.[0-9]+)?$"
 );
 

@@ -66,7 +66,9 @@ pub(super) struct RawCase {
     /// Parts of the machine that differ from the suite's.
     #[serde(default)]
     pub machine: Machine,
-    /// Words added to the kernel's command line.
+    /// Words added to the kernel's command line. `-NAME` leaves out one that memrig puts there by itself: `-loglevel`,
+    /// `-memhp_default_state` (then the kernel's configuration decides), `-panic_on_oops`, `-hung_task_panic`, `-cryptomgr.notests`,
+    /// and on x86_64 `-unknown_nmi_panic` and `-no_timer_check`.
     #[serde(default)]
     pub cmdline: Vec<String>,
     /// Replaces the suite's variants. `{}` means that the case runs once.
@@ -127,6 +129,10 @@ pub struct Machine {
     /// Number of NUMA nodes; x86_64. Node 0 has all memory and all CPUs at boot. Default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<u32>,
+    /// Distances between the nodes (the ACPI table SLIT), a row for each node: 10 to itself, 11 to 254 to others, 255 where there is no way.
+    /// Default: no table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dist: Option<Vec<Vec<u8>>>,
     /// What the SCLP says about storage elements; s390x.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sclp: Option<Sclp>,

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    address::Address,
     names::{BlockName, BlockRef},
     pattern::Pattern,
     template::Template,
@@ -82,6 +83,12 @@ pub(super) struct RawAdd {
     /// How many memory blocks of the running kernel. Default 1.
     #[serde(default)]
     pub blocks: Option<u32>,
+    /// How often: so many DIMMs, or runs of standby blocks, under one name. `b.0` is the first block of the first. Default 1.
+    #[serde(default)]
+    pub times: Option<u32>,
+    /// Where the DIMM is, in bytes from the start of the guest's memory; x86_64. Default: QEMU's choice.
+    #[serde(default, deserialize_with = "text::option")]
+    pub address: Option<Address>,
     /// NUMA node of the DIMM; x86_64.
     #[serde(default)]
     pub node: Option<u32>,
@@ -340,6 +347,14 @@ pub struct Free {
 pub(super) struct RawGuest {
     /// The script, for busybox's sh.
     pub run: String,
+    /// Blocks that it is about: the script finds the numbers N of their memoryN in `$block`, and the number of the first page of each in
+    /// `$pfn`, separated by spaces.
+    #[serde(default)]
+    pub block: Option<BlockRef>,
+    /// Files beside the suite's own file: they are put into `/run/files` of the guest, under the same names, and can be run. Not in suites that
+    /// come with memrig.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
     /// The exit code it must end with, 1 to 125. Default: it must succeed.
     #[serde(default)]
     pub fails: Option<u8>,

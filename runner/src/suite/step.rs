@@ -5,6 +5,7 @@
 //! not said here; the model knows it.
 
 use super::{
+    address::Address,
     names::{BlockName, BlockRef},
     pattern::Pattern,
     raw_step::{
@@ -23,6 +24,21 @@ pub struct Step {
     pub line: usize,
     /// What is done.
     pub action: Action,
+}
+
+impl Step {
+    /// The files beside the suite's that it brings into the guest, each with the line of the step.
+    pub(super) fn files(&self) -> Vec<(usize, &str)> {
+        match &self.action {
+            Action::Guest(guest) => guest
+                .files
+                .iter()
+                .map(|file| (self.line, file.as_str()))
+                .collect(),
+            Action::Repeat(repeat) => repeat.steps.iter().flat_map(Self::files).collect(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// What a step does. The variants up to [`Action::Repeat`] act; the others look at what is.
@@ -97,6 +113,10 @@ pub struct Add {
     pub name: BlockName,
     /// How much.
     pub extent: Extent,
+    /// How often, at least 1.
+    pub times: u32,
+    /// Where the DIMM is; x86_64. QEMU's choice where it is `None`.
+    pub address: Option<Address>,
     /// NUMA node of the DIMM; x86_64.
     pub node: Option<u32>,
     /// Whether the memmap is asked to be in the block; s390x G2. The kernel's own default where it is `None`.
@@ -223,6 +243,10 @@ pub enum Veto {
 pub struct Guest {
     /// The script.
     pub run: String,
+    /// Blocks that it is told of.
+    pub block: Option<BlockRef>,
+    /// Files beside the suite's that the guest gets.
+    pub files: Vec<String>,
     /// The exit code it must end with.
     pub exit: u8,
     /// Whether its output is KTAP, each test of which becomes a subcase.

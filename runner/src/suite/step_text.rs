@@ -71,6 +71,10 @@ impl fmt::Display for Action {
                     Extent::Blocks(blocks) => line.key("blocks", blocks)?,
                     Extent::Size(size) => line.key("size", size)?,
                 }
+                if add.times != 1 {
+                    line.key("times", add.times)?;
+                }
+                line.some("address", add.address.as_ref())?;
                 line.some("node", add.node.as_ref())?;
                 line.some("memmap_on_memory", add.memmap_on_memory.as_ref())?;
                 match &add.result {
@@ -139,12 +143,16 @@ impl fmt::Display for Action {
             }
             Self::Free(free) => line.key("busy", &free.busy)?,
             Self::Guest(guest) => {
+                line.some("block", guest.block.as_ref())?;
                 line.text("run", &guest.run)?;
                 if guest.exit != 0 {
                     line.key("fails", guest.exit)?;
                 }
                 if guest.ktap {
                     line.key("ktap", true)?;
+                }
+                if !guest.files.is_empty() {
+                    line.list("files", &guest.files)?;
                 }
                 if !guest.selftests.is_empty() {
                     line.list("selftests", &guest.selftests)?;

@@ -65,6 +65,18 @@ fn a_block_that_does_not_exist() {
 }
 
 #[test]
+fn a_file_for_the_guest_that_is_not_there() {
+    let text = "suite: own\ncases:\n  - id: A1\n    name: x\n    steps:\n      - guest: { run: x, files: [gone.sh] }\n";
+    refused(
+        text,
+        &[
+            "own.yaml:6: the file `gone.sh` for the guest",
+            "the folder of the suite",
+        ],
+    );
+}
+
+#[test]
 fn an_id_that_comes_twice() {
     let case = "  - id: A1\n    name: x\n    steps:\n      - add: { as: b }\n";
     refused(

@@ -206,6 +206,42 @@ fn a_known_issue_hides_no_other_failure() {
     );
 }
 
+#[test]
+fn a_script_finds_its_blocks_and_the_files_beside_its_suite() {
+    let folder = tempfile::tempdir().unwrap();
+    fs_err::create_dir(folder.path().join("lib")).unwrap();
+    fs_err::write(folder.path().join("lib/it's.sh"), "#!/bin/sh\nexit $1\n").unwrap();
+    let text = "\
+suite: own
+needs: { arch: [s390x], generation: [G1] }
+cases:
+  - id: FILES
+    name: files are there, and a script knows its blocks
+    steps:
+      - add: { as: b, times: 2 }
+      - guest: { block: b, files: [\"lib/it's.sh\"], run: 'set -- $block; \"/run/files/lib/it''s.sh\" $#', fails: 2 }
+      - guest: { block: b.1, run: 'test \"$pfn\" -eq $((block * 0x$(cat /sys/devices/system/memory/block_size_bytes) / 4096))' }
+      - online: { block: b, zone: movable }
+      - offline: { block: b }
+      - remove: { block: b }
+  - id: NO-SUCH-BLOCK
+    name: what the guest did not boot with is no failure
+    steps:
+      - offline: { block: boot.4000 }
+";
+    let output = run_own(folder.path(), text);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let record = record(folder.path());
+    assert_eq!(case(&record, "FILES").verdict, Verdict::Pass, "{}", told(&output));
+    let lacking = case(&record, "NO-SUCH-BLOCK");
+    assert_eq!(lacking.verdict, Verdict::Skip);
+    let reason = lacking.reason.as_deref().unwrap();
+    assert!(
+        reason.starts_with("needs boot.4000 to be memory at boot, and that is memory0 to memory"),
+        "{reason}"
+    );
+}
+
 /// Runs a suite of the test's own on 6.12, s390x.
 fn run_own(folder: &Path, text: &str) -> Output {
     memrig(folder)
