@@ -18,8 +18,8 @@ use crate::{
     record::{CaseKey, KernelFacts, RunFacts, RunPart, RunRecord},
     rig::{host, kernel::KernelSource},
     run::{
-        self, Capacity, Filter, Job, LoadedSuite, Outcome, PlannedKernel, Request, Rig, Wanted, dry_run,
-        plan, repeated,
+        self, Capacity, Filter, HOST_RESERVE, Job, LoadedSuite, Outcome, PlannedKernel, Request, Rig, Wanted,
+        dry_run, plan, repeated, usual_guests,
     },
 };
 
@@ -31,9 +31,6 @@ pub(super) struct Selected {
     pub(super) part: RunPart,
     pub(super) host: host::HostFacts,
 }
-
-/// Memory of the host that guests leave alone, in bytes.
-const HOST_RESERVE: ByteSize = ByteSize::gib(1);
 
 /// Finds out what is meant, gets what that needs, and plans. Nothing boots here.
 pub(super) fn select(
@@ -130,12 +127,6 @@ pub(super) fn capacity(asked: Option<NonZeroUsize>, host: &host::HostFacts) -> R
         guests: asked.map_or_else(|| usual_guests(host.cpus), NonZeroUsize::get),
         memory: ByteSize::bytes(available.as_bytes().saturating_sub(HOST_RESERVE.as_bytes())),
     })
-}
-
-/// Guests at once where nobody says how many: a guest waits for a quarter of its time and more, for its devices
-/// and for what it is told next.
-fn usual_guests(cpus: usize) -> usize {
-    cpus.max(1) + cpus / 2
 }
 
 pub(super) fn utf8(path: &Path) -> Result<Utf8PathBuf, Failure> {

@@ -96,6 +96,39 @@ pub fn available_memory() -> io::Result<ByteSize> {
     Ok(left.map_or(available, |left| left.min(available)))
 }
 
+/// What the host's CPUs did since it booted, in ticks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CpuTimes {
+    /// All of them together, idle.
+    pub idle: u64,
+    /// All of them together, whatever they did.
+    pub all: u64,
+    /// How many there are.
+    pub cpus: usize,
+}
+
+/// Reads what the host's CPUs did.
+///
+/// # Errors
+/// `/proc` is not as Linux has it.
+pub fn cpu_times() -> io::Result<CpuTimes> {
+    let text = fs_err::read_to_string("/proc/stat")?;
+    cpu_times_of(&text).ok_or_else(|| io::Error::other("/proc/stat does not begin with the CPUs"))
+}
+
+fn cpu_times_of(stat: &str) -> Option<CpuTimes> {
+    let mut cpus = stat.lines().take_while(|line| line.starts_with("cpu"));
+    let all = cpus.next()?.split_whitespace().skip(1);
+    // user nice system idle iowait irq softirq steal; guests are in user.
+    let ticks: Vec<u64> = all.take(8).map_while(|ticks| ticks.parse().ok()).collect();
+    let idle = ticks.get(3)? + ticks.get(4)?;
+    Some(CpuTimes {
+        idle,
+        all: ticks.iter().sum(),
+        cpus: cpus.count(),
+    })
+}
+
 fn memory_of(meminfo: &str) -> Option<ByteSize> {
     field_of(meminfo, "MemTotal:")
 }
@@ -256,6 +289,14 @@ mod tests {
         );
         assert_eq!(memory_of("MemTotal:        4096 kB\n"), Some(ByteSize::mib(4)));
         assert_eq!(memory_of("MemFree: 1 kB\n"), None);
+        let stat = "cpu  1 2 3 40 5 6 7 8 9 10\ncpu0 1\ncpu1 1\nintr 5";
+        let times = CpuTimes {
+            idle: 45,
+            all: 72,
+            cpus: 2,
+        };
+        assert_eq!(cpu_times_of(stat), Some(times));
+        assert!(cpu_times().unwrap().cpus > 0);
         let available = available_memory().unwrap();
         assert!(
             available <= facts.memory && available > ByteSize::mib(16),

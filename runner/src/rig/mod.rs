@@ -15,5 +15,6 @@ pub mod qemu;
 pub mod scratch;
 pub mod selftests;
 pub mod series;
+pub mod slots;
 pub mod slurm;
 pub mod tree;

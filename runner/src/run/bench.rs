@@ -350,7 +350,7 @@ impl<'a> Bench<'a> {
                 return Ok(mismatches);
             }
             left -= 1;
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            self.guest.machine.rest(Duration::from_millis(200)).await;
         }
     }
 }
@@ -392,7 +392,7 @@ async fn settled(
         return Ok(last);
     }
     for _ in 0..SETTLE_FIRST {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        guest.machine.rest(Duration::from_millis(100)).await;
         let now = ledger(guest, arch, limit).await?;
         let moved = (now.free - last.free).abs().0;
         last = now;

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use super::{
     inside,
     known::unexplained,
-    log::{findings, weigh, whole_log},
+    log::{Found, findings, weigh, whole_log},
     needs,
     plan::Job,
     rounds::again,
-    stage::{NotReady, Origin, Stage},
+    stage::{NoGuest, Origin, Stage},
     steps::{limit, steps},
     tale::{Tale, record, seconds},
     trouble::{Trouble, chain, end_of},
@@ -19,8 +19,8 @@ use crate::{
     base::fault::Verdict,
     record::{Attempt, CaseFolder, CaseRecord, Event, GuestEnd},
     rig::{
-        guest::{Guest, GuestPort as _},
-        machine::End,
+        guest::{Guest, GuestPort as _, Witness},
+        machine::{End, Machine},
     },
     suite::Case,
 };
@@ -50,9 +50,22 @@ pub(super) async fn run(job: &Job, stage: &Stage) -> CaseRecord {
         );
     }
     let mut attempts: Vec<Attempt> = Vec::new();
+    let mut starved = 0;
+    let mut alone = false;
     let mut decided: Option<Tale> = None;
     loop {
         let number = attempts.len() as u32 + 1;
+        let place = async {
+            match alone {
+                true => stage.room.alone().await,
+                false => stage.room.beside().await,
+            }
+        };
+        // Without a place the attempt ends as soon as it begins.
+        let _place = tokio::select! {
+            place = place => Some(place),
+            () = stage.stop.asked() => None,
+        };
         let began = Instant::now();
         stage.note(&Event::CaseStarted {
             key: job.key.clone(),
@@ -61,10 +74,10 @@ pub(super) async fn run(job: &Job, stage: &Stage) -> CaseRecord {
             line: job.case().line as u32,
             attempt: number,
         });
-        // What broke may be the clone's fault.
-        let origin = match attempts.last() {
-            Some(last) if last.verdict == Verdict::Error => Origin::Boot,
-            _ => Origin::Clone,
+        // What broke may be the clone's fault, and what fails its template's: guests of one template are one witness.
+        let origin = match attempts.is_empty() {
+            true => Origin::Clone,
+            false => Origin::Boot,
         };
         let mut tale = match stage.folder.case(&job.key, number) {
             Ok(folder) => attempt(job, stage, &folder, origin).await,
@@ -79,9 +92,11 @@ pub(super) async fn run(job: &Job, stage: &Stage) -> CaseRecord {
             reason: tale.reason(),
             seconds: seconds(began.elapsed()),
         });
+        alone = tale.trouble.as_ref().is_some_and(Trouble::is_starved);
+        starved += usize::from(alone);
         let lasting = tale.trouble.as_ref().is_some_and(Trouble::is_lasting);
         // Where kernels are compared, a failure is a difference or none; the other pair tells how often.
-        let again = again(&attempts, stage.watch, lasting)
+        let again = again(&attempts, starved, stage.watch, lasting)
             && !enough_of_hangs(&attempts, tale.ended.as_ref(), stage.fail_fast)
             && !stage.stop.is_asked();
         // The last of those with the verdict that counts is told of.
@@ -111,14 +126,14 @@ async fn attempt(job: &Job, stage: &Stage, folder: &CaseFolder, origin: Origin) 
     let mut tale = Tale::default();
     let booted = tokio::select! {
         booted = stage.guest(job, folder, origin) => booted,
-        () = stage.stop.asked() => Err(NotReady::of(Trouble::bench(INTERRUPTED))),
+        () = stage.stop.asked() => Err(NoGuest::from(Trouble::bench(INTERRUPTED))),
     };
     let (guest, origin) = match booted {
         Ok(guest) => guest,
-        Err(not_ready) => {
-            let (trouble, findings) = not_ready.weighed(job.case());
+        Err(no_guest) => {
+            let (trouble, found) = no_guest.weighed(job.case());
             tale.log = fs_err::read_to_string(folder.console_log()).unwrap_or_else(|_| String::new());
-            tale.findings = findings;
+            tale.take(found);
             tale.command_line = stage.by_hand_of(job);
             tale.ended = Some(trouble.guest_end().cloned().unwrap_or(GuestEnd::NotReady));
             tale.trouble = Some(trouble);
@@ -133,7 +148,7 @@ async fn attempt(job: &Job, stage: &Stage, folder: &CaseFolder, origin: Origin) 
     };
     match done {
         Some(done) => {
-            tale.trouble = done.err();
+            tale.trouble = done.err().map(|trouble| of_host(trouble, &guest));
             read_log(job.case(), &guest, &mut tale).await;
         }
         // Whoever interrupts does not wait for a guest that may not answer.
@@ -182,7 +197,7 @@ async fn read_log(case: &Case, guest: &Guest, tale: &mut Tale) {
                 let limit = guest.speed.scale(LOG_LIMIT);
                 let told = guest
                     .machine
-                    .wait_for(guest.port.exec("dmesg", limit), limit)
+                    .wait_for(guest.port.exec("dmesg", Machine::longest(limit)), limit)
                     .await;
                 whole_log(
                     told.map_err(|wait| wait.to_string())
@@ -201,7 +216,8 @@ async fn read_log(case: &Case, guest: &Guest, tale: &mut Tale) {
             }
         }
     }
-    for finding in findings(&said, None, case) {
+    let Found { findings, starved } = findings(&said, None, case, Some(&Witness::of(&guest.machine)));
+    for finding in findings {
         if let Some(known) = tale
             .findings
             .iter_mut()
@@ -215,8 +231,29 @@ async fn read_log(case: &Case, guest: &Guest, tale: &mut Tale) {
     }
     // What the case went on after was weighed there.
     let passed_over = tale.passed_over.iter().map(|passed| &passed.known.sign);
-    let left: Vec<_> = unexplained(&tale.findings, passed_over).cloned().collect();
-    tale.trouble = weigh(tale.trouble.take(), &left);
+    let mut found = Found {
+        findings: unexplained(&tale.findings, passed_over).cloned().collect(),
+        starved: Vec::new(),
+    };
+    for (finding, share) in starved {
+        if tale.starved.iter().all(|known| known.title != finding.title) {
+            tale.starved.push(finding.clone());
+            found.starved.push((finding, share));
+        }
+    }
+    tale.trouble = weigh(tale.trouble.take(), &found);
+}
+
+/// A panic by which the kernel answers to time that went by is the host's, where that was too busy for the guest.
+fn of_host(trouble: Trouble, guest: &Guest) -> Trouble {
+    let end = guest.machine.end();
+    match end.and_then(|end| Witness::of(&guest.machine).starved_end(&end)) {
+        Some(share) if trouble.guest_end() == Some(&GuestEnd::Panicked) => Trouble::starved(format!(
+            "{}, and the host was too busy for the guest: {share}",
+            trouble.message()
+        )),
+        _ => trouble,
+    }
 }
 
 /// What was found when the guest did not answer, else how its machine ended.

@@ -35,7 +35,7 @@ use crate::{
         cache::{Cache, CacheError},
         guest::{BootLimits, Guest},
         host,
-        machine::{Accel, Clock, Counter, Hotplug, Logs, MachineSpec, Standby, StartOptions},
+        machine::{Accel, Clock, Counter, Hotplug, Logs, MachineSpec, Standby, StartOptions, Wait},
         qemu::{CounterError, Counting},
     },
 };
@@ -302,16 +302,24 @@ async fn in_guest(
         // The guest's ACPI takes them in a thread of its own.
         let appear = async {
             loop {
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                guest.machine.rest(Duration::from_millis(100)).await;
                 let seen = look().await?;
                 if seen.offline.len() >= 2 {
                     return Ok::<_, CostError>(seen);
                 }
             }
         };
-        seen = tokio::time::timeout(limit, appear).await.map_err(|_| {
-            CostError::Kernel("two plugged DIMMs did not make two memory blocks".to_owned())
-        })??;
+        seen = match guest.machine.wait_for(appear, limit).await {
+            Ok(seen) => seen?,
+            Err(Wait::Ended(end)) => return Err(Trouble::ended(&end).into()),
+            Err(Wait::Deadline(_)) => {
+                let message = "two plugged DIMMs did not make two memory blocks";
+                return Err(CostError::Kernel(message.to_owned()));
+            }
+            Err(wait @ Wait::Starved { .. }) => {
+                return Err(CostError::Bench(format!("plugging two DIMMs: {wait}")));
+            }
+        };
     }
     let plan = planned(&seen)
         .ok_or_else(|| CostError::Lacking("the guest has no two blocks that are offline".to_owned()))?;

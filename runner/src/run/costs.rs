@@ -15,7 +15,7 @@ use super::{
 use crate::{
     base::{ByteSize, fault::Exit, ui::Ui},
     record::{CostRecord, Event, FolderError, Journal, JournalError, RunFolder},
-    rig::{qemu::Counting, scratch},
+    rig::{cache::CacheError, qemu::Counting, scratch},
 };
 
 /// Why costs could not be measured or kept.
@@ -27,6 +27,9 @@ pub enum CostsError {
     /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// There is no cache.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
     /// The plugin.
     #[error(transparent)]
     Counting(#[from] CountingError),
@@ -104,6 +107,7 @@ pub async fn costs(request: Request, repetitions: u32, ui: &Ui) -> Result<Costs,
     if let Err(error) = scratch::sweep() {
         ui.warning(&format!("folders of runs that were killed stay: {error}"));
     }
+    let slots = request.capacity.slots(&request.host, ui)?;
     let mut by_arch = BTreeMap::new();
     for (arch, emulator) in &request.rig.emulators {
         by_arch.insert(*arch, counting(emulator, ui)?);
@@ -146,7 +150,7 @@ pub async fn costs(request: Request, repetitions: u32, ui: &Ui) -> Result<Costs,
     let mut broken = None;
     run_all(
         jobs.collect(),
-        request.capacity,
+        (request.capacity, &slots),
         &stop,
         || ByteSize::bytes(0),
         |_| false,

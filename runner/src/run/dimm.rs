@@ -84,6 +84,7 @@ async fn reported<T, E: std::fmt::Display>(
         Ok(Ok(value)) => Ok(value),
         Ok(Err(lost)) => Err(Trouble::bench(format!("waiting for {what}: {lost}"))),
         Err(Wait::Ended(end)) => Err(Trouble::ended(&end)),
+        Err(wait @ Wait::Starved { .. }) => Err(Trouble::starved(format!("waiting for {what}: {wait}"))),
         Err(Wait::Deadline(limit)) => {
             let what = format!("waiting for {what}");
             Err(inside::blame(guest, PortError::Deadline { what, limit }).await)

@@ -13,7 +13,7 @@ use crate::{
     format::klog,
     rig::{
         guest::{Diagnosis, Guest, GuestPort, Output, PortError},
-        machine::Wait,
+        machine::{Machine, Wait},
     },
 };
 
@@ -28,13 +28,10 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Runs a script. Its exit code is an answer, not an error.
 pub(super) async fn exec(guest: &Guest, script: &str, limit: Duration) -> Result<Output, Trouble> {
-    let what = || {
-        format!(
-            "script `{}`",
-            script.trim_start().lines().next().unwrap_or_default()
-        )
-    };
-    judged(guest, what, guest.port.exec(script, limit), limit).await
+    judged(guest, guest.port.exec(script, longest(limit)), limit, || {
+        script_of(script)
+    })
+    .await
 }
 
 /// Reads a file. The kernel's errno is an answer, not an error.
@@ -43,8 +40,10 @@ pub(super) async fn read(
     path: &str,
     limit: Duration,
 ) -> Result<Result<String, Errno>, Trouble> {
-    let what = || format!("read of {path}");
-    judged(guest, what, guest.port.read(path, limit), limit).await
+    judged(guest, guest.port.read(path, longest(limit)), limit, || {
+        format!("read of {path}")
+    })
+    .await
 }
 
 /// Writes a file. The kernel's errno is an answer, not an error.
@@ -54,35 +53,47 @@ pub(super) async fn write(
     value: &str,
     limit: Duration,
 ) -> Result<Result<(), Errno>, Trouble> {
-    let what = || format!("write of `{value}` to {path}");
-    judged(guest, what, guest.port.write(path, value, limit), limit).await
+    judged(
+        guest,
+        guest.port.write(path, value, longest(limit)),
+        limit,
+        || format!("write of `{value}` to {path}"),
+    )
+    .await
 }
 
 async fn judged<T>(
     guest: &Guest,
-    what: impl Fn() -> String,
     work: impl Future<Output = Result<T, PortError>>,
     limit: Duration,
+    what: impl Fn() -> String,
 ) -> Result<T, Trouble> {
-    let mut work = pin!(work);
+    let asked = guest.machine.clock().now();
+    let starved = || guest.machine.meter().starved_since(asked);
     let late = |limit| PortError::Deadline { what: what(), limit };
-    let (done, looked_for) = match in_two_looks(guest, work.as_mut(), limit).await {
-        Begun::Done(done) => (done, Duration::ZERO),
+    let mut work = pin!(work);
+    let done = match in_two_looks(guest, work.as_mut(), limit).await {
+        Begun::Done(done) => done,
         Begun::Stands(diagnosis) => {
             let standstill = guest.speed.scale(STANDSTILL);
             return Err(accuse(guest, &late(standstill), &diagnosis).await);
         }
         Begun::GoesOn(after) => {
-            let left = (limit + GRACE).saturating_sub(after);
-            (guest.machine.wait_for(work, left).await, after)
+            let left = limit.saturating_sub(after);
+            guest.machine.wait_for(work, left).await
         }
     };
     match done {
         Ok(Ok(done)) => Ok(done),
+        // A connection has limits of its own, by the wall's clock.
+        Ok(Err(error @ PortError::Deadline { .. })) if let Some(share) = starved() => Err(Trouble::starved(
+            format!("{error}, and the host was too busy for the guest: {share}"),
+        )),
         Ok(Err(error @ PortError::Unclear { .. })) => Err(Trouble::bench(error.to_string())),
         Ok(Err(error)) => Err(blame(guest, error).await),
         Err(Wait::Ended(end)) => Err(Trouble::ended(&end)),
-        Err(Wait::Deadline(limit)) => Err(blame(guest, late(limit + looked_for)).await),
+        Err(wait @ Wait::Starved { .. }) => Err(Trouble::starved(format!("{}: {wait}", what()))),
+        Err(Wait::Deadline(_)) => Err(blame(guest, late(limit)).await),
     }
 }
 
@@ -105,22 +116,38 @@ async fn in_two_looks<T>(
     if limit > guest.speed.scale(STEP_LIMIT) || limit <= half * 2 {
         return Begun::GoesOn(Duration::ZERO);
     }
+    let asked = guest.machine.clock().now();
     let mut before: Option<Option<String>> = None;
     for _ in 0..2 {
         match guest.machine.wait_for(work.as_mut(), half).await {
             Err(Wait::Deadline(_)) => {}
             done => return Begun::Done(done),
         }
-        let seen = guest.look().await;
+        // A guest of which something else is found is not held for one that stands still.
+        let Ok(seen) = guest.look().await else {
+            continue;
+        };
         match (before.take(), &seen) {
-            (Some(None), None) => return Begun::Stands(guest.hangs().await),
+            (Some(None), None) => return Begun::Stands(guest.stands(false, asked).await),
             (Some(Some(before)), Some(seen)) if klog::stands_still(&before, seen) => {
-                return Begun::Stands(Diagnosis::StuckAlone);
+                return Begun::Stands(guest.stands(true, asked).await);
             }
             _ => before = Some(seen),
         }
     }
     Begun::GoesOn(half * 2)
+}
+
+/// The port's own limit, which is by the wall's clock: the machine's, which counts what the host gave, comes first.
+fn longest(limit: Duration) -> Duration {
+    Machine::longest(limit) + GRACE
+}
+
+fn script_of(script: &str) -> String {
+    format!(
+        "script `{}`",
+        script.trim_start().lines().next().unwrap_or_default()
+    )
 }
 
 /// Finds out who is to blame for a guest that did not answer.

@@ -6,13 +6,40 @@ use crate::{
     base::fault::Verdict,
     format::klog,
     record::{FindingRecord, GuestEnd},
-    rig::guest::{Blame, Output},
+    rig::{
+        guest::{Blame, Output, Witness},
+        machine::Share,
+    },
     suite::{Case, FailureKind},
 };
 
-/// What a log shows that the case does not allow, each title once, with its number.
-pub(super) fn findings(log: &str, since_step: Option<u32>, case: &Case) -> Vec<FindingRecord> {
-    let mut all: Vec<FindingRecord> = Vec::new();
+/// What was found in a log.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// What speaks against the kernel.
+    pub(super) findings: Vec<FindingRecord>,
+    /// What says that something did not happen for a while in which the host was too busy for the guest, and what the guest got of that while.
+    pub(super) starved: Vec<(FindingRecord, Share)>,
+}
+
+impl Found {
+    /// What is wrong, if anything is; `when` goes on from "the kernel log shows".
+    pub(super) fn trouble(&self, when: &str) -> Option<Trouble> {
+        let finding = self.findings.first();
+        let of_kernel = finding.map(|finding| Trouble::finding(when, &finding.title));
+        of_kernel.or_else(|| {
+            let (finding, share) = self.starved.first()?;
+            Some(Trouble::starved(format!(
+                "the kernel log shows{when}: {}, and the host was too busy for the guest: {share}",
+                finding.title
+            )))
+        })
+    }
+}
+
+/// What a log shows that the case does not allow, each title once, with its number. `witness` tells what the guest got; without one all is the kernel's.
+pub(super) fn findings(log: &str, since_step: Option<u32>, case: &Case, witness: Option<&Witness>) -> Found {
+    let mut found = Found::default();
     for finding in klog::classify(log.as_bytes()) {
         let allowed = |line: &String| {
             case.allow_log
@@ -22,20 +49,36 @@ pub(super) fn findings(log: &str, since_step: Option<u32>, case: &Case) -> Vec<F
         if finding.lines.iter().any(allowed) {
             continue;
         }
-        if let Some(known) = all.iter_mut().find(|known| known.title == finding.title) {
+        let share = witness.and_then(|witness| witness.starved(log, &finding));
+        let known = match share {
+            Some(_) => found
+                .starved
+                .iter_mut()
+                .map(|(record, _)| record)
+                .find(|known| known.title == finding.title),
+            None => found
+                .findings
+                .iter_mut()
+                .find(|known| known.title == finding.title),
+        };
+        if let Some(known) = known {
             known.times = known.times.saturating_add(1);
             continue;
         }
-        all.push(FindingRecord {
+        let record = FindingRecord {
             kind: finding.kind.to_string(),
             title: finding.title,
             place: finding.place,
             lines: finding.lines,
             since_step,
             times: 1,
-        });
+        };
+        match share {
+            Some(share) => found.starved.push((record, share)),
+            None => found.findings.push(record),
+        }
     }
-    all
+    found
 }
 
 /// The kernel's log as the guest tells it. A guest that does not answer any more did not pass, whatever its steps did.
@@ -54,14 +97,16 @@ pub(super) fn whole_log(answer: Result<Output, Trouble>) -> Result<String, Troub
 ///
 /// A panic is called by its cause, a step that nobody could judge and one whose task died by what the log shows of it. What else accuses the kernel
 /// keeps its words.
-pub(super) fn weigh(trouble: Option<Trouble>, findings: &[FindingRecord]) -> Option<Trouble> {
+pub(super) fn weigh(trouble: Option<Trouble>, found: &Found) -> Option<Trouble> {
+    let Some(trouble) = trouble else {
+        return found.trouble("");
+    };
+    let findings = &found.findings;
+    // What the host is to blame for says nothing beside anything else.
     let Some(first) = findings.first() else {
-        return trouble;
+        return Some(trouble);
     };
     let shows = |finding: &FindingRecord| format!("the kernel log shows: {}", finding.title);
-    let Some(trouble) = trouble else {
-        return Some(Trouble::finding("", &first.title));
-    };
     if findings
         .iter()
         .any(|finding| trouble.message().contains(&finding.title))
@@ -152,7 +197,7 @@ mod tests {
                 )
             })
             .collect();
-        let all = findings(&log, Some(2), &suite.cases[0]);
+        let all = findings(&log, Some(2), &suite.cases[0], None).findings;
         let told: Vec<_> = all.iter().map(|one| (&*one.title, one.times)).collect();
         assert_eq!(told, [("Bad page state in offline_pages", 60)]);
         assert!(all[0].lines[0].contains("process sh0 "), "{:?}", all[0].lines);
@@ -184,31 +229,38 @@ mod tests {
         }
     }
 
+    fn of(findings: &[FindingRecord]) -> Found {
+        Found {
+            findings: findings.to_vec(),
+            ..Found::default()
+        }
+    }
+
     #[test]
     fn what_the_log_shows_outranks_a_step_that_nobody_could_judge() {
         let oops = found(klog::Kind::AddressingException, "addressing exception in foo");
         let unclear = Trouble::bench("write: the guest said ` (exit code 139)`");
-        let told = weigh(Some(unclear.clone()), std::slice::from_ref(&oops)).unwrap();
+        let told = weigh(Some(unclear.clone()), &of(std::slice::from_ref(&oops))).unwrap();
         assert_eq!(told.verdict(), Verdict::Fail);
         assert_eq!(
             told.message(),
             "the kernel log shows: addressing exception in foo; write: the guest said ` (exit code 139)`"
         );
         assert_eq!(
-            weigh(Some(told.clone()), std::slice::from_ref(&oops)),
+            weigh(Some(told.clone()), &of(std::slice::from_ref(&oops))),
             Some(told),
             "said once"
         );
         let lasting = Trouble::lasting("the script ended with 127: not found");
         assert_eq!(
-            weigh(Some(lasting), std::slice::from_ref(&oops))
+            weigh(Some(lasting), &of(std::slice::from_ref(&oops)))
                 .unwrap()
                 .verdict(),
             Verdict::Fail
         );
-        assert_eq!(weigh(Some(unclear.clone()), &[]), Some(unclear));
+        assert_eq!(weigh(Some(unclear.clone()), &of(&[])), Some(unclear));
         let lost = Trouble::silent(&"write", &crate::rig::guest::Diagnosis::ConnectionLost);
-        assert_eq!(weigh(Some(lost), &[oops]).unwrap().verdict(), Verdict::Fail);
+        assert_eq!(weigh(Some(lost), &of(&[oops])).unwrap().verdict(), Verdict::Fail);
     }
 
     #[test]
@@ -216,24 +268,26 @@ mod tests {
         let warning = found(klog::Kind::Warning, "WARNING in foo");
         let refused = Trouble::kernel("writing failed with EIO, and must succeed");
         assert_eq!(
-            weigh(Some(refused.clone()), std::slice::from_ref(&warning)),
+            weigh(Some(refused.clone()), &of(std::slice::from_ref(&warning))),
             Some(refused)
         );
         let ended = Trouble::kernel("the script ended with 139, and must end with 0");
         let oops = found(klog::Kind::Oops, "Oops in bar");
         assert_eq!(
-            weigh(Some(ended), &[warning.clone(), oops]).unwrap().message(),
+            weigh(Some(ended), &of(&[warning.clone(), oops]))
+                .unwrap()
+                .message(),
             "the kernel log shows: Oops in bar; the script ended with 139, and must end with 0"
         );
         assert_eq!(
-            weigh(None, &[warning]).unwrap().message(),
+            weigh(None, &of(&[warning])).unwrap().message(),
             "the kernel log shows: WARNING in foo"
         );
         let skip = Trouble::Lacking {
             message: "no".to_owned(),
         };
         let oops = found(klog::Kind::Oops, "Oops in bar");
-        assert_eq!(weigh(Some(skip.clone()), &[oops]), Some(skip));
+        assert_eq!(weigh(Some(skip.clone()), &of(&[oops])), Some(skip));
     }
 
     #[test]
@@ -254,7 +308,7 @@ mod tests {
             .collect();
         let told = weigh(
             Some(panicked("Kernel panic - not syncing: Fatal exception")),
-            &findings,
+            &of(&findings),
         )
         .unwrap();
         assert_eq!(
@@ -267,7 +321,9 @@ mod tests {
             found(klog::Kind::Panic, "panic: sysrq triggered crash"),
         ];
         assert_eq!(
-            weigh(Some(panicked("Kernel panic")), &alone).unwrap().message(),
+            weigh(Some(panicked("Kernel panic")), &of(&alone))
+                .unwrap()
+                .message(),
             "the kernel panicked: panic: sysrq triggered crash"
         );
     }

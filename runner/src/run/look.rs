@@ -243,7 +243,7 @@ impl Bench<'_> {
             if differing.is_ok() {
                 break;
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            self.guest.machine.rest(Duration::from_millis(100)).await;
         }
         differing
     }

@@ -131,7 +131,7 @@ pub enum PrepareError {
         /// The binary.
         binary: PathBuf,
         /// Why.
-        source: MachineError,
+        source: Box<MachineError>,
     },
     /// A QEMU does not start.
     #[error("trying QEMU")]
@@ -272,7 +272,7 @@ fn emulator(
             Some(_) => PrepareError::Named {
                 arch,
                 binary: binary.clone(),
-                source,
+                source: Box::new(source),
             },
             None => source.into(),
         })?;

@@ -6,17 +6,23 @@ use crate::{base::fault::Verdict, record::Attempt};
 /// How often a case that fails is run in all, to tell always from sometimes. It stays a failure.
 const FAIL_ROUNDS: usize = 3;
 
+/// How often a case is run in all that the host was too busy for.
+const STARVED_ROUNDS: usize = 4;
+
 /// Whether a case is to be tried on one more guest: once after an error, and after a failure that nobody knows of, until
 /// there are three rounds with it; where the failure itself is `enough`, not even then. What the last attempt broke of may be `lasting`,
-/// so that no other guest changes it.
-pub(super) fn again(attempts: &[Attempt], enough: bool, lasting: bool) -> bool {
+/// so that no other guest changes it. `starved` attempts are those for which the host was too busy: they say nothing, and are made up for.
+pub(super) fn again(attempts: &[Attempt], starved: usize, enough: bool, lasting: bool) -> bool {
     let first_fail = attempts
         .iter()
         .position(|attempt| attempt.verdict == Verdict::Fail);
     match first_fail {
         _ if lasting => false,
         Some(first) => !enough && attempts.len() - first < FAIL_ROUNDS,
-        None => attempts.len() == 1 && attempts[0].verdict == Verdict::Error,
+        None => {
+            let is_error = attempts.last().is_some_and(|last| last.verdict == Verdict::Error);
+            is_error && attempts.len() - starved < 2 && attempts.len() < STARVED_ROUNDS
+        }
     }
 }
 
@@ -65,24 +71,39 @@ mod tests {
             (&[Error, Fail, Fail], true),
             (&[Error, Fail, Fail, Fail], false),
         ] {
-            assert_eq!(again(&attempts(verdicts), false, false), more, "{verdicts:?}");
+            assert_eq!(again(&attempts(verdicts), 0, false, false), more, "{verdicts:?}");
         }
         assert!(
-            !again(&attempts(&[Fail]), true, false),
+            !again(&attempts(&[Fail]), 0, true, false),
             "a pair of kernels tells how often"
         );
         assert!(
-            !again(&attempts(&[Verdict::Known]), false, false),
+            !again(&attempts(&[Verdict::Known]), 0, false, false),
             "a known issue needs no more evidence"
         );
         assert!(
-            again(&attempts(&[Fail, Verdict::Known]), false, false),
+            again(&attempts(&[Fail, Verdict::Known]), 0, false, false),
             "it is no evidence of another failure"
         );
         assert!(
-            !again(&attempts(&[Error]), false, true),
+            !again(&attempts(&[Error]), 0, false, true),
             "what no other guest changes is not tried on another"
         );
+        for (verdicts, starved, more) in [
+            (&[Error][..], 1, true),
+            (&[Error, Error], 2, true),
+            (&[Error, Error], 1, true),
+            (&[Error, Error, Error], 1, false),
+            (&[Error, Error, Error, Error], 4, false),
+            (&[Error, Pass], 1, false),
+            (&[Error, Error, Fail], 2, true),
+        ] {
+            assert_eq!(
+                again(&attempts(verdicts), starved, false, false),
+                more,
+                "{verdicts:?} {starved}"
+            );
+        }
     }
 
     #[test]

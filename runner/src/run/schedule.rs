@@ -9,7 +9,14 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::base::ByteSize;
+use crate::{
+    base::{ByteSize, ui::Ui},
+    rig::{
+        cache::{Cache, CacheError},
+        host::HostFacts,
+        slots::Slots,
+    },
+};
 
 /// What the host gives to guests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +25,28 @@ pub struct Capacity {
     pub guests: usize,
     /// Memory for all of them together, in bytes.
     pub memory: ByteSize,
+}
+
+/// Guests at once where nobody says how many: a guest waits for a quarter of its time and more, for its devices
+/// and for what it is told next.
+pub fn usual_guests(cpus: usize) -> usize {
+    cpus.max(1) + cpus / 2
+}
+
+/// Memory of the host that guests leave alone, in bytes.
+pub const HOST_RESERVE: ByteSize = ByteSize::gib(1);
+
+impl Capacity {
+    /// The places for its guests, shared with other memrigs on the host.
+    ///
+    /// # Errors
+    /// There is no cache.
+    pub(super) fn slots(&self, host: &HostFacts, ui: &Ui) -> Result<Arc<Slots>, CacheError> {
+        let count = self.guests.max(usual_guests(host.cpus));
+        let memory = host.memory.as_bytes().saturating_sub(HOST_RESERVE.as_bytes());
+        let cache = Cache::open(ui)?;
+        Ok(Arc::new(Slots::of(&cache, count, ByteSize::bytes(memory), ui)))
+    }
 }
 
 /// Asks running jobs to end. Clones share it.
@@ -90,7 +119,7 @@ impl Stop {
 pub(super) struct Admission<J> {
     /// The job.
     pub job: J,
-    /// What its guest can use at the most, in bytes.
+    /// What its guest can use at the most, in bytes; 0 if it has none.
     pub memory: ByteSize,
 }
 
@@ -133,10 +162,10 @@ impl<J> Waiting<J> {
 ///
 /// A job is started only when its memory is free beside that of the others and what `kept` says that is kept for them, and rather not
 /// while `waits` says that it would only wait for another one. After [`Stop`] none is started any more; running jobs are expected
-/// to watch it themselves. `done` returns whether to go on.
+/// to watch it themselves. `done` returns whether to go on. A job with a guest begins when it has one of the `slots`.
 pub(super) async fn run_all<J, T, F>(
     jobs: Vec<Admission<J>>,
-    capacity: Capacity,
+    (capacity, slots): (Capacity, &Arc<Slots>),
     stop: &Stop,
     kept: impl Fn() -> ByteSize,
     waits: impl Fn(&J) -> bool,
@@ -162,7 +191,21 @@ pub(super) async fn run_all<J, T, F>(
             let memory = admission.memory.as_bytes();
             used += memory;
             let work = start(admission.job);
-            running.spawn(async move { (work.await, memory) });
+            let (slots, stop) = (slots.clone(), stop.clone());
+            running.spawn(async move {
+                let slot = async {
+                    match memory {
+                        0 => None,
+                        memory => slots.take(ByteSize::bytes(memory)).await,
+                    }
+                };
+                let _slot = tokio::select! {
+                    slot = slot => slot,
+                    // The job sees it too, and ends.
+                    () = stop.asked() => None,
+                };
+                (work.await, memory)
+            });
         }
         match running.join_next().await {
             None => return,
@@ -186,6 +229,10 @@ mod tests {
 
     use super::*;
 
+    fn alone() -> Arc<Slots> {
+        Arc::new(Slots::alone(&Ui::silent()))
+    }
+
     fn admissions(sizes: &[u64]) -> Vec<Admission<u64>> {
         sizes
             .iter()
@@ -207,7 +254,7 @@ mod tests {
         let mut finished = Vec::new();
         run_all(
             admissions(&[60, 50, 40, 30, 20, 10]),
-            capacity,
+            (capacity, &alone()),
             &Stop::default(),
             || ByteSize::mib(10),
             |_| false,
@@ -243,7 +290,7 @@ mod tests {
         let mut finished = Vec::new();
         run_all(
             admissions(&[1, 2, 3]),
-            capacity,
+            (capacity, &alone()),
             &stop,
             || ByteSize::bytes(0),
             |_| false,
@@ -267,7 +314,7 @@ mod tests {
         let mut finished = 0;
         run_all(
             admissions(&[1, 2, 3]),
-            capacity,
+            (capacity, &alone()),
             &Stop::default(),
             || ByteSize::bytes(0),
             |_| false,
@@ -293,7 +340,7 @@ mod tests {
         let mut order = Vec::new();
         run_all(
             admissions(&sizes),
-            capacity,
+            (capacity, &alone()),
             &Stop::default(),
             || ByteSize::bytes(0),
             |_| false,
@@ -341,7 +388,7 @@ mod tests {
         let mut order = Vec::new();
         run_all(
             admissions(&[60, 60]),
-            capacity,
+            (capacity, &alone()),
             &Stop::default(),
             || ByteSize::mib(40),
             |_| false,

@@ -23,7 +23,7 @@ use crate::{
         CaseKey, CaseRecord, Event, FORMAT, FolderError, HostFacts, ImageFacts, Journal, JournalError,
         KernelFacts, PackageFacts, QemuFacts, ReadError, RunFacts, RunFolder, RunPart, RunRecord, SuiteFacts,
     },
-    rig::{host::HostFacts as Host, scratch},
+    rig::{cache::CacheError, host::HostFacts as Host, scratch},
 };
 
 /// What is to be run, and how.
@@ -65,6 +65,9 @@ pub enum RunError {
     /// What was written does not read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// There is no cache.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
     /// The run could not be prepared.
     #[error("preparing the run: {0}")]
     Stage(String),
@@ -94,6 +97,7 @@ pub async fn run(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
     if let Err(error) = scratch::sweep() {
         ui.warning(&format!("folders of runs that were killed stay: {error}"));
     }
+    let slots = request.capacity.slots(&request.host, ui)?;
     let times = Times::of_latest(&request.results);
     let (folder, journal) = match &request.resume {
         None => begin(&request)?,
@@ -130,7 +134,7 @@ pub async fn run(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
     let mut broken = None;
     run_all(
         jobs,
-        request.capacity,
+        (request.capacity, &slots),
         &stop,
         || stage.templates().resident(),
         |job| stage.would_wait(job),
@@ -239,7 +243,10 @@ fn in_order(jobs: Vec<Job>, stage: &Stage, times: &Times) -> Vec<Admission<Job>>
     order(places.collect())
         .into_iter()
         .map(|job| Admission {
-            memory: job.memory() + QEMU_OVERHEAD,
+            memory: match &job.skip {
+                Some(_) => ByteSize::bytes(0),
+                None => job.memory() + QEMU_OVERHEAD,
+            },
             job,
         })
         .collect()

@@ -149,8 +149,8 @@ pub async fn open_shell(job: &Job, rig: Rig, ui: &Ui) -> Result<Exit, NoShell> {
         job.key.kernel, job.key.suite, job.key.case
     ));
     let (guest, _) = tokio::select! {
-        booted = stage.guest(job, &case_folder, Origin::Boot) => booted.map_err(|not_ready| {
-            let (trouble, _) = not_ready.weighed(job.case());
+        booted = stage.guest(job, &case_folder, Origin::Boot) => booted.map_err(|no_guest| {
+            let (trouble, _) = no_guest.weighed(job.case());
             // A console that was never opened has no last lines.
             let console = fs_err::read_to_string(case_folder.console_log()).unwrap_or_else(|_| String::new());
             NoShell::of(&trouble, tail(&console))

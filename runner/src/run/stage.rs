@@ -13,10 +13,11 @@ use std::{
 use serde_json::json;
 
 use super::{
-    log::{findings, weigh},
+    log::{Found, findings, weigh},
     notifiers,
     plan::Job,
     prepare::{Prepared, Rig},
+    room::Room,
     schedule::Stop,
     templates::{Booted, Made, NotMade, Templates},
     trouble::{Trouble, chain},
@@ -25,9 +26,9 @@ use crate::{
     base::{Arch, exec::shell_line, ui::Ui},
     format::ssh::Login,
     memory::{Generation, LEDGER_SCRIPT, MemoryFacts},
-    record::{CaseFolder, Event, FindingRecord, Journal, RunFolder},
+    record::{CaseFolder, Event, Journal, RunFolder},
     rig::{
-        guest::{BootError, BootLimits, Guest, Template},
+        guest::{BootError, BootLimits, Guest, Template, TemplateError, Witness},
         image,
         kernel::Kernel,
         keys::SshKeys,
@@ -52,6 +53,8 @@ pub(super) struct Stage {
     /// The run ends with the first failure.
     pub(super) fail_fast: bool,
     pub(super) ui: Ui,
+    /// Where attempts take place.
+    pub(super) room: Room,
     clock: Clock,
     /// The journal cannot be written any more, and the user knows.
     told: AtomicBool,
@@ -67,47 +70,6 @@ pub(super) struct Stage {
     mute: Mutex<Vec<Booted>>,
 }
 
-/// Why a job has no guest.
-pub(super) struct NotReady {
-    pub(super) trouble: Trouble,
-    /// What the guest said by itself.
-    pub(super) said: String,
-    /// The words by which it had an early console.
-    pub(super) early: Option<&'static str>,
-}
-
-impl NotReady {
-    /// There was not even a machine.
-    pub(super) fn of(trouble: Trouble) -> Self {
-        Self {
-            trouble,
-            said: String::new(),
-            early: None,
-        }
-    }
-
-    /// Why there is none, beside what the guest said, and what the case does not allow of that.
-    pub(super) fn weighed(self, case: &Case) -> (Trouble, Vec<FindingRecord>) {
-        let findings = findings(&self.said, None, case);
-        let trouble = weigh(Some(self.trouble.clone()), &findings).unwrap_or(self.trouble);
-        let trouble = match self.early {
-            Some(words) => trouble.told(|message| {
-                format!("{message} (told with `{words}`; without it the console stays empty)")
-            }),
-            None => trouble,
-        };
-        (trouble, findings)
-    }
-
-    fn after(error: BootError, early: Option<&'static str>) -> Self {
-        Self {
-            trouble: Trouble::not_ready(&error),
-            said: error.said,
-            early,
-        }
-    }
-}
-
 /// Where a guest comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
@@ -115,6 +77,60 @@ pub(super) enum Origin {
     Clone,
     /// Its own boot.
     Boot,
+}
+
+/// Why a job has no guest.
+pub(super) struct NoGuest {
+    /// Why.
+    pub(super) trouble: Trouble,
+    /// What its machine said and got, if there was one.
+    pub(super) witness: Option<Witness>,
+    /// What the guest said by itself.
+    pub(super) said: String,
+    /// The words by which it had an early console.
+    pub(super) early: Option<&'static str>,
+}
+
+impl From<Trouble> for NoGuest {
+    /// There was not even a machine.
+    fn from(trouble: Trouble) -> Self {
+        Self {
+            trouble,
+            witness: None,
+            said: String::new(),
+            early: None,
+        }
+    }
+}
+
+impl From<BootError> for NoGuest {
+    fn from(error: BootError) -> Self {
+        Self::after(error, None)
+    }
+}
+
+impl NoGuest {
+    fn after(error: BootError, early: Option<&'static str>) -> Self {
+        Self {
+            trouble: Trouble::not_ready(&error),
+            witness: error.witness,
+            said: error.said,
+            early,
+        }
+    }
+
+    /// Why there is none, beside what the guest said, and what the case does not allow of that.
+    pub(super) fn weighed(self, case: &Case) -> (Trouble, Found) {
+        let found = findings(&self.said, None, case, self.witness.as_ref());
+        let trouble = weigh(Some(self.trouble.clone()), &found).unwrap_or(self.trouble);
+        let trouble = match self.early {
+            Some(words) => trouble.told(|message| {
+                format!("{message} (told with `{words}`; without it the console stays empty)")
+            }),
+            None => trouble,
+        };
+        (trouble, found)
+    }
 }
 
 /// The keys of the run, and the ramdisk that brings them to a guest.
@@ -165,6 +181,7 @@ impl Stage {
             watch: false,
             fail_fast: false,
             ui,
+            room: Room::default(),
             clock: Clock::start(),
             told: AtomicBool::new(false),
             keys,
@@ -302,18 +319,18 @@ impl Stage {
         job: &Job,
         folder: &CaseFolder,
         origin: Origin,
-    ) -> Result<(Guest, Origin), NotReady> {
-        self.fits(job).map_err(NotReady::of)?;
+    ) -> Result<(Guest, Origin), NoGuest> {
+        self.fits(job)?;
         let booted = self.booted(job);
         if origin == Origin::Clone
-            && let Some(template) = self.template(&booted).await
+            && let Some(template) = self.template(&booted, job.case()).await
         {
             let logs = Logs::in_folder(folder.path().as_std_path());
             return template
                 .clone_guest(&logs, self.clock, &self.keys.login, BootLimits::default())
                 .await
                 .map(|guest| (guest, Origin::Clone))
-                .map_err(|error| NotReady::after(error, None));
+                .map_err(NoGuest::from);
         }
         let words = MachineSpec::early_console(job.key.arch);
         let is_mute = self.mute.lock().is_ok_and(|mute| mute.contains(&booted));
@@ -322,7 +339,7 @@ impl Stage {
             false => match self.boot(&booted.1, folder).await {
                 Ok(guest) => return Ok((guest, Origin::Boot)),
                 Err(error) if error.is_mute() => Some(error),
-                Err(error) => return Err(NotReady::after(error, None)),
+                Err(error) => return Err(NoGuest::after(error, None)),
             },
         };
         // What died before its console was up says why on an early one.
@@ -333,7 +350,7 @@ impl Stage {
             // It came up this time: what was seen first is what is known.
             (Ok(guest), Some(error)) => {
                 guest.stop().await;
-                Err(NotReady::after(error, None))
+                Err(NoGuest::after(error, None))
             }
             (Err(told), _) => {
                 if let Ok(mut mute) = self.mute.lock()
@@ -341,7 +358,7 @@ impl Stage {
                 {
                     mute.push(booted);
                 }
-                Err(NotReady::after(told, Some(words)))
+                Err(NoGuest::after(told, Some(words)))
             }
         }
     }
@@ -360,7 +377,10 @@ impl Stage {
     }
 
     /// The template for a machine; made by the first who asks. `None` if there is none for it, and its guests boot.
-    async fn template(&self, booted: &Booted) -> Option<Arc<Template>> {
+    ///
+    /// One whose boot shows what the case does not allow is none: whether that was the kernel or chance is for a guest to say that boots, and no
+    /// clone inherits it.
+    async fn template(&self, booted: &Booted, case: &Case) -> Option<Arc<Template>> {
         let (kernel, spec) = booted;
         let make = async |number| {
             let broken = |error: &(dyn std::error::Error + 'static)| NotMade {
@@ -376,14 +396,25 @@ impl Stage {
                 false => LEDGER_SCRIPT.to_owned(),
             };
             let template = Template::make(spec, &logs, self.clock, &self.keys.login, limits, &last).await;
-            template.map_err(|error| NotMade {
-                lasting: error.blames_the_kernel(),
-                ..broken(&error)
-            })
+            let template = template.map_err(|error| {
+                let lasting = error.blames_the_kernel();
+                let reason = match error {
+                    TemplateError::Boot(error) => NoGuest::from(error).weighed(case).0.message().to_owned(),
+                    error => broken(&error).reason,
+                };
+                NotMade { reason, lasting }
+            })?;
+            match shown(&template, case) {
+                None => Ok(template),
+                Some(title) => Err(NotMade {
+                    reason: format!("its kernel log shows, while booting: {title}"),
+                    lasting: false,
+                }),
+            }
         };
         let (number, made) = self.templates.get(booted, make).await?;
         match made {
-            Made::There(template) => Some(template),
+            Made::There(template) => shown(&template, case).is_none().then_some(template),
             Made::JustNow(template) => {
                 self.note(&Event::TemplateMade {
                     number: number as u32,
@@ -427,6 +458,12 @@ impl Stage {
             emulator.qemu.binary.display()
         )))
     }
+}
+
+/// What the boot of a template shows that a case does not allow.
+fn shown(template: &Template, case: &Case) -> Option<String> {
+    let found = findings(template.said(), None, case, None);
+    found.findings.into_iter().next().map(|finding| finding.title)
 }
 
 /// Whether a job is one of those that a template is there for.

@@ -9,7 +9,7 @@ use super::{
     bench::Bench,
     inside::{self, STEP_LIMIT},
     known::{PassedOver, failure, listed, shown},
-    log::{findings, weigh},
+    log::{Found, findings, weigh},
     needs,
     plan::Job,
     stage::{Origin, Stage},
@@ -19,9 +19,9 @@ use super::{
 use crate::{
     base::{Arch, ByteSize, fault::Verdict},
     memory::{FACTS_SCRIPT, Ledger, MemoryFacts, Op, SYMBOLS_SCRIPT},
-    record::{CaseFolder, Event, FindingRecord, LedgerEntry, MismatchRecord, StepRecord, SubcaseRecord},
+    record::{CaseFolder, Event, LedgerEntry, MismatchRecord, StepRecord, SubcaseRecord},
     rig::{
-        guest::Guest,
+        guest::{Guest, Witness},
         qemu::standby::{self, property},
     },
     suite::{Action, Case, FailureKind, Place, Step},
@@ -130,16 +130,16 @@ async fn all_steps(
         let since = findings_since(guest, console, number, case);
         let mut trouble = weigh(done.err(), &since);
         let mut goes_on = trouble.as_ref().and_then(|trouble| {
-            let failure = failure(trouble, Place::Step(number), &since)?;
+            let failure = failure(trouble, Place::Step(number), &since.findings)?;
             let release = tale.release.as_deref().unwrap_or_default();
-            shown(listed(job, release), &failure, &since).filter(|known| known.sign.go_on)
+            shown(listed(job, release), &failure, &since.findings).filter(|known| known.sign.go_on)
         });
         if goes_on.is_some()
             && let Err(worse) = bench.takes_what_is_there().await
         {
             (trouble, goes_on) = (Some(worse), None);
         }
-        tale.findings.extend(since);
+        tale.take(since);
         ledgers.push(LedgerEntry {
             step: Some(number),
             at: stage.journal.now(),
@@ -323,16 +323,17 @@ fn looks_at_notifiers(steps: &[Step]) -> bool {
 
 /// Findings of booting are the kernel's too.
 fn at_boot(case: &Case, guest: &Guest, tale: &mut Tale) -> Result<(), Trouble> {
-    tale.findings = findings(&guest.machine.console().text(), None, case);
-    match tale.findings.first() {
-        Some(finding) => Err(Trouble::finding(", while booting", &finding.title)),
-        None => Ok(()),
-    }
+    let text = guest.machine.console().text();
+    let found = findings(&text, None, case, Some(&Witness::of(&guest.machine)));
+    let trouble = found.trouble(", while booting");
+    tale.take(found);
+    trouble.map_or(Ok(()), Err)
 }
 
-fn findings_since(guest: &Guest, console: usize, step: u32, case: &Case) -> Vec<FindingRecord> {
+fn findings_since(guest: &Guest, console: usize, step: u32, case: &Case) -> Found {
     let text = guest.said();
-    findings(text.get(console..).unwrap_or(&text), Some(step), case)
+    let since = text.get(console..).unwrap_or(&text);
+    findings(since, Some(step), case, Some(&Witness::of(&guest.machine)))
 }
 
 fn step_record(

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     known::{PassedOver, failure, listed, shown, unexplained},
+    log::Found,
     plan::Job,
     rounds::how_often,
     stage::Stage,
@@ -35,6 +36,8 @@ pub(super) struct Tale {
     pub(super) steps: Vec<StepRecord>,
     /// What the log shows and the case does not allow, each title once.
     pub(super) findings: Vec<FindingRecord>,
+    /// What it shows and the host is to blame for: no evidence, and what explains an error.
+    pub(super) starved: Vec<FindingRecord>,
     /// What the guest said of its memory, as the record has it; null if it was not asked.
     pub(super) facts: serde_json::Value,
     /// How the guest ended, if there was one.
@@ -80,6 +83,13 @@ impl Tale {
             .map(|finding| finding.title.clone());
         self.beside = beside.filter(|_| known.is_none());
         self.known = known;
+    }
+
+    /// Takes what was found in a log.
+    pub(super) fn take(&mut self, found: Found) {
+        self.findings.extend(found.findings);
+        self.starved
+            .extend(found.starved.into_iter().map(|(finding, _)| finding));
     }
 
     /// What it comes to.
@@ -188,7 +198,7 @@ fn excerpt(tale: &Tale) -> String {
     if let Some(task) = klog::stuck(&tale.tasks) {
         return task.lines[..task.lines.len().min(EXCERPT_LINES)].join("\n");
     }
-    if let Some(finding) = tale.findings.first() {
+    if let Some(finding) = tale.findings.first().or(tale.starved.first()) {
         return finding.lines.join("\n");
     }
     let lines: Vec<&str> = tale.log.lines().collect();

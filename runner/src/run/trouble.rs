@@ -38,6 +38,11 @@ pub(super) enum Trouble {
         /// What broke, in one line.
         message: String,
     },
+    /// The host did not give the guest the time that it wanted: tried again when there is room.
+    Starved {
+        /// What did not come, and what the guest got; in one line.
+        message: String,
+    },
     /// The same, where another guest would not do it either: QEMU lacks a property, the guest a program.
     Lasting {
         /// What is not there, in one line.
@@ -85,6 +90,13 @@ impl Trouble {
         }
     }
 
+    /// The host was too busy for the guest.
+    pub(super) fn starved(message: impl Into<String>) -> Self {
+        Self::Starved {
+            message: message.into(),
+        }
+    }
+
     /// Something else than the kernel is not as it must be, and no other guest changes that.
     pub(super) fn lasting(message: impl Into<String>) -> Self {
         Self::Lasting {
@@ -123,6 +135,9 @@ impl Trouble {
     }
 
     fn of_guest(message: String, diagnosis: &Diagnosis) -> Self {
+        if matches!(diagnosis, Diagnosis::Starved(_)) {
+            return Self::starved(message);
+        }
         Self::Guest {
             blame: diagnosis.blame(),
             message,
@@ -135,7 +150,7 @@ impl Trouble {
         match self {
             Self::Kernel { .. } => Verdict::Fail,
             Self::Guest { blame, .. } => blame.verdict(),
-            Self::Bench { .. } | Self::Lasting { .. } => Verdict::Error,
+            Self::Bench { .. } | Self::Starved { .. } | Self::Lasting { .. } => Verdict::Error,
             Self::Lacking { .. } => Verdict::Skip,
         }
     }
@@ -153,12 +168,18 @@ impl Trouble {
         matches!(self, Self::Lasting { .. })
     }
 
+    /// Whether it is the host that was too busy.
+    pub(super) fn is_starved(&self) -> bool {
+        matches!(self, Self::Starved { .. })
+    }
+
     /// What happened, in one line.
     pub(super) fn message(&self) -> &str {
         match self {
             Self::Kernel { message, .. }
             | Self::Guest { message, .. }
             | Self::Bench { message }
+            | Self::Starved { message }
             | Self::Lasting { message }
             | Self::Lacking { message } => message,
         }
@@ -170,6 +191,7 @@ impl Trouble {
             Self::Kernel { message, .. }
             | Self::Guest { message, .. }
             | Self::Bench { message }
+            | Self::Starved { message }
             | Self::Lasting { message }
             | Self::Lacking { message } => *message = tell(message),
         }
@@ -182,7 +204,10 @@ fn found(diagnosis: &Diagnosis) -> Option<GuestEnd> {
     match diagnosis {
         Diagnosis::Ended(end) => Some(end_of(end)),
         Diagnosis::Hangs | Diagnosis::StuckAlone => Some(GuestEnd::Hung),
-        Diagnosis::QemuSilent(_) | Diagnosis::NotRunning { .. } | Diagnosis::ConnectionLost => None,
+        Diagnosis::QemuSilent(_)
+        | Diagnosis::NotRunning { .. }
+        | Diagnosis::Starved(_)
+        | Diagnosis::ConnectionLost => None,
     }
 }
 
@@ -264,6 +289,7 @@ mod tests {
             let booting = Trouble::not_ready(&BootError {
                 cause: crate::rig::guest::BootCause::Guest(diagnosis.clone()),
                 console: String::new(),
+                witness: None,
                 said: String::new(),
             });
             assert_eq!(
@@ -288,6 +314,7 @@ mod tests {
             BootError {
                 cause: BootCause::Machine(MachineError::Qmp(error)),
                 console: String::new(),
+                witness: None,
                 said: String::new(),
             }
         };
@@ -297,6 +324,7 @@ mod tests {
         assert!(lasting(&BootError {
             cause: BootCause::NoNetwork,
             console: String::new(),
+            witness: None,
             said: String::new(),
         }));
         assert!(!Trouble::bench("the connection broke").is_lasting());

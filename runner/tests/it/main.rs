@@ -23,6 +23,7 @@ mod page;
 mod qmp_qemu;
 mod results;
 mod runs;
+mod runs_starved;
 mod shells;
 mod slurm;
 mod slurm_fake;

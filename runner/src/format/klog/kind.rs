@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a finding is.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -169,6 +169,9 @@ pub struct Finding {
     pub time_ns: Option<u64>,
     /// The kernel does not go on after this.
     pub fatal: bool,
+    /// For how long something had not happened when the kernel said so. Such a report speaks against it only if its CPUs ran meanwhile. `None`
+    /// where time plays no part.
+    pub span: Option<Duration>,
 }
 
 /// How many lines a [`Finding`] keeps.

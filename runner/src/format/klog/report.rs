@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One report while its lines come in.
 
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use regex::{Captures, Regex};
 
@@ -54,6 +54,7 @@ pub(super) struct Report {
     head: String,
     own: Option<String>,
     file: Option<String>,
+    span: Option<Duration>,
     fault: Option<String>,
     lock_at: Option<String>,
     frames: Vec<Frame>,
@@ -104,6 +105,7 @@ impl Report {
             head: String::new(),
             own: None,
             file: None,
+            span: None,
             fault: None,
             lock_at: None,
             frames: Vec::new(),
@@ -148,6 +150,8 @@ impl Report {
             let file = group.as_str().trim_end_matches(':');
             file.strip_prefix("./").unwrap_or(file).to_owned()
         });
+        let said = groups.name("secs").and_then(|group| group.as_str().parse().ok());
+        self.span = rule.span.map(|usual| Duration::from_secs(said.unwrap_or(usual)));
         self.died = rule.dies;
     }
 
@@ -335,6 +339,7 @@ impl Report {
                 line: self.line,
                 time_ns: self.time_ns,
                 fatal: false,
+                span: None,
             });
         };
         let path = self.path();
@@ -370,6 +375,7 @@ impl Report {
             line: self.line,
             time_ns: self.time_ns,
             fatal: rule.fatal,
+            span: self.span,
         })
     }
 }

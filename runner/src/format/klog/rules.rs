@@ -36,6 +36,8 @@ pub(super) struct Rule {
     pub(super) banner: bool,
     /// May stand below `------------[ cut here ]------------`.
     pub(super) cut: bool,
+    /// Says that something did not happen for so many seconds, where the pattern's group `secs` does not say for how many.
+    pub(super) span: Option<u64>,
 }
 
 const fn rule(kind: Kind, head: &'static str, pattern: &'static str) -> Rule {
@@ -52,6 +54,7 @@ const fn rule(kind: Kind, head: &'static str, pattern: &'static str) -> Rule {
         bare: false,
         banner: false,
         cut: false,
+        span: None,
     }
 }
 
@@ -96,6 +99,12 @@ impl Rule {
             ..self
         }
     }
+    const fn over(self, seconds: u64) -> Self {
+        Self {
+            span: Some(seconds),
+            ..self
+        }
+    }
     const fn banner(self) -> Self {
         Self { banner: true, ..self }
     }
@@ -115,6 +124,11 @@ use Kind::{
 /// The first that matches counts.
 #[rustfmt::skip]
 pub(super) const RULES: &[Rule] = &[
+    // what the kernel makes of time that went by: check_timer() of arch/x86, kernel/hung_task.c, watchdog.c, workqueue.c, rcu/tree_stall.h
+    rule(Panic, "panic: {what}", r"^Kernel panic - not syncing: (?<what>(?:IO-APIC \+ timer|timer) doesn't work.*)").fatal().unplaced().over(2),
+    rule(Panic, "panic: {what}", r"^Kernel panic - not syncing: (?<what>hung_task: blocked tasks.*)").fatal().unplaced().over(120),
+    rule(Panic, "panic: {what}", r"^Kernel panic - not syncing: (?<what>softlockup: hung tasks.*|RCU Stall.*|workqueue: .*\bstall.*)").fatal().unplaced().over(21),
+    rule(Panic, "panic: {what}", r"^Kernel panic - not syncing: (?<what>(?:Watchdog detected )?[Hh]ard LOCKUP.*)").fatal().unplaced().over(10),
     rule(Panic, "panic: {what}", r"^Kernel panic - not syncing: (?<what>.+)").fatal().unplaced(),
     rule(Panic, "panic", r"^Kernel panic - not syncing").fatal().unplaced(),
     // s390: startup code of the image (arch/s390/boot/pgm_check*.c), and what hypervisors say
@@ -140,18 +154,20 @@ pub(super) const RULES: &[Rule] = &[
     rule(SlabCorruption, "slab {=cache}: {what}", r"^BUG (?<cache>\S+) \(.*?\): (?<what>.+)").marked(),
 
     // lockups
-    rule(SoftLockup, "soft lockup", r"^(?:watchdog: |NMI watchdog: )?BUG: soft lockup\b"),
-    rule(HardLockup, "hard lockup", r"^(?:NMI )?(?:watchdog: )?(?:CPU\d+: )?Watchdog detected hard LOCKUP on cpu"),
-    rule(RcuStall, "{what} stall", r"^(?:rcu: )?INFO: (?<what>rcu\w*) (?:self-)?detected (?:expedited )?stalls?\b"),
-    rule(HungTask, "hung task", r"^INFO: task .+ blocked\b.* for more than \d+ seconds"),
-    rule(Bug, "workqueue lockup", r"^BUG: workqueue lockup\b").unplaced(),
+    rule(SoftLockup, "soft lockup", r"^(?:watchdog: |NMI watchdog: )?BUG: soft lockup\b(?:.* stuck for (?<secs>\d+)s)?").over(21),
+    rule(HardLockup, "hard lockup", r"^(?:NMI )?(?:watchdog: )?(?:CPU\d+: )?Watchdog detected hard LOCKUP on cpu").over(10),
+    rule(RcuStall, "{what} stall", r"^(?:rcu: )?INFO: (?<what>rcu\w*) (?:self-)?detected (?:expedited )?stalls?\b").over(21),
+    rule(HungTask, "hung task", r"^INFO: task .+ blocked\b.* for more than (?<secs>\d+) seconds").over(120),
+    rule(Bug, "workqueue lockup", r"^BUG: workqueue lockup\b(?:.* stuck for (?<secs>\d+)s)?").unplaced().over(30),
 
     // lockdep
     rule(Lockdep, "lockdep: {what}", r"^WARNING: (?<what>possible (?:circular|recursive) locking|possible irq lock inversion|inconsistent lock state|\S+-safe -> \S+-unsafe lock order|suspicious RCU usage|bad unlock balance|bad contention|held lock freed|lock held when returning to user space|Nested lock was not taken)"),
     rule(Lockdep, "lockdep: {what}", r"^(?:\[ )?BUG: (?<what>Invalid wait context|MAX_\w+ too low|looking up invalid subclass|key \S+ (?:not in|has not been)|held lock freed|bad unlock balance|bad contention)"),
     rule(Lockdep, "lockdep: non-static key", r"^INFO: trying to register non-static key"),
 
-    // warnings
+    // warnings; the first are about time: a grace period that does not begin, clocks that differ, a network card that does not send
+    rule(Warning, "WARNING", r"^WARNING: CPU: \d+ PID: \d+ at (?<file>(?:\./)?(?:kernel/rcu/tree_stall\.h|kernel/time/clocksource\.c|net/sched/sch_generic\.c):\d+)(?: (?<func>\S+))?").cut().over(21),
+    rule(Warning, "WARNING", r"^WARNING: (?<file>(?:\./)?(?:kernel/rcu/tree_stall\.h|kernel/time/clocksource\.c|net/sched/sch_generic\.c):\d+) at (?<func>[^\s,]+)").cut().over(21),
     rule(Warning, "WARNING", r"^WARNING: CPU: \d+ PID: \d+ at (?<file>\S+)(?: (?<func>\S+))?").cut(),
     rule(Warning, "WARNING", r"^WARNING: (?<file>\S+:\d+) at (?<func>[^\s,]+)").cut(),
     rule(Warning, "WARNING: {what}", r"^WARNING: (?<what>.+)").banner(),

@@ -427,3 +427,49 @@ proptest! {
         alarm_offsets(&log, &sizes);
     }
 }
+
+#[test]
+fn reports_of_time_say_how_much() {
+    let span = |line: &str| {
+        let log = format!("[   60.000000] {line}\n");
+        let found = classify(log.as_bytes());
+        assert_eq!(found.len(), 1, "{line}");
+        found[0].span.map(|span| span.as_secs())
+    };
+    for (line, seconds) in [
+        ("rcu: INFO: rcu_preempt self-detected stall on CPU", Some(21)),
+        ("rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:", Some(21)),
+        (
+            "watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [sh:101]",
+            Some(26),
+        ),
+        ("watchdog: Watchdog detected hard LOCKUP on cpu 1", Some(10)),
+        (
+            "INFO: task kworker/0:1:12 blocked for more than 241 seconds.",
+            Some(241),
+        ),
+        (
+            "BUG: workqueue lockup - pool cpus=0 node=0 flags=0x0 nice=0 stuck for 35s!",
+            Some(35),
+        ),
+        (
+            "Kernel panic - not syncing: IO-APIC + timer doesn't work!  Boot with apic=debug",
+            Some(2),
+        ),
+        ("Kernel panic - not syncing: hung_task: blocked tasks", Some(120)),
+        ("Kernel panic - not syncing: softlockup: hung tasks", Some(21)),
+        ("Kernel panic - not syncing: Hard LOCKUP", Some(10)),
+        (
+            "WARNING: CPU: 0 PID: 0 at net/sched/sch_generic.c:525 dev_watchdog+0x207/0x210",
+            Some(21),
+        ),
+        (
+            "WARNING: CPU: 0 PID: 1 at mm/memory_hotplug.c:525 online_pages+0x207/0x210",
+            None,
+        ),
+        ("Kernel panic - not syncing: Attempted to kill init!", None),
+        ("BUG: scheduling while atomic: sh/12/0x00000002", None),
+    ] {
+        assert_eq!(span(line), seconds, "{line}");
+    }
+}

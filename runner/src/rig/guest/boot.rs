@@ -7,13 +7,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
-
 use super::{
     diagnosis::{Blame, Diagnosis, of_machine, show_tasks},
     line::LinePort,
     port::{GuestPort as _, Output, Port, PortError},
     ssh::SshPort,
+    witness::Witness,
 };
 use crate::{
     format::{
@@ -127,6 +126,8 @@ pub struct BootError {
     pub cause: BootCause,
     /// The last lines of the console.
     pub console: String,
+    /// What the machine said and got, if there was one.
+    pub witness: Option<Witness>,
     /// All that the guest said on its console by itself: what it was asked for, since it does not answer, is left out.
     pub said: String,
 }
@@ -150,6 +151,7 @@ impl BootError {
         Self {
             cause: error.into(),
             console: String::new(),
+            witness: None,
             said: String::new(),
         }
     }
@@ -256,6 +258,7 @@ impl Guest {
             // The console has closed, which only QEMU's end does.
             Ok(Ok(None)) => BootCause::Guest(Diagnosis::Ended(machine.ended().await)),
             Ok(Err(Wait::Ended(end))) => BootCause::Guest(Diagnosis::Ended(end)),
+            Ok(Err(wait @ Wait::Starved { .. })) => starved(&wait),
             Ok(Err(Wait::Deadline(_))) => {
                 BootCause::Guest(of_machine(&machine).await.unwrap_or(Diagnosis::Hangs))
             }
@@ -288,7 +291,7 @@ impl Guest {
             Ok(Ok(SshPort::later(port, login)))
         } else {
             machine
-                .wait_for(SshPort::connect(port, login, limit), limit)
+                .wait_for(SshPort::connect(port, login, Machine::longest(limit)), limit)
                 .await
         };
         let shell = match shell {
@@ -300,6 +303,7 @@ impl Guest {
                 let cause = no_shell(&machine, error).await;
                 return Err(give_up(machine, cause).await);
             }
+            Err(wait @ Wait::Starved { .. }) => return Err(give_up(machine, starved(&wait)).await),
             Err(Wait::Deadline(limit)) => {
                 let cause = no_shell(&machine, SshError::Deadline(limit)).await;
                 return Err(give_up(machine, cause).await);
@@ -309,12 +313,11 @@ impl Guest {
             return Ok(Self::with(machine, shell, speed));
         }
         let mut guest = Self::with(machine, shell, Speed::NORMAL);
-        let start = Instant::now();
-        let worked = guest
-            .machine
-            .wait_for(guest.port.exec(SPEED_SCRIPT, limit), limit)
-            .await;
-        guest.speed = Speed::of(start.elapsed());
+        // A host that is busy makes no guest slow: limits count what it was given.
+        let start = guest.machine.meter().given();
+        let worked = guest.port.exec(SPEED_SCRIPT, Machine::longest(limit));
+        let worked = guest.machine.wait_for(worked, limit).await;
+        guest.speed = Speed::of(guest.machine.meter().given().saturating_sub(start));
         match worked {
             Ok(Ok(output)) if output.code == 0 => Ok(guest),
             worked => Err(guest.did_not_work("counting to 10000", worked).await),
@@ -348,6 +351,7 @@ impl Guest {
                 .await
                 .map_or(BootCause::Work(error), BootCause::Guest),
             Err(Wait::Ended(end)) => BootCause::Guest(Diagnosis::Ended(end)),
+            Err(wait @ Wait::Starved { .. }) => starved(&wait),
             Err(Wait::Deadline(_)) => {
                 BootCause::Guest(of_machine(&machine).await.unwrap_or(Diagnosis::Hangs))
             }
@@ -371,7 +375,18 @@ async fn no_shell(machine: &Machine, error: SshError) -> BootCause {
     }
 }
 
-async fn give_up(machine: Machine, cause: BootCause) -> BootError {
+fn starved(wait: &Wait) -> BootCause {
+    BootCause::Guest(Diagnosis::Starved(wait.to_string()))
+}
+
+async fn give_up(machine: Machine, mut cause: BootCause) -> BootError {
+    let witness = Witness::of(&machine);
+    if let BootCause::Guest(Diagnosis::Ended(end)) = &cause
+        && let Some(share) = witness.starved_end(end)
+    {
+        let told = format!("{end}; the host was too busy for the guest: {share}");
+        cause = BootCause::Guest(Diagnosis::Starved(told));
+    }
     let console = machine.console().clone();
     let mut said = None;
     if matches!(cause, BootCause::Guest(Diagnosis::Hangs)) {
@@ -385,6 +400,7 @@ async fn give_up(machine: Machine, cause: BootCause) -> BootError {
         cause,
         console: lines[lines.len().saturating_sub(CONSOLE_TAIL)..].join("\n"),
         said: said.unwrap_or(text),
+        witness: Some(witness),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::{fmt, sync::atomic::Ordering, time::Duration};
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{
     boot::{Guest, Speed},
@@ -52,6 +52,8 @@ pub enum Diagnosis {
     Hangs,
     /// The guest answers a new connection: what did not end in time hangs alone.
     StuckAlone,
+    /// The host did not give the guest the time that it may take, and how much it got.
+    Starved(String),
     /// The guest answers a new connection: only the old one was lost, or its shell was killed.
     ConnectionLost,
 }
@@ -62,9 +64,11 @@ impl Diagnosis {
         match self {
             Self::Ended(end) if end.blames_kernel() => Blame::Kernel,
             Self::Hangs | Self::StuckAlone => Blame::Kernel,
-            Self::Ended(_) | Self::QemuSilent(_) | Self::NotRunning { .. } | Self::ConnectionLost => {
-                Blame::Bench
-            }
+            Self::Ended(_)
+            | Self::QemuSilent(_)
+            | Self::NotRunning { .. }
+            | Self::Starved(_)
+            | Self::ConnectionLost => Blame::Bench,
         }
     }
 }
@@ -75,6 +79,7 @@ impl fmt::Display for Diagnosis {
             Self::Ended(end) => end.fmt(f),
             Self::QemuSilent(why) => write!(f, "QEMU does not answer: {why}"),
             Self::NotRunning { state } => write!(f, "QEMU does not run the guest: its state is {state}"),
+            Self::Starved(how) => f.write_str(how),
             Self::Hangs => f.write_str("the guest hangs: QEMU runs it, and it does not answer"),
             Self::StuckAlone => f.write_str("this hangs, while the guest answers other questions"),
             Self::ConnectionLost => f.write_str("the connection broke, and the guest lives"),
@@ -109,32 +114,49 @@ impl Guest {
         if let Some(diagnosis) = of_machine(&self.machine).await {
             return diagnosis;
         }
-        match self.ask_aside("true").await {
-            Err(end) => Diagnosis::Ended(end),
+        let asked = self.machine.clock().now();
+        let found = match self.ask_aside("true").await {
+            Err(found) => found,
             Ok(None) => Diagnosis::Hangs,
             Ok(Some(_)) if matches!(error, PortError::Deadline { .. }) => Diagnosis::StuckAlone,
             Ok(Some(_)) => Diagnosis::ConnectionLost,
+        };
+        self.or_starved(found, asked)
+    }
+
+    /// What was found of a guest, unless the host was too busy for it since then: a connection has limits of its own, by the wall's clock.
+    fn or_starved(&self, found: Diagnosis, since: Duration) -> Diagnosis {
+        match self.machine.meter().starved_since(since) {
+            Some(share) if matches!(found, Diagnosis::Hangs | Diagnosis::StuckAlone) => Diagnosis::Starved(
+                format!("no answer, and the host was too busy for the guest: {share}"),
+            ),
+            _ => found,
         }
     }
 
     /// Runs a script over a connection of its own, beside what does not answer; `None` without an answer within 8 s, scaled.
-    async fn ask_aside(&self, script: &str) -> Result<Option<String>, End> {
+    async fn ask_aside(&self, script: &str) -> Result<Option<String>, Diagnosis> {
         let limit = self.speed.scale(ALIVE_LIMIT);
         let asked = async {
-            let port = self.port.ssh().another(limit).await.ok()?;
-            Some(port.exec(script, limit).await.ok()?.text())
+            let longest = Machine::longest(limit);
+            let port = self.port.ssh().another(longest).await.ok()?;
+            Some(port.exec(script, longest).await.ok()?.text())
         };
         match self.machine.wait_for(asked, limit).await {
-            Err(Wait::Ended(end)) => Err(end),
+            Err(Wait::Ended(end)) => Err(Diagnosis::Ended(end)),
+            Err(wait @ Wait::Starved { .. }) => Err(Diagnosis::Starved(wait.to_string())),
             Err(Wait::Deadline(_)) => Ok(None),
             Ok(answer) => Ok(answer),
         }
     }
 
     /// The tasks of a guest that has not answered for a while, over a connection of its own; `None` if it does not answer that either.
-    pub async fn look(&self) -> Option<String> {
+    ///
+    /// # Errors
+    /// What else was found of it.
+    pub async fn look(&self) -> Result<Option<String>, Diagnosis> {
         self.looks.fetch_add(1, Ordering::Relaxed);
-        self.ask_aside(TASKS_SCRIPT).await.ok().flatten()
+        self.ask_aside(TASKS_SCRIPT).await
     }
 
     /// How often it was looked at. Each look moves its free pages.
@@ -142,9 +164,13 @@ impl Guest {
         self.looks.load(Ordering::Relaxed)
     }
 
-    /// What is found of a guest that answers nobody.
-    pub async fn hangs(&self) -> Diagnosis {
-        of_machine(&self.machine).await.unwrap_or(Diagnosis::Hangs)
+    /// What is found of a guest that has got nowhere `since` then, by the run's clock.
+    pub async fn stands(&self, answers: bool, since: Duration) -> Diagnosis {
+        let found = match answers {
+            true => Diagnosis::StuckAlone,
+            false => of_machine(&self.machine).await.unwrap_or(Diagnosis::Hangs),
+        };
+        self.or_starved(found, since)
     }
 
     /// Finds the task in which a guest hangs: by asking the guest, where it answers, else by SysRq `w` and `l`, and where that says nothing by a
@@ -153,7 +179,7 @@ impl Guest {
     /// What came is kept, see [`Guest::tasks`].
     pub async fn find_stuck(&self, diagnosis: &Diagnosis) {
         let told = match diagnosis {
-            Diagnosis::StuckAlone => self.look().await,
+            Diagnosis::StuckAlone => self.look().await.ok().flatten(),
             _ => None,
         };
         let told = match told {
@@ -193,7 +219,16 @@ impl Guest {
     /// in all at the most.
     pub async fn last_words(&self) {
         let pause = self.speed.scale(LAST_WORDS_PAUSE).min(LAST_WORDS_PAUSE_MAX);
-        self.machine.console().silence(pause, LAST_WORDS_LIMIT).await;
+        let end = Instant::now() + LAST_WORDS_LIMIT;
+        let console = self.machine.console();
+        while Instant::now() < end {
+            let heard = console.text().len();
+            // Silence counts only while the guest could speak.
+            self.machine.rest(pause).await;
+            if console.text().len() == heard {
+                return;
+            }
+        }
     }
 }
 
@@ -260,6 +295,7 @@ mod tests {
                 Verdict::Error,
             ),
             (Diagnosis::QemuSilent(String::new()), Verdict::Error),
+            (Diagnosis::Starved(String::new()), Verdict::Error),
         ] {
             assert_eq!(diagnosis.blame().verdict(), verdict, "{diagnosis}");
         }

@@ -11,6 +11,7 @@ mod line;
 mod port;
 mod ssh;
 mod template;
+mod witness;
 
 pub use boot::{BootCause, BootError, BootLimits, Guest, Speed};
 pub use diagnosis::{Blame, Diagnosis};
@@ -18,3 +19,4 @@ pub use line::LinePort;
 pub use port::{GuestPort, Output, Port, PortError};
 pub use ssh::SshPort;
 pub use template::{Template, TemplateError};
+pub use witness::Witness;

@@ -85,7 +85,7 @@ impl Template {
         let guest = Guest::boot(&spec, logs, clock, StartOptions::default(), login, limits).await?;
         let mut done = guest.port.exec(last, guest.speed.scale(LAST_LIMIT)).await;
         guest.port.ssh().hang_up().await;
-        tokio::time::sleep(guest.speed.scale(COME_TO_REST)).await;
+        guest.machine.rest(guest.speed.scale(COME_TO_REST)).await;
         if guest.port.ways() == Ways::Line {
             // Where this does not open another session.
             for _ in 0..AGAIN {
@@ -140,6 +140,11 @@ impl Template {
         guest.wake_up().await
     }
 
+    /// What the guest had said on its console.
+    pub fn said(&self) -> &str {
+        &self.said
+    }
+
     /// The files that its memory is in.
     pub fn memory(&self) -> &Memory {
         &self.memory
@@ -176,7 +181,10 @@ impl Guest {
                 return Err(BootError::of_machine(lacking));
             }
         };
-        let done = self.machine.wait_for(self.port.exec(&script, limit), limit).await;
+        let done = {
+            let told = self.port.exec(&script, Machine::longest(limit));
+            self.machine.wait_for(told, limit).await
+        };
         match done {
             Ok(Ok(output)) if output.code == 0 => Ok(self),
             done => Err(self.did_not_work("telling a clone the time", done).await),

@@ -109,6 +109,16 @@ impl Console {
         self.heard().lines.len()
     }
 
+    /// When a line came last, on the run's clock; `None` if it never did.
+    pub fn when(&self, text: &str) -> Option<Duration> {
+        let heard = self.heard();
+        let line = heard
+            .lines
+            .iter()
+            .rfind(|line| line.text.trim_end() == text.trim_end());
+        line.map(|line| line.at)
+    }
+
     /// Reads from the first line on.
     pub fn from_start(&self) -> Lines {
         self.from_line(0)

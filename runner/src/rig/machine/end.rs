@@ -5,6 +5,7 @@ use std::{process::ExitStatus, time::Duration};
 
 use tokio::sync::watch;
 
+use super::share::Share;
 use crate::base::exec::ended;
 
 /// Where a panic was seen first.
@@ -122,6 +123,20 @@ pub enum Wait {
     /// The time is over, and the machine still runs as far as anybody can tell.
     #[error("nothing came within {}", seconds(*.0))]
     Deadline(Duration),
+    /// The host did not give the machine the time that it may take, however long that was waited for.
+    #[error("nothing came within {}, in which the host was too busy for its {}{}", seconds(*.wall), seconds(*.limit), told(.share.as_ref()))]
+    Starved {
+        /// The time that it may take.
+        limit: Duration,
+        /// How long it was waited for.
+        wall: Duration,
+        /// What it got meanwhile.
+        share: Option<Share>,
+    },
+}
+
+fn told(share: Option<&Share>) -> String {
+    share.map_or_else(String::new, |share| format!(": {share}"))
 }
 
 pub(crate) fn seconds(limit: Duration) -> String {

@@ -23,6 +23,7 @@ use super::{
     console::{Console, Listener, Sign},
     end::{End, Ending, Wait},
     logs::{Clock, Logs},
+    meter::Meter,
     monitor, port,
     running::{Machine, MachineError},
     spec::{MachineSpec, Property},
@@ -269,6 +270,8 @@ fn watch(
         console.clone(),
         ending.clone(),
     ));
+    let meter = Meter::new(clock);
+    watchers.spawn(meter.clone().watch(child.pid(), qmp.clone()));
     let (mut exit, told, log) = (child.exit(), ending.clone(), logs.qemu.clone());
     watchers.spawn(async move {
         if let Ok(status) = exit.wait_for(Option::is_some).await.map(|status| *status) {
@@ -292,6 +295,7 @@ fn watch(
         by_hand,
         watchers,
         clock,
+        meter,
         folder,
     })
 }

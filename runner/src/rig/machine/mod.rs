@@ -11,10 +11,12 @@ mod console;
 mod end;
 mod launch;
 mod logs;
+mod meter;
 mod monitor;
 mod port;
 mod running;
 mod saved;
+mod share;
 mod spec;
 
 pub use command_line::{Wiring, command_line};
@@ -22,8 +24,10 @@ pub use console::{Console, Line, Lines, Sign};
 pub use end::{End, PanicSource, Wait};
 pub use launch::StartOptions;
 pub use logs::{Clock, Logs};
+pub use meter::Meter;
 pub use running::{Machine, MachineError};
 pub use saved::{Memory, State};
+pub use share::Share;
 pub use spec::{
     Accel, Counter, Hotplug, MachineSpec, MemoryFiles, Property, Qemu, SpecError, Standby, VirtioMem,
 };

@@ -9,13 +9,14 @@ use tokio::{
     net::{UnixStream, unix::OwnedWriteHalf},
     sync::Mutex,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::timeout,
 };
 
 use super::{
     console::Console,
     end::{End, Ending, Wait},
     logs::Clock,
+    meter::{Meter, longest},
     spec::SpecError,
 };
 use crate::{
@@ -146,6 +147,7 @@ pub struct Machine {
     /// The tasks that watch; they end with the machine.
     pub(super) watchers: JoinSet<()>,
     pub(super) clock: Clock,
+    pub(super) meter: Meter,
     /// The sockets; gone with the machine.
     pub(super) folder: Scratch,
 }
@@ -182,7 +184,12 @@ impl Machine {
             command: command.to_owned(),
             wait,
         };
-        match timeout(COMMAND_LIMIT, self.qmp.execute_raw(command, arguments)).await {
+        let reply = tokio::select! {
+            biased;
+            reply = self.qmp.execute_raw(command, arguments) => Ok(reply),
+            wait = self.meter.had(COMMAND_LIMIT) => Err(wait),
+        };
+        match reply {
             Ok(Err(QmpError::Closed { command })) => {
                 // QEMU is ending: how, is a moment away.
                 let wait = match timeout(Duration::from_secs(5), self.ending.wait()).await {
@@ -192,7 +199,7 @@ impl Machine {
                 Err(failed(wait))
             }
             Ok(reply) => Ok(reply?),
-            Err(_) => Err(failed(Wait::Deadline(COMMAND_LIMIT))),
+            Err(wait) => Err(failed(wait)),
         }
     }
 
@@ -275,17 +282,36 @@ impl Machine {
         self.ending.wait().await
     }
 
+    /// What the host gave it.
+    pub fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// How long [`Machine::wait_for`] may go on by the wall's clock: what is raced should not give up before.
+    pub fn longest(limit: Duration) -> Duration {
+        longest(limit)
+    }
+
     /// Races `what` against the machine's end and a time limit. If several are there at once, `what` wins.
     ///
+    /// The limit is of time that the host gave the machine: while its threads wait for a CPU, or are stopped, it does not pass. Ten
+    /// times the limit by the wall's clock ends the wait all the same.
+    ///
     /// # Errors
-    /// [`Wait`] tells the machine's end (QEMU exited, the kernel panicked, …) and the deadline apart.
+    /// [`Wait`] tells the machine's end (QEMU exited, the kernel panicked, …), the deadline, and a host that was too busy apart.
     pub async fn wait_for<T>(&self, what: impl Future<Output = T>, limit: Duration) -> Result<T, Wait> {
         tokio::select! {
             biased;
             done = what => Ok(done),
             end = self.ending.wait() => Err(Wait::Ended(end)),
-            () = sleep(limit) => Err(Wait::Deadline(limit)),
+            wait = self.meter.had(limit) => Err(wait),
         }
+    }
+
+    /// Lets the guest have some time: that which the host gives it, and not the wall's.
+    pub async fn rest(&self, time: Duration) {
+        // On a host that is too busy for that, nothing else would help.
+        drop(self.meter.had(time).await);
     }
 
     /// Writes to the guest's console as a keyboard does.
