@@ -50,19 +50,21 @@ pub(super) fn findings(log: &str, since_step: Option<u32>, case: &Case, witness:
             continue;
         }
         let share = witness.and_then(|witness| witness.starved(log, &finding));
+        let held_back = held_back(&finding);
+        let same = |known: &FindingRecord| match held_back {
+            Some(_) => known.title.starts_with(&finding.title),
+            None => known.title == finding.title,
+        };
         let known = match share {
             Some(_) => found
                 .starved
                 .iter_mut()
                 .map(|(record, _)| record)
-                .find(|known| known.title == finding.title),
-            None => found
-                .findings
-                .iter_mut()
-                .find(|known| known.title == finding.title),
+                .find(|known| same(known)),
+            None => found.findings.iter_mut().find(|known| same(known)),
         };
         if let Some(known) = known {
-            known.times = known.times.saturating_add(1);
+            known.times = known.times.saturating_add(held_back.unwrap_or(1));
             continue;
         }
         let record = FindingRecord {
@@ -79,6 +81,13 @@ pub(super) fn findings(log: &str, since_step: Option<u32>, case: &Case, witness:
         }
     }
     found
+}
+
+/// How many reports the kernel held back, where a line is about that: after 60 bad pages in a minute it counts them alone (bad_page() of
+/// mm/page_alloc.c, print_bad_pte() of mm/memory.c).
+fn held_back(finding: &klog::Finding) -> Option<u32> {
+    let first = finding.lines.first()?.strip_suffix(" messages suppressed")?;
+    first.rsplit_once(": ")?.1.parse().ok()
 }
 
 /// The kernel's log as the guest tells it. A guest that does not answer any more did not pass, whatever its steps did.
@@ -197,9 +206,16 @@ mod tests {
                 )
             })
             .collect();
+        let told = |log: &str| -> Vec<(String, u32)> {
+            let all = findings(log, Some(2), &suite.cases[0], None).findings;
+            all.into_iter().map(|one| (one.title, one.times)).collect()
+        };
+        let times = |times| vec![("Bad page state in offline_pages".to_owned(), times)];
+        assert_eq!(told(&log), times(60));
+        let more = "[   74.000000] BUG: Bad page state: 4 messages suppressed\n";
+        assert_eq!(told(&(log.clone() + more)), times(64));
+        assert_eq!(told(more), [("Bad page state".to_owned(), 1)]);
         let all = findings(&log, Some(2), &suite.cases[0], None).findings;
-        let told: Vec<_> = all.iter().map(|one| (&*one.title, one.times)).collect();
-        assert_eq!(told, [("Bad page state in offline_pages", 60)]);
         assert!(all[0].lines[0].contains("process sh0 "), "{:?}", all[0].lines);
     }
 
