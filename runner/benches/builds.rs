@@ -12,7 +12,7 @@ use memrig::{
         cache::Cache,
         kernel::source::{BuildSpec, build_kernel, make_alone},
         packages::{Packages, Suite},
-        series::SeriesSource,
+        series::{SeriesPlace, SeriesSource},
         tree::{Origin, SourceTree},
     },
 };
@@ -51,7 +51,7 @@ fn builds(arch: Arch, packages: &Packages, cache: &Cache, ui: &Ui) -> Value {
         )
         .expect("a file");
         let spec = BuildSpec {
-            series: Some(SeriesSource::Mails(series)),
+            series: Some(SeriesSource::of(SeriesPlace::Mails(series))),
             ..base.clone()
         };
         let start = Instant::now();

@@ -23,7 +23,8 @@ pub struct Select {
     ///
     /// Can be given several times; without it, the three Debian kernels. debian: takes the package of bookworm, trixie or sid.
     /// source: and tree: are built, and take ,config=lockdep+kasan (dax, kasan, kmemleak, lockdep, no-hugetlb), ,series=SERIES (an
-    /// mbox, a folder of patches, or BASE..TIP) and ,patches=N (only the first N of them).
+    /// mbox, a folder of patches, or BASE..TIP) and ,patches=N (only the first N of them). Behind a series, ,version=N or ,subject=WORDS
+    /// chooses among several in its file, and ,prerequisite=SERIES names what it stands on.
     #[arg(short, long = "kernel", value_name = "KERNEL")]
     pub kernels: Vec<KernelSource>,
 

@@ -38,6 +38,8 @@ pub struct Compare {
     pub new: Option<KernelSource>,
 
     /// The kernel after is the base with this series: an mbox, a folder of patches, or BASE..TIP
+    ///
+    /// Behind it, ,version=N or ,subject=WORDS chooses among several in a file, and ,prerequisite=SERIES names what it stands on.
     #[arg(long, value_name = "SERIES")]
     pub series: Option<SeriesSource>,
 
@@ -93,6 +95,8 @@ pub struct Walk {
     pub base: KernelSource,
 
     /// The series: an mbox, a folder of patches, or BASE..TIP
+    ///
+    /// Behind it, ,version=N or ,subject=WORDS chooses among several in a file, and ,prerequisite=SERIES names what it stands on.
     #[arg(long, value_name = "SERIES")]
     pub series: SeriesSource,
 

@@ -57,7 +57,7 @@ pub enum Verb {
     /// Run suites
     Run(Run),
     /// Run the same on two kernels, and say what differs
-    Compare(Compare),
+    Compare(Box<Compare>),
     /// Build and run each patch of a series on its own
     Walk(Walk),
     /// Count the instructions that an operation on a memory block costs

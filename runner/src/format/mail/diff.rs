@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Checking a diff before git sees it: which files it touches, and that its hunks are whole.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 /// Why a diff is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +25,16 @@ pub enum DiffError {
         /// Its header.
         hunk: String,
     },
+    /// Paths without the folders that git puts before them.
+    #[error(
+        "its paths, such as `{0}`, have no `a/` and `b/` before them: have it sent without `diff.noprefix`"
+    )]
+    NoPrefix(String),
+    /// No-break spaces where a diff has spaces.
+    #[error(
+        "a mail program has made no-break spaces of the spaces in the diff of `{0}`: have it sent as it is, by `git send-email` or attached"
+    )]
+    Spaces(String),
     /// A file name in quotes that do not read.
     #[error("it has a file name that does not read: {0}")]
     Name(String),
@@ -34,12 +44,12 @@ pub enum DiffError {
 const GIT: &str = "diff --git ";
 
 /// Where the diff of a text begins: at the first line that starts one.
-pub(super) fn start_of_diff(text: &str) -> Option<usize> {
+pub(super) fn start_of_diff(text: &[u8]) -> Option<usize> {
     let mut at = 0;
-    let mut lines = text.split_inclusive('\n').peekable();
+    let mut lines = text.split_inclusive(|&byte| byte == b'\n').peekable();
     while let Some(line) = lines.next() {
-        let old = line.starts_with("--- ") && lines.peek().is_some_and(|next| next.starts_with("+++ "));
-        if line.starts_with(GIT) || old {
+        let old = line.starts_with(b"--- ") && lines.peek().is_some_and(|next| next.starts_with(b"+++ "));
+        if line.starts_with(GIT.as_bytes()) || old {
             return Some(at);
         }
         at += line.len();
@@ -47,13 +57,61 @@ pub(super) fn start_of_diff(text: &str) -> Option<usize> {
     None
 }
 
-/// The files that a diff touches, after a look at every line of it.
-pub(super) fn check(diff: &str) -> Result<BTreeSet<String>, DiffError> {
-    let mut files = BTreeSet::new();
+/// What a look at every line of a diff has shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Checked {
+    /// The files that it touches.
+    pub(super) files: BTreeSet<String>,
+    /// Where it ends: what stands below is no part of it.
+    pub(super) end: usize,
+    /// What stands right below a hunk, looks like a part of it, and is none by its header; for a person.
+    pub(super) left_out: Option<String>,
+}
+
+/// The lines of a diff, and where the one that was taken last ends.
+struct Lines<'a> {
+    diff: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn take(&mut self) -> Option<Cow<'a, str>> {
+        if self.at == self.diff.len() {
+            return None;
+        }
+        let line = self.peek();
+        self.at = (self.at + line.len() + 1).min(self.diff.len());
+        // Names of files that are not UTF-8 are in quotes; what else is not is looked at by its first letter.
+        Some(String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)))
+    }
+
+    /// The next line without its end; nothing where there is none.
+    fn peek(&self) -> &'a [u8] {
+        let rest = &self.diff[self.at..];
+        let end = rest.iter().position(|&byte| byte == b'\n');
+        &rest[..end.unwrap_or(rest.len())]
+    }
+}
+
+/// Looks at every line of a diff.
+pub(super) fn check(diff: &[u8]) -> Result<Checked, DiffError> {
+    let mut checked = Checked {
+        files: BTreeSet::new(),
+        end: 0,
+        left_out: None,
+    };
     let mut now = String::new();
-    let mut lines = diff.lines().peekable();
-    while let Some(line) = lines.next() {
+    // The file and the header of the hunk that was last.
+    let mut last: Option<(String, String)> = None;
+    let mut old_name = None;
+    // Whether lines stand below the last hunk that look like a part of it.
+    let mut loose = false;
+    let mut lines = Lines { diff, at: 0 };
+    while let Some(line) = lines.take() {
+        let line = line.as_ref();
+        let files = &mut checked.files;
         if let Some(rest) = line.strip_prefix(GIT) {
+            (last, loose) = (None, false);
             now = match both(rest)? {
                 Some((old, new)) => {
                     files.insert(inside(&old)?);
@@ -63,17 +121,24 @@ pub(super) fn check(diff: &str) -> Result<BTreeSet<String>, DiffError> {
                 // With spaces in the names, the lines that follow name the file.
                 None => rest.to_owned(),
             };
-        } else if let Some(rest) = line.strip_prefix("--- ").or_else(|| line.strip_prefix("+++ ")) {
+        } else if let Some(rest) = file_of(line, old_name.is_some(), &lines) {
+            (last, loose) = (None, false);
             // A time may follow after a tab.
             let path = unquoted(rest.split('\t').next().unwrap_or(rest))?;
             if path != "/dev/null" {
-                let path = inside(stripped(&path).ok_or_else(|| DiffError::Outside(path.clone()))?)?;
-                now.clone_from(&path);
-                files.insert(path);
+                let name = stripped(&path).ok_or_else(|| DiffError::Outside(path.clone()))?;
+                now = inside(name)?;
+                files.insert(now.clone());
+            }
+            if line.starts_with("--- ") {
+                old_name = Some(path);
+            } else if old_name.take().as_ref() == Some(&path) && path != "/dev/null" {
+                return Err(DiffError::NoPrefix(path));
             }
         } else if let Some(path) = ["rename from ", "rename to ", "copy from ", "copy to "]
             .iter()
             .find_map(|words| line.strip_prefix(words))
+            .filter(|_| last.is_none())
         {
             files.insert(inside(&unquoted(path)?)?);
         } else if line == "GIT binary patch" || line.starts_with("Binary files ") {
@@ -81,40 +146,88 @@ pub(super) fn check(diff: &str) -> Result<BTreeSet<String>, DiffError> {
         } else if let Some(mode) = ["new file mode ", "new mode ", "deleted file mode ", "old mode "]
             .iter()
             .find_map(|words| line.strip_prefix(words))
+            .filter(|_| last.is_none())
         {
             if !mode.starts_with("100") {
                 return Err(DiffError::NoFile(now));
             }
         } else if line.starts_with("@@ -") {
-            let wrong = || DiffError::Hunk {
-                file: now.clone(),
-                hunk: line.to_owned(),
-            };
-            let (mut old, mut new) = counts(line).ok_or_else(wrong)?;
-            while old > 0 || new > 0 {
-                let (less_old, less_new) = match lines.next().ok_or_else(wrong)?.as_bytes().first() {
-                    // An empty line is one of context that has lost its space.
-                    Some(b' ') | None => (1, 1),
-                    Some(b'-') => (1, 0),
-                    Some(b'+') => (0, 1),
-                    Some(b'\\') => (0, 0),
-                    Some(_) => return Err(wrong()),
-                };
-                old = u64::checked_sub(old, less_old).ok_or_else(wrong)?;
-                new = u64::checked_sub(new, less_new).ok_or_else(wrong)?;
+            // A hunk after lines that no hunk counts: they were a part of one.
+            if let Some((file, hunk)) = last.take().filter(|_| loose) {
+                return Err(DiffError::Hunk { file, hunk });
             }
-            // More lines of the same kind mean that the count is wrong; a signature is `-- `.
-            let more = |next: &&str| {
-                next.starts_with(' ')
-                    || next.starts_with('+') && !next.starts_with("+++ ")
-                    || next.starts_with('-') && !next.starts_with("--")
-            };
-            if lines.peek().is_some_and(more) {
-                return Err(wrong());
+            hunk(line, &now, &mut lines)?;
+            last = Some((now.clone(), line.to_owned()));
+            checked.end = lines.at;
+            let next = lines.peek();
+            if more(next) {
+                let next = String::from_utf8_lossy(next).trim_end().to_owned();
+                loose = true;
+                checked.left_out = Some(format!(
+                    "`{next}` and what follows it in {now} is left out, as git does: the hunk `{line}` above does not count it"
+                ));
             }
+            continue;
+        } else if last.is_some() || !is_index(line) {
+            continue;
         }
+        checked.end = lines.at;
     }
-    Ok(files)
+    Ok(checked)
+}
+
+fn is_index(line: &str) -> bool {
+    ["index ", "similarity index ", "dissimilarity index "]
+        .iter()
+        .any(|words| line.starts_with(words))
+}
+
+/// What follows `--- ` or `+++ ` in a line that names a file.
+fn file_of<'a>(line: &'a str, second: bool, lines: &Lines<'_>) -> Option<&'a str> {
+    // A text below the diff may have such lines too; these come together.
+    let old = line
+        .strip_prefix("--- ")
+        .filter(|_| lines.peek().starts_with(b"+++ "));
+    old.or_else(|| line.strip_prefix("+++ ").filter(|_| second))
+}
+
+/// Whether a line after a hunk would be one more of it. A signature is `-- `, and the next file may begin with `--- `.
+fn more(next: &[u8]) -> bool {
+    match next {
+        [b'-', b'-', ..] => false,
+        [b'+', ..] => !next.starts_with(b"+++ "),
+        [b' ' | b'-', ..] => true,
+        _ => false,
+    }
+}
+
+/// Reads the lines of a hunk, whose header this is.
+fn hunk(header: &str, file: &str, lines: &mut Lines<'_>) -> Result<(), DiffError> {
+    let wrong = || DiffError::Hunk {
+        file: file.to_owned(),
+        hunk: header.to_owned(),
+    };
+    let (mut old, mut new) = counts(header).ok_or_else(wrong)?;
+    while old > 0 || new > 0 {
+        let line = lines.take().ok_or_else(wrong)?;
+        if line.starts_with('\u{a0}') {
+            return Err(DiffError::Spaces(file.to_owned()));
+        }
+        let (less_old, less_new) = match line.as_bytes().first() {
+            // An empty line is one of context that has lost its space.
+            Some(b' ') | None => (1, 1),
+            Some(b'-') => (1, 0),
+            Some(b'+') => (0, 1),
+            Some(b'\\') => (0, 0),
+            Some(_) => return Err(wrong()),
+        };
+        old = u64::checked_sub(old, less_old).ok_or_else(wrong)?;
+        new = u64::checked_sub(new, less_new).ok_or_else(wrong)?;
+    }
+    if lines.peek().starts_with(b"\\") {
+        lines.take();
+    }
+    Ok(())
 }
 
 /// The two paths of a `diff --git` line, without `a/` and `b/`.
@@ -138,6 +251,9 @@ fn both(rest: &str) -> Result<Option<(String, String)>, DiffError> {
     let (Some(old), Some(new)) = (old, new) else {
         return Err(DiffError::Name(rest.to_owned()));
     };
+    if old == new {
+        return Err(DiffError::NoPrefix(new.to_owned()));
+    }
     let new = unquoted(new)?;
     match (stripped(old), stripped(&new)) {
         (Some(old), Some(new)) => Ok(Some((old.to_owned(), new.to_owned()))),

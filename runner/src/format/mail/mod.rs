@@ -3,9 +3,15 @@
 //!
 //! Nothing of a mail reaches git as it came: what is written for `git am` is made anew from what was understood.
 
+mod charsets;
+mod choose;
+mod date;
 mod diff;
+mod flowed;
+mod gather;
 mod mbox;
 mod message;
+mod needs;
 mod patch;
 mod series;
 mod subject;
@@ -16,8 +22,10 @@ mod samples;
 mod tests;
 
 pub use diff::DiffError;
-pub use mbox::{LARGEST_MAIL, mails};
+pub use gather::Mails;
+pub use mbox::{LARGEST_FILE, LARGEST_MAIL, mails};
 pub use message::MessageError;
+pub use needs::Need;
 pub use patch::{Patch, PatchError};
-pub use series::{Mails, Series, SeriesError};
-pub use subject::Subject;
+pub use series::{Choice, NamedBase, Series, SeriesError};
+pub use subject::{Subject, Version, VersionError};

@@ -4,9 +4,11 @@
 use std::collections::BTreeSet;
 
 use super::{
+    charsets, date,
     diff::{self, DiffError},
     mbox,
     message::Message,
+    subject::Subject,
 };
 
 /// A patch with everything that a commit needs.
@@ -16,13 +18,14 @@ pub struct Patch {
     pub title: String,
     /// `Name <address>`.
     pub author: String,
-    /// The mail's date, as written; empty where there is none.
+    /// The mail's date, as git takes it; empty where there is none.
     pub date: String,
     /// The commit's message without the title.
     pub message: String,
     /// The files that it touches, by name.
     pub files: BTreeSet<String>,
-    diff: String,
+    /// The diff and nothing else. A file of the tree may have any bytes.
+    diff: Vec<u8>,
 }
 
 /// Why a mail is no patch that can be applied.
@@ -34,60 +37,130 @@ pub enum PatchError {
     /// Nothing to name it by.
     #[error("it has no title")]
     NoTitle,
+    /// One patch in the text, and others with it.
+    #[error("it has a patch in its text, and another one attached: keep the one that is meant")]
+    InTextAndAttached,
     /// Its diff.
     #[error(transparent)]
     Diff(#[from] DiffError),
+    /// Its diff, which a mail program was allowed to wrap.
+    #[error("{0}; it was sent as `format=flowed`, which joins lines that end in a space")]
+    Flowed(DiffError),
 }
 
 impl Patch {
-    /// The patch in a mail; `None` where the mail has no diff.
-    pub(super) fn of(message: &Message) -> Result<Option<Self>, PatchError> {
-        let text = &message.text;
+    /// The patch in the text of a mail, and what is odd about it; `None` where the text has no diff.
+    pub(super) fn of(message: &Message) -> Result<Option<(Self, Vec<String>)>, PatchError> {
+        let found = Self::in_text(&message.text, message);
+        let Some(stiff) = &message.stiff else {
+            return found;
+        };
+        // Where each line has a space more than it had, it is what it says, and was damaged.
+        let stuffed = stiff
+            .split(|&byte| byte == b'\n')
+            .all(|line| !line.starts_with(b" ") || line.starts_with(b"  "));
+        match (found, Self::in_text(stiff, message)) {
+            (Err(PatchError::Diff(_)), Ok(Some((patch, mut odd)))) if !stuffed => {
+                odd.push(
+                    "it says `format=flowed`, and its lines are not: they are taken as they came".to_owned(),
+                );
+                Ok(Some((patch, odd)))
+            }
+            (Err(PatchError::Diff(error)), _) => Err(PatchError::Flowed(error)),
+            (found, _) => found,
+        }
+    }
+
+    fn in_text(text: &[u8], message: &Message) -> Result<Option<(Self, Vec<String>)>, PatchError> {
         let Some(start) = diff::start_of_diff(text) else {
             return Ok(None);
         };
-        let diff = text[start..].to_owned();
-        let files = diff::check(&diff)?;
-        if !message.author.contains('@') {
-            return Err(PatchError::NoAuthor);
-        }
-        if message.subject.title.is_empty() {
-            return Err(PatchError::NoTitle);
-        }
-        let before = &text[..start];
-        let mut said = String::new();
-        // What stands after `---` is for readers of the mail.
-        for line in before.lines().take_while(|line| line.trim_end() != "---") {
-            said += line.trim_end();
-            said.push('\n');
-        }
-        Ok(Some(Self {
+        let diff = &text[start..];
+        let checked = diff::check(diff)?;
+        let mut patch = Self {
             title: message.subject.title.clone(),
             author: message.author.clone(),
             date: message.date.clone(),
-            message: said.trim().to_owned(),
-            files,
-            diff,
-        }))
+            message: String::new(),
+            files: checked.files,
+            diff: diff[..checked.end].to_owned(),
+        };
+        patch.say(&charsets::shown(&text[..start]));
+        if !patch.author.contains('@') {
+            // As archives write an address.
+            patch.author = patch.author.replacen(" at ", "@", 1);
+        }
+        if !patch.author.contains('@') {
+            return Err(PatchError::NoAuthor);
+        }
+        if patch.title.is_empty() {
+            return Err(PatchError::NoTitle);
+        }
+        Ok(Some((patch, checked.left_out.into_iter().collect())))
+    }
+
+    /// Takes what stands before the diff: perhaps author, title and date, and then what the commit says.
+    fn say(&mut self, before: &str) {
+        // What stands after `---` is for readers of the mail.
+        let mut lines = before
+            .lines()
+            .take_while(|line| line.trim_end() != "---")
+            .peekable();
+        while lines.next_if(|line| line.trim().is_empty()).is_some() {}
+        while let Some(line) = lines.peek() {
+            let line = line.trim_start_matches('>');
+            let value = |name| {
+                line.strip_prefix(name)
+                    .map(str::trim)
+                    .filter(|value| !value.is_empty())
+            };
+            if let Some(author) = value("From:").filter(|author| author.contains('@')) {
+                author.clone_into(&mut self.author);
+            } else if let Some(subject) = value("Subject:") {
+                self.title = Subject::parse(subject).title;
+            } else if let Some(date) = value("Date:").and_then(date::for_git) {
+                self.date = date;
+            } else {
+                break;
+            }
+            lines.next();
+        }
+        let said: Vec<&str> = lines.map(str::trim_end).collect();
+        said.join("\n").trim().clone_into(&mut self.message);
+    }
+
+    /// Whether two patches change the same lines in the same way, whatever is said about them.
+    pub fn same_change(&self, other: &Self) -> bool {
+        self.diff == other.diff
+    }
+
+    /// The diff, for those that look at what is changed.
+    pub fn diff(&self) -> &[u8] {
+        &self.diff
     }
 
     /// The patch as a mail for `git am --patch-format=mboxrd`.
-    pub fn for_git(&self) -> String {
+    pub fn for_git(&self) -> Vec<u8> {
         let date = if self.date.is_empty() {
             // Without one git takes the time of the day, and the same series makes another commit each time.
             "Thu, 1 Jan 1970 00:00:00 +0000"
         } else {
             &self.date
         };
-        let diff = if self.diff.ends_with('\n') { "" } else { "\n" };
-        format!(
+        let mut mail = format!(
             "From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001\nFrom: {}\nDate: {date}\n\
              Subject: [PATCH] {}\nMIME-Version: 1.0\nContent-Type: text/plain; charset=UTF-8\n\
-             Content-Transfer-Encoding: 8bit\n\n{}\n---\n\n{}{diff}\n",
-            self.author,
-            self.title,
-            mbox::quoted(&self.message),
-            mbox::quoted(&self.diff),
+             Content-Transfer-Encoding: 8bit\n\n",
+            self.author, self.title,
         )
+        .into_bytes();
+        mail.extend(mbox::quoted(self.message.as_bytes()));
+        mail.extend(b"\n---\n\n");
+        mail.extend(mbox::quoted(&self.diff));
+        if !self.diff.ends_with(b"\n") {
+            mail.push(b'\n');
+        }
+        mail.push(b'\n');
+        mail
     }
 }

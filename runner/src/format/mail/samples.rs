@@ -35,9 +35,11 @@ pub(super) fn mail(subject: &str, body: &str, encoding: Encoding) -> Vec<u8> {
     let head = |charset: &str, transfer: &str| {
         format!(
             "From: =?utf-8?q?J=C3=BCrgen?= B <j@b.test>\nDate: Mon, 2 Mar 2026 10:00:00 +0100\nSubject: {subject}\n\
-             Message-Id: <x-{}@b.test>\nMIME-Version: 1.0\nContent-Type: text/plain; charset={charset}\n\
+             Message-Id: <{}-{}@b.test>\nMIME-Version: 1.0\nContent-Type: text/plain; charset={charset}\n\
              Content-Transfer-Encoding: {transfer}\n\n",
-            subject.len()
+            // As long as it is no other mail.
+            subject.replace(|c: char| !c.is_ascii_alphanumeric(), "-"),
+            body.len()
         )
         .into_bytes()
     };

@@ -5,7 +5,7 @@ use std::{cell::RefCell, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{LoadedSeries, SeriesError, excerpt};
+use super::{Base, LoadedSeries, SeriesError, base, excerpt};
 use crate::{
     base::exec::ExecError,
     format::mail::Patch,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Changes when the commits that are made do.
-const LAYOUT: &str = "series 1";
+const LAYOUT: &str = "series 2";
 
 /// A patch that became a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +62,7 @@ pub struct Applied {
 pub fn apply(series: &LoadedSeries, base: &str, tree: &SourceTree) -> Result<Applied, ApplyError> {
     match series {
         LoadedSeries::Range { base, tip } => range(base, tip, tree),
-        LoadedSeries::Mails(series) => {
+        LoadedSeries::Mails { series, .. } => {
             tree.bring(base, 1)?;
             let mut key = Key::new().with(LAYOUT).with(base);
             for patch in &series.patches {
@@ -87,6 +87,21 @@ pub fn apply(series: &LoadedSeries, base: &str, tree: &SourceTree) -> Result<App
     }
 }
 
+/// Chooses the base of a series, and applies it there.
+///
+/// # Errors
+/// As [`base`] and [`apply`]; or it does not apply to a tree that may lack what it stands on, which says nothing about it.
+pub fn on_base(series: &LoadedSeries, tree: &SourceTree) -> Result<(Base, Applied), ApplyError> {
+    let base = base(series, tree)?;
+    let applied = apply(series, &base.commit, tree)?;
+    match (&applied.stopped, &base.lacks) {
+        (Some(stopped), Some(lacks)) => Err(ApplyError::Needs(format!(
+            "{stopped}; that is no fault of the series: {lacks}"
+        ))),
+        _ => Ok((base, applied)),
+    }
+}
+
 /// Why a series could not even be tried.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
@@ -96,6 +111,24 @@ pub enum ApplyError {
     /// The range is none.
     #[error("{0}")]
     Range(String),
+    /// The series stands on what is not there.
+    #[error("{0}")]
+    Needs(String),
+    /// A patch fits but for what a mail program made of it.
+    #[error(
+        "patch {number} of {total} (`{title}`) has spaces where {file} has tabs: a mail program has changed it; take it from an archive, or have it \
+         sent as it is"
+    )]
+    Damaged {
+        /// Its number, from 1.
+        number: usize,
+        /// Of how many.
+        total: usize,
+        /// Its title.
+        title: String,
+        /// The file that it fails at.
+        file: String,
+    },
     /// The tree.
     #[error(transparent)]
     Tree(#[from] TreeError),
@@ -181,6 +214,15 @@ pub(super) fn with_all_files(
                 title: patch.title.clone(),
                 commit,
             }),
+            Err(refused) if refused.spaces_only => {
+                sparse.0.clear()?;
+                return Err(ApplyError::Damaged {
+                    number: index + 1,
+                    total: patches.len(),
+                    title: patch.title.clone(),
+                    file: refused.file.unwrap_or_default(),
+                });
+            }
             Err(refused) => {
                 applied.stopped = Some(NotApplied {
                     number: index + 1,
@@ -204,6 +246,8 @@ struct Refused {
     file: Option<String>,
     hunk: Option<String>,
     said: String,
+    /// It has no tab, and would fit if spaces were as good as tabs.
+    spaces_only: bool,
 }
 
 /// A second work tree of our repository. Applying in the one that is built would make its files new.
@@ -244,7 +288,7 @@ impl<'a> Place<'a> {
     /// Has git apply a patch; the commit that is checked out then, or `None` where it does not apply.
     pub(super) fn am(&self, patch: &Patch) -> Result<Option<String>, ApplyError> {
         let text = patch.for_git();
-        for id in contents(&text) {
+        for id in contents(&String::from_utf8_lossy(&text)) {
             self.tree.bring_content(id)?;
         }
         fs_err::write(&self.mail, &text)?;
@@ -262,7 +306,16 @@ impl<'a> Place<'a> {
         self.said.replace(said);
         match done {
             Ok(()) => Ok(Some(self.git.run(&["rev-parse", "HEAD"])?)),
-            Err(ExecError::Failed { .. }) => Ok(None),
+            // It says so of a patch that does not fit, and ends in the same way where it cannot work at all.
+            Err(ExecError::Failed { .. })
+                if self
+                    .said
+                    .borrow()
+                    .iter()
+                    .any(|line| line.starts_with("Patch failed at ")) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -311,18 +364,32 @@ impl<'a> Sparse<'a> {
                 file: None,
                 hunk: None,
                 said: "all of it is in the tree already".to_owned(),
+                spaces_only: false,
             })),
             Some(after) => Ok(Ok(after)),
             None => {
                 // An abort that finds nothing to abort has done what it is for.
                 place.git.says_yes(&["am", "--abort"])?;
                 let mail = place.mail.to_string_lossy().into_owned();
-                let alone = place.git.command(&["apply", "--check", &mail]).output();
-                let alone = match alone {
-                    Err(ExecError::Failed { stderr, .. }) => stderr,
-                    Ok(_) => String::new(),
-                    Err(error) => return Err(error.into()),
+                let check = |options: &[&str]| {
+                    let args = [&["apply", "--check"], options, &[mail.as_str()]].concat();
+                    match place.git.command(&args).output() {
+                        Err(ExecError::Failed { stderr, .. }) => Ok(Some(stderr)),
+                        Ok(_) => Ok(None),
+                        Err(error) => Err(ApplyError::from(error)),
+                    }
                 };
+                let alone = check(&[])?;
+                if alone.is_some()
+                    && !patch.diff().contains(&b'\t')
+                    && check(&["--ignore-whitespace"])?.is_none()
+                {
+                    return Ok(Err(Refused {
+                        spaces_only: true,
+                        ..refused(&patch.for_git(), alone.as_deref().unwrap_or_default(), &[])
+                    }));
+                }
+                let alone = alone.unwrap_or_default();
                 Ok(Err(refused(&patch.for_git(), &alone, &place.said.borrow())))
             }
         }
@@ -351,7 +418,8 @@ fn pattern(file: &str) -> String {
 }
 
 /// Finds the file and the hunk in what `git apply` says of the patch alone, or else in what `git am` said.
-fn refused(patch: &str, apply: &str, am: &[String]) -> Refused {
+fn refused(patch: &[u8], apply: &str, am: &[String]) -> Refused {
+    let patch = String::from_utf8_lossy(patch);
     let errors: Vec<&str> = apply
         .lines()
         .chain(am.iter().map(String::as_str))
@@ -361,7 +429,7 @@ fn refused(patch: &str, apply: &str, am: &[String]) -> Refused {
         .iter()
         .find_map(|error| error.strip_prefix("patch failed: ")?.rsplit_once(':'))
     {
-        let hunk = hunk(patch, file, line);
+        let hunk = hunk(&patch, file, line);
         let shown = hunk
             .as_ref()
             .map_or_else(|| format!("line {line}"), |hunk| format!("the hunk `{hunk}`"));
@@ -369,6 +437,7 @@ fn refused(patch: &str, apply: &str, am: &[String]) -> Refused {
             file: Some(file.to_owned()),
             hunk,
             said: format!("{shown} of {file} does not fit what is there"),
+            spaces_only: false,
         };
     }
     let conflict = am.iter().find(|line| line.starts_with("CONFLICT"));
@@ -376,10 +445,16 @@ fn refused(patch: &str, apply: &str, am: &[String]) -> Refused {
     let file = said
         .and_then(|said| Some(said.split_once(": ")?.0))
         .filter(|file| file.contains('/'));
+    // What it says to a person who works on in its folder is not for the reader here.
+    let all = am
+        .iter()
+        .filter(|line| !line.starts_with("hint: ") && !line.starts_with("Patch failed at "));
+    let all = || all.map(String::as_str).collect::<Vec<_>>().join("; ");
     Refused {
         file: file.map(str::to_owned),
         hunk: None,
-        said: said.unwrap_or("git does not say why").to_owned(),
+        said: said.map_or_else(all, str::to_owned),
+        spaces_only: false,
     }
 }
 

@@ -4,11 +4,12 @@
 mod apply;
 mod base;
 mod excerpt;
+mod files;
 mod source;
 
 #[cfg(test)]
 mod tests;
 
-pub use apply::{Applied, AppliedPatch, ApplyError, NotApplied, apply};
+pub use apply::{Applied, AppliedPatch, ApplyError, NotApplied, apply, on_base};
 pub use base::{Base, base};
-pub use source::{LoadedSeries, SeriesError, SeriesSource};
+pub use source::{LoadedSeries, SeriesError, SeriesPlace, SeriesSource};

@@ -157,7 +157,7 @@ fn a_series_becomes_commits_and_the_users_tree_stays_as_it_is() {
     let ids = {
         let tree = ground.open(None).unwrap();
         let series = series.load().unwrap();
-        let chosen = base(&series, &tree).unwrap().unwrap();
+        let chosen = base(&series, &tree).unwrap();
         assert!(chosen.why.contains("the series names none"), "{}", chosen.why);
         let applied = apply(&series, &chosen.commit, &tree).unwrap();
         assert_eq!(applied.stopped, None);
@@ -192,7 +192,7 @@ fn an_excerpt_makes_the_same_commits_as_all_files_do() {
     ground.write("mm/a.c", &LINES.replace("6\n", "six\n"));
     ground.commit("mm: six");
     let tree = ground.open(None).unwrap();
-    let LoadedSeries::Mails(series) = series.load().unwrap() else {
+    let LoadedSeries::Mails { series, .. } = series.load().unwrap() else {
         panic!("a folder of mails")
     };
     let few = excerpt::mails(&series.patches, tree.base(), &tree)
@@ -213,12 +213,12 @@ fn what_an_excerpt_does_not_show_is_seen_with_all_files() {
         }
         ground.commit("something else");
         let tree = ground.open(None).unwrap();
-        let LoadedSeries::Mails(series) = series.load().unwrap() else {
+        let LoadedSeries::Mails { series, before } = series.load().unwrap() else {
             panic!("a folder of mails")
         };
         let few = excerpt::mails(&series.patches, tree.base(), &tree).unwrap();
         assert!(!tree.dir().join("apply").exists());
-        let applied = apply(&LoadedSeries::Mails(series), tree.base(), &tree).unwrap();
+        let applied = apply(&LoadedSeries::Mails { series, before }, tree.base(), &tree).unwrap();
         (few.is_some(), applied.patches.len())
     };
     assert_eq!(tried(&["mm/b.c"]), (true, 2));
@@ -312,7 +312,7 @@ fn the_base_that_a_series_names_is_taken_where_it_is_there() {
     let series: SeriesSource = folder.to_str().unwrap().parse().unwrap();
     let tree = ground.open(None).unwrap();
     let loaded = series.load().unwrap();
-    let chosen = base(&loaded, &tree).unwrap().unwrap();
+    let chosen = base(&loaded, &tree).unwrap();
     assert_eq!(
         (chosen.commit.as_str(), chosen.why.as_str()),
         (start.as_str(), "base-commit of the series")
@@ -320,7 +320,7 @@ fn the_base_that_a_series_names_is_taken_where_it_is_there() {
     assert_eq!(apply(&loaded, &chosen.commit, &tree).unwrap().patches.len(), 2);
     drop(tree);
     let named = ground.open(Some("main")).unwrap();
-    let chosen = base(&loaded, &named).unwrap().unwrap();
+    let chosen = base(&loaded, &named).unwrap();
     assert_eq!(chosen.commit, named.base());
     assert!(chosen.why.starts_with("it was named"), "{}", chosen.why);
 }
@@ -332,7 +332,7 @@ fn a_range_is_a_series_and_merges_are_none() {
     {
         let tree = ground.open(None).unwrap();
         let loaded = series.load().unwrap();
-        assert_eq!(base(&loaded, &tree).unwrap().unwrap().commit, start);
+        assert_eq!(base(&loaded, &tree).unwrap().commit, start);
         let applied = apply(&loaded, &start, &tree).unwrap();
         assert_eq!(applied.patches.len(), 2);
         tree.check_out(&applied.patches[0].commit).unwrap();
@@ -340,8 +340,8 @@ fn a_range_is_a_series_and_merges_are_none() {
         let nowhere = "nothing..main".parse::<SeriesSource>().unwrap().load().unwrap();
         assert!(
             base(&nowhere, &tree)
-                .unwrap()
                 .unwrap_err()
+                .to_string()
                 .contains("no commit `nothing`")
         );
     }
@@ -401,20 +401,155 @@ fn what_is_no_source_is_told() {
 fn series_by_name() {
     for text in ["a..b", "v6.1..topic/x", "HEAD~3..HEAD"] {
         let source: SeriesSource = text.parse().unwrap();
-        assert!(matches!(source, SeriesSource::Range { .. }), "{text}");
+        assert!(matches!(source.place, SeriesPlace::Range { .. }), "{text}");
         assert_eq!(source.to_string(), text);
     }
     for text in ["x.mbox", "../patches", "..", "/tmp/a..b/x.mbox", "./x"] {
         let source: SeriesSource = text.parse().unwrap();
-        assert_eq!(source, SeriesSource::Mails(text.into()));
+        assert_eq!(source, SeriesSource::of(SeriesPlace::Mails(text.into())));
     }
     for text in ["", "a..", "-x..b", "a..--all"] {
         assert!(text.parse::<SeriesSource>().is_err(), "{text}");
     }
     let empty = tempfile::tempdir().unwrap();
-    let said = SeriesSource::Mails(empty.path().to_owned())
+    let said = SeriesSource::of(SeriesPlace::Mails(empty.path().to_owned()))
         .load()
         .unwrap_err()
         .to_string();
     assert!(said.contains("has no files `*.patch`"), "{said}");
+}
+
+/// A file of the corpus, copied to where the ground is, as a series with what follows its name.
+fn of_corpus(ground: &Ground, name: &str, more: &str) -> SeriesSource {
+    let from = format!("{}/tests/corpus/mail/{name}", env!("CARGO_MANIFEST_DIR"));
+    let to = ground.root.path().join(name);
+    fs_err::copy(from, &to).unwrap();
+    format!("{}{more}", to.display()).parse().unwrap()
+}
+
+/// The tree that the corpus is for.
+fn numbers() -> Ground {
+    let ground = Ground::with_git();
+    let numbers: String = (1..=40).map(|number| format!("{number}\n")).collect();
+    ground.write("mm/a.c", &numbers);
+    ground.write("mm/t.c", "{\n\treturn 1;\n}\n");
+    ground.commit("numbers");
+    ground
+}
+
+#[test]
+fn what_a_series_lacks_is_no_verdict_on_it() {
+    let ground = numbers();
+    let tree = ground.open(None).unwrap();
+    let alone = of_corpus(&ground, "prerequisite.mbox", "");
+    let said = on_base(&alone.load().unwrap(), &tree).unwrap_err().to_string();
+    assert!(
+        said.contains("that is no fault of the series: its base-commit b7a41439f1288d9ba08099cf90f6966dbb985b50 is not in the tree")
+            && said.contains("it needs the patch with the patch-id abab")
+            && said.ends_with("<tl1@example.org>: give it with `prerequisite=SERIES`"),
+        "{said}"
+    );
+    let first = of_corpus(&ground, "prerequisite-given.mbox", "");
+    let given = of_corpus(&ground, "prerequisite.mbox", &format!(",prerequisite={first}"));
+    let (base, applied) = on_base(&given.load().unwrap(), &tree).unwrap();
+    assert!(
+        base.why.ends_with("with its prerequisites") && applied.stopped.is_none(),
+        "{base:?}"
+    );
+    tree.check_out(&applied.patches[0].commit).unwrap();
+    assert!(read(&tree, "mm/a.c").contains("4\n5 and a half\n6\n"));
+    // A prerequisite that does not apply is none of the series' either.
+    let wrong = of_corpus(&ground, "thread.mbox", "");
+    let wrong = of_corpus(&ground, "prerequisite.mbox", &format!(",prerequisite={wrong}"));
+    let said = on_base(&wrong.load().unwrap(), &tree).unwrap_err().to_string();
+    assert!(
+        said.starts_with("of the prerequisite `mm: poison only what can be written`, patch 1 of 2"),
+        "{said}"
+    );
+    // A base that is there has none of what the series names beside it.
+    let mail =
+        String::from_utf8(fs_err::read(ground.root.path().join("prerequisite.mbox")).unwrap()).unwrap();
+    let known = mail.replace(
+        "b7a41439f1288d9ba08099cf90f6966dbb985b50",
+        &ground.git(&["rev-parse", "HEAD"]),
+    );
+    fs_err::write(ground.root.path().join("prerequisite.mbox"), known).unwrap();
+    let said = on_base(&alone.load().unwrap(), &tree).unwrap_err().to_string();
+    assert!(said.starts_with("the series is not applied: it needs "), "{said}");
+}
+
+#[test]
+fn what_a_mail_program_did_and_what_git_cannot_are_no_verdicts() {
+    let ground = numbers();
+    let tree = ground.open(None).unwrap();
+    let spaces = of_corpus(&ground, "tabs-lost.mbox", "").load().unwrap();
+    let said = on_base(&spaces, &tree).unwrap_err().to_string();
+    assert!(
+        said.starts_with("patch 1 of 1 (`mm: tabs`) has spaces where mm/t.c has tabs"),
+        "{said}"
+    );
+    // An author whom git does not take: its own words, and no verdict.
+    let LoadedSeries::Mails { mut series, before } = of_corpus(&ground, "bom.mbox", "").load().unwrap()
+    else {
+        panic!("a file of mails")
+    };
+    series.patches[0].author = "<>".to_owned();
+    let error = apply(&LoadedSeries::Mails { series, before }, tree.base(), &tree).unwrap_err();
+    let said = format!("{:?}", anyhow::Error::from(error));
+    assert!(said.contains("fatal: empty ident name"), "{said}");
+}
+
+#[test]
+fn a_series_is_called_by_its_name_and_what_is_in_it() {
+    let ground = numbers();
+    let source = of_corpus(&ground, "bom.mbox", "");
+    let label = |source: &SeriesSource| source.label().unwrap();
+    let first = label(&source);
+    assert!(
+        first.starts_with("bom.mbox@") && first.len() == "bom.mbox@".len() + 8,
+        "{first}"
+    );
+    // The same patch another day is the same; another change is another one.
+    let file = ground.root.path().join("bom.mbox");
+    let text = fs_err::read_to_string(&file).unwrap();
+    fs_err::write(
+        &file,
+        text.replace("2 Mar 2026", "3 Mar 2026")
+            .replace("Why.", "Because."),
+    )
+    .unwrap();
+    assert_eq!(label(&source), first);
+    fs_err::write(&file, text.replace("+five", "+FIVE")).unwrap();
+    assert_ne!(label(&source), first);
+    // What it stands on is a part of it.
+    let on_top = of_corpus(&ground, "bom.patch", "");
+    let with = of_corpus(&ground, "bom.patch", &format!(",prerequisite={source}"));
+    assert_ne!(label(&on_top), label(&with));
+    assert_eq!("a..b".parse::<SeriesSource>().unwrap().label().unwrap(), "a..b");
+}
+
+#[test]
+fn words_behind_a_series() {
+    let text = "x.mbox,version=3,subject=poison less,prerequisite=y.mbox,version=2.1,prerequisite=z";
+    let source: SeriesSource = text.parse().unwrap();
+    assert_eq!(source.to_string(), text);
+    assert_eq!(source.prerequisites.len(), 2);
+    assert_eq!(
+        source.prerequisites[0]
+            .choice
+            .version
+            .map(|version| version.minor),
+        Some(1)
+    );
+    for text in [
+        "x,y",
+        "x,version=",
+        "x,version=1,version=2",
+        "x,subject=",
+        "a..b,version=2",
+        "x,order=1",
+    ] {
+        let said = text.parse::<SeriesSource>().unwrap_err().to_string();
+        assert!(said.contains("is not understood"), "{text}: {said}");
+    }
 }

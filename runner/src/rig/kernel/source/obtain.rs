@@ -45,9 +45,6 @@ pub enum SourceKernelError {
     /// It does not build: a verdict on the source.
     #[error(transparent)]
     NotBuilt(Box<NotBuilt>),
-    /// No base fits the series.
-    #[error("{0}")]
-    Base(String),
     /// More patches than the series has.
     #[error("the series has {there} patches, and {asked} are asked for")]
     Patches {
@@ -93,8 +90,12 @@ impl SourceKernelError {
         match self {
             Self::Tree(error) | Self::Apply(ApplyError::Tree(error)) => error.is_usage(),
             Self::Series(_)
-            | Self::Apply(ApplyError::Range(_) | ApplyError::Series(_))
-            | Self::Base(_)
+            | Self::Apply(
+                ApplyError::Range(_)
+                | ApplyError::Series(_)
+                | ApplyError::Needs(_)
+                | ApplyError::Damaged { .. },
+            )
             | Self::Patches { .. }
             | Self::Fragment(_)
             | Self::Needed(_) => true,
@@ -205,20 +206,18 @@ pub fn prospect(
 ) -> Result<Prospect, SourceKernelError> {
     let tree = SourceTree::open(origin, packages, cache, ui)?;
     let loaded = series.load()?;
-    let base = series::base(&loaded, &tree)
-        .map_err(TreeError::from)?
-        .map_err(SourceKernelError::Base)?;
-    let done = series::apply(&loaded, &base.commit, &tree)?;
+    let (base, done) = series::on_base(&loaded, &tree)?;
     let applied: Vec<String> = done.patches.into_iter().map(|patch| patch.title).collect();
-    let (title, titles, notes) = match loaded {
-        LoadedSeries::Mails(series) => {
+    tell(&loaded, ui);
+    let (title, titles) = match loaded {
+        LoadedSeries::Mails { series, .. } => {
             let titles = series.patches.into_iter().map(|patch| patch.title).collect();
-            (series.title, titles, series.notes)
+            (series.title, titles)
         }
-        LoadedSeries::Range { base, tip } => (format!("{base}..{tip}"), applied.clone(), Vec::new()),
+        LoadedSeries::Range { base, tip } => (format!("{base}..{tip}"), applied.clone()),
     };
-    for note in notes {
-        ui.line(&note);
+    if let Some(lacks) = &base.lacks {
+        ui.warning(&format!("it applies, although {lacks}"));
     }
     let about = if base.commit == tree.base() {
         tree.about().to_owned()
@@ -233,6 +232,22 @@ pub fn prospect(
         stopped: done.stopped,
         titles,
     })
+}
+
+/// Says what of the mails was passed over, and what is odd about those that were taken.
+fn tell(series: &LoadedSeries, ui: &Ui) {
+    let LoadedSeries::Mails { series, before } = series else {
+        return;
+    };
+    for before in before {
+        tell(before, ui);
+    }
+    for note in &series.notes {
+        ui.line(note);
+    }
+    for warning in &series.warnings {
+        ui.warning(warning);
+    }
 }
 
 fn built(
@@ -304,13 +319,10 @@ fn commit(spec: &BuildSpec, tree: &SourceTree) -> Result<String, SourceKernelErr
         return Ok(tree.base().to_owned());
     };
     let series = series.load()?;
-    let base = series::base(&series, tree)
-        .map_err(TreeError::from)?
-        .map_err(SourceKernelError::Base)?;
     if spec.patches == Some(0) {
-        return Ok(base.commit);
+        return Ok(series::base(&series, tree)?.commit);
     }
-    let applied = series::apply(&series, &base.commit, tree)?;
+    let (_, applied) = series::on_base(&series, tree)?;
     let there = applied.patches.len()
         + applied
             .stopped

@@ -29,7 +29,7 @@ pub enum BuildSpecError {
     Origin(#[from] OriginError),
     /// A word after a comma.
     #[error(
-        "`{word}` in `{text}` is not understood: expected `config=NAME[+NAME]`, `series=SERIES` or `patches=N`, each once"
+        "`{word}` in `{text}` is not understood: expected `config=NAME[+NAME]`, `series=SERIES` or `patches=N`, each once, and behind a series `version=N`, `subject=WORDS` or `prerequisite=SERIES`"
     )]
     Option {
         /// The whole text.
@@ -74,6 +74,8 @@ impl BuildSpec {
             None => Origin::source(first)?,
         };
         let mut spec = Self::of(origin);
+        // The series with the words that are about it.
+        let mut series: Option<String> = None;
         for word in words {
             let wrong = || BuildSpecError::Option {
                 text: text.to_owned(),
@@ -83,20 +85,24 @@ impl BuildSpec {
                 Some(("config", names)) if spec.configs.is_empty() && !names.is_empty() => {
                     spec.configs = names.split('+').map(str::to_owned).collect();
                 }
-                Some(("series", series)) if spec.series.is_none() => {
-                    let series = series
-                        .parse()
-                        .map_err(|error: SeriesError| BuildSpecError::Series {
-                            text: text.to_owned(),
-                            said: error.to_string(),
-                        })?;
-                    spec.series = Some(series);
+                Some(("series", named)) if series.is_none() => series = Some(named.to_owned()),
+                Some(("version" | "subject" | "prerequisite", _)) if series.is_some() => {
+                    series = series.map(|series| format!("{series},{word}"));
                 }
                 Some(("patches", count)) if spec.patches.is_none() => {
                     spec.patches = Some(count.parse().map_err(|_| wrong())?);
                 }
                 _ => return Err(wrong()),
             }
+        }
+        if let Some(series) = series {
+            let read = series
+                .parse()
+                .map_err(|error: SeriesError| BuildSpecError::Series {
+                    text: text.to_owned(),
+                    said: error.to_string(),
+                })?;
+            spec.series = Some(read);
         }
         if spec.patches.is_some() && spec.series.is_none() {
             return Err(BuildSpecError::NoSeries(text.to_owned()));
@@ -105,18 +111,34 @@ impl BuildSpec {
     }
 }
 
-impl fmt::Display for BuildSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.origin)?;
+impl BuildSpec {
+    /// What reports and the history call its kernels: as it was named, but for the series, which has its name without the folders above it and a
+    /// digest of its patches. Two versions of one file are two kernels.
+    ///
+    /// # Errors
+    /// The series cannot be read.
+    pub fn label(&self) -> Result<String, SeriesError> {
+        let series = self.series.as_ref().map(SeriesSource::label).transpose()?;
+        Ok(self.text(series))
+    }
+
+    fn text(&self, series: Option<String>) -> String {
+        let mut text = self.origin.to_string();
         if !self.configs.is_empty() {
-            write!(f, ",config={}", self.configs.join("+"))?;
+            text = format!("{text},config={}", self.configs.join("+"));
         }
-        if let Some(series) = &self.series {
-            write!(f, ",series={series}")?;
+        if let Some(series) = series {
+            text = format!("{text},series={series}");
         }
         match self.patches {
-            Some(count) => write!(f, ",patches={count}"),
-            None => Ok(()),
+            Some(count) => format!("{text},patches={count}"),
+            None => text,
         }
+    }
+}
+
+impl fmt::Display for BuildSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text(self.series.as_ref().map(ToString::to_string)))
     }
 }
