@@ -25,6 +25,7 @@ const CASES: u32 = 60;
 fn kernel(arch: Arch, run: u32) -> KernelFacts {
     KernelFacts {
         label: "debian:sid".to_owned(),
+        source: None,
         release: format!("7.{}.0-{arch}", run / 50),
         arch,
         packages: Vec::new(),

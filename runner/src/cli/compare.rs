@@ -97,9 +97,11 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
             planned.push(name);
         }
     }
+    // One kernel for each architecture, of the base and then of the other side.
+    let label = |at: usize| rig.kernels[at].kernel.label.clone();
     let mut record = CompareRecord {
-        base: sides.base.to_string(),
-        new: sides.new.to_string(),
+        base: label(0),
+        new: label(rig.kernels.len() / 2),
         series: sides.series,
         applied: sides.applied,
         suites: if args.suites.is_empty() {

@@ -399,7 +399,17 @@ fn select_again(record: &RunRecord, keys: &[CaseKey], places: &Places, ui: &Ui) 
     let mut kernels: Vec<KernelSource> = Vec::new();
     for kernel in &record.facts.kernels {
         let is_its = |key: &CaseKey| key.arch == kernel.arch && key.kernel == kernel.name();
-        let source = kernel.label.parse().map_err(Failure::usage)?;
+        let named = kernel.source.as_ref().unwrap_or(&kernel.label);
+        let source: KernelSource = named.parse().map_err(Failure::usage)?;
+        if let (KernelSource::Source(spec), Some(_)) = (&source, &kernel.source) {
+            let now = spec.label().map_err(Failure::usage)?;
+            if now != kernel.label {
+                return Err(Failure::usage(anyhow::anyhow!(
+                    "the series of `{named}` is not what it was in that run: {now}, and then {}",
+                    kernel.label
+                )));
+            }
+        }
         if keys.iter().any(is_its) && !kernels.contains(&source) {
             kernels.push(source);
         }

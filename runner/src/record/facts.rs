@@ -135,8 +135,12 @@ impl HostFacts {
 /// A kernel under test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelFacts {
-    /// How the user named it, such as `debian:trixie`.
+    /// Its name in reports and in the history, such as `debian:trixie`: as the user named it, but that a series has its name alone and a digest
+    /// of its patches.
     pub label: String,
+    /// How the user named it, where that is something else; `None` also in older records, whose label is that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// Its release, as `uname -r` prints it.
     pub release: String,
     /// Its architecture.

@@ -153,8 +153,10 @@ impl fmt::Display for KernelSource {
 /// A kernel that can be booted, with what is known about it before it is.
 #[derive(Debug, Clone)]
 pub struct Kernel {
-    /// How a person named it: the text of its source.
+    /// How reports and the history name it: the text of its source, with a digest for the path of a series.
     pub label: String,
+    /// How a person named it, where that is something else.
+    pub source: Option<String>,
     /// Architecture that it runs on.
     pub arch: Arch,
     /// `uname -r`; `None` where the image does not tell, so that it is known only after boot.
@@ -341,6 +343,7 @@ impl Kernel {
         };
         Ok(Self {
             label,
+            source: None,
             arch,
             release,
             sha256: cache::sha256_file(image)?,

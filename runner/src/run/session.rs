@@ -321,6 +321,7 @@ pub(super) fn facts(request: &Request, folder: &RunFolder) -> RunFacts {
             .iter()
             .map(|prepared| KernelFacts {
                 label: prepared.kernel.label.clone(),
+                source: prepared.kernel.source.clone(),
                 release: prepared.kernel.release_or_unknown().to_owned(),
                 arch: prepared.kernel.arch,
                 packages: prepared

@@ -93,12 +93,13 @@ pub fn walk(base: &KernelSource, series: &SeriesSource, arches: &[Arch], ui: &Ui
             patches: Some(number),
             ..spec.clone()
         };
+        let kernel = spec.label().map_err(SourceKernelError::from)?;
         walk.record.points.push(WalkPoint {
             number,
             title: number
                 .checked_sub(1)
                 .map_or_else(String::new, |index| found.titles[index].clone()),
-            kernel: spec.to_string(),
+            kernel,
             not_applied: found
                 .stopped
                 .as_ref()

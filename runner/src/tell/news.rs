@@ -199,6 +199,7 @@ pub(super) mod tests {
                 host: HostFacts::default(),
                 kernels: vec![KernelFacts {
                     label: "debian:sid".to_owned(),
+                    source: None,
                     release: "7.2.0".to_owned(),
                     arch: Arch::S390x,
                     packages: Vec::new(),

@@ -92,6 +92,7 @@ fn run_of(results: &Utf8Path, day: u32, release: &str, cases: &[(CaseKey, Verdic
         host: HostFacts::default(),
         kernels: vec![KernelFacts {
             label: "debian:sid".to_owned(),
+            source: None,
             release: release.to_owned(),
             arch: Arch::S390x,
             packages: Vec::new(),

@@ -22,6 +22,7 @@ pub(crate) fn facts() -> RunFacts {
     let started = "2026-09-14T10:15:30.25Z".parse().unwrap();
     let kernel = |arch: Arch, label: &str, release: &str, version: &str| KernelFacts {
         label: label.to_owned(),
+        source: None,
         release: release.to_owned(),
         arch,
         packages: vec![PackageFacts {

@@ -167,7 +167,12 @@ pub fn build_kernel(
 ) -> Result<BuiltKernel, KernelError> {
     let dir = built(spec, arch, packages, cache, ui).map_err(|error| KernelError::Source(Box::new(error)))?;
     let (image, config) = (dir.join(IMAGE), dir.join(CONFIG));
-    let kernel = Kernel::from_files(spec.to_string(), arch, &image, None, Some(&config))?;
+    let label = spec
+        .label()
+        .map_err(|error| KernelError::Source(Box::new(error.into())))?;
+    let mut kernel = Kernel::from_files(label, arch, &image, None, Some(&config))?;
+    let named = spec.to_string();
+    kernel.source = (named != kernel.label).then_some(named);
     let warnings = serde_json::from_slice(&fs_err::read(dir.join(WARNINGS))?).map_err(io::Error::from)?;
     Ok(BuiltKernel {
         kernel,
