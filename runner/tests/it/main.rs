@@ -18,6 +18,7 @@ mod machine_accel;
 mod machine_ends;
 mod machine_guests;
 mod machine_starts;
+mod mails;
 mod merge;
 mod page;
 mod qmp_qemu;
