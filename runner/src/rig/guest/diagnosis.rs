@@ -115,13 +115,15 @@ impl Guest {
             return diagnosis;
         }
         let asked = self.machine.clock().now();
-        let found = match self.ask_aside("true").await {
-            Err(found) => found,
-            Ok(None) => Diagnosis::Hangs,
-            Ok(Some(_)) if matches!(error, PortError::Deadline { .. }) => Diagnosis::StuckAlone,
-            Ok(Some(_)) => Diagnosis::ConnectionLost,
-        };
-        self.or_starved(found, asked)
+        match (self.ask_aside("true").await, error) {
+            (Err(found), _) => found,
+            (Ok(None), _) => self.or_starved(Diagnosis::Hangs, asked),
+            // What was too late had all this time; the answer just now took a moment of which any host may take a part.
+            (Ok(Some(_)), PortError::Deadline { limit, .. }) => {
+                self.or_starved(Diagnosis::StuckAlone, asked.saturating_sub(*limit))
+            }
+            (Ok(Some(_)), _) => Diagnosis::ConnectionLost,
+        }
     }
 
     /// What was found of a guest, unless the host was too busy for it since then: a connection has limits of its own, by the wall's clock.
