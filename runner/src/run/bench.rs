@@ -74,6 +74,9 @@ pub(super) struct Bench<'a> {
     pub(super) model: Model,
     /// The last ledger that was read.
     pub(super) ledger: Ledger,
+    /// How far the free pages have gone from the predictions since the guest was last at rest: what was seen less what was predicted, over
+    /// all steps since.
+    drift: Pages,
     pub(super) names: BTreeMap<BlockName, Named>,
     /// The blocks of the memory that the guest booted with.
     pub(super) at_boot: BTreeSet<BlockId>,
@@ -135,6 +138,7 @@ impl<'a> Bench<'a> {
             core,
             model,
             ledger,
+            drift: Pages(0),
             names: BTreeMap::new(),
             at_boot,
             dimms: 0,
@@ -324,10 +328,11 @@ impl<'a> Bench<'a> {
             };
             let mut tolerance = self.model.tolerance(&self.ledger, &op);
             let predicted = self.model.predict(&self.ledger, &op);
-            if let Some(free) = &mut tolerance.free
-                && (first || populates(&self.ledger, &predicted))
-            {
-                free.below = free.below + FIRST_TIME;
+            if let Some(free) = &mut tolerance.free {
+                if first || populates(&self.ledger, &predicted) {
+                    free.below = free.below + FIRST_TIME;
+                }
+                *free = free.after(self.drift);
             }
             if !exact {
                 tolerance.free = None;
@@ -336,14 +341,14 @@ impl<'a> Bench<'a> {
             let console = self.guest.machine.console().text();
             let since = console.get(self.console_since..).unwrap_or(&console);
             tolerance.taint = klog::classify(since.as_bytes()).is_empty();
-            let mismatches = compare(
-                &self.ledger,
-                &self.model.predict(&self.ledger, &op),
-                &seen,
-                tolerance,
-            );
+            let mismatches = compare(&self.ledger, &predicted, &seen, tolerance);
             // What the guest does on its own (freeing in the background, other CPUs' lists) settles; what an operation did stays.
             if mismatches.is_empty() || left == 0 {
+                self.drift = if exact {
+                    self.drift + (seen.free - predicted.free)
+                } else {
+                    Pages(0)
+                };
                 self.model.commit(&self.ledger, &op);
                 self.ledger = seen;
                 self.console_since = console.len();
