@@ -53,6 +53,10 @@ pub(super) fn fold(
             "its tests are ok, and {}, and must end with {exit}",
             end(code, said)
         )))
+    } else if subcases.is_empty() {
+        Some(Trouble::Lacking {
+            message: "the program has no tests: its plan is 1..0".to_owned(),
+        })
     } else if skipped > 0 && skipped == subcases.len() {
         let reason = with(Verdict::Skip).find_map(|subcase| subcase.reason.clone());
         let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
@@ -131,6 +135,7 @@ mod tests {
             (verdict, &*message),
             (Verdict::Skip, "the program skipped all of its tests: no pages")
         );
+        assert_eq!(told("TAP version 14\n1..0\n", 0).0, Verdict::Skip);
         assert_eq!(told("1..1\nnot ok 1 a # XFAIL known\n", 0).0, Verdict::Pass);
     }
 }

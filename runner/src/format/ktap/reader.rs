@@ -98,9 +98,26 @@ struct Reader {
 impl Reader {
     fn line(&mut self, line: &str) {
         let (indent, text, hashed) = strip(line);
+        let kind = read(text);
+        match kind {
+            // All of it may be indented, by what was put before each line.
+            Line::Version if !self.report.is_ktap && self.levels.len() == 1 => {
+                self.levels[0].indent = indent;
+            }
+            Line::Version | Line::Plan(..) | Line::Result { .. } if indent < self.levels[0].indent => {
+                self.levels.insert(
+                    0,
+                    Level {
+                        indent,
+                        ..Level::default()
+                    },
+                );
+            }
+            _ => {}
+        }
         // `# ` before a result may be a remark: it counts where the runner's own lines have begun a level.
         let opened = self.levels.iter().any(|level| level.indent == indent);
-        match read(text) {
+        match kind {
             Line::Other => self.say(line),
             Line::Result { .. } | Line::BailOut(_) if hashed && !opened => self.say(line),
             Line::Version => {
@@ -338,7 +355,7 @@ impl Reader {
     }
 
     fn end(mut self) -> Report {
-        self.level(0);
+        self.level(self.levels[0].indent);
         let planned = self.levels.iter().any(|level| level.plan.is_some());
         self.finish_top();
         let empty = self.report.results.is_empty() && self.report.problems.is_empty();

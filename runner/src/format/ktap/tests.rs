@@ -124,6 +124,16 @@ fn a_whole_that_is_not_ok_although_its_parts_are_is_kept() {
 }
 
 #[test]
+fn a_report_may_be_indented_as_a_whole_and_what_stands_before_it_opens_nothing() {
+    let text = " boot\n TAP version 14\n 1..1\n \t# Subtest: a\n \t1..1\n  foo\t#\n \tok 1 - x\n ok 1 - a\n Kernel panic\n";
+    assert_eq!(told(text), (named(&[("a / x", Outcome::Ok)]), vec![]));
+    // The head of the outermost test is lost.
+    let text = "    KTAP version 1\n    # Subtest: a\n    1..1\n    ok 1 x\nnot ok 1 a\n";
+    let results = named(&[("a / x", Outcome::Ok), ("a", Outcome::NotOk)]);
+    assert_eq!(told(text), (results, vec![]));
+}
+
+#[test]
 fn a_plan_of_nothing_with_a_reason_is_a_skip() {
     let report = parse("TAP version 13\n1..0 # SKIP no hugepages\n");
     assert_eq!(
