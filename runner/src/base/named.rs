@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Files and folders that a user names.
+//! Files and folders that a user names, and files of a run, whose folder a user names.
 //!
 //! A FIFO would be waited for, a device read for ever: what is not of the kind that is wanted is refused by its name before it is opened.
 
@@ -65,6 +65,26 @@ pub fn check_folder(path: &Path) -> io::Result<()> {
     match facts.is_dir() {
         true => Ok(()),
         false => Err(refused(path, kind(facts.file_type()), "a folder")),
+    }
+}
+
+/// Reads a file, however large it is: what memrig itself wrote, and somebody may have put something else in its place.
+///
+/// # Errors
+/// It is no file, or cannot be read; the error has the path.
+pub fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
+    check_file(path)?;
+    fs_err::read(path)
+}
+
+/// Writes a file anew, unless something else has its name: who writes to a FIFO waits for a reader.
+///
+/// # Errors
+/// It is no file, or cannot be written; the error has the path.
+pub fn write(path: &Path, contents: impl AsRef<[u8]>) -> io::Result<()> {
+    match check_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => fs_err::write(path, contents),
     }
 }
 
@@ -173,11 +193,14 @@ mod tests {
         ] {
             let said = read_text(path).unwrap_err().to_string();
             assert_eq!(said, format!("`{}` is {kind}: expected a file", path.display()));
+            assert_eq!(read_whole(path).unwrap_err().to_string(), said);
+            assert_eq!(write(path, "x").unwrap_err().to_string(), said);
         }
         let said = check_folder(&fifo).unwrap_err().to_string();
         assert!(said.ends_with("is a FIFO: expected a folder"), "{said}");
         let file = folder.path().join("file");
-        fs_err::write(&file, [b'x'; 2048]).unwrap();
+        write(&file, "x").unwrap();
+        write(&file, [b'x'; 2048]).unwrap();
         assert_eq!(read_text(&file).unwrap().len(), 2048);
         let said = read(&file, ByteSize::bytes(1024)).unwrap_err().to_string();
         assert!(said.ends_with("has 1 MiB: 1K are read at the most"), "{said}");

@@ -12,7 +12,7 @@ use super::{
     run::run_folder,
 };
 use crate::{
-    base::{fault::Exit, ui::Ui},
+    base::{fault::Exit, named, ui::Ui},
     compare::CompareRecord,
     record::RunRecord,
     tell::{
@@ -24,12 +24,12 @@ use crate::{
 /// Writes `junit.xml`, `cases.csv` and `report.html` into the folder of a run, and `subcases.csv` where a program reported tests.
 pub(super) fn write(record: &RunRecord, news: Option<&News>, folder: &Utf8Path) -> Result<(), Failure> {
     write_html(record, news, folder)?;
-    fs_err::write(folder.join("junit.xml"), xml(record)?).map_err(Failure::broken)?;
-    fs_err::write(folder.join("cases.csv"), csv(record)).map_err(Failure::broken)?;
+    named::write(folder.join("junit.xml").as_std_path(), xml(record)?).map_err(Failure::broken)?;
+    named::write(folder.join("cases.csv").as_std_path(), csv(record)).map_err(Failure::broken)?;
     if record.cases.iter().all(|case| case.subcases().next().is_none()) {
         return Ok(());
     }
-    fs_err::write(folder.join("subcases.csv"), subcases_csv(record)).map_err(Failure::broken)
+    named::write(folder.join("subcases.csv").as_std_path(), subcases_csv(record)).map_err(Failure::broken)
 }
 
 fn xml(record: &RunRecord) -> Result<String, Failure> {
@@ -41,7 +41,7 @@ fn xml(record: &RunRecord) -> Result<String, Failure> {
 /// What was found of two kernels, where the run is the first one of a comparison.
 fn comparison(folder: &Utf8Path) -> Result<Option<CompareRecord>, Failure> {
     let path = folder.join("compare.json");
-    match fs_err::read(&path) {
+    match named::read_whole(path.as_std_path()) {
         Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
             Failure::broken(anyhow::Error::new(error).context(format!("`{path}` does not read")))
         }),
@@ -53,7 +53,7 @@ fn comparison(folder: &Utf8Path) -> Result<Option<CompareRecord>, Failure> {
 fn write_html(record: &RunRecord, news: Option<&News>, folder: &Utf8Path) -> Result<(), Failure> {
     let compare = comparison(folder)?;
     let page = html_with(record, news, &record.traces(), compare.as_ref());
-    fs_err::write(folder.join("report.html"), page).map_err(Failure::broken)
+    named::write(folder.join("report.html").as_std_path(), page).map_err(Failure::broken)
 }
 
 /// Prints the summary of a run.

@@ -100,7 +100,7 @@ fn load_one(name: &str) -> Result<Arc<LoadedSuite>, Failure> {
 fn with_files(loaded: &LoadedSuite) -> Result<Option<String>, Failure> {
     let mut all = loaded.sha256.clone();
     for (line, name) in loaded.suite.files() {
-        let bytes = fs_err::read(loaded.folder().join(name)).map_err(|error| {
+        let bytes = named::read_whole(&loaded.folder().join(name)).map_err(|error| {
             let file = &loaded.file;
             Failure::usage(anyhow::anyhow!(
                 "{file}:{line}: the file `{name}` for the guest: {error}"

@@ -14,6 +14,7 @@ use std::{
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Entry, Event, read};
+use crate::base::named;
 
 /// Name of the journal in a run's folder.
 pub(super) const NAME: &str = "events.jsonl";
@@ -75,7 +76,7 @@ impl Journal {
     /// Fails if there is no journal, or it cannot be read or opened.
     pub fn resume(folder: &Utf8Path) -> Result<Self, JournalError> {
         let path = folder.join(NAME);
-        let bytes = match fs::read(&path) {
+        let bytes = match named::read_whole(path.as_std_path()) {
             Ok(bytes) => bytes,
             Err(source) => return Err(JournalError::Open { path, source }),
         };

@@ -12,7 +12,7 @@ use super::{
     Damage, Entry, Event, FolderError, Journal, JournalError, KernelFacts, ReadError, RunFacts, RunFolder,
     RunPart, RunRecord, ShardFacts, journal, part::without, read,
 };
-use crate::base::fault::Exit;
+use crate::base::{fault::Exit, named};
 
 /// The parts cannot be put together.
 #[derive(Debug, thiserror::Error)]
@@ -124,7 +124,7 @@ fn part(folder: &Utf8Path) -> Result<(Part, Vec<Damage>), MergeError> {
         Some(RunPart::Whole) | None => return Err(MergeError::NoShard { folder }),
     };
     // It was read a moment ago.
-    let bytes = fs::read(folder.join(journal::NAME)).unwrap_or_default();
+    let bytes = named::read_whole(folder.join(journal::NAME).as_std_path()).unwrap_or_default();
     let part = Part {
         record,
         entries: read::entries(&bytes).0,

@@ -6,7 +6,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    fmt, fs, io,
+    fmt, io,
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -14,7 +14,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 
 use super::{CaseKey, CaseRecord, Entry, Event, FORMAT, RunFacts, Seconds, StepRecord, journal};
-use crate::base::fault::Verdict;
+use crate::base::{fault::Verdict, named};
 
 /// A folder is not the folder of a run that this memrig can read.
 #[derive(Debug, thiserror::Error)]
@@ -162,7 +162,7 @@ fn whole(file: &str, what: String) -> Damage {
 
 fn load(folder: &Utf8Path, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
     let path = folder.join(name);
-    match fs::read(&path) {
+    match named::read_whole(path.as_std_path()) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
         Err(source) => Err(ReadError::Io { path, source }),

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What happened in a case, moment by moment: read back from the journal and from the files of the case.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fs,
-};
+use std::collections::{BTreeMap, HashMap};
 
 use camino::Utf8Path;
 use serde::Deserialize;
 
 use super::{CaseRecord, Event, RunRecord, folder, journal, read};
-use crate::base::fault::Verdict;
+use crate::base::{fault::Verdict, named};
 
 /// The traces of a run's cases, by the id of the case.
 pub type Traces = BTreeMap<String, Trace>;
@@ -106,7 +103,7 @@ impl RunRecord {
             .map(|case| (case.key.id(), decided(case)))
             .collect();
         // The journal was readable a moment ago; without it there are no times, and the report does without.
-        if let Ok(bytes) = fs::read(self.folder.join(journal::NAME)) {
+        if let Ok(bytes) = named::read_whole(self.folder.join(journal::NAME).as_std_path()) {
             times(&bytes, &troubled, &mut traces);
         }
         traces
@@ -124,7 +121,7 @@ fn decided(case: &CaseRecord) -> u32 {
 
 fn files(run: &Utf8Path, case: &CaseRecord) -> Trace {
     let folder = run.join(case.files());
-    let read = |name: &str| fs::read(folder.join(name)).unwrap_or_default();
+    let read = |name: &str| named::read_whole(folder.join(name).as_std_path()).unwrap_or_default();
     let mut trace = Trace {
         files: FILES
             .into_iter()

@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use super::host;
 use crate::{
-    base::exec::{Command, ExecError},
+    base::{
+        exec::{Command, ExecError},
+        named,
+    },
     format::slurm::{
         Attempt, Ended, QUEUE_FORMAT, Row, SACCT_FORMAT, TroubleKind, attempt_name, job_id, parse_queue,
         parse_sacct, trouble,
@@ -280,10 +283,10 @@ impl Folder {
             let path = entry?.into_path();
             let file = path.join("submit.json");
             // One that was never submitted has none.
-            let Ok(text) = fs::read_to_string(&file) else {
+            let Ok(text) = named::read_whole(file.as_std_path()) else {
                 continue;
             };
-            let submission: Submission = match serde_json::from_str(&text) {
+            let submission: Submission = match serde_json::from_slice(&text) {
                 Ok(submission) => submission,
                 Err(source) => return Err(FolderError::Read { path: file, source }),
             };
@@ -345,8 +348,9 @@ impl Folder {
                 continue;
             };
             // A file that was seen and cannot be read yet is there at the next look.
-            let code = fs::read_to_string(entry.path())
+            let code = named::read_text(entry.path().as_std_path())
                 .ok()
+                .and_then(|bytes| String::from_utf8(bytes).ok())
                 .and_then(|text| text.trim().parse().ok());
             ends.extend(code.map(|code| (task, Ended { attempt, code })));
         }

@@ -8,7 +8,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use super::plan::{Filter, Job, LoadedSuite, PlannedKernel, plan};
 use crate::{
-    base::{Arch, fault::Verdict},
+    base::{Arch, fault::Verdict, named},
     compare::{CaseName, CaseRounds, CaseSeen},
     record::{CaseKey, CaseRecord, LedgerEntry, NotUnique, ObservedCase, RunRecord, check_unique},
 };
@@ -142,7 +142,7 @@ fn seen_of(case: &CaseRecord, run: &Utf8Path) -> Result<CaseSeen, SeenError> {
 
 /// A file, if it is there.
 fn json<T: DeserializeOwned>(path: &Utf8Path) -> Result<Option<T>, SeenError> {
-    let bytes = match fs_err::read(path) {
+    let bytes = match named::read_whole(path.as_std_path()) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),

@@ -482,3 +482,71 @@ fn a_report_without_a_name_is_of_the_last_run_in_the_results_folder() {
     let out = String::from_utf8_lossy(&output.stdout);
     assert!(out.contains(answer), "{out}");
 }
+
+#[test]
+fn what_is_no_file_in_a_run_is_told_by_its_kind_and_not_waited_for() {
+    let put = |path: &Utf8Path, kind: &str| {
+        if path.exists() {
+            fs_err::remove_file(path).unwrap();
+        }
+        match kind {
+            "a FIFO" => {
+                let fifo = rustix::fs::FileType::Fifo;
+                let all = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+                rustix::fs::mknodat(rustix::fs::CWD, path.as_std_path(), fifo, all, 0).unwrap();
+            }
+            "a device" => std::os::unix::fs::symlink("/dev/zero", path).unwrap(),
+            _ => fs_err::create_dir(path).unwrap(),
+        }
+    };
+    for kind in ["a FIFO", "a device", "a folder"] {
+        for file in ["run.json", "events.jsonl"] {
+            let place = place();
+            let run = "results/20260914T101530Z-3f9a1c";
+            put(&place.root.join(run).join(file), kind);
+            let told = in_time(&place.root, &["report", run]);
+            let said = format!("{file}` is {kind}: expected a file");
+            assert!(told.code == Some(2) && told.err.contains(&said), "{}", told.err);
+            let told = in_time(&place.root, &["history", "B01"]);
+            assert!(told.code == Some(0) && told.err.contains(&said), "{}", told.err);
+        }
+        for file in ["junit.xml", "report.html", "compare.json", "costs.json"] {
+            let place = place();
+            let run = "results/20260914T101530Z-3f9a1c";
+            put(&place.root.join(run).join(file), kind);
+            for args in [
+                &["report", run, "--write"][..],
+                &["report", run, "--html"],
+                &["history", "B01"],
+            ] {
+                let told = in_time(&place.root, args);
+                assert!(
+                    // The sample has a failure.
+                    matches!(told.code, Some(0 | 1))
+                        || told.err.contains(&format!("is {kind}: expected a file")),
+                    "{file} {args:?}: {}",
+                    told.err
+                );
+            }
+        }
+    }
+}
+
+/// Calls memrig where it may hang; it is not waited for then.
+fn in_time(root: &Utf8Path, args: &[&str]) -> Told {
+    let limit = ["60", env!("CARGO_BIN_EXE_memrig")];
+    let output = Command::new("timeout")
+        .args(limit.iter().chain(args))
+        .current_dir(root)
+        .env("MEMRIG_CACHE", root.join("cache"))
+        .env_remove("MEMRIG_RESULTS")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_ne!(output.status.code(), Some(124), "{args:?} hangs");
+    Told {
+        code: output.status.code(),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}

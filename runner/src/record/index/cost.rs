@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What operations cost, run by run: `cost.json` of the runs, as rows of the index.
 
-use std::{fs, io};
+use std::io;
 
 use camino::Utf8Path;
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use super::{
     store::{Index, IndexError},
 };
 use crate::{
-    base::Arch,
+    base::{Arch, named},
     record::{CostMethod, CostRecord},
 };
 
@@ -99,7 +99,7 @@ fn cost(row: &Row<'_>) -> rusqlite::Result<Cost> {
 
 /// The costs that the run in `folder` wrote down; most runs have none. What does not read is told in words.
 pub(super) fn read(folder: &Utf8Path) -> Result<Vec<CostRecord>, String> {
-    match fs::read(folder.join(FILE)) {
+    match named::read_whole(folder.join(FILE).as_std_path()) {
         Ok(text) => serde_json::from_slice(&text).map_err(|error| format!("{FILE}: {error}")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(format!("{FILE}: {error}")),

@@ -21,7 +21,10 @@ use super::{
     head::{self, Counters},
     seen::What,
 };
-use crate::record::{CaseRecord, CostRecord, Damage, Finish, ReadError, RunId, RunRecord, Seconds, journal};
+use crate::{
+    base::named,
+    record::{CaseRecord, CostRecord, Damage, Finish, ReadError, RunId, RunRecord, Seconds, journal},
+};
 
 /// Number of the tables below. An index with another number is thrown away and made anew.
 const TABLES: i64 = 2;
@@ -358,7 +361,8 @@ fn read(results: &Utf8Path, name: &str, stamp: &str) -> Read {
 
 fn at_boot(folder: &Utf8Path, case: &CaseRecord) -> Option<Counters> {
     case.ended.as_ref()?;
-    let ledgers = fs::read(folder.join(case.files()).join("ledgers.json")).ok()?;
+    let file = folder.join(case.files()).join("ledgers.json");
+    let ledgers = named::read_whole(file.as_std_path()).ok()?;
     head::at_boot(&ledgers)
 }
 
