@@ -9,6 +9,8 @@ use super::{
     case::{Case, MachineSpec, Suite, Variant},
     check_known, check_steps,
     error::{Complaint, SuiteErrors},
+    limits,
+    pattern::Pattern,
     places::{Node, Spot},
     raw::{Needs, RawCase, RawSuite, Variants},
     words::{Boot, GuestClock, MemmapOnMemory},
@@ -18,9 +20,6 @@ use crate::{
     base::{Arch, ByteSize},
     memory::Generation,
 };
-
-/// Most storage increments that the standby element of QEMU's s390x machine can have: what fits into one SCCB of 4 KiB.
-const MAX_INCREMENTS: u64 = 1020;
 
 /// Notes what is wrong with a text.
 pub(super) struct Notes<'a> {
@@ -39,6 +38,13 @@ impl Notes<'_> {
         // The body of a `repeat` is looked at twice.
         if !self.complaints.contains(&complaint) {
             self.complaints.push(complaint);
+        }
+    }
+
+    /// Refuses a pattern that whatever there is fits.
+    pub(super) fn tests_something(&mut self, pattern: &Pattern, spot: &Spot<'_>, hint: &str) {
+        if pattern.fits_everything() {
+            self.wrong_but(spot, "the pattern matches everything", Some(hint.to_owned()));
         }
     }
 
@@ -105,6 +111,7 @@ fn whole(file_name: &str, raw: RawSuite, at: &Spot<'_>, notes: &mut Notes<'_>) -
     suite_name(file_name, &raw.suite, &at.value("suite"), notes);
     needs(&raw.needs, &at.value("needs"), notes);
     variants(&raw.variants, &at.value("variants"), notes);
+    allowed(&raw.allow_log, &at.value("allow_log"), notes);
     if raw.cases.is_empty() {
         notes.wrong(&at.key("cases"), "the suite has no cases");
     }
@@ -195,7 +202,15 @@ fn case(
         let message = "storage increments are s390x's, but this case also runs on x86_64";
         notes.wrong_but(&varied_at.key("increment"), message, Some(ONLY_S390X.to_owned()));
     }
+    if varied.count() > limits::VARIANTS {
+        let message = format_args!(
+            "the case has more than {} variants: each value is taken with each of the others",
+            limits::VARIANTS
+        );
+        notes.wrong(&varied_at, message);
+    }
     cmdline(raw, varied, at, notes);
+    allowed(&raw.allow_log, &at.value("allow_log"), notes);
     let merged = MachineSpec::merged(&suite.machine, &raw.machine);
     machine(&merged, varied, &scope, at, suite_at, notes);
     let steps = check_steps::steps(&raw.steps, &scope, merged.nodes, &at.value("steps"), notes);
@@ -211,12 +226,23 @@ fn case(
         needs: needed,
         machine: merged,
         cmdline: raw.cmdline.clone(),
-        variants: Variant::combinations(varied),
+        // Of too many, none is made: the suite is refused.
+        variants: match varied.count() {
+            0..=limits::VARIANTS => Variant::combinations(varied),
+            _ => Vec::new(),
+        },
         known,
         allow_log: suite.allow_log.iter().chain(&raw.allow_log).cloned().collect(),
         boot: raw.boot.unwrap_or(Boot::Clone),
         time_limit: raw.time_limit,
         steps,
+    }
+}
+
+/// Refuses lines of the log that would be all of them, and with them every finding.
+fn allowed(lines: &[Pattern], at: &Spot<'_>, notes: &mut Notes<'_>) {
+    for (i, pattern) in lines.iter().enumerate() {
+        notes.tests_something(pattern, &at.item(i), "name the words that only these lines have");
     }
 }
 
@@ -368,6 +394,22 @@ fn machine(
         if !size.as_bytes().is_multiple_of(mib) {
             notes.wrong(&place(key), format_args!("{size} is not a multiple of 1M"));
         }
+        if size > limits::MEMORY {
+            let message = format_args!("{size} is more than the {} that Linux addresses", limits::MEMORY);
+            notes.wrong(&place(key), message);
+        }
+    }
+    if spec.memory <= limits::MEMORY
+        && spec.hotplug <= limits::MEMORY
+        && spec.memory + spec.hotplug > limits::MEMORY
+    {
+        let message = format_args!(
+            "{} beside {} of memory are more than the {} that Linux addresses",
+            spec.hotplug,
+            spec.memory,
+            limits::MEMORY
+        );
+        notes.wrong(&place("hotplug"), message);
     }
     if spec.memory < ByteSize::mib(128) {
         notes.wrong(
@@ -377,8 +419,8 @@ fn machine(
     }
     for (key, value, range) in [
         ("cpus", spec.cpus, 1..=64),
-        ("nodes", spec.nodes, 1..=8),
-        ("slots", spec.slots, 0..=256),
+        ("nodes", spec.nodes, 1..=limits::NODES),
+        ("slots", spec.slots, 0..=limits::SLOTS),
         ("sclp", spec.max_element_id.into(), 1..=255),
     ] {
         if !range.contains(&value) {
@@ -433,9 +475,10 @@ fn machine(
             }
         }
         let count = spec.hotplug.as_bytes() / bytes;
-        if count > MAX_INCREMENTS {
+        if count > limits::INCREMENTS.into() {
             let message = format!(
-                "{count} increments of standby memory are more than the {MAX_INCREMENTS} that QEMU can have"
+                "{count} increments of standby memory are more than the {} that QEMU can have",
+                limits::INCREMENTS
             );
             notes.wrong(&spot, message);
         }

@@ -4,6 +4,7 @@
 use super::{
     check_steps::Checker,
     error::near,
+    limits,
     names::{BlockName, BlockRef},
     places::Spot,
     raw_step::{Configure, Deconfigure, RawAdd, RawStorage, Remove},
@@ -81,9 +82,21 @@ impl Checker<'_, '_, '_> {
             self.notes.wrong(&at.value(key), "nothing would be added");
         }
         if let Some(node) = raw.node.filter(|node| *node >= self.nodes) {
-            let hint = Some(format!("say `machine: {{ nodes: {} }}`", node + 1));
+            let hint = match node {
+                0..limits::NODES => format!("say `machine: {{ nodes: {} }}`", node + 1),
+                _ => format!("a machine has up to {}, the first of which is 0", limits::NODES),
+            };
+            let hint = Some(hint);
             let message = format_args!("the machine has no node {node}: it has {}", self.nodes);
             self.notes.wrong_but(&at.value("node"), message, hint);
+        }
+        if raw.rejected.as_ref().is_some_and(|text| text.trim().is_empty()) {
+            let hint = "such as `rejected: not enough space`; the empty text is in every error";
+            self.notes.wrong_but(
+                &at.value("rejected"),
+                "what QEMU says is empty",
+                Some(hint.to_owned()),
+            );
         }
         let results = [
             ("fails", raw.fails.map(AddResult::Fails)),
@@ -102,6 +115,24 @@ impl Checker<'_, '_, '_> {
                 &at.key(key),
                 format_args!("`{first}` and `{key}` exclude each other"),
             );
+        }
+        limits::check(
+            &[
+                ("blocks", raw.blocks, limits::BLOCKS),
+                ("times", raw.times, limits::INCREMENTS),
+            ],
+            at,
+            self.notes,
+        );
+        if let Some(size) = raw.size.filter(|size| *size > limits::MEMORY) {
+            let message = format_args!("{size} is more than the {} that Linux addresses", limits::MEMORY);
+            self.notes.wrong(&at.value("size"), message);
+        }
+        if let Some(address) = raw.address
+            && address.as_bytes() >= limits::ADDRESS.as_bytes()
+        {
+            let message = format_args!("no memory can be at {address}: x86_64 has addresses of 52 bits");
+            self.notes.wrong(&at.value("address"), message);
         }
         let times = raw.times.unwrap_or(1);
         if times == 0 {

@@ -33,9 +33,11 @@ pub(super) fn known(
 
 fn sign(raw: &RawSign, steps: &[Step], at: &Spot<'_>, notes: &mut Notes<'_>) -> Sign {
     let place = place(&raw.step, steps, &at.value("step"), notes);
-    if raw.pattern.regex().is_match("") {
-        let hint = Some("name the words that only this failure has".to_owned());
-        notes.wrong_but(&at.value("pattern"), "the pattern matches everything", hint);
+    let hint = "name the words that only this failure has";
+    notes.tests_something(&raw.pattern, &at.value("pattern"), hint);
+    for (i, pattern) in raw.log.iter().enumerate() {
+        let hint = "name the words that only this finding has";
+        notes.tests_something(pattern, &at.value("log").item(i), hint);
     }
     let kind = raw.kind;
     if let Some(place) = place {
@@ -78,6 +80,13 @@ fn place(raw: &StepSign, steps: &[Step], at: &Spot<'_>, notes: &mut Notes<'_>) -
             let hint = Some("steps are counted from 1; `boot` is what comes before the first".to_owned());
             let message = format_args!("the case has no step {number}: it has {count}");
             notes.wrong_but(at, message, hint);
+            None
+        }
+        StepSign::Text(text) if text.trim().is_empty() => {
+            let hint = Some(format!(
+                "name it by its number, 1 to {count}, or by words of its line"
+            ));
+            notes.wrong_but(at, "the step is named by no words", hint);
             None
         }
         StepSign::Text(text) => {

@@ -8,6 +8,7 @@ use super::{
     check::{Notes, ONLY_S390X, Scope},
     check_blocks::{Named, Use},
     error::near,
+    limits,
     names::{BlockName, BlockRef},
     places::Spot,
     raw_step::{
@@ -30,6 +31,8 @@ pub(super) struct Checker<'c, 'n, 't> {
     pub(super) names: BTreeMap<BlockName, Named>,
     busy: BTreeMap<BlockName, bool>,
     priority: Option<(i32, usize)>,
+    /// How often the steps that are looked at are done.
+    rounds: u32,
 }
 
 pub(super) fn steps(
@@ -46,6 +49,7 @@ pub(super) fn steps(
         names: BTreeMap::new(),
         busy: BTreeMap::new(),
         priority: None,
+        rounds: 1,
     };
     checker.list(raw, at)
 }
@@ -116,6 +120,12 @@ impl Checker<'_, '_, '_> {
                 if has.is_none() && lacks.is_none() {
                     self.notes
                         .wrong(at, "`log` looks for nothing: expected `has`, `lacks` or both");
+                }
+                for (key, pattern) in [("has", has), ("lacks", lacks)] {
+                    if let Some(pattern) = pattern {
+                        let hint = "name words of the line, such as `has: Offlined Pages`";
+                        self.notes.tests_something(pattern, &at.value(key), hint);
+                    }
                 }
                 Action::Log(Log {
                     has: has.clone(),
@@ -286,6 +296,10 @@ impl Checker<'_, '_, '_> {
                 "the placeholder is about a block, but `path` names none",
             );
         }
+        if let Some(pattern) = &raw.matches {
+            let hint = "name words of the content, or anchor it: `^$` is an empty file";
+            self.notes.tests_something(pattern, &at.value("matches"), hint);
+        }
         Read {
             file,
             is: raw.is.clone(),
@@ -379,11 +393,27 @@ impl Checker<'_, '_, '_> {
             self.notes.wrong(&at.value("steps"), "there are no steps");
         }
         let before = self.notes.count();
+        let outside = self.rounds;
+        self.rounds = outside.saturating_mul(raw.times.max(1));
+        if self.rounds > limits::ROUNDS {
+            let within = if outside > 1 {
+                format!(" in {outside} rounds")
+            } else {
+                String::new()
+            };
+            let message = format_args!(
+                "{}{within} are too many: expected up to {} in all",
+                raw.times,
+                limits::ROUNDS
+            );
+            self.notes.wrong(&at.value("times"), message);
+        }
         let steps = self.list(&raw.steps, &at.value("steps"));
         // The second round shows what the first leaves behind.
         if raw.times > 1 && self.notes.count() == before {
             self.list(&raw.steps, &at.value("steps"));
         }
+        self.rounds = outside;
         Repeat {
             times: raw.times,
             steps,

@@ -132,9 +132,31 @@ golden! {
     known_by_a_list_of_steps = known("        sign: { step: [2], kind: errno, pattern: x }\n");
     impossible_variant = complaints("suite: x\nvariants: { memmap_on_memory: [absent, off, off], cmdline: { memory_hotplug.memmap_on_memory: [on] } }\ncases:\n  - id: a\n    name: n\n    cmdline: [memory_hotplug.memmap_on_memory=on, a b]\n    steps: [log: { has: x }]\n");
     impossible_needs = complaints("suite: x\ncases:\n  - id: a\n    name: n\n    needs: { arch: [x86_64], generation: [G2], config: { HUGETLB: y }, files: [etc/x] }\n    steps: [log: { has: x }]\n");
+    patterns_that_fit_everything = complaints(&format!("{HEAD}      - log: {{ has: '' }}\n      - log: {{ lacks: '.*' }}\n      - read: {{ path: /x, matches: 'a|' }}\n      - read: {{ path: /x, matches: '^$' }}\n").replace("cases:", "allow_log: [x, '']\ncases:").replace("    steps:", "    allow_log: ['y*']\n    steps:"));
+    a_refusal_by_no_words = x86("      - add: { as: d, rejected: '' }\n");
+    known_by_an_empty_text = known("        sign: { step: '', kind: errno, pattern: '', log: [x, ''] }\n");
+    a_node_that_no_machine_has = x86("      - add: { as: b, node: 1 }\n      - add: { as: c, node: 8 }\n      - add: { as: d, node: 4294967295 }\n");
+    more_memory_than_linux_addresses = complaints("suite: x\nmachine: { memory: 16777215TiB, hotplug: 16777215TiB }\ncases:\n  - id: a\n    name: n\n    steps: [log: { has: x }]\n  - { id: b, name: n, machine: { memory: 1GiB, hotplug: 64TiB }, steps: [log: { has: x }] }\n  - { id: c, name: n, machine: { memory: 1TiB, hotplug: 63TiB }, needs: { arch: [x86_64] }, steps: [log: { has: x }] }\n");
+    larger_dimms_than_can_be = x86("      - add: { as: b, size: 16777215TiB }\n      - add: { as: c, address: 0xffffffffffffffff }\n      - add: { as: d, address: 0x10000000000000 }\n      - add: { as: e, address: 0xfffffffffffff }\n");
+    more_blocks_than_can_be = steps("      - add: { as: b, blocks: 4294967295 }\n      - add: { as: c, times: 4294967295 }\n");
+    more_rounds_than_anyone_waits_for = steps("      - repeat: { times: 4294967295, steps: [log: { has: x }] }\n      - repeat: { times: 1000, steps: [repeat: { times: 101, steps: [log: { has: x }] }] }\n      - repeat: { times: 1000, steps: [repeat: { times: 100, steps: [log: { has: x }] }] }\n");
+    more_variants_than_anyone_waits_for = complaints(&many_variants());
+    a_time_limit_that_nobody_waits_for = complaints("suite: x\ncases:\n  - id: a\n    name: n\n    time_limit: 18446744073709551615s\n    steps: [log: { has: x }]\n");
     many_at_once = complaints(
         "suite: x\nmachine: { memroy: 1G }\ncases:\n  - id: a\n    name: n\n    tags: [x]\n    steps:\n      - onlin: { block: b }\n      - add: { as: b, size: 5Y }\n      - repeat:\n          times: 2\n          steps:\n            - add: { as: c, fails: EFOO }\n  - name: no id\n    steps: []\n  - id: c\n    name: n\n    steps:\n      - offline:\n          blok: b\n"
     );
+}
+
+/// A parameter for each letter, with ten values: more variants than fit into any memory.
+fn many_variants() -> String {
+    let values: Vec<String> = (0..10).map(|value| value.to_string()).collect();
+    let parameters: Vec<String> = ('a'..='z')
+        .map(|name| format!("{name}: [{}]", values.join(", ")))
+        .collect();
+    format!(
+        "suite: x\nvariants:\n  cmdline: {{ {} }}\ncases:\n  - {{ id: a, name: n, steps: [log: {{ has: x }}] }}\n",
+        parameters.join(", ")
+    )
 }
 
 /// Each list of steps repeats the one before it four times.

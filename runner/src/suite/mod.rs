@@ -14,6 +14,7 @@ mod cmdline;
 mod error;
 #[cfg(test)]
 mod error_tests;
+mod limits;
 mod matrix;
 mod names;
 mod pattern;
@@ -23,6 +24,8 @@ mod places_tests;
 mod range;
 mod raw;
 mod raw_step;
+#[cfg(test)]
+mod reader_tests;
 mod reference;
 mod schema;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use regex::Regex;
 
-use super::text::text_type;
+use super::{limits, text::text_type};
 
 /// A regular expression, searched for anywhere in a line unless it is anchored.
 #[derive(Debug, Clone)]
@@ -23,6 +23,11 @@ impl Pattern {
     /// The compiled expression.
     pub fn regex(&self) -> &Regex {
         &self.0
+    }
+
+    /// Whether it fits whatever there is, so that it tests nothing: an empty text, and one that nobody writes.
+    pub(super) fn fits_everything(&self) -> bool {
+        ["", "\u{fffd}\u{1}"].iter().all(|text| self.0.is_match(text))
     }
 }
 
@@ -64,10 +69,16 @@ text_type!(
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TimeLimit(Duration);
 
-/// The text is no duration.
+/// The text is no duration that a step may take.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no duration: expected a number from 1 on with a unit s, min or h, such as 90s or 5min")]
-pub struct BadTimeLimit(String);
+pub enum BadTimeLimit {
+    /// It is none.
+    #[error("`{0}` is no duration: expected a number from 1 on with a unit s, min or h, such as 90s or 5min")]
+    NoDuration(String),
+    /// Nobody waits for it.
+    #[error("`{0}` is too long: expected up to {max}h", max = limits::TIME / 3600)]
+    TooLong(String),
+}
 
 const TIME_UNITS: [(&str, u64); 3] = [("h", 3600), ("min", 60), ("s", 1)];
 
@@ -82,7 +93,8 @@ impl FromStr for TimeLimit {
     type Err = BadTimeLimit;
 
     fn from_str(text: &str) -> Result<Self, BadTimeLimit> {
-        let bad = || BadTimeLimit(text.to_owned());
+        let bad = || BadTimeLimit::NoDuration(text.to_owned());
+        let long = || BadTimeLimit::TooLong(text.to_owned());
         let trimmed = text.trim();
         let split = trimmed.find(|c: char| !c.is_ascii_digit()).ok_or_else(bad)?;
         let (digits, unit) = trimmed.split_at(split);
@@ -90,10 +102,14 @@ impl FromStr for TimeLimit {
             .iter()
             .find(|(word, _)| *word == unit.trim())
             .ok_or_else(bad)?;
-        let number: u64 = digits.parse().map_err(|_| bad())?;
+        if digits.is_empty() {
+            return Err(bad());
+        }
+        let number: u64 = digits.parse().map_err(|_| long())?;
         match number.checked_mul(*scale) {
-            None | Some(0) => Err(bad()),
-            Some(seconds) => Ok(Self(Duration::from_secs(seconds))),
+            Some(0) => Err(bad()),
+            Some(seconds @ ..=limits::TIME) => Ok(Self(Duration::from_secs(seconds))),
+            _ => Err(long()),
         }
     }
 }
@@ -128,9 +144,22 @@ mod tests {
         for text in ["90s", "5min", "2h"] {
             assert_eq!(text.parse::<TimeLimit>().unwrap().to_string(), text);
         }
-        for text in ["", "90", "0s", "5 weeks", "-1s", "99999999999999999h"] {
-            assert!(text.parse::<TimeLimit>().is_err(), "{text}");
+        for text in ["", "90", "0s", "5 weeks", "-1s", "s"] {
+            let error = text.parse::<TimeLimit>().unwrap_err().to_string();
+            assert!(error.contains("is no duration"), "{error}");
         }
+        assert!("168h".parse::<TimeLimit>().is_ok());
+        for text in ["169h", "604801s", "99999999999999999h", "99999999999999999999s"] {
+            let error = text.parse::<TimeLimit>().unwrap_err().to_string();
+            assert_eq!(error, format!("`{text}` is too long: expected up to 168h"));
+        }
+    }
+
+    #[test]
+    fn what_fits_everything_is_told_from_what_fits_an_empty_line() {
+        let fits = |text: &str| text.parse::<Pattern>().unwrap().fits_everything();
+        assert!(["", ".*", "x*", "a|", "^", "(?i)"].into_iter().all(fits));
+        assert!(!["^$", "x", ".", "^ *$", "a|^$"].into_iter().any(fits));
     }
 
     #[test]

@@ -83,7 +83,7 @@ pub(super) struct RawCase {
     /// Whether the case may start from a clone of a booted guest (`clone`, the default) or boots (`fresh`).
     #[serde(default)]
     pub boot: Option<Boot>,
-    /// How long each step may take, before the factor that memrig measures at boot.
+    /// How long each step may take, before the factor that memrig measures at boot; up to 168h.
     #[serde(default)]
     pub time_limit: Option<TimeLimit>,
     /// What is done, in order.
@@ -96,7 +96,7 @@ pub(super) struct RawCase {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Machine {
-    /// Memory at boot. Default 1GiB.
+    /// Memory at boot. Default 1GiB; with `hotplug` up to 64TiB, which is what Linux addresses.
     #[serde(
         default,
         deserialize_with = "text::option",
@@ -110,7 +110,7 @@ pub struct Machine {
         skip_serializing_if = "Option::is_none"
     )]
     pub hotplug: Option<ByteSize>,
-    /// Slots for DIMMs; x86_64. Default 16.
+    /// Slots for DIMMs; x86_64. Default 16; up to 256.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots: Option<u32>,
     /// Size of a storage increment, a power of two from 1MiB on; s390x. Default: QEMU's choice.
@@ -120,13 +120,13 @@ pub struct Machine {
         skip_serializing_if = "Option::is_none"
     )]
     pub increment: Option<ByteSize>,
-    /// Number of CPUs. Default 1.
+    /// Number of CPUs. Default 1; up to 64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpus: Option<u32>,
     /// What the guest's clock goes by. Default `host`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock: Option<GuestClock>,
-    /// Number of NUMA nodes; x86_64. Node 0 has all memory and all CPUs at boot. Default 1.
+    /// Number of NUMA nodes; x86_64. Node 0 has all memory and all CPUs at boot. Default 1; up to 8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<u32>,
     /// Distances between the nodes (the ACPI table SLIT), a row for each node: 10 to itself, 11 to 254 to others, 255 where there is no way.
@@ -188,6 +188,18 @@ pub struct Variants {
     /// Any other parameter of the kernel's command line, with its values.
     #[serde(default)]
     pub cmdline: BTreeMap<String, Vec<String>>,
+}
+
+impl Variants {
+    /// How many combinations there are.
+    pub(super) fn count(&self) -> usize {
+        let axes = self.cmdline.values().map(Vec::len);
+        [self.memmap_on_memory.len(), self.increment.len()]
+            .into_iter()
+            .chain(axes)
+            .map(|values| values.max(1))
+            .fold(1, usize::saturating_mul)
+    }
 }
 
 /// A failure that is known: where all of it matches, a case that fails by its sign is `known`, and one that passes is reported as fixed. A case

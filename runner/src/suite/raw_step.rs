@@ -80,10 +80,10 @@ pub(super) struct RawAdd {
     /// Size of the DIMM, where it is not a number of blocks; x86_64. Not together with `blocks`.
     #[serde(default, deserialize_with = "text::option")]
     pub size: Option<ByteSize>,
-    /// How many memory blocks of the running kernel. Default 1.
+    /// How many memory blocks of the running kernel. Default 1; up to 524288.
     #[serde(default)]
     pub blocks: Option<u32>,
-    /// How often: so many DIMMs, or runs of standby blocks, under one name. `b.0` is the first block of the first. Default 1.
+    /// How often: so many DIMMs, or runs of standby blocks, under one name. `b.0` is the first block of the first. Default 1; up to 1020.
     #[serde(default)]
     pub times: Option<u32>,
     /// Where the DIMM is, in bytes from the start of the guest's memory; x86_64. Default: QEMU's choice.
@@ -101,7 +101,7 @@ pub(super) struct RawAdd {
     /// The guest's kernel refuses the DIMM: no block appears; x86_64.
     #[serde(default)]
     pub refused: Option<bool>,
-    /// QEMU refuses the DIMM with an error that contains this text; x86_64.
+    /// QEMU refuses the DIMM with an error that contains this text, which is not empty; x86_64.
     #[serde(default)]
     pub rejected: Option<String>,
 }
@@ -372,7 +372,7 @@ pub(super) struct RawGuest {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Repeat")]
 pub(super) struct RawRepeat {
-    /// How often.
+    /// How often; up to 100000, with the `repeat` around it.
     pub times: u32,
     /// What.
     pub steps: Vec<RawStep>,

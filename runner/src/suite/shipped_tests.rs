@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::{Action, Matrix, Step, Suite, places::Node};
 use crate::base::Arch;
 
-const SUITES: [(&str, &str); 9] = [
+pub(super) const SUITES: [(&str, &str); 9] = [
     ("quick.yaml", include_str!("../../../suites/quick.yaml")),
     ("blocks.yaml", include_str!("../../../suites/blocks.yaml")),
     ("accounting.yaml", include_str!("../../../suites/accounting.yaml")),
