@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `memrig doctor`: what is there, what is missing, and what to do.
+//! `memrig doctor`: what is there, what is missing, and what to do. It only looks: nothing is got, and nothing is made.
 
 use super::{args::Doctor, failure::Failure, setup};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 type Look = Result<String, String>;
 
 pub(super) fn doctor(args: &Doctor, ui: &Ui) -> Result<Exit, Failure> {
-    let (cache, place) = match Cache::open(ui) {
+    let (cache, place) = match Cache::look(ui) {
         Ok(cache) => (Some(cache.clone()), room(&cache)),
         Err(error) => (None, Err(chain(error))),
     };
@@ -98,8 +98,7 @@ fn s390_qemu(args: &Doctor, cache: Option<&Cache>) -> Look {
 
 /// The newest QEMU of ours in the cache.
 fn built(cache: &Cache) -> Option<std::path::PathBuf> {
-    let dir = cache.dir("qemu").ok()?;
-    let entries = fs_err::read_dir(dir).ok()?;
+    let entries = fs_err::read_dir(cache.root().join("qemu")).ok()?;
     entries
         .filter_map(Result::ok)
         .map(|entry| entry.path().join(Arch::S390x.qemu_binary()))
@@ -109,9 +108,12 @@ fn built(cache: &Cache) -> Option<std::path::PathBuf> {
 /// The cache, and how much fits into it.
 fn room(cache: &Cache) -> Look {
     let place = cache.root().display();
-    match host::free_space(cache.root()) {
+    let free = host::writable(cache.root()).and_then(|there| host::free_space(&there));
+    match free {
         Ok(free) => Ok(format!("{place}, {} MiB free", free.as_bytes() >> 20)),
-        Err(error) => Err(format!("{place}: {error}")),
+        Err(error) => Err(format!(
+            "{place}: {error} (another place can be named by MEMRIG_CACHE)"
+        )),
     }
 }
 
@@ -140,8 +142,7 @@ fn chain(error: impl std::error::Error + Send + Sync + 'static) -> String {
 
 fn results(args: &Doctor) -> Look {
     let folder = &args.places.results;
-    fs_err::create_dir_all(folder).map_err(|error| format!("{error}; name another with --results"))?;
-    match tempfile::Builder::new().prefix(".probe-").tempfile_in(folder) {
+    match host::writable(folder) {
         Ok(_) => Ok(folder.display().to_string()),
         Err(error) => Err(format!("{error}; name another with --results")),
     }

@@ -12,7 +12,7 @@ use crate::{
     base::{fault::Exit, ui::Ui},
     record::{
         RunRecord,
-        index::{Index, IndexError, Seen, What, Which},
+        index::{Index, IndexError, Refreshed, Seen, What, Which},
     },
     rig::cache::{self, Cache},
     tell::{self, News},
@@ -20,35 +20,65 @@ use crate::{
 
 /// Opens the index of a results folder and brings it up to date; tells what of the results it does not have.
 pub(super) fn open(results: &Utf8Path, rebuild: bool, ui: &Ui) -> Result<Index, Failure> {
-    let (index, refreshed) = fresh(results, rebuild, ui)?;
-    for unread in &refreshed.unread {
-        ui.warning(&format!("{results}/{}: {}", unread.run, unread.what));
-    }
+    let cache = Cache::open(ui).map_err(Failure::broken)?;
+    let (index, refreshed) = fresh(results, &cache, rebuild, ui)?;
+    tell_unread(&refreshed, results, ui);
     Ok(index)
 }
 
-fn fresh(
+/// What `ask` finds in the index of a results folder. Where the cache has none, it is asked in one that is gone afterwards: nothing is left in
+/// the cache.
+pub(super) fn asked<T>(
     results: &Utf8Path,
-    rebuild: bool,
     ui: &Ui,
-) -> Result<(Index, crate::record::index::Refreshed), Failure> {
-    let results = results.canonicalize_utf8().map_err(|source| {
-        Failure::usage(IndexError::Results {
-            results: results.to_owned(),
-            source,
-        })
-    })?;
-    let cache = Cache::open(ui).map_err(Failure::broken)?;
-    // One index for each results folder of this user.
-    let key = cache::sha256(results.as_str().as_bytes());
-    let file = cache
-        .dir("index")
-        .map_err(Failure::broken)?
-        .join(format!("{}.sqlite", &key[..16]));
+    ask: impl FnOnce(&Index) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let there = Cache::look(ui).map_err(Failure::broken)?;
+    let whole = results
+        .canonicalize_utf8()
+        .map_err(|error| no_results(results, error))?;
+    if there.root().join(index_file(&whole)).is_file() {
+        return ask(&open(results, false, ui)?);
+    }
+    let passing = tempfile::tempdir().map_err(Failure::broken)?;
+    let cache = Cache::at(passing.path(), ui).map_err(Failure::broken)?;
+    let (index, refreshed) = fresh(results, &cache, false, ui)?;
+    tell_unread(&refreshed, results, ui);
+    ask(&index)
+}
+
+fn tell_unread(refreshed: &Refreshed, results: &Utf8Path, ui: &Ui) {
+    for unread in &refreshed.unread {
+        ui.warning(&format!("{results}/{}: {}", unread.run, unread.what));
+    }
+}
+
+fn no_results(results: &Utf8Path, source: std::io::Error) -> Failure {
+    Failure::usage(IndexError::Results {
+        results: results.to_owned(),
+        source,
+    })
+}
+
+/// Where the index of a results folder is in the cache: one for each folder of this user.
+fn index_file(results: &Utf8Path) -> String {
+    format!("index/{}.sqlite", index_key(results))
+}
+
+fn index_key(results: &Utf8Path) -> String {
+    cache::sha256(results.as_str().as_bytes())[..16].to_owned()
+}
+
+fn fresh(results: &Utf8Path, cache: &Cache, rebuild: bool, ui: &Ui) -> Result<(Index, Refreshed), Failure> {
+    let results = results
+        .canonicalize_utf8()
+        .map_err(|error| no_results(results, error))?;
+    cache.dir("index").map_err(Failure::broken)?;
+    let file = cache.root().join(index_file(&results));
     let file = Utf8PathBuf::from_path_buf(file)
         .map_err(|file| Failure::usage(anyhow::anyhow!("the cache `{}` is no UTF-8", file.display())))?;
     let _lock = cache
-        .lock(&format!("index-{}", &key[..16]))
+        .lock(&format!("index-{}", index_key(&results)))
         .map_err(Failure::broken)?;
     let mut index = if rebuild {
         Index::anew(&file).map_err(Failure::broken)?
@@ -95,7 +125,8 @@ pub(super) fn news_of(record: &RunRecord, results: &Utf8Path, ui: &Ui) -> Option
 }
 
 fn seen_before(record: &RunRecord, results: &Utf8Path, ui: &Ui) -> Result<Vec<Seen>, Failure> {
-    let (index, _) = fresh(results, false, ui)?;
+    let cache = Cache::open(ui).map_err(Failure::broken)?;
+    let (index, _) = fresh(results, &cache, false, ui)?;
     let whats: Vec<What> = record
         .cases
         .iter()

@@ -12,14 +12,14 @@ use super::{
     failure::Failure,
     history, report,
     run::{Selected, check_memory, check_results, execute, planned_kernels, utf8},
-    setup::get,
+    setup::{self, get},
     suites,
 };
 use crate::{
     base::{fault::Exit, named, ui::Ui},
     record::{self, RunPart, RunRecord, index::What},
     rig::{host, kernel::KernelSource},
-    run::{Job, LoadedSuite, Wanted, matrix_jobs, repeated, times},
+    run::{Foreseen, Job, LoadedSuite, PlannedKernel, Wanted, matrix_jobs, repeated, times},
     suite::Matrix,
 };
 
@@ -98,39 +98,61 @@ pub(super) fn load(name: &str) -> Result<Loaded, Failure> {
 
 /// Gets what the matrix needs, and makes its jobs.
 pub(super) fn select(loaded: &Loaded, places: &Places, ui: &Ui) -> Result<Selected, Failure> {
-    let host = host::facts().map_err(Failure::broken)?;
-    let suites: Vec<Arc<LoadedSuite>> = loaded.suites.iter().map(|(_, suite)| suite.clone()).collect();
-    check_memory(&suites, &host)?;
-    let mut kernels = Vec::new();
-    for name in loaded.matrix.all_kernels() {
-        let source: KernelSource = name.parse().map_err(Failure::usage)?;
-        kernels.extend(
-            loaded
-                .matrix
-                .all_arches()
-                .into_iter()
-                .map(|arch| (source.clone(), arch)),
-        );
-    }
-    let wanted = Wanted {
-        kernels,
-        qemus: places.qemus.iter().cloned().collect(),
-        refresh: false,
-    };
+    let (wanted, host) = loaded.wanted(places)?;
     let rig = get(&wanted, ui)?;
-    let jobs = matrix_jobs(&loaded.matrix, &loaded.suites, &planned_kernels(&rig)).map_err(Failure::usage)?;
-    if jobs.is_empty() {
-        return Err(Failure::usage(anyhow::anyhow!(
-            "the matrix `{}` comes to nothing: everything is left out, or no case fits its kernels",
-            loaded.matrix.name
-        )));
-    }
+    let jobs = loaded.jobs(&planned_kernels(&rig))?;
     Ok(Selected {
         rig,
         jobs,
         part: RunPart::Whole,
         host,
     })
+}
+
+/// Makes the jobs of the matrix by what is there: nothing is got for it. What would be got is told.
+pub(super) fn foresee(loaded: &Loaded, places: &Places, ui: &Ui) -> Result<Selected<Foreseen>, Failure> {
+    let (wanted, host) = loaded.wanted(places)?;
+    let rig = setup::foresee(&wanted, ui)?;
+    let jobs = loaded.jobs(&rig.kernels)?;
+    Ok(Selected {
+        rig,
+        jobs,
+        part: RunPart::Whole,
+        host,
+    })
+}
+
+impl Loaded {
+    /// What the matrix needs, unless no host can have it.
+    fn wanted(&self, places: &Places) -> Result<(Wanted, host::HostFacts), Failure> {
+        let host = host::facts().map_err(Failure::broken)?;
+        let suites: Vec<Arc<LoadedSuite>> = self.suites.iter().map(|(_, suite)| suite.clone()).collect();
+        check_memory(&suites, &host)?;
+        let mut kernels = Vec::new();
+        for name in self.matrix.all_kernels() {
+            let source: KernelSource = name.parse().map_err(Failure::usage)?;
+            let arches = self.matrix.all_arches().into_iter();
+            kernels.extend(arches.map(|arch| (source.clone(), arch)));
+        }
+        let wanted = Wanted {
+            kernels,
+            qemus: places.qemus.iter().cloned().collect(),
+            refresh: false,
+        };
+        Ok((wanted, host))
+    }
+
+    /// The jobs on its kernels.
+    fn jobs(&self, kernels: &[PlannedKernel]) -> Result<Vec<Job>, Failure> {
+        let jobs = matrix_jobs(&self.matrix, &self.suites, kernels).map_err(Failure::usage)?;
+        match jobs.is_empty() {
+            false => Ok(jobs),
+            true => Err(Failure::usage(anyhow::anyhow!(
+                "the matrix `{}` comes to nothing: everything is left out, or no case fits its kernels",
+                self.matrix.name
+            ))),
+        }
+    }
 }
 
 /// How long jobs take, in milliseconds by the id of the case, as `--times` says.
@@ -148,7 +170,12 @@ pub(super) fn times_of(which: &Part) -> Result<BTreeMap<String, u64>, Failure> {
 }
 
 /// Leaves the jobs of the part that is meant; `require_all` is a part of what the plan is.
-pub(super) fn part(selected: &mut Selected, which: &Part, times: &BTreeMap<String, u64>, require_all: bool) {
+pub(super) fn part<R>(
+    selected: &mut Selected<R>,
+    which: &Part,
+    times: &BTreeMap<String, u64>,
+    require_all: bool,
+) {
     if let Some(shard) = &which.shard {
         selected.part = shard.facts(&selected.jobs, require_all);
         selected.jobs = shard.part(std::mem::take(&mut selected.jobs), times);
@@ -167,16 +194,22 @@ pub(super) fn matrix(args: &args::Matrix, ui: &Ui) -> Result<Exit, Failure> {
 }
 
 /// Milliseconds that each job took in earlier runs.
-pub(super) fn history_of(selected: &Selected, results: &Utf8Path, ui: &Ui) -> BTreeMap<String, u64> {
-    let what = |job: &Job| What::on_line(&selected.rig.kernels[job.kernel].kernel.label, &job.key);
+pub(super) fn history_of(
+    jobs: &[Job],
+    kernels: &[PlannedKernel],
+    results: &Utf8Path,
+    ui: &Ui,
+) -> BTreeMap<String, u64> {
+    let what = |job: &Job| What::on_line(&kernels[job.kernel].label, &job.key);
     if !results.is_dir() {
         return BTreeMap::new();
     }
-    let whats: Vec<What> = selected.jobs.iter().map(what).collect();
-    let before = history::open(results, false, ui)
-        .and_then(|index| index.before(Timestamp::now(), &whats).map_err(Failure::broken));
+    let whats: Vec<What> = jobs.iter().map(what).collect();
+    let before = history::asked(results, ui, |index| {
+        index.before(Timestamp::now(), &whats).map_err(Failure::broken)
+    });
     match before {
-        Ok(before) => times(&selected.jobs, what, &before),
+        Ok(before) => times(jobs, what, &before),
         Err(failure) => {
             ui.warning("how long the jobs took before is not known:");
             failure.tell(ui);
@@ -196,9 +229,9 @@ pub(super) fn plan(args: &args::Plan, ui: &Ui) -> Result<Exit, Failure> {
     }
     let given = times_of(&args.planned.part)?;
     let results = utf8(&args.planned.places.results)?;
-    let mut selected = select(&loaded, &args.planned.places, ui)?;
+    let mut selected = foresee(&loaded, &args.planned.places, ui)?;
     part(&mut selected, &args.planned.part, &given, false);
-    let times = history_of(&selected, &results, ui);
+    let times = history_of(&selected.jobs, &selected.rig.kernels, &results, ui);
     match args.format {
         PlanFormat::Times => ui.out(&serde_json::to_string_pretty(&times).map_err(Failure::broken)?),
         PlanFormat::Json => {

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `memrig run` and `memrig replay`.
 
-use std::{collections::BTreeSet, num::NonZeroUsize, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
+    path::Path,
+    sync::Arc,
+};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -18,14 +23,14 @@ use crate::{
     record::{CaseKey, KernelFacts, RunFacts, RunPart, RunRecord},
     rig::{host, kernel::KernelSource},
     run::{
-        self, Capacity, Filter, HOST_RESERVE, Job, LoadedSuite, Outcome, PlannedKernel, Request, Rig, Wanted,
-        dry_run, plan, repeated, usual_guests,
+        self, Capacity, Filter, Foreseen, HOST_RESERVE, Job, LoadedSuite, Outcome, PlannedKernel, Prepared,
+        Request, Rig, Wanted, plan, repeated, usual_guests,
     },
 };
 
-/// What a selection comes to: the rig, and the jobs.
-pub(super) struct Selected {
-    pub(super) rig: Rig,
+/// What a selection comes to: the rig, or what of it can be foreseen, and the jobs.
+pub(super) struct Selected<R = Rig> {
+    pub(super) rig: R,
     pub(super) jobs: Vec<Job>,
     /// Which part of what was meant the jobs are.
     pub(super) part: RunPart,
@@ -43,6 +48,26 @@ pub(super) fn select(
     select_of(kernels, &args.which.filter(), places, suites, ui)
 }
 
+/// Finds out what is meant, and plans by what is there: nothing is got for it. What would be got is told.
+fn foresee(
+    args: &Select,
+    places: &Places,
+    suites: &[Arc<LoadedSuite>],
+    ui: &Ui,
+) -> Result<Selected<Foreseen>, Failure> {
+    let kernels = setup::kernels(&args.kernels, &args.which.arches);
+    let filter = args.which.filter();
+    let (wanted, host) = wanted(kernels, &filter, places, suites)?;
+    let rig = setup::foresee(&wanted, ui)?;
+    let jobs = plan(suites, &rig.kernels, &filter).map_err(Failure::usage)?;
+    Ok(Selected {
+        rig,
+        jobs,
+        part: RunPart::Whole,
+        host,
+    })
+}
+
 /// The same for kernels that are named one by one.
 pub(super) fn select_of(
     kernels: Vec<(KernelSource, Arch)>,
@@ -51,6 +76,24 @@ pub(super) fn select_of(
     suites: &[Arc<LoadedSuite>],
     ui: &Ui,
 ) -> Result<Selected, Failure> {
+    let (wanted, host) = wanted(kernels, filter, places, suites)?;
+    let rig = get(&wanted, ui)?;
+    let jobs = plan(suites, &planned_kernels(&rig), filter).map_err(Failure::usage)?;
+    Ok(Selected {
+        rig,
+        jobs,
+        part: RunPart::Whole,
+        host,
+    })
+}
+
+/// What a selection needs, unless it is one that no host can have or that nothing fits.
+fn wanted(
+    kernels: Vec<(KernelSource, Arch)>,
+    filter: &Filter,
+    places: &Places,
+    suites: &[Arc<LoadedSuite>],
+) -> Result<(Wanted, host::HostFacts), Failure> {
     let host = host::facts().map_err(Failure::broken)?;
     check_memory(suites, &host)?;
     check_filter(filter, suites)?;
@@ -59,15 +102,7 @@ pub(super) fn select_of(
         qemus: places.qemus.iter().cloned().collect(),
         refresh: false,
     };
-    let rig = get(&wanted, ui)?;
-    let kernels = planned_kernels(&rig);
-    let jobs = plan(suites, &kernels, filter).map_err(Failure::usage)?;
-    Ok(Selected {
-        rig,
-        jobs,
-        part: RunPart::Whole,
-        host,
-    })
+    Ok((wanted, host))
 }
 
 /// Refuses a name that fits nothing, before anything is got for it.
@@ -109,15 +144,7 @@ pub(super) fn check_memory(suites: &[Arc<LoadedSuite>], host: &host::HostFacts) 
 
 /// What a plan must know of the kernels that were got.
 pub(super) fn planned_kernels(rig: &Rig) -> Vec<PlannedKernel> {
-    rig.kernels
-        .iter()
-        .map(|prepared| PlannedKernel {
-            label: prepared.kernel.label.clone(),
-            arch: prepared.kernel.arch,
-            release: prepared.kernel.release_or_unknown().to_owned(),
-            config: prepared.kernel.config.clone().map(Arc::new),
-        })
-        .collect()
+    rig.kernels.iter().map(Prepared::planned).collect()
 }
 
 /// Guests at once, and the memory that they share.
@@ -157,29 +184,20 @@ pub(super) fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
     let suites = suites::load(&args.select.suites, &["quick"])?;
     let times = matrix::times_of(&args.part)?;
     let results = utf8(&args.places.results)?;
-    if !args.dry_run {
-        check_results(&results)?;
-    }
-    let mut selected = select(&args.select, &args.places, &suites, ui)?;
-    selected.jobs = repeated(selected.jobs, args.repeat.rounds());
-    matrix::part(&mut selected, &args.part, &times, args.how.require_all);
-    if selected.jobs.is_empty() {
-        ui.error("nothing is selected: no case fits the kernels, architectures, names and variants that were given");
-        return Ok(Exit::NothingSelected);
-    }
     if args.dry_run {
-        for job in &selected.jobs {
-            let name = format!(
-                "{} {}/{} {}",
-                job.key.kernel, job.key.suite, job.key.case, job.key.variant
-            );
-            ui.out(&format!("# {} {}", job.key.arch, name.trim_end()));
-            match &job.skip {
-                Some(reason) => ui.out(&format!("# skipped: {reason}")),
-                None => ui.out(&dry_run(job, &selected.rig)),
+        let mut foreseen = foresee(&args.select, &args.places, &suites, ui)?;
+        return Ok(match narrowed(&mut foreseen, args, &times, ui) {
+            true => {
+                tell_plan(&foreseen, ui);
+                Exit::Pass
             }
-        }
-        return Ok(Exit::Pass);
+            false => Exit::NothingSelected,
+        });
+    }
+    check_results(&results)?;
+    let mut selected = select(&args.select, &args.places, &suites, ui)?;
+    if !narrowed(&mut selected, args, &times, ui) {
+        return Ok(Exit::NothingSelected);
     }
     let reports = results.clone();
     let outcome = outcome(selected, results, None, &args.how, ui)?;
@@ -195,6 +213,32 @@ pub(super) fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
             None => Exit::Broken,
         },
     )
+}
+
+/// Leaves the rounds and the part that are meant; says so where that is nothing.
+fn narrowed<R>(selected: &mut Selected<R>, args: &Run, times: &BTreeMap<String, u64>, ui: &Ui) -> bool {
+    selected.jobs = repeated(std::mem::take(&mut selected.jobs), args.repeat.rounds());
+    matrix::part(selected, &args.part, times, args.how.require_all);
+    if selected.jobs.is_empty() {
+        ui.error("nothing is selected: no case fits the kernels, architectures, names and variants that were given");
+    }
+    !selected.jobs.is_empty()
+}
+
+/// Prints the jobs with their QEMU commands, as far as they are known.
+fn tell_plan(selected: &Selected<Foreseen>, ui: &Ui) {
+    for job in &selected.jobs {
+        let name = format!(
+            "{} {}/{} {}",
+            job.key.kernel, job.key.suite, job.key.case, job.key.variant
+        );
+        ui.out(&format!("# {} {}", job.key.arch, name.trim_end()));
+        match (&job.skip, selected.rig.command(job)) {
+            (Some(reason), _) => ui.out(&format!("# skipped: {reason}")),
+            (None, Some(command)) => ui.out(&command),
+            (None, None) => ui.out("# its QEMU command is not known before all of it is there"),
+        }
+    }
 }
 
 /// Runs what was selected, writes the reports and prints the summary.
@@ -327,7 +371,8 @@ fn renewed<'a>(
     now.filter_map(|now| {
         let same = |then: &&KernelFacts| (then.arch, &then.label) == (now.arch, &now.label);
         let then = then.kernels.iter().find(same)?;
-        (then.release != now.release).then_some((&*now.label, &*then.release, &*now.release))
+        let release = now.release.as_deref()?;
+        (then.release != release).then_some((&*now.label, &*then.release, release))
     })
     .collect()
 }
@@ -477,7 +522,7 @@ cases:
         let kernels = [PlannedKernel {
             label: label.to_owned(),
             arch: Arch::X86_64,
-            release: now.to_owned(),
+            release: Some(now.to_owned()),
             config: None,
         }];
         let mut jobs = plan(&[suite], &kernels, &Filter::default()).unwrap();

@@ -5,7 +5,7 @@ use super::{args::Setup, failure::Failure};
 use crate::{
     base::{Arch, fault::Exit, ui::Ui},
     rig::{kernel::KernelSource, packages::Suite},
-    run::{PrepareError, Rig, Wanted, prepare},
+    run::{self, Foreseen, PrepareError, Rig, Wanted, prepare},
 };
 
 /// The kernels that are meant where none is named.
@@ -37,6 +37,18 @@ pub(super) fn get(wanted: &Wanted, ui: &Ui) -> Result<Rig, Failure> {
         true => Failure::usage(error),
         false => failed(error),
     })
+}
+
+/// Looks at what there is of what is wanted, gets nothing, and tells what would be got.
+pub(super) fn foresee(wanted: &Wanted, ui: &Ui) -> Result<Foreseen, Failure> {
+    let foreseen = run::foresee(wanted, ui).map_err(|error| {
+        let usage = error.is_usage();
+        Failure::of(error, usage)
+    })?;
+    for line in &foreseen.would {
+        ui.line(line);
+    }
+    Ok(foreseen)
 }
 
 fn failed(error: PrepareError) -> Failure {

@@ -10,7 +10,7 @@ use super::{
     args::{FailFast, How, Submit},
     failure::Failure,
     matrix,
-    run::{check_results, utf8},
+    run::{check_results, planned_kernels, utf8},
 };
 use crate::{
     base::{
@@ -92,8 +92,15 @@ fn start(
         slurm::look().map_err(Failure::usage)?;
         check_results(results)?;
     }
-    let selected = matrix::select(&loaded, &args.places, ui)?;
-    let most = u32::try_from(selected.jobs.len()).unwrap_or(u32::MAX);
+    let (jobs, kernels) = if args.dry_run {
+        let foreseen = matrix::foresee(&loaded, &args.places, ui)?;
+        (foreseen.jobs, foreseen.rig.kernels)
+    } else {
+        let selected = matrix::select(&loaded, &args.places, ui)?;
+        let kernels = planned_kernels(&selected.rig);
+        (selected.jobs, kernels)
+    };
+    let most = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
     let shards = args.shards.min(most);
     if shards < args.shards {
         ui.warning(&format!(
@@ -114,7 +121,7 @@ fn start(
         cpus: args.how.jobs.map_or(1, NonZeroUsize::get),
         memory: args
             .mem
-            .unwrap_or_else(|| memory(&selected.jobs, args.how.jobs.map_or(1, NonZeroUsize::get))),
+            .unwrap_or_else(|| memory(&jobs, args.how.jobs.map_or(1, NonZeroUsize::get))),
         partition: args.partition.clone(),
         account: args.account.clone(),
         time: args.time.clone(),
@@ -129,7 +136,7 @@ fn start(
         ui.out(text.trim_end());
         return Ok(None);
     }
-    let known = matrix::history_of(&selected, results, ui);
+    let known = matrix::history_of(&jobs, &kernels, results, ui);
     let folder = Folder::create(results, &name).map_err(of_folder)?;
     fs_err::write(
         &times,
@@ -162,7 +169,7 @@ fn start(
     folder.keep(&submission).map_err(Failure::broken)?;
     ui.line(&format!(
         "submitted job {id}: {} jobs of the matrix in {shards} tasks of {} cores and {} MiB each",
-        selected.jobs.len(),
+        jobs.len(),
         script.cpus,
         script.memory.as_bytes() >> 20
     ));

@@ -99,11 +99,8 @@ fn image() -> Vec<u8> {
 pub async fn choose(qemu: &Qemu, arch: Arch) -> Choice {
     static KNOWN: Mutex<BTreeMap<PathBuf, Choice>> = Mutex::const_new(BTreeMap::new());
 
-    if arch == Arch::S390x {
-        return translated("standby memory is only emulated there");
-    }
-    if std::env::consts::ARCH != arch.to_string() {
-        return translated(format!("the host is {}", std::env::consts::ARCH));
+    if let Some(choice) = always_translated(arch) {
+        return choice;
     }
     let mut known = KNOWN.lock().await;
     if let Some(choice) = known.get(&qemu.binary) {
@@ -114,9 +111,33 @@ pub async fn choose(qemu: &Qemu, arch: Arch) -> Choice {
     choice
 }
 
+/// How guests would be run, by a look at the host: no probe guest runs.
+pub fn expected(arch: Arch) -> Choice {
+    always_translated(arch).unwrap_or_else(|| match open_kvm(Path::new("/dev/kvm")) {
+        Ok(_) => Choice {
+            accel: Accel::Kvm,
+            why: "guests would be run by the host (KVM) if a probe guest ran".to_owned(),
+        },
+        Err(error) => translated(error),
+    })
+}
+
+/// Where no host runs guests by itself.
+fn always_translated(arch: Arch) -> Option<Choice> {
+    if arch == Arch::S390x {
+        return Some(translated("standby memory is only emulated there"));
+    }
+    (std::env::consts::ARCH != arch.to_string())
+        .then(|| translated(format!("the host is {}", std::env::consts::ARCH)))
+}
+
+fn open_kvm(device: &Path) -> std::io::Result<fs::File> {
+    fs::OpenOptions::new().read(true).write(true).open(device)
+}
+
 /// By this device where it opens and a guest survives, else by translation.
 async fn choose_by(qemu: &Qemu, device: &Path) -> Choice {
-    let tried = match fs::OpenOptions::new().read(true).write(true).open(device) {
+    let tried = match open_kvm(device) {
         Ok(_) => try_guest(qemu, Accel::Kvm).await,
         Err(error) => Err(error.to_string()),
     };

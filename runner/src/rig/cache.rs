@@ -3,6 +3,9 @@
 //!
 //! An entry is a directory. It is made under another name while a lock for its key is held, and renamed when it is whole, so
 //! that what has its final name can be used by anyone without a lock, also after a kill.
+//!
+//! A cache can be [looked at](Cache::looking): then nothing in it is made, changed or waited for, and what is not there is an error that says
+//! what would be got.
 
 use std::{
     env,
@@ -29,6 +32,29 @@ pub enum CacheError {
         /// What the host's kernel said.
         source: io::Error,
     },
+    /// The cache is only looked at, and this is not in it.
+    #[error("{0}")]
+    NotHere(NotHere),
+}
+
+/// What is not in the cache, and would be got.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{would}")]
+pub struct NotHere {
+    /// What would be done, in words, such as `the index of sid for s390x would be fetched`.
+    pub would: String,
+    /// The kernel's release, where that is known all the same.
+    pub release: Option<String>,
+}
+
+impl NotHere {
+    /// Something of which only that is known.
+    pub fn would(would: impl Into<String>) -> CacheError {
+        CacheError::NotHere(Self {
+            would: would.into(),
+            release: None,
+        })
+    }
 }
 
 impl CacheError {
@@ -38,6 +64,7 @@ impl CacheError {
 
         match self {
             Self::NoPlace => true,
+            Self::NotHere(_) => false,
             Self::Io { source, .. } => {
                 matches!(
                     source.kind(),
@@ -53,12 +80,15 @@ impl CacheError {
 pub struct Cache {
     root: PathBuf,
     ui: Ui,
+    /// Nothing is made, changed or waited for.
+    looks: bool,
 }
 
 /// A held lock; dropping it lets the next one in.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    /// None where the cache is only looked at.
+    _file: Option<File>,
 }
 
 impl Cache {
@@ -67,12 +97,30 @@ impl Cache {
     /// # Errors
     /// No place is known, or it cannot be made.
     pub fn open(ui: &Ui) -> Result<Self, CacheError> {
+        Self::at(&Self::place()?, ui)
+    }
+
+    /// The user's cache as it lies, which need not be there. It is only looked at.
+    ///
+    /// # Errors
+    /// No place is known.
+    pub fn look(ui: &Ui) -> Result<Self, CacheError> {
+        let root = Self::place()?;
+        let root = std::path::absolute(&root).map_err(|source| CacheError::Io { root, source })?;
+        Ok(Self {
+            root,
+            ui: ui.clone(),
+            looks: true,
+        })
+    }
+
+    fn place() -> Result<PathBuf, CacheError> {
         let variable = |name| {
             env::var_os(name)
                 .filter(|value| !value.is_empty())
                 .map(PathBuf::from)
         };
-        let root = variable("MEMRIG_CACHE")
+        variable("MEMRIG_CACHE")
             // The base directory specification: a relative path is to be ignored.
             .or_else(|| {
                 Some(
@@ -82,8 +130,7 @@ impl Cache {
                 )
             })
             .or_else(|| Some(variable("HOME")?.join(".cache/memrig")))
-            .ok_or(CacheError::NoPlace)?;
-        Self::at(&root, ui)
+            .ok_or(CacheError::NoPlace)
     }
 
     /// A cache at a place of one's own.
@@ -102,7 +149,21 @@ impl Cache {
         Ok(Self {
             root: absolute.map_err(failed)?,
             ui: ui.clone(),
+            looks: false,
         })
+    }
+
+    /// The same cache, only looked at: without its locks, since what has its final name is whole.
+    pub fn looking(&self) -> Self {
+        Self {
+            looks: true,
+            ..self.clone()
+        }
+    }
+
+    /// Whether it is only looked at. Who would write, or wait, says with [`NotHere`] what would be done.
+    pub fn only_looks(&self) -> bool {
+        self.looks
     }
 
     /// Its root.
@@ -110,21 +171,27 @@ impl Cache {
         &self.root
     }
 
-    /// A directory under the root, made if it is not there.
+    /// A directory under the root, made if it is not there; not where the cache is only looked at.
     ///
     /// # Errors
     /// It cannot be made.
     pub fn dir(&self, name: impl AsRef<Path>) -> Result<PathBuf, CacheError> {
         let dir = self.root.join(name);
+        if self.looks {
+            return Ok(dir);
+        }
         fs_err::create_dir_all(&dir).map_err(|source| self.failed(source))?;
         Ok(dir)
     }
 
-    /// Waits for, and takes, the lock of this name. Says so if another one holds it.
+    /// Waits for, and takes, the lock of this name. Says so if another one holds it. Who only looks needs none.
     ///
     /// # Errors
     /// The lock file cannot be made.
     pub fn lock(&self, name: &str) -> Result<Lock, CacheError> {
+        if self.looks {
+            return Ok(Lock { _file: None });
+        }
         let path = self
             .dir("locks")?
             .join(format!("{}.lock", name.replace('/', "-")));
@@ -143,7 +210,7 @@ impl Cache {
             }
             Err(TryLockError::Error(source)) => return Err(self.failed(source)),
         }
-        Ok(Lock { _file: file })
+        Ok(Lock { _file: Some(file) })
     }
 
     /// Where the entry of this kind and key is, if it is whole.
@@ -155,7 +222,7 @@ impl Cache {
     /// The directory of an entry; made by `build`, which fills an empty directory, if it is not there.
     ///
     /// # Errors
-    /// Those of `build`, and those of the cache.
+    /// Those of `build`, and those of the cache; [`CacheError::NotHere`] where it is only looked at.
     pub fn entry<E: From<CacheError>>(
         &self,
         kind: &str,
@@ -164,6 +231,9 @@ impl Cache {
     ) -> Result<PathBuf, E> {
         if let Some(found) = self.find(kind, key) {
             return Ok(found);
+        }
+        if self.looks {
+            return Err(NotHere::would(format!("an entry of `{kind}` would be made")).into());
         }
         let _lock = self.lock(&format!("{kind}/{key}"))?;
         if let Some(found) = self.find(kind, key) {
@@ -322,6 +392,21 @@ mod tests {
             .unwrap();
         assert!(path.join("whole").exists() && !path.join("half").exists());
         assert_eq!(fs_err::read_dir(root.path().join("thing")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn who_only_looks_makes_nothing_and_waits_for_nobody() {
+        let root = tempfile::tempdir().unwrap();
+        let cache = Cache::at(&root.path().join("cache"), &Ui::silent()).unwrap();
+        let looking = cache.looking();
+        let asked = || looking.entry("thing", "key", |_| -> Result<(), CacheError> { panic!("built") });
+        assert!(matches!(asked(), Err(CacheError::NotHere(_))));
+        assert!(!looking.dir("thing").unwrap().exists());
+        assert_eq!(fs_err::read_dir(cache.root()).unwrap().count(), 0);
+        let made = cache.entry("thing", "key", |_| Ok::<_, CacheError>(())).unwrap();
+        let _held = cache.lock("thing/key").unwrap();
+        let _not_waited_for = looking.lock("thing/key").unwrap();
+        assert_eq!(asked().unwrap(), made);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::{
     ByteSize,
     exec::{Command, ExecError, ended, shell_line},
+    named,
     ui::Ui,
 };
 
@@ -146,6 +147,28 @@ fn field_of(meminfo: &str, field: &str) -> Option<ByteSize> {
 pub fn free_space(path: &Path) -> io::Result<ByteSize> {
     let facts = rustix::fs::statvfs(path)?;
     Ok(ByteSize::bytes(facts.f_bavail * facts.f_frsize))
+}
+
+/// Whether a folder can be written, or made where it is not there yet; without writing anything. With the part of it that is there.
+///
+/// # Errors
+/// It cannot; the error has the path of what stands in the way.
+pub fn writable(folder: &Path) -> io::Result<PathBuf> {
+    let whole = std::path::absolute(folder)?;
+    let there = whole.ancestors().find(|part| part.symlink_metadata().is_ok());
+    let there = there.unwrap_or(Path::new("/"));
+    named::check_folder(there)?;
+    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    match rustix::fs::access(there, access) {
+        Ok(()) => Ok(there.to_owned()),
+        Err(error) => {
+            let error = io::Error::from(error);
+            Err(io::Error::new(
+                error.kind(),
+                format!("`{}`: {error}", there.display()),
+            ))
+        }
+    }
 }
 
 /// Where a program is found in `PATH`.

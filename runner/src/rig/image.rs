@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use programs::Program;
 
 use super::{
-    cache::{self, Cache, CacheError, Key},
+    cache::{self, Cache, CacheError, Key, NotHere},
     kernel::{Kernel, ModuleError, ModuleFile, Modules},
     keys::{KeyError, SshKeys},
     packages::{PackageFacts, Packages, PackagesError, Suite},
@@ -160,6 +160,17 @@ pub enum ImageError {
     Io(#[from] io::Error),
 }
 
+impl ImageError {
+    /// What would be got or made, where the cache is only looked at.
+    pub fn not_here(&self) -> Option<&NotHere> {
+        match self {
+            Self::Cache(CacheError::NotHere(what)) => Some(what),
+            Self::Packages(error) => error.not_here(),
+            _ => None,
+        }
+    }
+}
+
 /// What is kept beside the archive.
 #[derive(Debug, Serialize, Deserialize)]
 struct Facts {
@@ -172,6 +183,22 @@ struct Facts {
 /// # Errors
 /// Packages cannot be had, or the kernel has no network that the guest could be reached by.
 pub fn obtain(
+    kernel: &Kernel,
+    extra: &[Extra<'_>],
+    packages: &Packages,
+    cache: &Cache,
+    ui: &Ui,
+) -> Result<Image, ImageError> {
+    let get = |packages: &Packages, cache: &Cache| of_a_release(kernel, extra, packages, cache, ui);
+    // Who finds it in the cache does not wait for one that fetches packages.
+    let found = packages
+        .looking()
+        .and_then(|packages| get(&packages, &cache.looking()).ok());
+    found.map_or_else(|| get(packages, cache), Ok)
+}
+
+/// The image with programs of the usual release, or of another one where the mirror lacks those.
+fn of_a_release(
     kernel: &Kernel,
     extra: &[Extra<'_>],
     packages: &Packages,
@@ -233,7 +260,17 @@ fn attempt(
     for part in &parts {
         key = key.with(&part.sha256);
     }
-    let dir = cache.entry("images", &key.finish(), |dir| {
+    let key = key.finish();
+    if cache.only_looks() && cache.find("images", &key).is_none() {
+        for part in &parts {
+            // What the mirror lacks makes the image one of another release.
+            if let Err(error @ PackagesError::Absent { .. }) = packages.fetch(part, kernel.arch) {
+                return Err(error.into());
+            }
+        }
+        return Err(NotHere::would("it would be made").into());
+    }
+    let dir = cache.entry("images", &key, |dir| {
         // Fetching tells of itself; a release whose programs cannot be had makes no image to tell of.
         let used = userland::fill(&mut tree, &parts, packages, kernel.arch)?;
         let task = ui.task(format!("image for {}", kernel.label), None);

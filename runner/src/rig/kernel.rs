@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::{
-    cache::{self, Cache, CacheError},
+    cache::{self, Cache, CacheError, NotHere},
     packages::{PackageFacts, Packages, PackagesError, Suite, UnknownSuite},
 };
 use crate::{
@@ -253,6 +253,63 @@ pub enum KernelError {
     Io(#[from] io::Error),
 }
 
+impl KernelError {
+    /// What would be got or built, where the cache is only looked at.
+    pub fn not_here(&self) -> Option<&NotHere> {
+        match self {
+            Self::Cache(CacheError::NotHere(what)) => Some(what),
+            Self::Packages(error) => error.not_here(),
+            Self::Source(error) => error.not_here(),
+            _ => None,
+        }
+    }
+}
+
+/// What of a kernel is known without getting anything.
+#[derive(Debug)]
+pub enum Known {
+    /// All: it is in the cache, or a file of the user's.
+    Here(Box<Kernel>),
+    /// It would be got or built.
+    NotHere {
+        /// Its label, which needs nothing but what the user named.
+        label: String,
+        /// What would be done, and its release, where the index in the cache tells it.
+        what: NotHere,
+    },
+}
+
+/// What of a kernel is known without getting anything: the cache is looked at, and the user's files and trees are asked. Nothing is fetched, built,
+/// written or waited for. All that plans without running asks here.
+///
+/// # Errors
+/// What the user named is wrong, as far as that can be seen so.
+pub fn known(source: &KernelSource, arch: Arch, cache: &Cache, ui: &Ui) -> Result<Known, KernelError> {
+    check(source, arch)?;
+    let cache = cache.looking();
+    let packages = Packages::open(&cache, ui);
+    match obtain(source, arch, &packages, &cache, ui) {
+        Ok(kernel) => Ok(Known::Here(Box::new(kernel))),
+        Err(error) => match error.not_here() {
+            Some(what) => Ok(Known::NotHere {
+                label: label(source)?,
+                what: what.clone(),
+            }),
+            None => Err(error),
+        },
+    }
+}
+
+/// How reports and the history call a kernel of this source.
+fn label(source: &KernelSource) -> Result<String, KernelError> {
+    match source {
+        KernelSource::Source(spec) => spec
+            .label()
+            .map_err(|error| KernelError::Source(Box::new(error.into()))),
+        KernelSource::Debian(_) | KernelSource::Image { .. } => Ok(source.to_string()),
+    }
+}
+
 /// Gets a kernel: out of the cache, or by fetching and unpacking what is needed of it.
 ///
 /// # Errors
@@ -266,7 +323,16 @@ pub fn obtain(
 ) -> Result<Kernel, KernelError> {
     let label = source.to_string();
     match source {
-        KernelSource::Debian(suite) => debian::obtain(label, *suite, arch, packages, cache, ui),
+        KernelSource::Debian(suite) => {
+            let get = |packages: &Packages, cache: &Cache| {
+                debian::obtain(label.clone(), *suite, arch, packages, cache, ui)
+            };
+            // Who finds it in the cache does not wait for one that fetches packages.
+            let found = packages
+                .looking()
+                .and_then(|packages| get(&packages, &cache.looking()).ok());
+            found.map_or_else(|| get(packages, cache), Ok)
+        }
         KernelSource::Source(spec) => source::obtain(spec, arch, packages, cache, ui),
         KernelSource::Image {
             path,

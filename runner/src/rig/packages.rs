@@ -18,7 +18,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::cache::{self, Cache, CacheError};
+use super::cache::{self, Cache, CacheError, NotHere};
 use crate::{
     base::{Arch, exec::ExecError, ui::Ui},
     format::deb::{self, Dependency, Relation},
@@ -203,6 +203,16 @@ pub enum PackagesError {
     Io(#[from] io::Error),
 }
 
+impl PackagesError {
+    /// What would be got, where the cache is only looked at.
+    pub fn not_here(&self) -> Option<&NotHere> {
+        match self {
+            Self::Cache(CacheError::NotHere(what)) => Some(what),
+            _ => None,
+        }
+    }
+}
+
 fn times(attempts: u32) -> String {
     match attempts {
         1 => "at once".to_owned(),
@@ -223,8 +233,8 @@ struct Shared {
     /// Fetch indices anew, except those that this process has fetched.
     refresh: bool,
     fresh: Mutex<BTreeSet<(Suite, &'static str)>>,
-    /// What the user was told of the mirror.
-    told: Mutex<BTreeSet<String>>,
+    /// What the user was told of the mirror, also by those that only look.
+    told: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Packages {
@@ -245,9 +255,30 @@ impl Packages {
                 ui: ui.clone(),
                 refresh,
                 fresh: Mutex::default(),
-                told: Mutex::default(),
+                told: Arc::default(),
             }),
         }
+    }
+
+    /// The same, of which only what is in the cache is known: nothing is fetched, and nobody is waited for. `None` where the user asked for
+    /// newer indices, so that what is there is not what is meant.
+    pub fn looking(&self) -> Option<Self> {
+        let Shared {
+            cache,
+            ui,
+            refresh,
+            told,
+            fresh: _,
+        } = &*self.shared;
+        (!refresh).then(|| Self {
+            shared: Arc::new(Shared {
+                cache: cache.looking(),
+                ui: ui.clone(),
+                refresh: false,
+                fresh: Mutex::default(),
+                told: told.clone(),
+            }),
+        })
     }
 
     /// Makes sure that the release's index for the architecture is in the cache (10 MB to fetch).

@@ -100,7 +100,7 @@ cases:
         let kernel = |label: &str, arch| PlannedKernel {
             label: label.to_owned(),
             arch,
-            release: "6.1".to_owned(),
+            release: Some("6.1".to_owned()),
             config: None,
         };
         let kernels = Arch::ALL

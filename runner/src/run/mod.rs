@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Running: from suites and kernels to a record. Plan (pure), prepare (get what is needed), schedule, and the life of a case.
+//! Running: from suites and kernels to a record. Plan (pure), prepare (get what is needed) or foresee (get nothing), schedule, and the life of a case.
 
 mod act;
 mod bench;
@@ -9,6 +9,7 @@ mod compare;
 mod cost;
 mod costs;
 mod dimm;
+mod foresee;
 mod inside;
 mod known;
 mod lists;
@@ -40,6 +41,7 @@ mod watch;
 pub use compare::{Rounds, SeenError, add_round, compare_jobs, compared};
 pub use cost::{CostError, CostOptions, CountingError, counting, measure};
 pub use costs::{Costs, CostsError, costs};
+pub use foresee::{Foreseen, foresee};
 pub use matrix::{matrix_jobs, times};
 pub use plan::{Filter, Job, LoadedSuite, Missed, PlannedKernel, plan, repeated};
 pub use prepare::{Emulator, PrepareError, Prepared, Rig, Wanted, host_packages, prepare, qemu_version};
@@ -47,5 +49,4 @@ pub use schedule::{Capacity, HOST_RESERVE, Stop, usual_guests};
 pub use session::{Outcome, Request, RunError, run};
 pub use shard::{BadShard, By, Shard};
 pub use shell::{NoShell, open_shell};
-pub use stage::dry_run;
 pub use walk::{Walk, WalkError, fill, walk};

@@ -35,8 +35,8 @@ pub struct PlannedKernel {
     pub label: String,
     /// Its architecture.
     pub arch: Arch,
-    /// Its release, as far as it is known before it boots.
-    pub release: String,
+    /// Its release, as far as it is known before it boots; `None` where the kernel is still to be got, so that jobs go by its label alone.
+    pub release: Option<String>,
     /// Its configuration, where it came with one.
     pub config: Option<Arc<Kconfig>>,
 }
@@ -63,6 +63,8 @@ pub struct Job {
     pub variant: Variant,
     /// Index of the kernel in the plan's input.
     pub kernel: usize,
+    /// The kernel's label, without its release.
+    pub label: String,
     /// The machine, with what the variant changes.
     pub machine: MachineSpec,
     /// Words for the kernel's command line.
@@ -75,6 +77,15 @@ impl Job {
     /// The case.
     pub fn case(&self) -> &Case {
         &self.suite.suite.cases[self.case]
+    }
+
+    /// Its id where the kernel is still to be got, so that its release is not known.
+    pub fn id_by_label(&self) -> String {
+        let key = CaseKey {
+            kernel: self.label.clone(),
+            ..self.key.clone()
+        };
+        key.id()
     }
 
     /// The same job under another key.
@@ -197,7 +208,10 @@ fn job(suite: &Arc<LoadedSuite>, index: usize, variant: &Variant, at: usize, ker
     Job {
         key: CaseKey {
             arch: kernel.arch,
-            kernel: format!("{}-{}", kernel.label, kernel.release),
+            kernel: match &kernel.release {
+                Some(release) => format!("{}-{release}", kernel.label),
+                None => kernel.label.clone(),
+            },
             config: String::new(),
             suite: suite.suite.name.clone(),
             variant: variant.to_string(),
@@ -207,6 +221,7 @@ fn job(suite: &Arc<LoadedSuite>, index: usize, variant: &Variant, at: usize, ker
         case: index,
         variant: variant.clone(),
         kernel: at,
+        label: kernel.label.clone(),
         machine: variant.machine(&case.machine),
         cmdline: case.cmdline.iter().cloned().chain(variant.cmdline()).collect(),
         skip: lacking(&case.needs, kernel),
@@ -215,13 +230,10 @@ fn job(suite: &Arc<LoadedSuite>, index: usize, variant: &Variant, at: usize, ker
 
 /// What the kernel lacks, as far as it can be seen without booting.
 fn lacking(needs: &Needs, kernel: &PlannedKernel) -> Option<String> {
-    if let Some(range) = &needs.kernels
-        && !range.contains(&kernel.release)
+    if let (Some(range), Some(release)) = (&needs.kernels, &kernel.release)
+        && !range.contains(release)
     {
-        return Some(format!(
-            "needs a kernel in {range}, and this is {}",
-            kernel.release
-        ));
+        return Some(format!("needs a kernel in {range}, and this is {release}"));
     }
     let config = kernel.config.as_ref()?;
     needs.config.iter().find_map(|(option, wanted)| {
@@ -252,7 +264,7 @@ mod tests {
         let kernel = PlannedKernel {
             label: "k".to_owned(),
             arch: Arch::S390x,
-            release: "6.12.0".to_owned(),
+            release: Some("6.12.0".to_owned()),
             config: None,
         };
         plan(&[suite], &[kernel], &Filter::default()).unwrap()
@@ -274,6 +286,28 @@ mod tests {
         assert_eq!(keys(1), [once[0].key.clone()]);
         assert_eq!(keys(3), [1, 2, 3].map(|round| once[0].key.in_round(round)));
         check_unique(&keys(20)).unwrap();
+    }
+
+    #[test]
+    fn a_kernel_that_is_still_to_be_got_is_planned_by_its_label() {
+        let text = "suite: x\ncases:\n  - { id: X1, name: x, needs: { kernels: ..6.1 }, steps: [log: { has: x }] }\n";
+        let suite = Arc::new(LoadedSuite {
+            file: "x.yaml".to_owned(),
+            sha256: String::new(),
+            suite: Suite::parse("x.yaml", text).unwrap(),
+        });
+        let planned = |release: Option<&str>| {
+            let kernel = PlannedKernel {
+                label: "debian:trixie".to_owned(),
+                arch: Arch::S390x,
+                release: release.map(str::to_owned),
+                config: None,
+            };
+            let jobs = plan(std::slice::from_ref(&suite), &[kernel], &Filter::default()).unwrap();
+            (jobs[0].key.kernel.clone(), jobs[0].skip.is_some())
+        };
+        assert_eq!(planned(None), ("debian:trixie".to_owned(), false));
+        assert_eq!(planned(Some("6.12.9")), ("debian:trixie-6.12.9".to_owned(), true));
     }
 
     #[test]

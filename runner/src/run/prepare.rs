@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::{foresee, plan::PlannedKernel};
 use crate::{
     base::{
         Arch,
@@ -237,7 +238,7 @@ fn get_kernel(
     kernel::obtain(source, arch, packages, cache, ui).map_err(|error| refused(source, arch, error))
 }
 
-fn refused(source: &KernelSource, arch: Arch, error: KernelError) -> PrepareError {
+pub(super) fn refused(source: &KernelSource, arch: Arch, error: KernelError) -> PrepareError {
     PrepareError::Kernel {
         label: source.to_string(),
         arch,
@@ -262,19 +263,34 @@ fn emulator(
             (built.binary, Some(built.firmware))
         }
     };
-    let binary = in_path(&binary);
+    let emulator = answering(arch, &binary, named.is_some(), firmware, |qemu, runtime| {
+        runtime.block_on(accel::choose(qemu, arch))
+    })?;
+    ui.line(&format!("{arch}: {}", emulator.1));
+    Ok(emulator.0)
+}
+
+/// A QEMU that is there, asked what it is; with a word on how it runs guests, which `accel` chooses.
+pub(super) fn answering(
+    arch: Arch,
+    binary: &Path,
+    named: bool,
+    firmware: Option<PathBuf>,
+    accel: impl FnOnce(&Qemu, &tokio::runtime::Runtime) -> accel::Choice,
+) -> Result<(Emulator, String), PrepareError> {
+    let binary = in_path(binary);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let qemu = runtime
         .block_on(Qemu::ask(&binary, arch, firmware))
         .map_err(|source| match named {
-            Some(_) => PrepareError::Named {
+            true => PrepareError::Named {
                 arch,
                 binary: binary.clone(),
                 source: Box::new(source),
             },
-            None => source.into(),
+            false => source.into(),
         })?;
     // Only standby memory is something that a QEMU may lack.
     let capabilities = match arch {
@@ -287,15 +303,15 @@ fn emulator(
             })?)
         }
     };
-    let choice = runtime.block_on(accel::choose(&qemu, arch));
-    ui.line(&format!("{arch}: {}", choice.why));
-    Ok(Emulator {
+    let choice = accel(&qemu, &runtime);
+    let emulator = Emulator {
         accel: choice.accel,
         version: qemu_version(&binary)?,
         sha256: cache::sha256_file(&binary)?,
         qemu,
         capabilities,
-    })
+    };
+    Ok((emulator, choice.why))
 }
 
 /// What a QEMU says its version is, such as `7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)`.
@@ -321,10 +337,10 @@ fn in_path(binary: &Path) -> PathBuf {
         .unwrap_or_else(|| binary.to_owned())
 }
 
-/// Our firmware for a QEMU that is not ours.
-fn firmware(cache: &Cache) -> Result<PathBuf, PrepareError> {
+/// Our firmware for a QEMU that is not ours; in a cache that is only looked at, where it would be.
+pub(super) fn firmware(cache: &Cache) -> Result<PathBuf, PrepareError> {
     let path = cache.dir("firmware")?.join("s390x-wait.elf");
-    if !path.is_file() {
+    if !path.is_file() && !cache.only_looks() {
         fs_err::write(&path, qemu::firmware())?;
     }
     Ok(path)
@@ -358,6 +374,11 @@ impl Emulator {
 }
 
 impl Prepared {
+    /// What a plan must know of it.
+    pub fn planned(&self) -> PlannedKernel {
+        foresee::planned(&self.kernel)
+    }
+
     /// Options of the configuration that say something about memory hotplug.
     pub(super) fn telling_options(&self) -> BTreeMap<String, String> {
         const TELLING: [&str; 12] = [

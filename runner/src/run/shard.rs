@@ -74,10 +74,14 @@ impl fmt::Display for Shard {
 const UNKNOWN: u64 = 10_000;
 
 impl Shard {
-    /// The jobs of this part, in their order. `times` has milliseconds by the id of the case; all machines need the same.
+    /// The jobs of this part, in their order. `times` has milliseconds by the id of the case, or by that which a plan has where the kernel is
+    /// still to be got; all machines need the same.
     pub fn part(&self, jobs: Vec<Job>, times: &BTreeMap<String, u64>) -> Vec<Job> {
         let ids: Vec<String> = jobs.iter().map(|job| job.key.id()).collect();
-        let owners = self.owners(&ids, times);
+        let time = |job: &Job, id: &str| times.get(id).or_else(|| times.get(&job.id_by_label())).copied();
+        let jobs_with_ids = jobs.iter().zip(&ids);
+        let times = jobs_with_ids.filter_map(|(job, id)| Some((id.clone(), time(job, id)?)));
+        let owners = self.owners(&ids, &times.collect());
         let mine = self.number - 1;
         jobs.into_iter()
             .zip(owners)
@@ -127,9 +131,43 @@ fn hash(id: &str, of: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::{
+        base::Arch,
+        run::plan::{Filter, LoadedSuite, PlannedKernel, plan},
+        suite::Suite,
+    };
+
+    #[test]
+    fn times_of_a_kernel_that_was_still_to_be_got_count_for_its_jobs() {
+        let case = |id: &str| format!("  - {{ id: {id}, name: n, steps: [log: {{ has: x }}] }}\n");
+        let text = format!("suite: x\ncases:\n{}", ["A", "B", "C"].map(case).concat());
+        let suite = Arc::new(LoadedSuite {
+            file: "x.yaml".to_owned(),
+            sha256: String::new(),
+            suite: Suite::parse("x.yaml", &text).unwrap(),
+        });
+        let jobs = |release: Option<&str>| {
+            let kernel = PlannedKernel {
+                label: "debian:sid".to_owned(),
+                arch: Arch::S390x,
+                release: release.map(str::to_owned),
+                config: None,
+            };
+            plan(std::slice::from_ref(&suite), &[kernel], &Filter::default()).unwrap()
+        };
+        let before = jobs(None);
+        let times = before.iter().map(|job| job.key.id()).zip([1000, 1000, 50_000]);
+        let shard: Shard = "slice:1/2".parse().unwrap();
+        let mine = shard.part(jobs(Some("7.2.13-s390x")), &times.collect());
+        // The long one has a part for itself.
+        let cases: Vec<&str> = mine.iter().map(|job| job.key.case.as_str()).collect();
+        assert_eq!(cases, ["C"]);
+    }
 
     #[test]
     fn what_is_no_shard_is_refused() {

@@ -16,7 +16,7 @@ use super::{
     log::{Found, findings, weigh},
     notifiers,
     plan::Job,
-    prepare::{Prepared, Rig},
+    prepare::{Emulator, Prepared, Rig},
     room::Room,
     schedule::Stop,
     templates::{Booted, Made, NotMade, Templates},
@@ -244,7 +244,12 @@ impl Stage {
         let initrd = self.rig.kernels[job.kernel].initrd.clone();
         (
             job.kernel,
-            spec(job, &self.rig, vec![initrd, self.keys.ramdisk()]),
+            spec(
+                job,
+                &self.rig.kernels[job.kernel],
+                &self.rig.emulators[&job.key.arch],
+                vec![initrd, self.keys.ramdisk()],
+            ),
         )
     }
 
@@ -310,7 +315,11 @@ impl Stage {
 
     /// The same for a job whose guest never came to answer.
     pub(super) fn by_hand_of(&self, job: &Job) -> String {
-        dry_run(job, &self.rig)
+        dry_run(
+            job,
+            &self.rig.kernels[job.kernel],
+            &self.rig.emulators[&job.key.arch],
+        )
     }
 
     /// Gives a job its guest, which can be talked to: a clone where there is a template for it, or one that boots; and says which.
@@ -493,9 +502,7 @@ fn properties(job: &Job) -> Vec<Property> {
 }
 
 /// The machine of a job.
-fn spec(job: &Job, rig: &Rig, initrds: Vec<PathBuf>) -> MachineSpec {
-    let prepared: &Prepared = &rig.kernels[job.kernel];
-    let emulator = &rig.emulators[&job.key.arch];
+fn spec(job: &Job, prepared: &Prepared, emulator: &Emulator, initrds: Vec<PathBuf>) -> MachineSpec {
     let machine = &job.machine;
     let mut spec = MachineSpec::new(job.key.arch, emulator.qemu.clone());
     spec.kernel = Some(prepared.kernel.image.clone());
@@ -544,8 +551,7 @@ fn cmdline(job: &Job) -> String {
 }
 
 /// The QEMU command that a job would run, to be pasted. The guest's keys are made for a run, so it lacks them.
-pub fn dry_run(job: &Job, rig: &Rig) -> String {
-    let spec = spec(job, rig, Vec::new());
-    let initrd = &rig.kernels[job.kernel].initrd;
-    shell_line(command_line(&spec, Some(initrd), &Wiring::Terminal))
+pub(super) fn dry_run(job: &Job, prepared: &Prepared, emulator: &Emulator) -> String {
+    let spec = spec(job, prepared, emulator, Vec::new());
+    shell_line(command_line(&spec, Some(&prepared.initrd), &Wiring::Terminal))
 }

@@ -130,7 +130,7 @@ pub struct Run {
     #[command(flatten)]
     pub repeat: Repeat,
 
-    /// Print the plan and the QEMU commands, and run nothing
+    /// Print the plan and the QEMU commands as far as they are known, and get, build and run nothing
     #[arg(long)]
     pub dry_run: bool,
 

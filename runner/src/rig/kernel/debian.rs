@@ -19,7 +19,7 @@ use crate::{
     base::{Arch, ui::Ui},
     format::deb::{DebError, Member, MemberKind, Relation, members},
     rig::{
-        cache::{Cache, Key},
+        cache::{Cache, CacheError, Key, NotHere},
         image::{SPARE_MODULES, boot_modules},
         packages::{PackageFacts, Packages, PackagesError, Suite},
     },
@@ -77,7 +77,11 @@ fn attempt(
     for part in &parts {
         key = key.with(&part.sha256);
     }
-    let dir = cache.entry("kernels", &key.finish(), |dir| {
+    let key = key.finish();
+    if cache.only_looks() && cache.find("kernels", &key).is_none() {
+        return Err(not_here(&parts, arch, packages));
+    }
+    let dir = cache.entry("kernels", &key, |dir| {
         let debs = parts.iter().map(|part| Ok((part, packages.fetch(part, arch)?)));
         let debs = debs.collect::<Result<Vec<_>, KernelError>>()?;
         let task = ui.task(format!("unpack {label} {arch}"), None);
@@ -118,6 +122,27 @@ fn attempt(
         packages: parts,
         ..kernel
     })
+}
+
+/// What would be got of packages that the cache has no kernel of; or that the mirror does not have them.
+fn not_here(parts: &[PackageFacts], arch: Arch, packages: &Packages) -> KernelError {
+    let mut would = None;
+    for part in parts {
+        match packages.fetch(part, arch) {
+            Ok(_) => {}
+            Err(error) => match error.not_here() {
+                Some(what) => would = would.or(Some(what.would.clone())),
+                None => return error.into(),
+            },
+        }
+    }
+    let release = parts
+        .iter()
+        .find_map(|part| part.name.strip_prefix("linux-image-"));
+    KernelError::Cache(CacheError::NotHere(NotHere {
+        would: would.unwrap_or_else(|| "its packages would be unpacked".to_owned()),
+        release: release.map(str::to_owned),
+    }))
 }
 
 fn missing(label: &str, what: &'static str, parts: &[PackageFacts]) -> KernelError {

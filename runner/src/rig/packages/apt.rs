@@ -25,7 +25,7 @@ use crate::{
         ui::Ui,
     },
     format::deb::Stanza,
-    rig::cache::{Cache, Lock},
+    rig::cache::{Cache, Lock, NotHere},
 };
 
 /// In place of an architecture: the index of sources.
@@ -100,6 +100,13 @@ impl<'a> Root<'a> {
     pub(super) fn ensure_index(&self) -> Result<(), PackagesError> {
         match self.read::<Stamp>("stamp.json")? {
             Some(_) if self.dir.join("state/lists").is_dir() => Ok(()),
+            _ if self.cache.only_looks() => {
+                let what = format!(
+                    "the index of {} for {} would be fetched",
+                    self.suite, self.architecture
+                );
+                Err(NotHere::would(what).into())
+            }
             _ => self.update(),
         }
     }
@@ -143,6 +150,10 @@ impl<'a> Root<'a> {
         }
         if self.known()?.absent.contains(&facts.sha256) {
             return Err(self.absent(&facts.name, &facts.version, located.security)?);
+        }
+        if self.cache.only_looks() {
+            let what = format!("{} {} would be fetched", facts.name, facts.version);
+            return Err(NotHere::would(what).into());
         }
         let label = format!("fetch {} {}", facts.name, facts.version);
         let again = || Ok(self.located(&facts.name)?.facts.sha256 == facts.sha256);
@@ -271,7 +282,7 @@ impl<'a> Root<'a> {
     }
 
     fn absent(&self, name: &str, version: &str, security: bool) -> Result<PackagesError, PackagesError> {
-        let (mirror, _) = self.configure()?;
+        let mirror = mirror()?;
         Ok(PackagesError::Absent {
             what: format!("{name} {version}"),
             suite: self.suite,
@@ -384,8 +395,7 @@ impl<'a> Root<'a> {
 
     /// Writes the root's configuration and returns its path.
     fn configure(&self) -> Result<(Mirror, PathBuf), PackagesError> {
-        let override_uri = env::var(MIRROR_VARIABLE).ok().filter(|uri| !uri.is_empty());
-        let mirror = Mirror::find(Path::new("/etc/apt"), override_uri.as_deref())?;
+        let mirror = mirror()?;
         for dir in ["etc/apt.conf.d", "state/lists/partial", "cache/archives/partial"] {
             fs_err::create_dir_all(self.dir.join(dir))?;
         }
@@ -427,12 +437,22 @@ impl<'a> Root<'a> {
         Ok(serde_json::from_slice(&fs_err::read(path)?).ok())
     }
 
+    /// Writes a file of the root at once; not where the cache is only looked at.
     fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<(), PackagesError> {
+        if self.cache.only_looks() {
+            return Ok(());
+        }
         let bytes = serde_json::to_vec_pretty(value).map_err(std::io::Error::from)?;
         let new = self.dir.join(format!("{name}.new"));
         fs_err::write(&new, bytes)?;
         Ok(fs_err::rename(new, self.dir.join(name))?)
     }
+}
+
+/// The mirror that the user or the machine names.
+fn mirror() -> Result<Mirror, PackagesError> {
+    let override_uri = env::var(MIRROR_VARIABLE).ok().filter(|uri| !uri.is_empty());
+    Ok(Mirror::find(Path::new("/etc/apt"), override_uri.as_deref())?)
 }
 
 /// The file `*.orig.tar.*` of a stanza of `Sources`.

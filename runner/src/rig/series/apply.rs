@@ -10,7 +10,7 @@ use crate::{
     base::exec::ExecError,
     format::mail::Patch,
     rig::{
-        cache::Key,
+        cache::{CacheError, Key, NotHere},
         git::Git,
         tree::{SourceTree, TreeError},
     },
@@ -69,13 +69,19 @@ pub fn apply(series: &LoadedSeries, base: &str, tree: &SourceTree) -> Result<App
                 key = key.with(patch.for_git());
             }
             let folder = tree.dir().join("series");
-            fs_err::create_dir_all(&folder)?;
+            if !tree.only_looks() {
+                fs_err::create_dir_all(&folder)?;
+            }
             let written = folder.join(format!("{}.json", key.finish()));
             if let Ok(text) = fs_err::read(&written)
                 && let Ok(applied) = serde_json::from_slice::<Applied>(&text)
+                && tree.is_made()
                 && still_there(&applied, tree)?
             {
                 return Ok(applied);
+            }
+            if tree.only_looks() {
+                return Err(NotHere::would("the series would be applied, and built").into());
             }
             let applied = mails(&series.patches, base, tree)?;
             fs_err::write(
@@ -132,12 +138,26 @@ pub enum ApplyError {
     /// The tree.
     #[error(transparent)]
     Tree(#[from] TreeError),
+    /// The cache.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
     /// Git.
     #[error("applying a series")]
     Git(#[from] ExecError),
     /// A file; the source has its path.
     #[error("applying a series")]
     Io(#[from] std::io::Error),
+}
+
+impl ApplyError {
+    /// What would be done, where the cache is only looked at.
+    pub fn not_here(&self) -> Option<&NotHere> {
+        match self {
+            Self::Cache(CacheError::NotHere(what)) => Some(what),
+            Self::Tree(error) => error.not_here(),
+            _ => None,
+        }
+    }
 }
 
 fn still_there(applied: &Applied, tree: &SourceTree) -> Result<bool, ExecError> {

@@ -4,7 +4,7 @@
 use super::{ApplyError, LoadedSeries, apply};
 use crate::{
     format::mail::{Need, Series},
-    rig::tree::SourceTree,
+    rig::{cache::NotHere, tree::SourceTree},
 };
 
 /// The commit that a series is applied to.
@@ -145,6 +145,11 @@ impl Given {
             return Ok(());
         };
         self.mails.extend(series.ids.iter().cloned());
+        if tree.only_looks() {
+            return Err(
+                NotHere::would("the series and its prerequisites would be applied, and built").into(),
+            );
+        }
         for patch in &series.patches {
             let mail = tree.dir().join("prerequisite.patch");
             fs_err::write(&mail, patch.for_git())?;

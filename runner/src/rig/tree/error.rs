@@ -6,7 +6,11 @@ use std::{io, path::PathBuf};
 use crate::{
     base::exec::ExecError,
     format::deb::DebError,
-    rig::{cache::CacheError, host::HostError, packages::PackagesError},
+    rig::{
+        cache::{CacheError, NotHere},
+        host::HostError,
+        packages::PackagesError,
+    },
 };
 
 /// Why there is no source tree.
@@ -68,6 +72,15 @@ pub enum TreeError {
 }
 
 impl TreeError {
+    /// What would be got, where the cache is only looked at.
+    pub fn not_here(&self) -> Option<&NotHere> {
+        match self {
+            Self::Cache(CacheError::NotHere(what)) => Some(what),
+            Self::Packages(error) => error.not_here(),
+            _ => None,
+        }
+    }
+
     /// Whether the user has named something wrong.
     pub fn is_usage(&self) -> bool {
         match self {

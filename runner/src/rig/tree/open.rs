@@ -9,7 +9,7 @@ use super::{Origin, TreeError, debian, users};
 use crate::{
     base::{exec::ExecError, ui::Ui},
     rig::{
-        cache::{Cache, CacheError, Key, Lock},
+        cache::{Cache, CacheError, Key, Lock, NotHere},
         git::Git,
         packages::Packages,
     },
@@ -32,6 +32,8 @@ pub struct SourceTree {
     theirs: Option<Git>,
     ui: Ui,
     named: bool,
+    /// It is as it lies in the cache, which is only looked at: its folder may lack all of it.
+    looks: bool,
     _lock: Lock,
 }
 
@@ -43,12 +45,13 @@ struct Kept {
 }
 
 impl SourceTree {
-    /// Opens the work tree, and makes it if it is not there (a minute or two, once).
+    /// Opens the work tree, and makes it if it is not there (a minute or two, once). In a cache that is only looked at, nothing is made: what of it
+    /// is there can be asked for, and commits of the user's in the user's own tree.
     ///
     /// # Errors
     /// The user named something that is no source, or it cannot be got.
     pub fn open(origin: &Origin, packages: &Packages, cache: &Cache, ui: &Ui) -> Result<Self, TreeError> {
-        users::need_git(ui)?;
+        users::need_git(cache, ui)?;
         match origin {
             Origin::Debian(suite) => {
                 let package = debian::package(*suite, packages)?;
@@ -66,6 +69,13 @@ impl SourceTree {
                 };
                 let kept = match kept {
                     Some(kept) => kept,
+                    None if cache.only_looks() => {
+                        let what = format!(
+                            "the source {} {} would be got, and built",
+                            package.name, package.version
+                        );
+                        return Err(NotHere::would(what).into());
+                    }
                     None => {
                         let about = format!("{} {}", package.name, package.version);
                         let base = debian::unpack(&package, &dir, packages, &about, ui)?;
@@ -82,6 +92,7 @@ impl SourceTree {
                     theirs: None,
                     ui: ui.clone(),
                     named: true,
+                    looks: cache.only_looks(),
                     _lock: lock,
                 })
             }
@@ -92,7 +103,11 @@ impl SourceTree {
                     .with("path")
                     .with(path.as_os_str().as_encoded_bytes());
                 let (dir, lock) = folder(cache, &key.finish())?;
-                let found = users::take(&path, commit.as_deref(), &dir, ui)?;
+                let found = if cache.only_looks() {
+                    users::look(&path, commit.as_deref())?
+                } else {
+                    users::take(&path, commit.as_deref(), &dir, ui)?
+                };
                 Ok(Self {
                     git: Git::ours(dir.join("work")),
                     dir,
@@ -101,6 +116,7 @@ impl SourceTree {
                     theirs: found.history.then(|| Git::asking(&path)),
                     ui: ui.clone(),
                     named: commit.is_some(),
+                    looks: cache.only_looks(),
                     _lock: lock,
                 })
             }
@@ -146,6 +162,10 @@ impl SourceTree {
     /// # Errors
     /// Git cannot fetch it.
     pub fn bring(&self, commit: &str, depth: usize) -> Result<(), TreeError> {
+        if self.looks {
+            // It is asked for where it is.
+            return Ok(());
+        }
         match &self.theirs {
             Some(theirs) => users::bring(&self.git, theirs, commit, depth, &self.ui),
             None => Ok(()),
@@ -182,7 +202,26 @@ impl SourceTree {
     /// # Errors
     /// Git does not run.
     pub fn content(&self, commit: &str) -> Result<String, ExecError> {
-        self.git.run(&["rev-parse", &format!("{commit}^{{tree}}")])
+        let name = format!("{commit}^{{tree}}");
+        let ask = ["rev-parse", "--verify", "--quiet", "--end-of-options", &name];
+        match &self.theirs {
+            // Ours has what was applied, and may lack what was not brought.
+            Some(theirs) if self.looks => match theirs.run(&ask) {
+                Err(ExecError::Failed { .. }) if self.is_made() => self.git.run(&ask),
+                answer => answer,
+            },
+            _ => self.git.run(&ask),
+        }
+    }
+
+    /// Whether it is as it lies in a cache that is only looked at.
+    pub fn only_looks(&self) -> bool {
+        self.looks
+    }
+
+    /// Whether there is a work tree of our own, which may not be so where it is only looked at.
+    pub(in crate::rig) fn is_made(&self) -> bool {
+        self.work().join(".git/HEAD").is_file()
     }
 
     /// Makes the files those of a commit. Files that are the same keep their times, so that they are not compiled again.

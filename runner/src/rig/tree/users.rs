@@ -11,6 +11,7 @@ use super::TreeError;
 use crate::{
     base::{exec::ExecError, ui::Ui},
     rig::{
+        cache::{Cache, NotHere},
         git::{Git, IN_ONE_PACK, text},
         host,
     },
@@ -24,8 +25,11 @@ pub(super) struct Taken {
 }
 
 /// Makes sure that the host has git.
-pub(super) fn need_git(ui: &Ui) -> Result<(), TreeError> {
+pub(super) fn need_git(cache: &Cache, ui: &Ui) -> Result<(), TreeError> {
     if host::in_path("git").is_none() {
+        if cache.only_looks() {
+            return Err(NotHere::would("git would be installed").into());
+        }
         host::install_packages(&["git"], ui)?;
     }
     Ok(())
@@ -44,6 +48,39 @@ pub(super) fn take(path: &Path, commit: Option<&str>, dir: &Path, ui: &Ui) -> Re
     }
 }
 
+/// The commit of the folder that is meant, if that can be said without taking anything: git is asked in the user's own tree.
+pub(super) fn look(path: &Path, commit: Option<&str>) -> Result<Taken, TreeError> {
+    let theirs = Git::asking(path);
+    match (is_git(&theirs)?, commit) {
+        (true, commit) => {
+            let named = Named::of(&theirs, commit)?;
+            match named.changed {
+                0 => Ok(named.taken()),
+                changed => Err(NotHere::would(format!(
+                    "{changed} files of {} that are not committed would be read, and it would be built unless that was done before",
+                    path.display()
+                ))
+                .into()),
+            }
+        }
+        (false, None) if is_source(path) => Err(NotHere::would(format!(
+            "the files of {} would be read, and it would be built unless that was done before",
+            path.display()
+        ))
+        .into()),
+        (false, None) => Err(TreeError::NoKernel(path.to_owned())),
+        (false, Some(commit)) => Err(TreeError::NotGit {
+            path: path.to_owned(),
+            commit: commit.to_owned(),
+        }),
+    }
+}
+
+/// Whether an unpacked source lies there.
+fn is_source(path: &Path) -> bool {
+    path.join("Makefile").is_file() && path.join("Kconfig").is_file()
+}
+
 /// Whether the folder is the top of a git tree, or a bare repository: not merely inside of one.
 fn is_git(theirs: &Git) -> Result<bool, TreeError> {
     let top = match theirs.run(&["rev-parse", "--show-toplevel"]) {
@@ -54,42 +91,63 @@ fn is_git(theirs: &Git) -> Result<bool, TreeError> {
     Ok(top || theirs.dir().join("HEAD").is_file() && theirs.dir().join("objects").is_dir())
 }
 
-fn of_git(theirs: &Git, commit: Option<&str>, dir: &Path, ui: &Ui) -> Result<Taken, TreeError> {
-    let name = format!("{}^{{commit}}", commit.unwrap_or("HEAD"));
-    let id = theirs.run(&["rev-parse", "--verify", "--end-of-options", &name]);
-    let id = id.map_err(|error| match error {
-        ExecError::Failed { stderr, .. } => TreeError::NoCommit {
-            path: theirs.dir().to_owned(),
-            commit: commit.unwrap_or("HEAD").to_owned(),
-            said: stderr,
-        },
-        error => error.into(),
-    })?;
-    let subject = theirs.run(&["show", "--no-patch", "--format=%h (\"%s\")", &id])?;
-    if !theirs.says_yes(&["cat-file", "-e", &format!("{id}:Kconfig")])? {
-        return Err(TreeError::NoKernel(theirs.dir().to_owned()));
+/// A commit of a git tree of the user's, by questions alone.
+struct Named {
+    id: String,
+    subject: String,
+    /// Files that are not committed and are part of what is meant.
+    changed: usize,
+}
+
+impl Named {
+    fn of(theirs: &Git, commit: Option<&str>) -> Result<Self, TreeError> {
+        let name = format!("{}^{{commit}}", commit.unwrap_or("HEAD"));
+        let id = theirs.run(&["rev-parse", "--verify", "--end-of-options", &name]);
+        let id = id.map_err(|error| match error {
+            ExecError::Failed { stderr, .. } => TreeError::NoCommit {
+                path: theirs.dir().to_owned(),
+                commit: commit.unwrap_or("HEAD").to_owned(),
+                said: stderr,
+            },
+            error => error.into(),
+        })?;
+        let subject = theirs.run(&["show", "--no-patch", "--format=%h (\"%s\")", &id])?;
+        if !theirs.says_yes(&["cat-file", "-e", &format!("{id}:Kconfig")])? {
+            return Err(TreeError::NoKernel(theirs.dir().to_owned()));
+        }
+        let bare = theirs.run(&["rev-parse", "--is-bare-repository"])? == "true";
+        let changed = if commit.is_some() || bare {
+            0
+        } else {
+            let status = [
+                "status",
+                "--porcelain",
+                "--untracked-files=no",
+                "--ignore-submodules=all",
+            ];
+            theirs.run(&status)?.lines().count()
+        };
+        Ok(Self { id, subject, changed })
     }
-    let ours = ours(dir, &theirs.run(&["rev-parse", "--show-object-format"])?)?;
-    bring(&ours, theirs, &id, 1, ui)?;
-    let bare = theirs.run(&["rev-parse", "--is-bare-repository"])? == "true";
-    let changed = if commit.is_some() || bare {
-        0
-    } else {
-        let status = [
-            "status",
-            "--porcelain",
-            "--untracked-files=no",
-            "--ignore-submodules=all",
-        ];
-        theirs.run(&status)?.lines().count()
-    };
-    if changed == 0 {
-        return Ok(Taken {
-            commit: id,
-            about: subject,
+
+    /// The commit alone.
+    fn taken(self) -> Taken {
+        Taken {
+            commit: self.id,
+            about: self.subject,
             history: true,
-        });
+        }
     }
+}
+
+fn of_git(theirs: &Git, commit: Option<&str>, dir: &Path, ui: &Ui) -> Result<Taken, TreeError> {
+    let named = Named::of(theirs, commit)?;
+    let ours = ours(dir, &theirs.run(&["rev-parse", "--show-object-format"])?)?;
+    bring(&ours, theirs, &named.id, 1, ui)?;
+    if named.changed == 0 {
+        return Ok(named.taken());
+    }
+    let Named { id, subject, changed } = named;
     ui.line(&format!(
         "{}: {changed} files that are not committed are part of it; new files that git does not know are not",
         theirs.dir().display()
@@ -169,7 +227,7 @@ pub(super) fn bring(ours: &Git, theirs: &Git, commit: &str, depth: usize, ui: &U
 
 /// A plain folder: all of it that is no product of a build, as a commit.
 fn of_folder(path: &Path, dir: &Path, ui: &Ui) -> Result<Taken, TreeError> {
-    if !path.join("Makefile").is_file() || !path.join("Kconfig").is_file() {
+    if !is_source(path) {
         return Err(TreeError::NoKernel(path.to_owned()));
     }
     let ours = ours(dir, "sha1")?;

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Builds of something that looks like a kernel's source to memrig and takes no time.
 
-use std::{os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
 
 use tempfile::TempDir;
 
@@ -11,7 +17,7 @@ use crate::{
     rig::{
         cache::Cache,
         git::Git,
-        kernel::{Kernel, KernelError, x86_image},
+        kernel::{self, Kernel, KernelError, KernelSource, Known, x86_image},
         packages::Packages,
         tree::Origin,
     },
@@ -195,4 +201,101 @@ fn an_option_that_the_bench_needs_must_be_there() {
     );
     let unknown = refused(ground.build(&["kmsan"]));
     assert!(unknown.is_usage() && unknown.to_string().contains("no configuration `kmsan`"));
+}
+
+impl Ground {
+    /// What is known of a kernel without getting anything: its release and what would be done, or that it is there.
+    fn known(&self, options: &str) -> Result<String, KernelError> {
+        let source: KernelSource = format!("tree:{}{options}", self.source().display())
+            .parse()
+            .unwrap();
+        let before = self.tree();
+        let known = kernel::known(&source, Arch::X86_64, &self.cache, &self.ui);
+        assert_eq!(self.tree(), before, "something was written");
+        Ok(match known? {
+            Known::Here(kernel) => kernel.sha256,
+            Known::NotHere { label, what } => {
+                assert!(label.starts_with("tree:"), "{label}");
+                what.would
+            }
+        })
+    }
+
+    /// All files of the cache and of the source, with their times.
+    fn tree(&self) -> Vec<String> {
+        let list = std::process::Command::new("find")
+            .arg(self.root.path())
+            .args(["-printf", "%p %s %T@\n"])
+            .output()
+            .unwrap();
+        let text = String::from_utf8(list.stdout).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+#[test]
+fn what_is_known_of_a_source_is_found_without_getting_anything() {
+    let ground = Ground::new();
+    let said = ground.known("").unwrap();
+    assert!(said.starts_with("it would be built by "), "{said}");
+    assert_eq!(fs_err::read_dir(ground.cache.root()).unwrap().count(), 0);
+    let built = ground.kernel(&[]).sha256;
+    assert_eq!(ground.known("").unwrap(), built);
+    assert_eq!(ground.known("@HEAD").unwrap(), built);
+    assert!(ground.known(",config=kasan").unwrap().contains("would be built"));
+    // What is not committed is not known by its content.
+    ground.write("release", "other");
+    let said = ground.known("").unwrap();
+    assert!(said.starts_with("1 files of "), "{said}");
+    assert_eq!(ground.known("@HEAD").unwrap(), built);
+    for (options, said) in [
+        ("@v9", "has no commit `v9`"),
+        (",config=kmsan", "no configuration `kmsan`"),
+    ] {
+        let KernelError::Source(error) = ground.known(options).unwrap_err() else {
+            panic!("{options}");
+        };
+        assert!(error.is_usage() && error.to_string().contains(said), "{error}");
+    }
+}
+
+#[test]
+fn a_series_is_known_once_it_was_applied() {
+    let ground = Ground::new();
+    let git = Git::ours(ground.source());
+    ground.write("release", "patched");
+    ground.commit();
+    git.run(&["format-patch", "-q", "-1", "-o", "../series"]).unwrap();
+    let series = format!("@HEAD~1,series={}", ground.root.path().join("series").display());
+    let said = ground.known(&series).unwrap();
+    assert_eq!(said, "the series would be applied, and built");
+    let text = format!("tree:{}{series}", ground.source().display());
+    let spec = BuildSpec::parse(&text).unwrap();
+    let packages = Packages::open(&ground.cache, &ground.ui);
+    let built = build_kernel(&spec, Arch::X86_64, &packages, &ground.cache, &ground.ui).unwrap();
+    assert_eq!(ground.known(&series).unwrap(), built.kernel.sha256);
+    // Its base has other files.
+    assert!(
+        ground
+            .known(&format!("{series},patches=0"))
+            .unwrap()
+            .contains("would be built")
+    );
+}
+
+#[test]
+fn what_was_built_is_taken_while_another_one_builds_of_the_same_tree() {
+    let ground = Arc::new(Ground::new());
+    let built = ground.kernel(&[]).sha256;
+    let trees = fs_err::read_dir(ground.cache.root().join("trees")).unwrap();
+    let names: Vec<_> = trees.map(|tree| tree.unwrap().file_name()).collect();
+    let [name] = names.as_slice() else {
+        panic!("{names:?}");
+    };
+    let _held = ground.cache.lock(&format!("trees/{}", name.display())).unwrap();
+    let (sender, receiver) = mpsc::channel();
+    let other = ground.clone();
+    thread::spawn(move || sender.send((other.known("").unwrap(), other.kernel(&[]).sha256)));
+    let found = receiver.recv_timeout(Duration::from_secs(60));
+    assert_eq!(found.expect("it waits for the tree"), (built.clone(), built));
 }

@@ -18,7 +18,7 @@ use crate::{
     base::{Arch, exec::ExecError, named, ui::Ui},
     format::kconfig::KconfigError,
     rig::{
-        cache::{Cache, CacheError, Key},
+        cache::{Cache, CacheError, Key, NotHere},
         host::{self, HostError},
         kernel::{Kernel, KernelError},
         packages::Packages,
@@ -85,6 +85,16 @@ pub enum SourceKernelError {
 }
 
 impl SourceKernelError {
+    /// What would be got or built, where the cache is only looked at.
+    pub fn not_here(&self) -> Option<&NotHere> {
+        match self {
+            Self::Cache(CacheError::NotHere(what)) => Some(what),
+            Self::Tree(error) => error.not_here(),
+            Self::Apply(error) => error.not_here(),
+            _ => None,
+        }
+    }
+
     /// Whether the user has named something wrong, or has to install something.
     pub fn is_usage(&self) -> bool {
         match self {
@@ -154,7 +164,8 @@ pub(in crate::rig::kernel) fn host_packages(arch: Arch) -> Vec<&'static str> {
     Toolchain::here(arch).lacks().into_iter().chain(git).collect()
 }
 
-/// Builds the kernel of a source, or takes it from the cache: what has the same files, configuration and compiler is the same.
+/// Builds the kernel of a source, or takes it from the cache: what has the same files, configuration and compiler is the same. Who finds it there
+/// waits for no build of another one; in a cache that is only looked at, nothing is got or built.
 ///
 /// # Errors
 /// [`KernelError::Source`] says what; that a patch does not apply or that it does not build are verdicts on the source.
@@ -165,7 +176,16 @@ pub fn build_kernel(
     cache: &Cache,
     ui: &Ui,
 ) -> Result<BuiltKernel, KernelError> {
-    let dir = built(spec, arch, packages, cache, ui).map_err(|error| KernelError::Source(Box::new(error)))?;
+    // A tree is locked for as long as something is built of it; what was built needs no lock.
+    let found = packages
+        .looking()
+        .and_then(|packages| built(spec, arch, &packages, &cache.looking(), ui).ok());
+    let dir = match found {
+        Some(dir) => dir,
+        None => {
+            built(spec, arch, packages, cache, ui).map_err(|error| KernelError::Source(Box::new(error)))?
+        }
+    };
     let (image, config) = (dir.join(IMAGE), dir.join(CONFIG));
     let label = spec
         .label()
@@ -269,7 +289,14 @@ fn built(
     let tree = SourceTree::open(&spec.origin, packages, cache, ui)?;
     let commit = commit(spec, &tree)?;
     tree.bring(&commit, 1)?;
-    toolchain.install(ui)?;
+    if !cache.only_looks() {
+        toolchain.install(ui)?;
+    } else if let [missing @ .., last] = toolchain.lacks().as_slice() {
+        let missing: Vec<&str> = missing.iter().copied().chain([*last]).collect();
+        return Err(
+            NotHere::would(format!("{} would be installed, and it built", missing.join(", "))).into(),
+        );
+    }
     if let Some(note) = &toolchain.note {
         ui.warning(note);
     }
@@ -287,7 +314,11 @@ fn built(
     {
         key = key.with(part);
     }
-    cache.entry("built", &key.finish(), |dir| {
+    let key = key.finish();
+    if cache.only_looks() && cache.find("built", &key).is_none() {
+        return Err(NotHere::would(format!("it would be built by {compiler}")).into());
+    }
+    cache.entry("built", &key, |dir| {
         tree.check_out(&commit)?;
         let build = Build {
             tree: &tree,
