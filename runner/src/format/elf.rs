@@ -3,33 +3,31 @@
 //!
 //! Read from files of either byte order; nothing in them is trusted.
 
-/// `e_machine` of x86-64.
-pub const EM_X86_64: u16 = 62;
-/// `e_machine` of s390 and s390x.
-pub const EM_S390: u16 = 22;
+use object::{
+    Endianness,
+    elf::{DT_NEEDED, FileHeader64},
+    read::elf::{Dyn, FileHeader, SectionHeader},
+};
 
-const SHT_DYNAMIC: u32 = 6;
-const DT_NEEDED: u64 = 1;
+pub use object::elf::{EM_S390, EM_X86_64};
 
 /// The bytes are no 64-bit ELF file that can be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a readable 64-bit ELF file: {0}")]
-pub struct ElfError(&'static str);
+pub struct ElfError(String);
+
+impl From<object::Error> for ElfError {
+    fn from(error: object::Error) -> Self {
+        Self(error.to_string())
+    }
+}
 
 /// A 64-bit ELF file in memory.
 #[derive(Debug, Clone, Copy)]
 pub struct Elf<'a> {
     bytes: &'a [u8],
-    big_endian: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Section {
-    name: u32,
-    kind: u32,
-    offset: u64,
-    size: u64,
-    link: u32,
+    header: &'a FileHeader64<Endianness>,
+    endian: Endianness,
 }
 
 impl<'a> Elf<'a> {
@@ -38,24 +36,24 @@ impl<'a> Elf<'a> {
     /// # Errors
     /// No ELF magic, or not of 64 bits.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ElfError> {
-        if bytes.get(..4) != Some(b"\x7fELF") {
-            return Err(ElfError("it does not begin with the ELF magic"));
+        if !bytes.starts_with(b"\x7fELF") {
+            return Err(ElfError("it does not begin with the ELF magic".to_owned()));
         }
-        if bytes.get(4) != Some(&2) || bytes.len() < 64 {
-            return Err(ElfError("it is not of 64 bits"));
+        if bytes.get(4) != Some(&2) {
+            return Err(ElfError("it is not of 64 bits".to_owned()));
         }
-        let big_endian = match bytes[5] {
-            1 => false,
-            2 => true,
-            _ => return Err(ElfError("its byte order is unknown")),
-        };
-        Ok(Self { bytes, big_endian })
+        let header = FileHeader64::parse(bytes)?;
+        let endian = header.endian()?;
+        Ok(Self {
+            bytes,
+            header,
+            endian,
+        })
     }
 
     /// `e_machine`.
     pub fn machine(&self) -> u16 {
-        // The header's 64 bytes were checked to be there.
-        self.number::<2>(18).map_or(0, |n| n as u16)
+        self.header.e_machine(self.endian)
     }
 
     /// Names of the libraries that the dynamic linker must find (`DT_NEEDED`), in order. Empty for a static program.
@@ -63,23 +61,19 @@ impl<'a> Elf<'a> {
     /// # Errors
     /// Section headers that lead nowhere.
     pub fn needed(&self) -> Result<Vec<&'a str>, ElfError> {
-        let lost = ElfError("its dynamic section leads outside of the file");
-        let sections = self.sections()?;
-        let Some(dynamic) = sections.iter().find(|s| s.kind == SHT_DYNAMIC) else {
+        let sections = self.header.sections(self.endian, self.bytes)?;
+        let Some((entries, strings)) = sections.dynamic(self.endian, self.bytes)? else {
             return Ok(Vec::new());
         };
-        let strings = sections.get(dynamic.link as usize).ok_or(lost.clone())?;
-        let strings = self.contents(strings).ok_or(lost.clone())?;
-        let mut needed = Vec::new();
-        for entry in 0..dynamic.size / 16 {
-            let at = dynamic.offset.checked_add(entry * 16).ok_or(lost.clone())?;
-            let tag = self.number::<8>(at).ok_or(lost.clone())?;
-            if tag == DT_NEEDED {
-                let value = self.number::<8>(at.saturating_add(8)).ok_or(lost.clone())?;
-                needed.push(text_at(strings, value).ok_or(lost.clone())?);
-            }
-        }
-        Ok(needed)
+        let strings = sections.strings(self.endian, self.bytes, strings)?;
+        entries
+            .iter()
+            .filter(|entry| entry.tag32(self.endian) == Some(DT_NEEDED))
+            .map(|entry| {
+                let name = entry.string(self.endian, strings)?;
+                std::str::from_utf8(name).map_err(|_| ElfError("a library's name is no UTF-8".to_owned()))
+            })
+            .collect()
     }
 
     /// Values of a key in the module's `.modinfo`, such as `depends` or `vermagic`. Empty if there are none.
@@ -87,73 +81,23 @@ impl<'a> Elf<'a> {
     /// # Errors
     /// Section headers that lead nowhere.
     pub fn modinfo(&self, key: &str) -> Result<Vec<&'a str>, ElfError> {
-        let sections = self.sections()?;
-        let names_index = self.number::<2>(62).unwrap_or(0) as usize;
-        let names = sections.get(names_index).and_then(|s| self.contents(s));
-        let names = names.ok_or(ElfError("its section names lead outside of the file"))?;
-        let Some(modinfo) = sections
-            .iter()
-            .find(|s| text_at(names, u64::from(s.name)) == Some(".modinfo"))
-        else {
+        let sections = self.header.sections(self.endian, self.bytes)?;
+        let Some((_, modinfo)) = sections.section_by_name(self.endian, b".modinfo") else {
             return Ok(Vec::new());
         };
-        let bytes = self
-            .contents(modinfo)
-            .ok_or(ElfError("its .modinfo leads outside of the file"))?;
-        Ok(bytes
+        Ok(modinfo
+            .data(self.endian, self.bytes)?
             .split(|b| *b == 0)
             .filter_map(|line| std::str::from_utf8(line).ok())
             .filter_map(|line| line.split_once('='))
             .filter_map(|(name, value)| (name == key).then_some(value))
             .collect())
     }
-
-    fn sections(&self) -> Result<Vec<Section>, ElfError> {
-        let lost = ElfError("its section headers lead outside of the file");
-        let table = self.number::<8>(40).ok_or(lost.clone())?;
-        let size = self.number::<2>(58).ok_or(lost.clone())?;
-        let count = self.number::<2>(60).ok_or(lost.clone())?;
-        let section = |index: u64| {
-            let at = table.checked_add(index * size)?;
-            Some(Section {
-                name: self.number::<4>(at)? as u32,
-                kind: self.number::<4>(at.checked_add(4)?)? as u32,
-                offset: self.number::<8>(at.checked_add(24)?)?,
-                size: self.number::<8>(at.checked_add(32)?)?,
-                link: self.number::<4>(at.checked_add(40)?)? as u32,
-            })
-        };
-        (0..count)
-            .map(|index| section(index).ok_or(lost.clone()))
-            .collect()
-    }
-
-    fn contents(&self, section: &Section) -> Option<&'a [u8]> {
-        let start = usize::try_from(section.offset).ok()?;
-        let end = start.checked_add(usize::try_from(section.size).ok()?)?;
-        self.bytes.get(start..end)
-    }
-
-    fn number<const N: usize>(&self, at: u64) -> Option<u64> {
-        let start = usize::try_from(at).ok()?;
-        let bytes = self.bytes.get(start..start.checked_add(N)?)?;
-        let join = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
-        Some(if self.big_endian {
-            bytes.iter().fold(0, join)
-        } else {
-            bytes.iter().rev().fold(0, join)
-        })
-    }
-}
-
-fn text_at(strings: &[u8], at: u64) -> Option<&str> {
-    let rest = strings.get(usize::try_from(at).ok()?..)?;
-    let end = rest.iter().position(|b| *b == 0)?;
-    std::str::from_utf8(&rest[..end]).ok()
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use object::elf::{SHT_NULL, SHT_PROGBITS, SHT_STRTAB};
     use proptest::prelude::*;
 
     use super::*;
@@ -204,14 +148,14 @@ pub(crate) mod tests {
         out.extend(modinfo);
         out.extend(names);
         let sections = [
-            (0, 0, 0),
-            (1, 64, modinfo.len()),
-            (10, 64 + modinfo.len() as u64, names.len()),
+            (0, SHT_NULL, 0, 0),
+            (1, SHT_PROGBITS, 64, modinfo.len()),
+            (10, SHT_STRTAB, 64 + modinfo.len() as u64, names.len()),
         ];
-        for (name, offset, size) in sections {
+        for (name, kind, offset, size) in sections {
             for (n, width) in [
                 (name, 4),
-                (1, 4),
+                (u64::from(kind), 4),
                 (0, 8),
                 (0, 8),
                 (offset, 8),

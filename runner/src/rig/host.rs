@@ -2,6 +2,7 @@
 //! The machine that memrig runs on: what it is, and what it must have installed.
 
 use std::{
+    ffi::OsStr,
     io,
     path::{Path, PathBuf},
 };
@@ -171,12 +172,9 @@ pub fn writable(folder: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Where a program is found in `PATH`.
-pub fn in_path(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .map(|dir| dir.join(program))
-        .find(|candidate| candidate.is_file())
+/// Where a program is found in `PATH`; one that is named by its path is there or not.
+pub fn in_path(program: impl AsRef<OsStr>) -> Option<PathBuf> {
+    which::which(program).ok()
 }
 
 /// Those of the packages that are not installed.

@@ -278,7 +278,8 @@ pub(super) fn answering(
     firmware: Option<PathBuf>,
     accel: impl FnOnce(&Qemu, &tokio::runtime::Runtime) -> accel::Choice,
 ) -> Result<(Emulator, String), PrepareError> {
-    let binary = in_path(binary);
+    // The name itself where it is not there, so that the error names it.
+    let binary = host::in_path(binary).unwrap_or_else(|| binary.to_owned());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -323,18 +324,6 @@ pub fn qemu_version(binary: &Path) -> Result<String, ExecError> {
     let said = String::from_utf8_lossy(&said);
     let first = said.lines().next().unwrap_or_default();
     Ok(first.trim_start_matches("QEMU emulator version ").to_owned())
-}
-
-/// Where a bare name is found in `PATH`; the name itself where it is not, so that the error names it.
-fn in_path(binary: &Path) -> PathBuf {
-    if binary.components().count() > 1 {
-        return binary.to_owned();
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .map(|dir| dir.join(binary))
-        .find(|candidate| candidate.is_file())
-        .unwrap_or_else(|| binary.to_owned())
 }
 
 /// Our firmware for a QEMU that is not ours; in a cache that is only looked at, where it would be.

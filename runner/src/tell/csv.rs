@@ -260,14 +260,10 @@ fn line<const N: usize>(cells: [String; N]) -> String {
 
 /// A line of a table.
 pub(super) fn row(cells: &[String]) -> String {
-    let cells: Vec<String> = cells.iter().map(|cell| quoted(cell)).collect();
-    format!("{}\n", cells.join(","))
-}
-
-fn quoted(cell: &str) -> String {
-    let cell = one_line(cell);
-    if cell.contains([',', '"']) {
-        return format!("\"{}\"", cell.replace('"', "\"\""));
-    }
-    cell
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer
+        .write_record(cells.iter().map(|cell| one_line(cell)))
+        .expect("writing to memory");
+    let line = writer.into_inner().expect("writing to memory");
+    String::from_utf8(line).expect("of texts")
 }

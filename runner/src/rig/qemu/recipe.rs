@@ -2,7 +2,6 @@
 //! The steps from a tarball to a binary. Each can be interrupted and done again.
 
 use std::{
-    env,
     fs::File,
     io::{self, BufReader, Read},
     path::{Path, PathBuf},
@@ -15,9 +14,12 @@ use super::{
     build::{BuildError, COMPILER},
     source::{CONFIGURE, PATCHES, SourcePackage},
 };
-use crate::base::{
-    exec::{Command, ExecError},
-    ui::Task,
+use crate::{
+    base::{
+        exec::{Command, ExecError},
+        ui::Task,
+    },
+    rig::host,
 };
 
 /// Programs that the build calls by name, besides the compiler.
@@ -40,8 +42,7 @@ pub(super) struct Tree {
 
 /// Fails if programs are missing, and names all of them.
 pub(super) fn check_programs() -> Result<(), BuildError> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let missing = |program: &&str| !env::split_paths(&path).any(|dir| dir.join(program).is_file());
+    let missing = |program: &&str| host::in_path(program).is_none();
     let programs: Vec<String> = PROGRAMS.into_iter().filter(missing).map(str::to_owned).collect();
     if programs.is_empty() {
         Ok(())
