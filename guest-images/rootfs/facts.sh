@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# Prints what this guest is like; read by runner/src/memory/facts.rs. busybox sh, as root, once after boot; changes nothing.
+# Prints what this guest is like; read by runner/memory/src/facts.rs. busybox sh, as root, once after boot; changes nothing.
 echo "machine:$(uname -m)"
 grep -sH '' /proc/sys/kernel/osrelease /proc/cmdline /sys/devices/system/memory/block_size_bytes \
 	/sys/devices/system/memory/auto_online_blocks /sys/module/memory_hotplug/parameters/*

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# Prints which functions this kernel has, of those that tell what it can do; read by runner/src/memory/facts.rs. busybox sh, as root;
+# Prints which functions this kernel has, of those that tell what it can do; read by runner/memory/src/facts.rs. busybox sh, as root;
 # changes nothing. The same in each guest of a kernel, and up to a second of work: one of them is asked.
 # The compiler may have added a suffix such as .constprop.0. memory_subsys_online is in all kernels. A fixed-string grep in front, as
 # kallsyms has up to 200 000 lines.

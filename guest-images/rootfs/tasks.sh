@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Prints each task that is blocked or runs, and each of a script that came over the line, with its stack, in the form of SysRq `t`; read by
-# runner/src/format/klog/tasks.rs. busybox sh, as root; changes nothing. Where lockdep is, the locks that are held follow.
+# runner/format/src/klog/tasks.rs. busybox sh, as root; changes nothing. Where lockdep is, the locks that are held follow.
 set -f
 read -r self rest </proc/self/stat
 for stat in $(set +f; echo /proc/[0-9]*/task/[0-9]*/stat); do

@@ -5,7 +5,7 @@
 # 64 MiB of initial memory (increments 1 to 4) and 64 MiB of standby memory (5 to 8),
 # in increments of 16 MiB. Each step leaves one record of 8 bytes from 0x20000 on: a
 # program interruption code in the upper word (0: none), a value in the lower word.
-# The steps are numbered; runner/src/rig/qemu/bare_metal.rs knows what each must leave.
+# The steps are numbered; runner/supply/src/qemu/bare_metal.rs knows what each must leave.
 # At the end the CPU waits for ever, with 0xd0e as its address.
 
 	.set	RESULTS, 0x20000

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The command line: what can be typed.
+
+mod jobs;
+mod parts;
+mod results;
+mod series;
+mod verbs;
+
+pub(super) use jobs::{
+    Doctor, FailFast, How, List, Places, Repeat, Replay, Run, Select, Setup, Shell, Which,
+};
+pub(super) use parts::{Matrix, Merge, Part, Plan, PlanFormat, Submit};
+pub(super) use results::{Flaky, History, Past, Prune, Report, ReportFormat, TableFormat, Trend};
+pub(super) use series::{Bisect, Compare, Cost, Walk};
+pub(crate) use verbs::Cli;
+pub(super) use verbs::Verb;

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `memrig cost`: what an operation on a memory block costs, in instructions.
+
+use std::{collections::BTreeSet, num::NonZeroUsize};
+
+use camino::Utf8PathBuf;
+
+use super::{
+    args::Cost,
+    failure::Failure,
+    run::{capacity, check_results, utf8},
+    setup::{self, get},
+};
+use ::compare::COST_SLACK;
+use ::run::{Request, Rig, Wanted, costs};
+use base::{fault::Exit, ui::Ui};
+use record::{CostRecord, RunPart};
+use supply::host;
+
+pub(super) fn cost(args: &Cost, ui: &Ui) -> Result<Exit, Failure> {
+    let results = utf8(&args.places.results)?;
+    check_results(&results)?;
+    let host = host::facts().map_err(Failure::broken)?;
+    let rig = get(
+        &Wanted {
+            kernels: setup::kernels(&args.kernels, &args.arches),
+            qemus: args.places.qemus.iter().cloned().collect(),
+            refresh: false,
+        },
+        ui,
+    )?;
+    let request = request(rig, results, host, args.jobs)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(Failure::broken)?;
+    let measured = runtime
+        .block_on(costs(request, args.repetitions, ui))
+        .map_err(Failure::broken)?;
+    if args.json {
+        ui.out(&serde_json::to_string_pretty(&measured.records).map_err(Failure::broken)?);
+    } else {
+        let tables: Vec<String> = measured.records.iter().map(table).collect();
+        ui.out(tables.join("\n").trim_end());
+        ui.out(&caveats(&measured.records));
+        ui.out(&format!("\nrecord: {}", measured.folder));
+    }
+    for missing in &measured.missing {
+        ui.line(&format!("not counted: {missing}"));
+    }
+    Ok(measured.exit)
+}
+
+/// What is asked for where only costs are counted: guests that share the host count the same.
+pub(super) fn request(
+    rig: Rig,
+    results: Utf8PathBuf,
+    host: host::HostFacts,
+    jobs: Option<NonZeroUsize>,
+) -> Result<Request, Failure> {
+    Ok(Request {
+        jobs: Vec::new(),
+        part: RunPart::Whole,
+        rig,
+        results,
+        resume: None,
+        capacity: capacity(jobs, &host)?,
+        fail_fast: None,
+        require_all: false,
+        clone: false,
+        watch: false,
+        host,
+    })
+}
+
+/// What the numbers do not say, for who compares them.
+fn caveats(records: &[CostRecord]) -> String {
+    let methods: BTreeSet<&str> = records.iter().map(|record| record.method.caveat()).collect();
+    methods
+        .into_iter()
+        .map(|caveat| format!("\n{caveat}\nboots of one kernel may be up to {COST_SLACK} instructions apart"))
+        .collect()
+}
+
+/// The costs of one kernel as a small table.
+fn table(record: &CostRecord) -> String {
+    let mut text = format!(
+        "{} {} {} {} (by {}, QEMU {})\n",
+        record.arch, record.kernel, record.release, record.variant, record.method, record.qemu
+    );
+    let mut row = |cells: [&str; 5]| {
+        let [name, cost, mode, seen, spread] = cells;
+        let line = format!("  {name:9} {cost:>12} {mode:>12} {seen:>9} {spread:>10}");
+        text.push_str(line.trim_end());
+        text.push('\n');
+    };
+    row(["operation", "instructions", "most seen", "times", "spread"]);
+    let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+    for operation in &record.operations {
+        row([
+            &operation.name,
+            &number(operation.cost()),
+            &number(operation.mode()),
+            &format!("{} of {}", operation.agreeing(), operation.samples.len()),
+            &operation.spread().to_string(),
+        ]);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::Arch;
+    use record::{CostMethod, OperationCost};
+
+    #[test]
+    fn a_table_has_what_is_compared_and_how_far_samples_lie_apart() {
+        let operation = |name: &str, samples: &[u64]| OperationCost {
+            name: name.to_owned(),
+            samples: samples.to_vec(),
+            steady: samples.first().map(|sample| sample - 3),
+        };
+        let record = CostRecord {
+            kernel: "debian:trixie".to_owned(),
+            release: "6.12.107+deb13-amd64".to_owned(),
+            arch: Arch::X86_64,
+            variant: "memmap_on_memory=off".to_owned(),
+            method: CostMethod::Plugin,
+            qemu: "7.2.22".to_owned(),
+            operations: vec![
+                operation("online", &[46_703, 53_709, 46_703]),
+                operation("offline", &[50_351, 50_356, 50_356]),
+            ],
+        };
+        insta::assert_snapshot!(table(&record), @r"
+        x86_64 debian:trixie 6.12.107+deb13-amd64 memmap_on_memory=off (by plugin-2, QEMU 7.2.22)
+          operation instructions    most seen     times     spread
+          online           46700        46703    2 of 3       7006
+          offline          50348        50356    2 of 3          5
+        ");
+        assert_eq!(
+            caveats(&[record.clone(), record]),
+            "\ninstructions of interrupts, other tasks, the scheduler, the slab allocator, RCU and random numbers are not counted\n\
+             boots of one kernel may be up to 8 instructions apart"
+        );
+        assert_eq!(caveats(&[]), "");
+    }
+}

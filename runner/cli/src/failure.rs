@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Why a verb stops early, and how the user is told.
+
+use base::{fault::Exit, shortened, ui::Ui};
+
+/// Bytes of a line of an error that are shown whole, such as a command to type.
+const LONGEST: usize = 2000;
+
+/// The end of a verb that could not do its work.
+#[derive(Debug)]
+pub(super) struct Failure {
+    exit: Exit,
+    error: anyhow::Error,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// The call was wrong: nothing was started.
+    pub(super) fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            exit: Exit::Usage,
+            error: error.into(),
+            hint: None,
+        }
+    }
+
+    /// The bench could not do it: nothing is known about any kernel.
+    pub(super) fn broken(error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            exit: Exit::Broken,
+            error: error.into(),
+            hint: None,
+        }
+    }
+
+    /// A wrong call where `usage` says so, otherwise the bench's failure.
+    pub(super) fn of(error: impl Into<anyhow::Error>, usage: bool) -> Self {
+        match usage {
+            true => Self::usage(error),
+            false => Self::broken(error),
+        }
+    }
+
+    /// The same, with another exit code.
+    #[must_use]
+    pub(super) fn exit(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
+    /// Adds what the user can do next.
+    #[must_use]
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Tells the user, and returns the exit code.
+    pub(super) fn tell(&self, ui: &Ui) -> Exit {
+        let mut lines = vec![self.error.to_string()];
+        let causes = self.error.chain().skip(1);
+        lines.extend(causes.map(|cause| format!("  caused by: {cause}")));
+        lines.extend(self.hint.iter().map(|hint| format!("hint: {hint}")));
+        // Whatever quotes a file, or what a program said, may have a line of a megabyte.
+        let text = lines.join("\n");
+        let lines: Vec<String> = text
+            .lines()
+            .map(|line| match line.len() {
+                0..=LONGEST => line.to_owned(),
+                _ => shortened(line, LONGEST),
+            })
+            .collect();
+        ui.error(&lines.join("\n"));
+        self.exit
+    }
+}

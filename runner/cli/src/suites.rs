@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From names on the command line to suites.
+
+use std::{path::Path, sync::Arc};
+
+use super::failure::Failure;
+use ::run::LoadedSuite;
+use base::named::{self, NoText};
+use suite::Suite;
+use supply::cache;
+
+/// The suites that come with memrig, by name.
+const OURS: [(&str, &str); 9] = [
+    ("quick", include_str!("../../../suites/quick.yaml")),
+    ("blocks", include_str!("../../../suites/blocks.yaml")),
+    ("accounting", include_str!("../../../suites/accounting.yaml")),
+    ("standby", include_str!("../../../suites/standby.yaml")),
+    ("dimm", include_str!("../../../suites/dimm.yaml")),
+    ("zones", include_str!("../../../suites/zones.yaml")),
+    ("errors", include_str!("../../../suites/errors.yaml")),
+    ("boot-memory", include_str!("../../../suites/boot-memory.yaml")),
+    ("selftests", include_str!("../../../suites/selftests.yaml")),
+];
+
+/// Reads the named suites; `instead` where none is named.
+///
+/// A name with a slash or with the ending `.yaml` is a path; any other is a suite that comes with memrig; `all` is every one
+/// of those but `quick`, which repeats parts of them, and `selftests`, which needs the kernel's source.
+pub(super) fn load(names: &[String], instead: &[&str]) -> Result<Vec<Arc<LoadedSuite>>, Failure> {
+    let names: Vec<&str> = if names.is_empty() {
+        instead.to_vec()
+    } else {
+        names.iter().map(String::as_str).collect()
+    };
+    let mut suites = Vec::new();
+    for name in names {
+        match name {
+            "all" => {
+                for (name, _) in OURS
+                    .iter()
+                    .filter(|(name, _)| !["quick", "selftests"].contains(name))
+                {
+                    suites.push(load_one(name)?);
+                }
+            }
+            name => suites.push(load_one(name)?),
+        }
+    }
+    Ok(suites)
+}
+
+/// The names of all suites that come with memrig.
+pub(super) fn names() -> Vec<&'static str> {
+    OURS.iter().map(|(name, _)| *name).collect()
+}
+
+/// The text of a file that the user named, and the SHA-256 of its bytes in hex.
+pub(super) fn read(name: &str) -> Result<(String, String), Failure> {
+    let bytes = named::read_text(Path::new(name)).map_err(Failure::usage)?;
+    let text = named::text(&bytes).map_err(|wrong| {
+        let (line, column) = wrong.place();
+        let failure = Failure::usage(anyhow::anyhow!("{name}:{line}:{column}: {wrong}"));
+        match wrong {
+            NoText::Utf16 => failure.hint("`iconv -f UTF-16 -t UTF-8` makes it so"),
+            NoText::NoUtf8 { .. } | NoText::Nul { .. } => failure,
+        }
+    })?;
+    Ok((text.to_owned(), cache::sha256(&bytes)))
+}
+
+fn load_one(name: &str) -> Result<Arc<LoadedSuite>, Failure> {
+    let (file, text, sha256) = if name.contains('/') || name.ends_with(".yaml") {
+        let (text, sha256) = read(name)?;
+        (name.to_owned(), text, sha256)
+    } else {
+        let found = OURS.iter().find(|(ours, _)| *ours == name);
+        let (name, text) = found.ok_or_else(|| {
+            Failure::usage(anyhow::anyhow!("there is no suite `{name}`")).hint(format!(
+                "the suites are all, {}; a path has a slash or ends in .yaml",
+                names().join(", ")
+            ))
+        })?;
+        (
+            format!("suites/{name}.yaml"),
+            (*text).to_owned(),
+            cache::sha256(text.as_bytes()),
+        )
+    };
+    let suite = Suite::parse(&file, &text).map_err(Failure::usage)?;
+    let mut loaded = LoadedSuite { sha256, file, suite };
+    if let Some(sha256) = with_files(&loaded)? {
+        loaded.sha256 = sha256;
+    }
+    Ok(Arc::new(loaded))
+}
+
+/// The digest of a suite whose guests get files that lie beside it: of its text, and of each of them.
+fn with_files(loaded: &LoadedSuite) -> Result<Option<String>, Failure> {
+    let mut all = loaded.sha256.clone();
+    for (line, name) in loaded.suite.files() {
+        let bytes = named::read_whole(&loaded.folder().join(name)).map_err(|error| {
+            let file = &loaded.file;
+            Failure::usage(anyhow::anyhow!(
+                "{file}:{line}: the file `{name}` for the guest: {error}"
+            ))
+            .hint("files are looked for in the folder of the suite; suites that come with memrig have none")
+        })?;
+        all += name;
+        all += &cache::sha256(&bytes);
+    }
+    Ok((all != loaded.sha256).then(|| cache::sha256(all.as_bytes())))
+}

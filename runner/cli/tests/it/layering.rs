@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Holds what Cargo does not say of the crates: which may use which, that some of them only compute, and that the
+//! document has what the manifests say.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use serde_json::Value;
+
+/// A crate and the crates that it may use, from the bottom to the top.
+const MAY_USE: [(&str, &[&str]); 11] = [
+    ("base", &[]),
+    ("format", &["base"]),
+    ("memory", &["base"]),
+    ("vm", &["base", "format", "memory"]),
+    ("supply", &["base", "format", "memory"]),
+    ("suite", &["base", "memory"]),
+    ("record", &["base", "memory"]),
+    ("compare", &["base", "memory", "record"]),
+    ("tell", &["base", "memory", "record", "compare"]),
+    (
+        "run",
+        &[
+            "base", "format", "memory", "vm", "supply", "suite", "record", "compare",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "base", "format", "memory", "vm", "supply", "suite", "record", "compare", "tell", "run",
+        ],
+    ),
+];
+
+/// Crates that compute only: they may not name what does I/O.
+const PURE: [&str; 4] = ["compare", "memory", "suite", "tell"];
+
+/// Paths of the standard library and of crates that do I/O, also inside of longer paths.
+const IO: [&str; 8] = [
+    "std::fs",
+    "fs_err",
+    "std::process",
+    "std::net",
+    "tokio",
+    "std::env",
+    "SystemTime",
+    "Instant::now",
+];
+
+/// The folder that has a folder for each crate.
+fn runner() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the folder of the crates")
+        .to_owned()
+}
+
+/// What a manifest says: the crates of the house that a crate uses, and those that its tests use beside them.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Uses {
+    always: BTreeSet<String>,
+    tests: BTreeSet<String>,
+}
+
+/// The name of a crate's folder, by the name of its package.
+fn folder(package: &str) -> Option<&str> {
+    match package {
+        "memrig" => Some("cli"),
+        other => other.strip_prefix("memrig-"),
+    }
+}
+
+/// What all manifests say, as Cargo reads them.
+fn manifests() -> BTreeMap<String, Uses> {
+    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args([
+            "metadata",
+            "--no-deps",
+            "--offline",
+            "--format-version=1",
+            "--manifest-path",
+        ])
+        .arg(runner().join("cli/Cargo.toml"))
+        .output()
+        .expect("cargo runs");
+    assert!(
+        output.status.success(),
+        "cargo metadata: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let house: Value = serde_json::from_slice(&output.stdout).expect("what cargo metadata prints");
+    let mut found = BTreeMap::new();
+    for package in house["packages"].as_array().expect("packages") {
+        let name = package["name"].as_str().expect("the name of a package");
+        let mut uses = Uses::default();
+        for dependency in package["dependencies"].as_array().expect("dependencies") {
+            if let Some(used) = dependency["name"].as_str().and_then(folder) {
+                match dependency["kind"].as_str() {
+                    Some("dev") => uses.tests.insert(used.to_owned()),
+                    _ => uses.always.insert(used.to_owned()),
+                };
+            }
+        }
+        let name = folder(name).unwrap_or_else(|| panic!("{name} is no crate of the house"));
+        found.insert(name.to_owned(), uses);
+    }
+    found
+}
+
+#[test]
+fn crates_use_only_what_lies_below_them() {
+    let manifests = manifests();
+    let known: BTreeSet<&str> = MAY_USE.iter().map(|(name, _)| *name).collect();
+    let there: BTreeSet<&str> = manifests.keys().map(String::as_str).collect();
+    assert_eq!(there, known, "the crates of the workspace");
+    let mut wrong = Vec::new();
+    for (floor, (name, may_use)) in MAY_USE.iter().enumerate() {
+        for lower in *may_use {
+            let below = MAY_USE[..floor].iter().any(|(other, _)| other == lower);
+            assert!(below, "{lower} does not lie below {name}");
+        }
+        let uses = &manifests[*name];
+        for used in uses.always.union(&uses.tests) {
+            if !may_use.contains(&used.as_str()) {
+                wrong.push(format!("{name} uses {used}"));
+            }
+        }
+    }
+    let may = |name: &str| {
+        MAY_USE
+            .iter()
+            .find(|(other, _)| *other == name)
+            .expect("a crate")
+            .1
+    };
+    assert!(!may("vm").contains(&"supply") && !may("supply").contains(&"vm"));
+    assert!(wrong.is_empty(), "manifests that point up:\n{}", wrong.join("\n"));
+}
+
+/// The table of the crates in a document: the name, and what is used.
+fn table(document: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut rows = document
+        .lines()
+        .skip_while(|line| !line.starts_with("| floor | crate |"))
+        .take_while(|line| line.starts_with('|'));
+    let head = rows.next().expect("the table of the crates");
+    assert!(head.ends_with("| uses |"), "{head}");
+    rows.skip(1)
+        .map(|row| {
+            let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+            let uses = cells.last().expect("a last cell").split(", ");
+            (
+                cells[1].trim_matches('`').to_owned(),
+                uses.filter(|used| *used != "–").map(str::to_owned).collect(),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn the_document_has_what_the_manifests_say() {
+    let document = fs_err::read_to_string(runner().join("../docs/architecture.md")).expect("the document");
+    let said: BTreeMap<String, BTreeSet<String>> = manifests()
+        .into_iter()
+        .map(|(name, uses)| (name, uses.always))
+        .collect();
+    assert_eq!(table(&document), said, "docs/architecture.md, then the manifests");
+}
+
+/// Whether tokens after `#` are an attribute by which an item is there for tests alone.
+fn for_tests(attribute: &TokenStream) -> bool {
+    let mut tokens = attribute.clone().into_iter();
+    let is_cfg = matches!(tokens.next(), Some(TokenTree::Ident(name)) if name == "cfg");
+    let Some(TokenTree::Group(group)) = tokens.next() else {
+        return false;
+    };
+    let condition: String = group
+        .stream()
+        .to_string()
+        .chars()
+        .filter(|c| !c.is_whitespace())
+        .collect();
+    is_cfg && (condition == "test" || condition.starts_with("any(test,"))
+}
+
+/// The tokens of a file without the items that are there for tests alone. Comments are no tokens.
+fn code(text: &str) -> Vec<TokenTree> {
+    let stream: TokenStream = text.parse().expect("a source file");
+    without_tests(stream)
+}
+
+fn without_tests(stream: TokenStream) -> Vec<TokenTree> {
+    let mut kept = Vec::new();
+    let mut tokens = stream.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        if matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '#')
+            && let Some(TokenTree::Group(group)) = tokens.peek()
+            && group.delimiter() == Delimiter::Bracket
+            && for_tests(&group.stream())
+        {
+            // The item ends with a semicolon, or with what stands in braces.
+            for token in tokens.by_ref() {
+                match token {
+                    TokenTree::Punct(punct) if punct.as_char() == ';' => break,
+                    TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => break,
+                    _ => {}
+                }
+            }
+            continue;
+        }
+        kept.push(match token {
+            TokenTree::Group(group) => {
+                let inside = without_tests(group.stream());
+                TokenTree::Group(proc_macro2::Group::new(
+                    group.delimiter(),
+                    inside.into_iter().collect(),
+                ))
+            }
+            other => other,
+        });
+    }
+    kept
+}
+
+/// Adds all paths in tokens, each in one piece: `use a::{b, c::d}` names `a::b` and `a::c::d`.
+fn paths(tokens: &[TokenTree], before: &str, found: &mut Vec<String>) {
+    let mut path = before.to_owned();
+    let mut i = 0;
+    while i < tokens.len() {
+        match &tokens[i] {
+            TokenTree::Ident(name) => {
+                let joins = path.is_empty() || path.ends_with("::");
+                if !joins {
+                    found.push(std::mem::replace(&mut path, before.to_owned()));
+                }
+                path.push_str(&name.to_string());
+            }
+            TokenTree::Punct(punct)
+                if punct.as_char() == ':'
+                    && matches!(tokens.get(i + 1), Some(TokenTree::Punct(next)) if next.as_char() == ':') =>
+            {
+                if !path.is_empty() && !path.ends_with("::") {
+                    path.push_str("::");
+                }
+                i += 1;
+            }
+            TokenTree::Group(group) => {
+                let inside: Vec<TokenTree> = group.stream().into_iter().collect();
+                if path.ends_with("::") && path != before && group.delimiter() == Delimiter::Brace {
+                    paths(&inside, &path, found);
+                } else {
+                    found.push(std::mem::take(&mut path));
+                    let tree = !before.is_empty() && group.delimiter() == Delimiter::Brace;
+                    paths(&inside, if tree { before } else { "" }, found);
+                }
+                path = before.to_owned();
+            }
+            _ => found.push(std::mem::replace(&mut path, before.to_owned())),
+        }
+        i += 1;
+    }
+    found.push(path);
+    found.retain(|path| !path.is_empty());
+}
+
+/// What of [`IO`] a text names outside of its tests.
+fn io_named(text: &str) -> Vec<&'static str> {
+    let mut found = Vec::new();
+    paths(&code(text), "", &mut found);
+    let named = |io: &str| {
+        found
+            .iter()
+            .any(|path| format!("::{path}::").contains(&format!("::{io}::")))
+    };
+    IO.into_iter().filter(|io| named(io)).collect()
+}
+
+/// The files of modules that a file declares, but those for tests alone.
+fn declared(file: &Path, text: &str) -> Vec<PathBuf> {
+    let folder = match file.file_name().and_then(|name| name.to_str()) {
+        Some("lib.rs" | "main.rs" | "mod.rs") => file.parent().expect("a folder").to_owned(),
+        _ => file.with_extension(""),
+    };
+    let tokens = code(text);
+    let mut found = Vec::new();
+    for window in tokens.windows(3) {
+        if let [
+            TokenTree::Ident(word),
+            TokenTree::Ident(name),
+            TokenTree::Punct(end),
+        ] = window
+            && word == "mod"
+            && end.as_char() == ';'
+        {
+            let plain = folder.join(format!("{name}.rs"));
+            found.push(match plain.is_file() {
+                true => plain,
+                false => folder.join(format!("{name}/mod.rs")),
+            });
+        }
+    }
+    found
+}
+
+#[test]
+fn pure_crates_do_no_io() {
+    let mut wrong = Vec::new();
+    for name in PURE {
+        let mut read = 0;
+        let mut files = vec![runner().join(name).join("src/lib.rs")];
+        while let Some(file) = files.pop() {
+            let text = fs_err::read_to_string(&file).expect("a source file");
+            for io in io_named(&text) {
+                wrong.push(format!("{} names {io}", file.display()));
+            }
+            files.extend(declared(&file, &text));
+            read += 1;
+        }
+        assert!(read >= 5, "{name}: only {read} files were read");
+    }
+    assert!(wrong.is_empty(), "I/O in pure crates:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_reader_of_sources_sees_what_it_must() {
+    let named = |text: &str| io_named(text);
+    assert_eq!(named("use std::fs;"), ["std::fs"]);
+    assert_eq!(named("use std::{fmt, fs::{self, File}, io};"), ["std::fs"]);
+    assert_eq!(
+        named("use std::{io::{self, Read}, {net::TcpStream}, env};"),
+        ["std::net", "std::env"]
+    );
+    assert_eq!(
+        named("fn f() { let x = [::std::process::id()]; }"),
+        ["std::process"]
+    );
+    assert_eq!(
+        named("fn f() -> u32 { g(vec![std::time::Instant::now()]) }"),
+        ["Instant::now"]
+    );
+    assert_eq!(
+        named("use tokio as t; type T = Option<time::SystemTime>;"),
+        ["tokio", "SystemTime"]
+    );
+    let none: [&str; 0] = [];
+    assert_eq!(
+        named("use std::{fmt, io}; // std::fs\nconst A: &str = \"std::fs\";"),
+        none
+    );
+    let tests = "#[cfg(test)]\nmod tests { use std::fs; }\n#[cfg(any(test, feature = \"samples\"))]\nmod s;";
+    assert_eq!(named(tests), none);
+    // What follows the tests is read too.
+    assert_eq!(
+        named(&format!("{tests}\nfn f() {{ fs_err::read(\"x\"); }}")),
+        ["fs_err"]
+    );
+    assert_eq!(
+        named("#[cfg(not(test))]\nfn f() { fs_err::read(\"x\"); }"),
+        ["fs_err"]
+    );
+    assert_eq!(
+        named("impl X {\n#[cfg(test)]\nfn a() { std::env::args() }\nfn b() { std::net::x() }}"),
+        ["std::net"]
+    );
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The ledger: all counters of a guest's memory at one moment.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{AutoOnline, BlockId, BlockState, Zone, ZoneId};
+use base::{ByteSize, Pages};
+
+/// What a guest has in [`LEDGER_FILE`]: prints what [`Ledger::parse`] reads.
+pub const LEDGER: &str = include_str!("../../../guest-images/rootfs/ledger");
+
+/// Where a guest has [`LEDGER`], from its root.
+pub const LEDGER_FILE: &str = "bin/memrig-ledger";
+
+/// The shell script that runs [`LEDGER`]. A shell that reads it from its own file system is spared having it sent.
+pub const LEDGER_SCRIPT: &str = ". /bin/memrig-ledger";
+
+/// Counters of one zone, from `/proc/zoneinfo`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ZoneCounters {
+    /// First page frame; 0 while the zone spans nothing.
+    pub start_pfn: u64,
+    /// Pages from the first to the last.
+    pub spanned: Pages,
+    /// Those that are memory.
+    pub present: Pages,
+    /// Those that the page allocator has.
+    pub managed: Pages,
+}
+
+impl ZoneCounters {
+    /// The page frames that the zone spans.
+    pub fn span(&self) -> std::ops::Range<u64> {
+        self.start_pfn..self.start_pfn + self.spanned.0.unsigned_abs()
+    }
+}
+
+/// What sysfs says about one memory block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockLedger {
+    /// `state`.
+    pub state: BlockState,
+    /// `online`.
+    pub online: bool,
+    /// `valid_zones`: of an online block its zone; of an offline block first the default zone, then the others that it
+    /// could go to. Empty for `none` (several zones) and where the kernel has no such file.
+    pub valid_zones: Vec<Zone>,
+    /// `removable`.
+    pub removable: bool,
+    /// `phys_index`.
+    pub phys_index: u64,
+    /// `phys_device`.
+    pub phys_device: u64,
+    /// NUMA node, from the link `nodeM`; 0 without NUMA.
+    pub node: u32,
+}
+
+impl BlockLedger {
+    /// The zone of an online block; `None` if it is not online or lies in several zones.
+    pub fn zone(&self) -> Option<ZoneId> {
+        match (self.state, self.valid_zones.as_slice()) {
+            (BlockState::Online, [zone]) => Some(ZoneId {
+                node: self.node,
+                zone: *zone,
+            }),
+            _ => None,
+        }
+    }
+
+    /// `valid_zones` as the kernel prints it.
+    pub fn valid_zones_text(&self) -> String {
+        if self.valid_zones.is_empty() {
+            return "none".to_owned();
+        }
+        let names: Vec<_> = self.valid_zones.iter().map(|zone| zone.name()).collect();
+        names.join(" ")
+    }
+}
+
+/// What `/sys/firmware/memory` says about one block (s390 G2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Storage {
+    /// `config`.
+    pub configured: bool,
+    /// `memmap_on_memory`.
+    pub memmap_on_memory: bool,
+}
+
+/// A top-level `System RAM` range of `/proc/iomem` (also `System RAM (kmem)` below a device).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RamRange {
+    /// First address.
+    pub start: u64,
+    /// Last address (inclusive, as the kernel prints it).
+    pub last: u64,
+    /// Its name.
+    pub name: String,
+}
+
+/// A pc-dimm, as QMP `query-memory-devices` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dimm {
+    /// First physical address.
+    pub address: u64,
+    /// Size.
+    pub size: ByteSize,
+    /// Slot.
+    pub slot: u32,
+    /// NUMA node.
+    pub node: u32,
+}
+
+impl fmt::Display for Dimm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} at {:#x}, slot {}, node {}",
+            self.size, self.address, self.slot, self.node
+        )
+    }
+}
+
+/// What the hypervisor has handed out; observed outside of the guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hypervisor {
+    /// s390: storage increments by number (increment n starts at (n - 1) times the increment size).
+    Standby {
+        /// Standby increments that are assigned.
+        assigned: BTreeSet<u32>,
+        /// Core increments that the guest has given back.
+        unassigned_core: BTreeSet<u32>,
+    },
+    /// x86: plugged DIMMs by QEMU's id.
+    Dimms(BTreeMap<String, Dimm>),
+}
+
+/// All counters of a guest's memory at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// MemTotal.
+    pub mem_total: Pages,
+    /// Free pages by the exact meter: `nr_free_pages` and every per-CPU `count:` of all zones.
+    pub free: Pages,
+    /// Zones that `/proc/zoneinfo` lists, empty ones included.
+    pub zones: BTreeMap<ZoneId, ZoneCounters>,
+    /// `nr_memmap_pages`: memmap of hot-added memory, wherever it lies (from 6.11 on).
+    pub nr_memmap: Option<Pages>,
+    /// `nr_memmap_boot_pages` (from 6.11 on).
+    pub nr_memmap_boot: Option<Pages>,
+    /// Memory blocks.
+    pub blocks: BTreeMap<BlockId, BlockLedger>,
+    /// `/sys/firmware/memory`; empty if not there.
+    pub storage: BTreeMap<BlockId, Storage>,
+    /// `System RAM` in `/proc/iomem`, in order.
+    pub ram: Vec<RamRange>,
+    /// `auto_online_blocks`.
+    pub auto_online: AutoOnline,
+    /// Pageblocks of type Isolate in `/proc/pagetypeinfo`; 0 after every operation.
+    pub isolated: u64,
+    /// `/proc/sys/kernel/tainted`.
+    pub tainted: u64,
+    /// What the hypervisor has handed out.
+    pub hypervisor: Hypervisor,
+}
+
+/// Why the output of [`LEDGER_SCRIPT`] is no ledger.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    /// A section is not there, or is empty.
+    #[error("the guest's ledger has no `{0}`")]
+    Missing(String),
+    /// A line does not read.
+    #[error("line {line} of the guest's ledger ({section}): `{text}`: {why}")]
+    Line {
+        /// Which section.
+        section: String,
+        /// Line number from 1.
+        line: usize,
+        /// The line.
+        text: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// The output ends before its last line, `== end`.
+    #[error("the guest's ledger is cut off after line {lines}")]
+    CutOff {
+        /// Lines that are there.
+        lines: usize,
+    },
+}
+
+impl Ledger {
+    /// Reads the output of [`LEDGER_SCRIPT`]; `hypervisor` is what QEMU says at the same time.
+    ///
+    /// # Errors
+    /// A line does not read, something that every kernel shows is missing, or the output is cut off.
+    pub fn parse(text: &str, hypervisor: Hypervisor) -> Result<Self, LedgerError> {
+        super::read::ledger(text, hypervisor)
+    }
+
+    /// Blocks in a state, in order.
+    pub fn in_state(&self, state: BlockState) -> impl Iterator<Item = BlockId> + '_ {
+        let blocks = self.blocks.iter().filter(move |(_, block)| block.state == state);
+        blocks.map(|(id, _)| *id)
+    }
+}

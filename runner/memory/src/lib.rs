@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The subject: memory blocks, what a guest's counters are (the ledger), and what they must be (the model).
+//!
+//! Pure: the caller runs [`SYMBOLS_SCRIPT`], [`FACTS_SCRIPT`] and [`LEDGER_SCRIPT`] in a guest and hands their output in.
+//!
+//! ```text
+//! facts  = MemoryFacts::parse(output of SYMBOLS_SCRIPT and FACTS_SCRIPT, increment size)
+//! before = Ledger::parse(output of LEDGER_SCRIPT, hypervisor)
+//! model  = Model::new(facts, &before)
+//! a step: (do it); seen = Ledger::parse(...); mismatches = model.check(&before, &op, &seen);
+//!         model.commit(&before, &op)
+//! ```
+//!
+//! It may use `base`.
+
+mod attribute;
+mod block;
+mod choose;
+mod compare;
+mod facts;
+mod ledger;
+mod model;
+#[cfg(test)]
+mod naive;
+mod op;
+#[cfg(test)]
+mod random;
+mod read;
+mod refusal;
+#[cfg(test)]
+mod replay;
+#[cfg(test)]
+mod seeded;
+mod span;
+mod step;
+
+pub use self::compare::{
+    FREE_TOLERANCE, FreeTolerance, Mismatch, NODE_TOLERANCE, Reading, SHRINK_TOLERANCE, Tolerance, compare,
+};
+pub use attribute::{Attribute, in_sysfs, kernel_bool};
+pub use block::{AutoOnline, BlockId, BlockState, OnlineKind, UnknownWord, Zone, ZoneId};
+pub use facts::{
+    AltmapUnit, FACTS_SCRIPT, FactsError, Generation, MemmapMode, MemoryFacts, OnlinePolicy, SYMBOLS_SCRIPT,
+};
+pub use ledger::{
+    BlockLedger, Dimm, Hypervisor, LEDGER, LEDGER_FILE, LEDGER_SCRIPT, Ledger, LedgerError, RamRange,
+    Storage, ZoneCounters,
+};
+pub use model::{Model, dimm_blocks};
+pub use op::{AddBy, Op, RemoveBy};

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a run wrote down: its types, the folder and the journal that hold it, and reading it back.
+//!
+//! A run is one folder (`docs/results-format.md`). Everything that a report shows can be made again from that folder
+//! alone. This crate judges nothing and prints nothing.
+//!
+//! It may use `memory` and `base`.
+
+mod case;
+mod cost;
+mod event;
+mod facts;
+mod folder;
+pub mod index;
+mod journal;
+mod key;
+mod merge;
+mod observed;
+mod part;
+mod prune;
+mod read;
+mod rounds;
+mod seconds;
+mod trace;
+mod walk;
+
+pub use case::{Attempt, CaseRecord, FindingRecord, GuestEnd, MismatchRecord, StepRecord, SubcaseRecord};
+pub use cost::{CostMethod, CostRecord, OperationCost, steady};
+pub use event::{Entry, Event};
+pub use facts::{
+    FORMAT, HostFacts, ImageFacts, KernelFacts, PackageFacts, QemuFacts, RunFacts, RunId, SuiteFacts,
+};
+pub use folder::{CaseFolder, FolderError, LedgerEntry, RunFolder, is_output};
+pub use journal::{Journal, JournalError};
+pub use key::{CaseKey, NotUnique, check_unique};
+pub use merge::{MergeError, Merged, merge};
+pub use observed::{Observed, ObservedCase};
+pub use part::{PlanFacts, RunPart, ShardFacts};
+pub use prune::{Pruned, prune};
+pub use read::{Damage, Finish, ReadError, RunRecord};
+pub use rounds::{Differing, Rounds};
+pub use seconds::Seconds;
+pub use trace::{ConsoleLine, LedgerPoint, QmpLine, StepSpan, Trace, Traces};
+pub use walk::{WalkBuild, WalkCase, WalkPoint, WalkRecord};

@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Several parts of one plan, each run on its own, put together into one run.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fs, io,
+};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{
+    Damage, Entry, Event, FolderError, Journal, JournalError, KernelFacts, ReadError, RunFacts, RunFolder,
+    RunPart, RunRecord, ShardFacts, journal, part::without, read,
+};
+use base::{fault::Exit, named};
+
+/// The parts cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum MergeError {
+    /// A folder that does not read as a run.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A folder that is a whole run.
+    #[error("`{folder}` is no shard: it was not run with --shard")]
+    NoShard {
+        /// The folder.
+        folder: Utf8PathBuf,
+    },
+    /// A folder that parts were put together in already.
+    #[error("`{folder}` is no shard: it is what shards were merged into; name the shards")]
+    Merged {
+        /// The folder.
+        folder: Utf8PathBuf,
+    },
+    /// A part that is of something else.
+    #[error("`{folder}` does not belong to `{first}`: {why}")]
+    Foreign {
+        /// The folder.
+        folder: Utf8PathBuf,
+        /// The folder that it is held against.
+        first: Utf8PathBuf,
+        /// What differs.
+        why: String,
+    },
+    /// Not all parts are there.
+    #[error("missing: {}; merge what is there with --partial", missing.join(", "))]
+    Missing {
+        /// The parts, such as `slice:3/5`.
+        missing: Vec<String>,
+    },
+    /// All parts are there, and not all cases.
+    #[error(
+        "all parts are there, and {lost} of the {of} cases of their plan are in none of them: they were divided by different --times, or a \
+         damaged journal lost them; merge what is there with --partial"
+    )]
+    Lost {
+        /// Cases that no part has.
+        lost: u32,
+        /// Cases of the plan.
+        of: u32,
+    },
+    /// The folder of the merged run.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// Its journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Files of the cases.
+    #[error("cannot copy `{from}` into the merged run")]
+    Copy {
+        /// The file or folder.
+        from: Utf8PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// What was merged.
+#[derive(Debug)]
+pub struct Merged {
+    /// The folder of the merged run.
+    pub folder: Utf8PathBuf,
+    /// What of the parts could not be read, with the folder of the part.
+    pub damage: Vec<(Utf8PathBuf, Damage)>,
+    /// Parts that are not there.
+    pub missing: Vec<String>,
+    /// Cases of the plan that no part has, though all parts are there.
+    pub lost: u32,
+    /// What the merged run says of how it came about, each in a line.
+    pub notes: Vec<String>,
+}
+
+impl Merged {
+    /// Whether every case of the plan is in it, as far as that is known.
+    pub fn is_whole(&self) -> bool {
+        self.missing.is_empty() && self.lost == 0
+    }
+}
+
+/// A part as it was read.
+struct Part {
+    record: RunRecord,
+    entries: Vec<Entry>,
+    shard: ShardFacts,
+}
+
+impl Part {
+    /// Every case that it was to run.
+    fn planned(&self) -> impl Iterator<Item = String> {
+        let begun = self.record.cases.iter().map(|case| case.key.id());
+        begun.chain(self.record.not_run.iter().map(|key| key.id()))
+    }
+}
+
+/// What may differ from part to part in a command line: the part, the machine's places and capacity.
+const OWN: [&str; 5] = ["--shard", "--results", "--jobs", "-j", "--qemu"];
+
+fn part(folder: &Utf8Path) -> Result<(Part, Vec<Damage>), MergeError> {
+    let (record, damage) = RunRecord::read(folder)?;
+    let folder = folder.to_owned();
+    let shard = match record.facts.part_of_plan() {
+        Some(RunPart::Shard(shard)) => shard,
+        Some(RunPart::Merged { .. }) => return Err(MergeError::Merged { folder }),
+        Some(RunPart::Whole) | None => return Err(MergeError::NoShard { folder }),
+    };
+    // It was read a moment ago.
+    let bytes = named::read_whole(folder.join(journal::NAME).as_std_path()).unwrap_or_default();
+    let part = Part {
+        record,
+        entries: read::entries(&bytes).0,
+        shard,
+    };
+    Ok((part, damage))
+}
+
+/// Why a part does not belong to the first.
+fn foreign(first: &Part, part: &Part) -> Option<String> {
+    let (one, other) = (&first.shard, &part.shard);
+    if (&one.how, one.of) != (&other.how, other.of) {
+        return Some(format!(
+            "one is a part of {} by {}, the other of {} by {}",
+            other.of, other.how, one.of, one.how
+        ));
+    }
+    if one.number == other.number {
+        return Some(format!("both are part {} of {}", other.number, other.of));
+    }
+    let (a, b) = (&first.record.facts, &part.record.facts);
+    if a.memrig != b.memrig {
+        return Some(format!("memrig {} ran one, {} the other", b.memrig, a.memrig));
+    }
+    let suite = b.suites.iter().find_map(|suite| {
+        let other = a.suites.iter().find(|other| other.file == suite.file)?;
+        (other.sha256 != suite.sha256).then(|| format!("`{}` is not the same file", suite.file))
+    });
+    suite.or_else(|| kernels(a, b)).or_else(|| plans(first, part))
+}
+
+/// How the plans of two parts differ. Where one does not say what its plan was, what was typed must be the same.
+fn plans(first: &Part, part: &Part) -> Option<String> {
+    let typed = [part, first].map(|part| without(&part.record.facts.argv, &OWN).join(" "));
+    let [b, a] = &typed;
+    match (&first.shard.plan, &part.shard.plan) {
+        (Some(one), Some(other)) if one == other => None,
+        (Some(one), Some(other)) => Some(format!(
+            "the plans differ: `{b}` has {} cases, and `{a}` {}",
+            other.cases, one.cases
+        )),
+        _ if a == b => None,
+        _ => Some(format!("the plans differ: `{b}`, and `{a}`")),
+    }
+}
+
+fn kernels(a: &RunFacts, b: &RunFacts) -> Option<String> {
+    let of = |kernel: &KernelFacts| (kernel.arch, kernel.label.clone());
+    b.kernels.iter().find_map(|kernel| {
+        let other = a.kernels.iter().find(|other| of(other) == of(kernel))?;
+        ((&other.release, &other.image_sha256) != (&kernel.release, &kernel.image_sha256)).then(|| {
+            format!(
+                "{} of {} is {} in one and {} in the other, with other images",
+                kernel.label, kernel.arch, kernel.release, other.release
+            )
+        })
+    })
+}
+
+/// Puts the parts in `folders` together into one new run in `results`.
+///
+/// # Errors
+///
+/// A part does not read or does not belong to the others, parts are missing and `partial` is not said, or the new run cannot be
+/// written. The parts are never changed.
+pub fn merge(folders: &[Utf8PathBuf], results: &Utf8Path, partial: bool) -> Result<Merged, MergeError> {
+    let mut parts = Vec::new();
+    let mut damage = Vec::new();
+    for folder in folders {
+        let (part, damaged) = part(folder)?;
+        damage.extend(damaged.into_iter().map(|one| (folder.clone(), one)));
+        parts.push(part);
+    }
+    for (at, part) in parts.iter().enumerate() {
+        for first in &parts[..at] {
+            let why = foreign(first, part).or_else(|| twice(first, part));
+            if let Some(why) = why {
+                return Err(MergeError::Foreign {
+                    folder: part.record.folder.clone(),
+                    first: first.record.folder.clone(),
+                    why,
+                });
+            }
+        }
+    }
+    let mut missing: Vec<String> = match parts.first() {
+        Some(Part { shard, .. }) => (1..=shard.of)
+            .filter(|number| parts.iter().all(|part| part.shard.number != *number))
+            .map(|number| shard.sibling(number).to_string())
+            .collect(),
+        None => vec!["every part".to_owned()],
+    };
+    let plan = parts.iter().find_map(|part| part.shard.plan.clone());
+    let there: usize = parts.iter().map(|part| part.planned().count()).sum();
+    let lost = plan.as_ref().map_or(0, |plan| {
+        plan.cases
+            .saturating_sub(u32::try_from(there).unwrap_or(u32::MAX))
+    });
+    // A part that had nothing to do may not have left a folder.
+    if plan.is_some() && lost == 0 {
+        missing.clear();
+    }
+    if !parts.is_empty() && missing.is_empty() && lost > 0 && !partial {
+        let of = plan.map_or(0, |plan| plan.cases);
+        return Err(MergeError::Lost { lost, of });
+    }
+    if parts.is_empty() || !(missing.is_empty() || partial) {
+        return Err(MergeError::Missing { missing });
+    }
+    parts.sort_by_key(|part| part.shard.number);
+    let mut notes: Vec<String> = missing
+        .iter()
+        .map(|name| format!("{name} is missing: what it was to run is not in this record"))
+        .collect();
+    let lost = if missing.is_empty() { lost } else { 0 };
+    if lost > 0 {
+        notes.push(format!("cases of the plan that none of its parts has: {lost}"));
+    }
+    notes.extend(parts.iter().filter(|part| part.record.facts.part.is_none()).map(|part| {
+        format!(
+            "{} does not say which part it is, as runs of an older memrig do not: {} was read from its command line",
+            part.record.facts.id, part.shard
+        )
+    }));
+    let merged = Merged {
+        folder: Utf8PathBuf::new(),
+        damage,
+        missing,
+        lost,
+        notes,
+    };
+    let folder = write(&parts, results, &merged)?;
+    Ok(Merged { folder, ..merged })
+}
+
+/// A case that two parts planned: they were cut from different plans, or by different times.
+fn twice(first: &Part, part: &Part) -> Option<String> {
+    let there: HashSet<String> = first.planned().collect();
+    let id = part.planned().find(|id| there.contains(id))?;
+    Some(format!("both have the case {id}"))
+}
+
+fn write(parts: &[Part], results: &Utf8Path, merged: &Merged) -> Result<Utf8PathBuf, MergeError> {
+    let folder = RunFolder::create(results)?;
+    let first = parts
+        .iter()
+        .min_by_key(|part| part.record.facts.started)
+        .map_or(&parts[0], |first| first);
+    let mut facts = first.record.facts.clone();
+    facts.id = folder.id().clone();
+    facts.part = Some(RunPart::Merged {
+        runs: parts.iter().map(|part| part.record.facts.id.clone()).collect(),
+    });
+    // What one machine would have been told to do the same.
+    facts.argv = facts
+        .argv
+        .first()
+        .map(String::as_str)
+        .into_iter()
+        .chain(without(&facts.argv, &["--shard"]))
+        .map(str::to_owned)
+        .collect();
+    for part in parts {
+        let other = &part.record.facts;
+        unite(&mut facts.kernels, &other.kernels);
+        unite(&mut facts.qemus, &other.qemus);
+        unite(&mut facts.images, &other.images);
+        unite(&mut facts.suites, &other.suites);
+    }
+    folder.write_facts(&facts)?;
+    let journal = Journal::create(folder.path())?;
+    let planned = parts.iter().flat_map(|part| {
+        let begun = part.record.cases.iter().map(|case| &case.key);
+        begun.chain(&part.record.not_run).cloned()
+    });
+    let started = facts.started;
+    journal.append_as(
+        0.0,
+        &Event::RunStarted {
+            facts: Box::new(facts),
+            planned: planned.collect(),
+        },
+    )?;
+    let mut entries: Vec<Entry> = parts
+        .iter()
+        .flat_map(|part| {
+            let later = part.record.facts.started.duration_since(started).as_secs_f64();
+            part.entries.iter().map(move |entry| Entry {
+                at: entry.at + later,
+                event: entry.event.clone(),
+            })
+        })
+        .collect();
+    entries.sort_by(|a, b| a.at.total_cmp(&b.at));
+    let mut last = 0.0;
+    let mut exits: HashMap<&str, usize> = HashMap::new();
+    for entry in &entries {
+        last = entry.at;
+        match &entry.event {
+            Event::RunStarted { .. } | Event::RunResumed { .. } => {}
+            Event::RunFinished { .. } => *exits.entry("finished").or_default() += 1,
+            event => journal.append_as(entry.at, event)?,
+        }
+    }
+    for text in &merged.notes {
+        let text = text.clone();
+        journal.append_as(last, &Event::Note { text })?;
+    }
+    for part in parts {
+        let from = part.record.folder.join("cases");
+        if from.is_dir() {
+            copy(&from, &folder.path().join("cases")).map_err(|source| MergeError::Copy { from, source })?;
+        }
+    }
+    // A part that was cut off leaves the whole cut off.
+    let whole = merged.is_whole() && exits.get("finished").copied().unwrap_or(0) >= parts.len();
+    if whole {
+        let exit = Exit::of(
+            parts
+                .iter()
+                .flat_map(|part| part.record.cases.iter().map(|case| case.verdict)),
+        );
+        journal.append_as(last, &Event::RunFinished { exit: exit.code() })?;
+    }
+    folder.point_latest()?;
+    Ok(folder.path().to_owned())
+}
+
+fn unite<T: PartialEq + Clone>(all: &mut Vec<T>, more: &[T]) {
+    for one in more {
+        if !all.contains(one) {
+            all.push(one.clone());
+        }
+    }
+}
+
+fn copy(from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    let mut entries = BTreeMap::new();
+    for entry in from.read_dir_utf8()? {
+        let entry = entry?;
+        entries.insert(entry.file_name().to_owned(), entry.file_type()?);
+    }
+    for (name, kind) in entries {
+        let (from, to) = (from.join(&name), to.join(&name));
+        if kind.is_dir() {
+            copy(&from, &to)?;
+        } else if kind.is_file() {
+            fs::copy(&from, &to)?;
+        }
+    }
+    Ok(())
+}

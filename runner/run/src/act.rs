@@ -1,0 +1,537 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Steps that act: each does one thing to the guest and returns what the model must be told.
+
+use serde_json::json;
+
+use super::{
+    bench::{Bench, standby_get, standby_set},
+    inside,
+    script::{self, Script},
+    subtests,
+    trouble::{Trouble, expect},
+};
+use base::{Arch, ByteSize, Errno, PAGE_SIZE, exec::shell_quote};
+use format::standby::property;
+use memory::{AddBy, Attribute, BlockId, Generation, OnlineKind, Op, RemoveBy, Zone, in_sysfs};
+use suite::{
+    Add, AddResult, AutoOnlineBlocks, Configure, Deconfigure, Extent, File, Guest, Offline, Online,
+    RefuseAssign, Remove, Storage, StorageFile, Veto, Via, Write, ZoneChoice,
+};
+
+/// Folder of the notifier error injection (lib/notifier-error-inject.c).
+const INJECTION: &str = "/sys/kernel/debug/notifier-error-inject/memory/actions";
+
+/// One operation for one, several for many.
+fn together(mut ops: Vec<Op>) -> Op {
+    match ops.len() {
+        0 => Op::Nothing,
+        1 => ops.remove(0),
+        _ => Op::Several(ops),
+    }
+}
+
+impl Bench<'_> {
+    /// Writes a file of the guest. The kernel passes over a write of no bytes to a file of sysfs; the empty text is the NUL that ends it.
+    async fn write(&self, path: &str, value: &str) -> Result<Result<(), Errno>, Trouble> {
+        let bytes = if value.is_empty() && in_sysfs(path) {
+            "\0"
+        } else {
+            value
+        };
+        let result = inside::write(self.guest, path, bytes, self.limit).await?;
+        if let Some(watch) = &self.watch {
+            watch.wrote(path, value, &result);
+        }
+        Ok(result)
+    }
+
+    /// Writes a file of the guest and compares the result with what it must be. `Ok(true)` if it was written.
+    async fn write_expecting(&self, path: &str, value: &str, fails: Option<Errno>) -> Result<bool, Trouble> {
+        expect(
+            &format!("writing {value:?} to {path}"),
+            self.write(path, value).await?,
+            fails,
+        )
+    }
+
+    /// Asks the kernel for something, and compares the result with what it must be. What it did comes back, where it does anything.
+    async fn ask(
+        &self,
+        attribute: Attribute,
+        value: &str,
+        fails: Option<Errno>,
+    ) -> Result<Option<Op>, Trouble> {
+        self.ask_at(&attribute.path(), attribute, value, fails).await
+    }
+
+    /// The same by a path that leads to the file.
+    async fn ask_at(
+        &self,
+        path: &str,
+        attribute: Attribute,
+        value: &str,
+        fails: Option<Errno>,
+    ) -> Result<Option<Op>, Trouble> {
+        let got = self.write(path, value).await?;
+        let what = format!("writing {value:?} to {path}");
+        if let (Err(errno), None, Some(Op::Offline { block, .. })) =
+            (got, fails, attribute.asks(value, self.facts.block_size))
+            && let Some(why) = self.may_be_busy(&[block], errno)
+        {
+            return Err(Trouble::bench(format!("{what} failed with {errno}: {why}")));
+        }
+        let taken = expect(&what, got, fails)?;
+        self.meant(attribute, value, taken)
+    }
+
+    /// Why it says nothing against the kernel that blocks did not go offline, if it does not.
+    pub(super) fn may_be_busy(&self, blocks: &[BlockId], errno: Errno) -> Option<String> {
+        blocks.iter().find_map(|block| {
+            let zone = self.ledger.blocks.get(block)?.zone()?.zone;
+            unmovable(*block, zone, errno)
+        })
+    }
+
+    /// The operation that a write was, if the kernel took it. One that changes nothing, such as the same value again, is none.
+    fn meant(&self, attribute: Attribute, value: &str, taken: bool) -> Result<Option<Op>, Trouble> {
+        if !taken {
+            return Ok(None);
+        }
+        let op = attribute.asks(value, self.facts.block_size).ok_or_else(|| {
+            Trouble::lasting(format!(
+                "the kernel took {value:?} for {}, and memrig does not know what that asks for",
+                attribute.path()
+            ))
+        })?;
+        let idle = self.model.predict(&self.ledger, &op) == self.ledger;
+        Ok((!idle).then_some(op))
+    }
+
+    /// The file of memory hotplug that a path of a step leads to, by whatever links.
+    async fn attribute(&self, file: &File, path: &str) -> Result<Option<Attribute>, Trouble> {
+        let known = Attribute::at(path);
+        if known.is_some() || matches!(file, File::OfBlock { .. }) || !in_sysfs(path) {
+            return Ok(known);
+        }
+        let output = self.exec(&format!("readlink -f {}", shell_quote(path))).await?;
+        Ok(Attribute::at(output.text().trim_end()))
+    }
+
+    /// The interface generation of an s390x guest.
+    pub(super) fn generation(&self) -> Option<Generation> {
+        self.facts.generation
+    }
+
+    pub(super) async fn add(&mut self, add: &Add) -> Result<Op, Trouble> {
+        let mut ops = Vec::new();
+        for time in 0..add.times {
+            let more = time > 0;
+            ops.push(match (self.facts.arch, self.generation()) {
+                (Arch::X86_64, _) => self.plug(add, more).await?,
+                (Arch::S390x, Some(Generation::G2)) => self.configure_next(add, more).await?,
+                (Arch::S390x, _) => self.take_next(add, more).await?,
+            });
+        }
+        Ok(together(ops))
+    }
+
+    /// The lowest run of `count` standby blocks that no step has named yet; `shown` are all that the kernel shows, of which `candidates` can be
+    /// taken.
+    async fn next_standby(
+        &self,
+        count: u32,
+        shown: usize,
+        candidates: Vec<BlockId>,
+    ) -> Result<Vec<BlockId>, Trouble> {
+        let taken = |block: &BlockId| {
+            self.names
+                .values()
+                .any(|named| !named.gone && named.blocks.contains(block))
+        };
+        let mut run: Vec<BlockId> = Vec::new();
+        for block in candidates.into_iter().filter(|block| !taken(block)) {
+            if run.last().is_some_and(|last| last.0 + 1 != block.0) {
+                run.clear();
+            }
+            run.push(block);
+            if run.len() == count as usize {
+                return Ok(run);
+            }
+        }
+        let standby = standby_get(self.guest, property::STANDBY_SIZE).await?;
+        let standby = standby.as_u64().ok_or_else(|| {
+            Trouble::bench(format!(
+                "QEMU's size of the standby memory does not read: {standby}"
+            ))
+        })?;
+        let block = self.facts.block_size.as_bytes();
+        let end = (self.core.as_bytes() + standby) / block;
+        let there = end.saturating_sub(self.first_standby().0);
+        Err(no_standby(count, shown as u64, there, self.facts.block_size))
+    }
+
+    /// Takes standby blocks that are there since boot (G0, G1).
+    async fn take_next(&mut self, add: &Add, more: bool) -> Result<Op, Trouble> {
+        let count = self.blocks_of(add)?;
+        let shown: Vec<BlockId> = self
+            .ledger
+            .blocks
+            .keys()
+            .copied()
+            .filter(|block| *block >= self.first_standby())
+            .collect();
+        let blocks = self.next_standby(count, shown.len(), shown).await?;
+        self.named(&add.name, &blocks, None, more);
+        Ok(Op::Add {
+            blocks,
+            by: AddBy::AtBoot,
+        })
+    }
+
+    /// The first block that lies wholly in standby memory.
+    fn first_standby(&self) -> BlockId {
+        let core = self.core.as_bytes();
+        BlockId(core.div_ceil(self.facts.block_size.as_bytes()))
+    }
+
+    fn blocks_of(&self, add: &Add) -> Result<u32, Trouble> {
+        match add.extent {
+            Extent::Blocks(blocks) => Ok(blocks),
+            Extent::Size(size) => {
+                let blocks = size.as_bytes() / self.facts.block_size.as_bytes();
+                u32::try_from(blocks)
+                    .map_err(|_| Trouble::bench(format!("{size} is too much standby memory")))
+            }
+        }
+    }
+
+    /// Configures the next standby blocks (G2).
+    async fn configure_next(&mut self, add: &Add, more: bool) -> Result<Op, Trouble> {
+        let count = self.blocks_of(add)?;
+        let candidates: Vec<BlockId> = self
+            .ledger
+            .storage
+            .iter()
+            .filter(|(_, storage)| !storage.configured)
+            .map(|(block, _)| *block)
+            .collect();
+        let shown = self
+            .ledger
+            .storage
+            .keys()
+            .filter(|block| **block >= self.first_standby())
+            .count();
+        let blocks = self.next_standby(count, shown, candidates).await?;
+        self.named(&add.name, &blocks, None, more);
+        let fails = match add.result {
+            AddResult::Fails(errno) => Some(errno),
+            _ => None,
+        };
+        self.configure_blocks(&blocks, add.memmap_on_memory, fails).await
+    }
+
+    async fn configure_blocks(
+        &mut self,
+        blocks: &[BlockId],
+        memmap_on_memory: Option<bool>,
+        fails: Option<Errno>,
+    ) -> Result<Op, Trouble> {
+        let mut ops = Vec::new();
+        for &block in blocks {
+            if let Some(on) = memmap_on_memory {
+                let value = if on { "1" } else { "0" };
+                ops.extend(self.ask(Attribute::MemmapOnMemory(block), value, None).await?);
+            }
+            ops.extend(self.ask(Attribute::Config(block), "1", fails).await?);
+        }
+        Ok(together(ops))
+    }
+
+    pub(super) async fn configure(&mut self, configure: &Configure) -> Result<Op, Trouble> {
+        let blocks = self.blocks(&configure.block)?;
+        self.configure_blocks(&blocks, configure.memmap_on_memory, configure.fails)
+            .await
+    }
+
+    pub(super) async fn deconfigure(&mut self, deconfigure: &Deconfigure) -> Result<Op, Trouble> {
+        let blocks = self.blocks(&deconfigure.block)?;
+        self.deconfigure_blocks(&blocks, deconfigure.fails).await
+    }
+
+    async fn deconfigure_blocks(&mut self, blocks: &[BlockId], fails: Option<Errno>) -> Result<Op, Trouble> {
+        let mut ops = Vec::new();
+        for &block in blocks {
+            ops.extend(self.ask(Attribute::Config(block), "0", fails).await?);
+        }
+        Ok(together(ops))
+    }
+
+    /// Writes one file of `/sys/firmware/memory` as it is.
+    pub(super) async fn storage(&mut self, storage: &Storage) -> Result<Op, Trouble> {
+        let mut ops = Vec::new();
+        for block in self.blocks(&storage.block)? {
+            let attribute = match storage.file {
+                StorageFile::Config => Attribute::Config(block),
+                StorageFile::MemmapOnMemory => Attribute::MemmapOnMemory(block),
+            };
+            ops.extend(self.ask(attribute, &storage.value, storage.fails).await?);
+        }
+        Ok(together(ops))
+    }
+
+    pub(super) async fn online(&mut self, online: &Online) -> Result<Op, Trouble> {
+        let via = online.via.unwrap_or(Via::State);
+        let kind = online.zone.map_or(OnlineKind::Default, ZoneChoice::kind);
+        let mut ops = Vec::new();
+        for block in self.blocks(&online.block)? {
+            let (attribute, value) = match via {
+                Via::State => (Attribute::State(block), kind.word()),
+                Via::Online => (Attribute::Online(block), "1"),
+            };
+            ops.extend(self.ask(attribute, value, online.fails).await?);
+        }
+        Ok(together(ops))
+    }
+
+    pub(super) async fn offline(&mut self, offline: &Offline) -> Result<Op, Trouble> {
+        let via = offline.via.unwrap_or(Via::State);
+        let mut ops = Vec::new();
+        for block in self.blocks(&offline.block)? {
+            let (attribute, value) = match via {
+                Via::State => (Attribute::State(block), "offline"),
+                Via::Online => (Attribute::Online(block), "0"),
+            };
+            // EINTR is no refusal: the kernel is still trying when the signal comes.
+            let op = if offline.fails == Some(Errno::EINTR) {
+                let path = attribute.path();
+                let got = self.interrupt(&path, value).await?;
+                let taken = expect(&format!("writing {value:?} to {path}"), got, offline.fails)?;
+                self.meant(attribute, value, taken)?
+            } else {
+                self.ask(attribute, value, offline.fails).await?
+            };
+            ops.extend(op);
+        }
+        Ok(together(ops))
+    }
+
+    pub(super) async fn remove(&mut self, remove: &Remove) -> Result<Op, Trouble> {
+        let named = self.names.get(&remove.block).cloned().ok_or_else(|| {
+            Trouble::bench(format!(
+                "no step before this one added blocks named {}",
+                remove.block
+            ))
+        })?;
+        let op = match (named.dimms.is_empty(), self.generation()) {
+            (false, _) => {
+                let mut ops = Vec::new();
+                for (id, blocks) in &named.dimms {
+                    ops.push(self.unplug(id, blocks, remove.fails).await?);
+                }
+                together(ops)
+            }
+            (true, Some(Generation::G2)) => self.deconfigure_blocks(&named.blocks, remove.fails).await?,
+            (true, _) => Op::Remove {
+                blocks: named.blocks.clone(),
+                by: RemoveBy::Never,
+            },
+        };
+        if remove.fails.is_none()
+            && let Some(named) = self.names.get_mut(&remove.block)
+        {
+            named.gone = true;
+        }
+        Ok(op)
+    }
+
+    /// Writes any file. By those of memory hotplug the kernel is asked for something; by all others nothing may change.
+    pub(super) async fn write_file(&mut self, write: &Write) -> Result<Op, Trouble> {
+        let mut ops = Vec::new();
+        for (_, path) in self.targets(&write.file)? {
+            let attribute = self.attribute(&write.file, &path).await?;
+            match attribute {
+                Some(attribute) => {
+                    ops.extend(self.ask_at(&path, attribute, &write.value, write.fails).await?);
+                }
+                None => {
+                    self.write_expecting(&path, &write.value, write.fails).await?;
+                }
+            }
+        }
+        Ok(together(ops))
+    }
+
+    pub(super) async fn auto_online(&mut self, auto: &AutoOnlineBlocks) -> Result<Op, Trouble> {
+        let word = auto.policy.auto_online().word();
+        let op = self.ask(Attribute::AutoOnline, word, None).await?;
+        Ok(together(op.into_iter().collect()))
+    }
+
+    pub(super) async fn refuse_assign(&mut self, refuse: &RefuseAssign) -> Result<Op, Trouble> {
+        let (all, at, response) = match refuse {
+            RefuseAssign::At { nth, response } => (false, *nth, *response),
+            RefuseAssign::All { response } => (true, 0, *response),
+            RefuseAssign::Off => (false, 0, None),
+        };
+        if let Some(response) = response {
+            standby_set(self.guest, property::REFUSE_RESPONSE, json!(response)).await?;
+        }
+        standby_set(self.guest, property::REFUSE_ASSIGN, json!(all)).await?;
+        standby_set(self.guest, property::REFUSE_ASSIGN_AT, json!(at)).await?;
+        Ok(Op::Nothing)
+    }
+
+    /// Lets the kernel's error injection refuse a notification, or ends that.
+    pub(super) async fn veto(&mut self, veto: &Veto) -> Result<Op, Trouble> {
+        match veto {
+            Veto::Off => {
+                let script = format!("for f in {INJECTION}/*/error; do echo 0 > $f || exit 1; done");
+                self.exec_ok("ending the error injection", &script).await?;
+            }
+            Veto::On {
+                notifier,
+                errno,
+                priority,
+            } => {
+                if self.injection.is_none() {
+                    let load = format!(
+                        "[ -d {INJECTION} ] || modprobe memory-notifier-error-inject priority={priority} && [ -d {INJECTION} ]"
+                    );
+                    self.exec_ok("loading memory-notifier-error-inject", &load)
+                        .await?;
+                    self.injection = Some(*priority);
+                }
+                let path = format!("{INJECTION}/{notifier}/error");
+                let value = format!("-{}", errno.number());
+                if let Err(got) = self.write(&path, &value).await? {
+                    return Err(Trouble::bench(format!(
+                        "writing {value} to {path} failed with {got}"
+                    )));
+                }
+            }
+        }
+        Ok(Op::Nothing)
+    }
+
+    /// Runs a program in the guest.
+    pub(super) async fn program(&mut self, program: &Guest) -> Result<Op, Trouble> {
+        self.bring(&program.selftests).await?;
+        self.bring_files(&program.files).await?;
+        let about = match &program.block {
+            Some(block) => about(&self.blocks(block)?, self.facts.block_size),
+            None => String::new(),
+        };
+        let script = Script::new(&program.run);
+        // The program itself says which of its tests is not ok.
+        let run: &str = if program.ktap {
+            &program.run
+        } else {
+            script.to_run()
+        };
+        let mut output = match self.exec(&format!("{about}{run}")).await {
+            Ok(output) => output,
+            Err(trouble) => {
+                self.said.stdout.extend(self.guest.port.unanswered());
+                return Err(trouble.told(|message| script.named(&message.replace(&about, ""))));
+            }
+        };
+        let command = match program.ktap {
+            true => None,
+            false => script.last_command(&mut output.stderr),
+        };
+        self.said.stdout.extend(&output.stdout);
+        self.said.stderr.extend(&output.stderr);
+        let code = output.code;
+        if program.ktap {
+            let said = output.error_text();
+            let (subcases, done) = subtests::fold(&output.text(), code, program.exit, said.trim_end());
+            self.subcases.extend(subcases);
+            return done.map(|()| Op::Nothing);
+        }
+        if code != program.exit {
+            let words = output.last_words();
+            let last = words.lines().last().unwrap_or_default();
+            return Err(Trouble::kernel(script::failed(code, program.exit, command, last)));
+        }
+        Ok(Op::Nothing)
+    }
+}
+
+/// What a script is told of blocks: their numbers, and that of the first page of each.
+fn about(blocks: &[BlockId], size: ByteSize) -> String {
+    let list = |number: &dyn Fn(&BlockId) -> u64| {
+        let numbers: Vec<_> = blocks.iter().map(|block| number(block).to_string()).collect();
+        numbers.join(" ")
+    };
+    let (numbers, pages) = (
+        list(&|block| block.0),
+        list(&|block| block.start(size) / PAGE_SIZE),
+    );
+    format!("block='{numbers}' pfn='{pages}'; ")
+}
+
+/// Why a block could not go offline: in a kernel zone there may be pages that cannot be moved (mm/memory_hotplug.c `offline_pages`: EBUSY).
+fn unmovable(block: BlockId, zone: Zone, errno: Errno) -> Option<String> {
+    (Errno::from_number(16) == Some(errno) && zone != Zone::Movable).then(|| {
+        format!(
+            "{block} is in zone {zone}, and may hold pages that cannot be moved; `online` with `zone: movable` keeps them out"
+        )
+    })
+}
+
+/// Why `count` standby blocks cannot be had: the kernel shows fewer than QEMU has, or the case asks for more.
+fn no_standby(count: u32, shown: u64, there: u64, size: ByteSize) -> Trouble {
+    if shown < there {
+        Trouble::kernel(format!(
+            "the kernel shows {shown} standby blocks of {size}, and the machine has {there}"
+        ))
+    } else {
+        Trouble::lasting(format!(
+            "the machine has {there} standby blocks of {size}, of which no {count} side by side are left; give it more `hotplug`"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::fault::Verdict;
+
+    #[test]
+    fn a_script_is_told_the_numbers_of_blocks_and_of_their_first_pages() {
+        let told = about(&[BlockId(33), BlockId(40)], ByteSize::mib(128));
+        assert_eq!(told, "block='33 40' pfn='1081344 1310720'; ");
+    }
+
+    #[test]
+    fn a_busy_block_of_a_kernel_zone_says_nothing_against_the_kernel() {
+        let told = |zone, errno: &str| unmovable(BlockId(32), zone, errno.parse().unwrap());
+        let why = told(Zone::Normal, "EBUSY").unwrap();
+        assert!(
+            why.starts_with("memory32 is in zone Normal, and may hold"),
+            "{why}"
+        );
+        assert_eq!(told(Zone::Movable, "EBUSY"), None);
+        assert_eq!(told(Zone::Normal, "EINVAL"), None);
+    }
+
+    #[test]
+    fn standby_memory_that_the_kernel_does_not_show_is_its_own_doing() {
+        let told = |count, shown, there| {
+            let trouble = no_standby(count, shown, there, ByteSize::mib(256));
+            (trouble.verdict(), trouble.message().to_owned())
+        };
+        let (verdict, message) = told(1, 0, 8);
+        assert_eq!(verdict, Verdict::Fail);
+        assert_eq!(
+            message,
+            "the kernel shows 0 standby blocks of 256M, and the machine has 8"
+        );
+        let (verdict, message) = told(9, 8, 8);
+        assert_eq!(verdict, Verdict::Error);
+        assert!(
+            message.contains("has 8 standby blocks of 256M, of which no 9 side by side"),
+            "{message}"
+        );
+    }
+}

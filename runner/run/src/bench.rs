@@ -1,0 +1,502 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A guest on the bench: what is known of it, and how it is looked at.
+//!
+//! The bench owns the model and the last ledger. Steps act through it, and after each of them it reads the guest's memory state
+//! and compares it with what the model predicts.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use super::{inside, notifiers::Armed, trouble::Trouble, watch::Watch};
+use base::{Arch, ByteSize, Pages};
+use format::{
+    klog,
+    standby::{self, StorageCommand, property},
+};
+use memory::{BlockId, Dimm, Hypervisor, LEDGER_SCRIPT, Ledger, MemoryFacts, Mismatch, Model, Op, compare};
+use record::SubcaseRecord;
+use suite::{BlockName, BlockRef, File};
+use vm::{
+    guest::{Guest, Output},
+    machine::MachineError,
+};
+
+/// Blocks that a step named.
+#[derive(Debug, Clone)]
+pub(super) struct Named {
+    /// The blocks, ascending. They keep their numbers after they are removed.
+    pub(super) blocks: Vec<BlockId>,
+    /// The DIMMs that made them: QEMU's id of each, and its blocks.
+    pub(super) dimms: Vec<(String, Vec<BlockId>)>,
+    /// They were removed: others may take their place, and what they did can still be looked at.
+    pub(super) gone: bool,
+}
+
+/// What scripts printed, as it came.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    pub(super) stdout: Vec<u8>,
+    pub(super) stderr: Vec<u8>,
+}
+
+/// Lines that a record keeps of what scripts printed.
+const SAID_LINES: usize = 20;
+/// Characters of such a line.
+const SAID_WIDTH: usize = 200;
+
+impl Said {
+    /// The last lines of stdout, and behind them those of stderr.
+    pub(super) fn tail(&self) -> Vec<String> {
+        let [out, errors] = [&self.stdout, &self.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+        let lines: Vec<&str> = out
+            .lines()
+            .chain(errors.lines())
+            .filter(|line| !line.trim().is_empty())
+            .collect();
+        lines[lines.len().saturating_sub(SAID_LINES)..]
+            .iter()
+            .map(|line| line.chars().take(SAID_WIDTH).collect())
+            .collect()
+    }
+}
+
+/// A guest under test.
+pub(super) struct Bench<'a> {
+    pub(super) guest: &'a Guest,
+    pub(super) facts: MemoryFacts,
+    /// Memory at boot, in bytes.
+    pub(super) core: ByteSize,
+    pub(super) model: Model,
+    /// The last ledger that was read.
+    pub(super) ledger: Ledger,
+    /// How far the free pages have gone from the predictions since the guest was last at rest: what was seen less what was predicted, over
+    /// all steps since.
+    drift: Pages,
+    pub(super) names: BTreeMap<BlockName, Named>,
+    /// The blocks of the memory that the guest booted with.
+    pub(super) at_boot: BTreeSet<BlockId>,
+    /// DIMMs plugged so far, for their ids.
+    pub(super) dimms: u32,
+    /// The notifier probe, where the case has one.
+    pub(super) probe: Option<Armed>,
+    /// What is watched beside the ledger, where kernels are compared.
+    pub(super) watch: Option<Watch>,
+    /// Priority with which the notifier error injection was loaded.
+    pub(super) injection: Option<i32>,
+    /// Storage commands up to this number came before the last step that acts.
+    pub(super) commands_since: u64,
+    /// Length of the console's log, in bytes, when the last ledger was read.
+    pub(super) console_since: usize,
+    /// Length of the uevent log, in bytes, before the last step that acts.
+    pub(super) uevents_since: usize,
+    /// Kinds of operations that were done in this guest.
+    pub(super) kinds: BTreeSet<&'static str>,
+    /// How a person named the kernel.
+    pub(super) kernel: String,
+    /// The folder of the suite's file.
+    pub(super) beside: PathBuf,
+    /// Tests that programs reported since the step began.
+    pub(super) subcases: Vec<SubcaseRecord>,
+    /// What scripts of the suite printed since the step began.
+    pub(super) said: Said,
+    /// How long one thing in the guest may take.
+    pub(super) limit: Duration,
+}
+
+/// How many pages the first operation of a kind, or the first pages of a zone, may take from the free ones for good, beside what the model allows.
+///
+/// Seen on Debian 6.12 and 7.2, s390x: 36 to 88 pages less after the first online or configure in a guest, and at most 15 after the second
+/// and later ones. A memmap is 512 pages or more, so that it cannot hide in this.
+const FIRST_TIME: Pages = Pages(96);
+
+impl<'a> Bench<'a> {
+    /// Reads the first ledger and starts the model from it. `at_rest` are the free pages that a guest like this one had when it had settled.
+    pub(super) async fn new(
+        guest: &'a Guest,
+        facts: MemoryFacts,
+        core: ByteSize,
+        limit: Duration,
+        at_rest: Option<Pages>,
+    ) -> Result<Self, Trouble> {
+        let ledger = settled(guest, facts.arch, limit, at_rest).await?;
+        let model = Model::new(facts.clone(), &ledger);
+        // The standby blocks of s390x may be there from boot on, and are not of its memory.
+        let first_standby = match facts.arch {
+            Arch::S390x => core.as_bytes() / facts.block_size.as_bytes(),
+            Arch::X86_64 => u64::MAX,
+        };
+        let blocks = ledger.blocks.keys().copied();
+        let at_boot = blocks.filter(|block| block.0 < first_standby).collect();
+        let mut bench = Self {
+            guest,
+            facts,
+            core,
+            model,
+            ledger,
+            drift: Pages(0),
+            names: BTreeMap::new(),
+            at_boot,
+            dimms: 0,
+            probe: None,
+            watch: None,
+            injection: None,
+            commands_since: 0,
+            console_since: guest.machine.console().text().len(),
+            uevents_since: 0,
+            kinds: BTreeSet::new(),
+            kernel: String::new(),
+            beside: PathBuf::new(),
+            subcases: Vec::new(),
+            said: Said::default(),
+            limit,
+        };
+        bench.mark().await?;
+        Ok(bench)
+    }
+
+    /// Remembers where logs that grow are now, so that later looks show only what came since.
+    pub(super) async fn mark(&mut self) -> Result<(), Trouble> {
+        if self.has_standby() {
+            self.commands_since = self
+                .commands()
+                .await?
+                .last()
+                .map_or(self.commands_since, |last| last.seq);
+        }
+        Ok(())
+    }
+
+    /// Whether QEMU has standby memory for the guest.
+    pub(super) fn has_standby(&self) -> bool {
+        self.facts.arch == Arch::S390x
+    }
+
+    /// The storage commands since the last mark.
+    pub(super) async fn commands(&self) -> Result<Vec<StorageCommand>, Trouble> {
+        standby_set(self.guest, property::COMMANDS_SINCE, json!(self.commands_since)).await?;
+        let value = standby_get(self.guest, property::COMMANDS).await?;
+        serde_json::from_value(value.clone()).map_err(|error| {
+            Trouble::bench(format!(
+                "QEMU's list of storage commands does not read: {error}: {value}"
+            ))
+        })
+    }
+
+    /// Runs a script in the guest; only a broken guest is an error, not the script's exit code.
+    pub(super) async fn exec(&self, script: &str) -> Result<Output, Trouble> {
+        inside::exec(self.guest, script, self.limit).await
+    }
+
+    /// Runs a script that must succeed, and returns what it printed.
+    pub(super) async fn exec_ok(&self, what: &str, script: &str) -> Result<String, Trouble> {
+        let output = self.exec(script).await?;
+        if output.code != 0 {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let message = format!(
+                "{what}: the script ended with {}: {}",
+                output.code,
+                said.trim_end()
+            );
+            // The shell's words for a program, and modprobe's for a module, that the guest's image has not.
+            return Err(if said.contains("not found") {
+                Trouble::lasting(message)
+            } else {
+                Trouble::bench(message)
+            });
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// The blocks that a reference means.
+    pub(super) fn blocks(&self, of: &BlockRef) -> Result<Vec<BlockId>, Trouble> {
+        if of.name.is_boot() {
+            let block = of.index.map(|index| BlockId(u64::from(index)));
+            return match block.filter(|block| self.at_boot.contains(block)) {
+                Some(block) => Ok(vec![block]),
+                None => Err(Trouble::Lacking {
+                    message: format!(
+                        "needs {of} to be memory at boot, and that is {}",
+                        self.shown_at_boot()
+                    ),
+                }),
+            };
+        }
+        let named = self.names.get(&of.name).ok_or_else(|| {
+            Trouble::lasting(format!("no step before this one added blocks named {}", of.name))
+        })?;
+        match of.index {
+            None => Ok(named.blocks.clone()),
+            Some(index) => named
+                .blocks
+                .get(index as usize)
+                .map(|block| vec![*block])
+                .ok_or_else(|| {
+                    Trouble::bench(format!(
+                        "{} has only {} blocks, counted from 0",
+                        of.name,
+                        named.blocks.len()
+                    ))
+                }),
+        }
+    }
+
+    /// The blocks of the memory at boot, from the first to the last.
+    fn shown_at_boot(&self) -> String {
+        let name =
+            |block: Option<&BlockId>| block.map_or_else(String::new, |block| format!("memory{}", block.0));
+        format!("{} to {}", name(self.at_boot.first()), name(self.at_boot.last()))
+    }
+
+    /// Gives blocks a name; `more` are added to those that have it already.
+    pub(super) fn named(&mut self, name: &BlockName, blocks: &[BlockId], dimm: Option<String>, more: bool) {
+        let dimm = dimm.map(|id| (id, blocks.to_vec()));
+        match self.names.get_mut(name).filter(|_| more) {
+            Some(named) => {
+                named.blocks.extend(blocks);
+                named.dimms.extend(dimm);
+            }
+            None => {
+                let named = Named {
+                    blocks: blocks.to_vec(),
+                    dimms: dimm.into_iter().collect(),
+                    gone: false,
+                };
+                self.names.insert(name.clone(), named);
+            }
+        }
+    }
+
+    /// The paths that a file of a step means, each with its block, where it is a block's.
+    pub(super) fn targets(&self, file: &File) -> Result<Vec<(Option<BlockId>, String)>, Trouble> {
+        match file {
+            File::Path(path) => Ok(vec![(None, path.clone())]),
+            File::OfBlock { block, file } => {
+                let path = |block| (Some(block), block_file(block, file));
+                Ok(self.blocks(block)?.into_iter().map(path).collect())
+            }
+        }
+    }
+
+    /// The numbers of the storage increments that a block consists of, ascending. Increment n starts at (n - 1) times its size.
+    pub(super) fn increments(&self, block: BlockId) -> Result<Vec<u32>, Trouble> {
+        let increment = self
+            .facts
+            .increment
+            .map(ByteSize::as_bytes)
+            .ok_or_else(|| Trouble::bench("the machine has no increments"))?;
+        let start = block.start(self.facts.block_size);
+        let end = start + self.facts.block_size.as_bytes();
+        Ok((start / increment..end.div_ceil(increment))
+            .map(|index| index as u32 + 1)
+            .collect())
+    }
+
+    /// Whether an operation is of a kind that was not done before in this guest.
+    fn is_first(&mut self, op: &Op) -> bool {
+        match op {
+            // Every one of them is remembered, also after the first that is new.
+            Op::Several(ops) => ops.iter().filter(|op| self.is_first(op)).count() > 0,
+            Op::Add { .. } => self.kinds.insert("add"),
+            Op::Online { .. } => self.kinds.insert("online"),
+            Op::Offline { .. } => self.kinds.insert("offline"),
+            Op::Remove { .. } => self.kinds.insert("remove"),
+            _ => false,
+        }
+    }
+
+    /// Reads the ledger after `op`, compares it with what the model predicts, and takes it as the state from here on.
+    ///
+    /// `exact` says whether the free pages can be predicted: a step that starts programs or fills memory moves them.
+    pub(super) async fn observe(&mut self, op: &Op, exact: bool) -> Result<Vec<Mismatch>, Trouble> {
+        let first = self.is_first(op);
+        let mut left = SETTLE;
+        loop {
+            // After a step that starts programs, the next one is measured from where the guest has come to rest.
+            let seen = if exact {
+                ledger(self.guest, self.facts.arch, self.limit).await?
+            } else {
+                settled(self.guest, self.facts.arch, self.limit, None).await?
+            };
+            let op = match op {
+                Op::UnplugRefused { blocks, .. } => self.model.unplug_refused(&self.ledger, &seen, blocks),
+                op => op.clone(),
+            };
+            let mut tolerance = self.model.tolerance(&self.ledger, &op);
+            let predicted = self.model.predict(&self.ledger, &op);
+            if let Some(free) = &mut tolerance.free {
+                if first || populates(&self.ledger, &predicted) {
+                    free.below = free.below + FIRST_TIME;
+                }
+                *free = free.after(self.drift);
+            }
+            if !exact {
+                tolerance.free = None;
+            }
+            // What the log tells is judged by the suite's own words, whatever it leaves behind.
+            let console = self.guest.machine.console().text();
+            let since = console.get(self.console_since..).unwrap_or(&console);
+            tolerance.taint = klog::classify(since.as_bytes()).is_empty();
+            let mismatches = compare(&self.ledger, &predicted, &seen, tolerance);
+            // What the guest does on its own (freeing in the background, other CPUs' lists) settles; what an operation did stays.
+            if mismatches.is_empty() || left == 0 {
+                self.drift = if exact {
+                    self.drift + (seen.free - predicted.free)
+                } else {
+                    Pages(0)
+                };
+                self.model.commit(&self.ledger, &op);
+                self.ledger = seen;
+                self.console_since = console.len();
+                return Ok(mismatches);
+            }
+            left -= 1;
+            self.guest.machine.rest(Duration::from_millis(200)).await;
+        }
+    }
+}
+
+impl Bench<'_> {
+    /// Takes the guest's memory state as it is, after a step that is known not to come to what the model predicts.
+    pub(super) async fn takes_what_is_there(&mut self) -> Result<(), Trouble> {
+        // What differs was told when the step failed.
+        self.observe(&Op::Nothing, false).await.map(drop)
+    }
+}
+
+/// Whether a zone has pages afterwards that had none before.
+fn populates(before: &Ledger, after: &Ledger) -> bool {
+    let present = |ledger: &Ledger, zone| ledger.zones.get(zone).is_some_and(|zone| zone.present.0 > 0);
+    after
+        .zones
+        .keys()
+        .any(|zone| present(after, zone) && !present(before, zone))
+}
+
+/// How far two readings of the free pages may be apart, in pages, for the guest to count as settled: of the 32 that a step may move unseen, a step
+/// that does nothing moves 15.
+const AT_REST: i64 = 12;
+
+/// How often the first ledger is read until the guest has settled. A guest that never does is taken as it is.
+const SETTLE_FIRST: u32 = 15;
+
+/// Reads the ledger until what booting left to be done no longer moves the free pages. Seen: 91 pages on Debian 7.2, x86_64, within a step that
+/// does nothing. One reading is enough where the free pages are as many as those `at_rest`.
+async fn settled(
+    guest: &Guest,
+    arch: Arch,
+    limit: Duration,
+    at_rest: Option<Pages>,
+) -> Result<Ledger, Trouble> {
+    let mut last = ledger(guest, arch, limit).await?;
+    if at_rest.is_some_and(|free| (last.free - free).abs().0 <= AT_REST) {
+        return Ok(last);
+    }
+    for _ in 0..SETTLE_FIRST {
+        guest.machine.rest(Duration::from_millis(100)).await;
+        let now = ledger(guest, arch, limit).await?;
+        let moved = (now.free - last.free).abs().0;
+        last = now;
+        if moved <= AT_REST {
+            break;
+        }
+    }
+    Ok(last)
+}
+
+/// How often a ledger that differs is read again before the difference counts.
+const SETTLE: u32 = 3;
+
+/// Reads the whole memory state: one command in the guest, and a question or two to QEMU.
+async fn ledger(guest: &Guest, arch: Arch, limit: Duration) -> Result<Ledger, Trouble> {
+    let output = inside::exec(guest, LEDGER_SCRIPT, limit).await?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let hypervisor = hypervisor(guest, arch).await?;
+    Ledger::parse(&text, hypervisor).map_err(|error| {
+        let said = output.error_text();
+        Trouble::bench(format!(
+            "the guest's memory state does not read: {error} (exit code {}{}{})",
+            output.code,
+            if said.is_empty() { "" } else { ": " },
+            said.trim_end()
+        ))
+    })
+}
+
+/// `/sys/devices/system/memory/memoryN/FILE`.
+pub(super) fn block_file(block: BlockId, file: &str) -> String {
+    format!("/sys/devices/system/memory/memory{}/{file}", block.0)
+}
+
+/// What the hypervisor has handed out.
+async fn hypervisor(guest: &Guest, arch: Arch) -> Result<Hypervisor, Trouble> {
+    match arch {
+        Arch::X86_64 => dimms(guest).await.map(Hypervisor::Dimms),
+        Arch::S390x => Ok(Hypervisor::Standby {
+            assigned: numbers(standby_get(guest, property::ASSIGNED_INCREMENTS).await?)?,
+            unassigned_core: numbers(standby_get(guest, property::UNASSIGNED_CORE_INCREMENTS).await?)?,
+        }),
+    }
+}
+
+fn numbers(list: Value) -> Result<BTreeSet<u32>, Trouble> {
+    serde_json::from_value(list)
+        .map_err(|error| Trouble::bench(format!("QEMU's list of increments does not read: {error}")))
+}
+
+/// The plugged DIMMs, by QEMU's id.
+pub(super) async fn dimms(guest: &Guest) -> Result<BTreeMap<String, Dimm>, Trouble> {
+    let devices = qmp(guest, "query-memory-devices", json!({})).await?;
+    let shape = || Trouble::bench(format!("QEMU's list of memory devices does not read: {devices}"));
+    let mut dimms = BTreeMap::new();
+    for device in devices.as_array().ok_or_else(shape)? {
+        if device["type"] != "dimm" {
+            continue;
+        }
+        let data = &device["data"];
+        let number = |key: &str| data[key].as_u64().ok_or_else(shape);
+        let dimm = Dimm {
+            address: number("addr")?,
+            size: ByteSize::bytes(number("size")?),
+            slot: number("slot")? as u32,
+            node: number("node")? as u32,
+        };
+        dimms.insert(data["id"].as_str().ok_or_else(shape)?.to_owned(), dimm);
+    }
+    Ok(dimms)
+}
+
+/// Sends a command to QEMU that must succeed.
+pub(super) async fn qmp(guest: &Guest, command: &str, arguments: Value) -> Result<Value, Trouble> {
+    guest
+        .machine
+        .qmp()
+        .execute_raw(command, arguments)
+        .await
+        .map_err(|error| Trouble::of_machine(&MachineError::from(error)))
+}
+
+/// Reads a property of the standby memory.
+pub(super) async fn standby_get(guest: &Guest, property: &str) -> Result<Value, Trouble> {
+    qmp(
+        guest,
+        "qom-get",
+        json!({ "path": standby::PATH, "property": property }),
+    )
+    .await
+}
+
+/// Sets a property of the standby memory.
+pub(super) async fn standby_set(guest: &Guest, property: &str, value: Value) -> Result<(), Trouble> {
+    qmp(
+        guest,
+        "qom-set",
+        json!({ "path": standby::PATH, "property": property, "value": value }),
+    )
+    .await
+    .map(drop)
+}

@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Steps that look: they change nothing, and compare one more thing than the ledger has.
+
+use std::{fmt::Display, time::Duration};
+
+use super::{
+    bench::Bench,
+    inside, lists,
+    notifiers::{self, Armed, Numbers},
+    trouble::Trouble,
+};
+use base::{Arch, PAGE_SIZE};
+use format::standby::StorageVerb;
+use memory::{BlockId, Hypervisor, Mismatch, Reading};
+use suite::{Assigned, Log, Memmap, Notifier, Notifiers, Pages, Placeholder, Read, StorageCommands, Uevents};
+
+/// Bits of `/proc/kpageflags` (include/uapi/linux/kernel-page-flags.h, fs/proc/page.c; the same in 6.1 to 7.3).
+mod kpageflags {
+    /// `KPF_OWNER_PRIVATE`: on a fresh block only pages of a memmap have it.
+    pub(super) const OWNER_PRIVATE: u64 = 1 << 37;
+    /// Bytes of an entry.
+    pub(super) const ENTRY: usize = 8;
+}
+
+/// A counter that must have one exact value.
+fn differs(counter: String, unit: &str, predicted: impl ToString, seen: impl ToString) -> Option<Mismatch> {
+    let (predicted, seen) = (predicted.to_string(), seen.to_string());
+    (predicted != seen).then(|| Mismatch {
+        counter,
+        before: Reading::Absent,
+        predicted: Reading::Text(predicted),
+        seen: Reading::Text(seen),
+        unit: unit.to_owned(),
+        tolerance: 0,
+    })
+}
+
+/// A list that must be as it is predicted, entry by entry.
+fn listed<T: PartialEq + Display>(what: String, predicted: &[T], seen: &[T]) -> Result<(), Trouble> {
+    let Some(message) = lists::wrong(&what, predicted, seen) else {
+        return Ok(());
+    };
+    let differs = differs(what, "", list(predicted), list(seen));
+    told(message, differs.into_iter().collect())
+}
+
+/// A failure that shows what must be and what is.
+fn told(message: impl Into<String>, mismatches: Vec<Mismatch>) -> Result<(), Trouble> {
+    if mismatches.is_empty() {
+        Ok(())
+    } else {
+        Err(Trouble::mismatch(message, mismatches))
+    }
+}
+
+impl Bench<'_> {
+    pub(super) async fn read_file(&self, read: &Read) -> Result<(), Trouble> {
+        for (block, path) in self.targets(&read.file)? {
+            let content = match inside::read(self.guest, &path, self.limit).await? {
+                Ok(content) => content,
+                Err(errno) => return Err(Trouble::kernel(format!("reading {path} failed with {errno}"))),
+            };
+            let text = content.trim_end();
+            if let Some(template) = &read.is {
+                let wanted = template.fill(|fact| self.placeholder(fact, block));
+                told(
+                    format!("{path} does not say what it must"),
+                    differs(path.clone(), "", wanted, text).into_iter().collect(),
+                )?;
+            }
+            if let Some(pattern) = &read.matches
+                && !pattern.regex().is_match(text)
+            {
+                return Err(Trouble::kernel(format!(
+                    "{path} says {text:?}, and must match {pattern}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn placeholder(&self, fact: Placeholder, block: Option<BlockId>) -> String {
+        let number = block.map_or(0, |block| block.0);
+        match fact {
+            Placeholder::Number => number.to_string(),
+            Placeholder::PhysIndex => format!("{number:08x}"),
+            // arch/s390: start of the block in storage increments (drivers/s390/char/sclp_cmd.c 6.1, sclp_mem.c 7.2).
+            Placeholder::PhysDevice => match self.facts.increment {
+                Some(increment) => {
+                    (number * self.facts.block_size.as_bytes() / increment.as_bytes()).to_string()
+                }
+                None => "0".to_owned(),
+            },
+            Placeholder::BlockSize => format!("{:x}", self.facts.block_size.as_bytes()),
+        }
+    }
+
+    pub(super) async fn log(&self, log: &Log) -> Result<(), Trouble> {
+        let text = self.exec_ok("reading the kernel log", "dmesg").await?;
+        if let Some(pattern) = &log.has
+            && !text.lines().any(|line| pattern.regex().is_match(line))
+        {
+            return Err(Trouble::kernel(format!(
+                "no line of the kernel log matches {pattern}"
+            )));
+        }
+        if let Some(pattern) = &log.lacks
+            && let Some(line) = text.lines().find(|line| pattern.regex().is_match(line))
+        {
+            return Err(Trouble::kernel(format!(
+                "a line of the kernel log matches {pattern}: {line}"
+            )));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn storage_commands(&self, wanted: &StorageCommands) -> Result<(), Trouble> {
+        let (verb, block) = match wanted {
+            StorageCommands::None => (None, None),
+            StorageCommands::Assign(block) => (Some(StorageVerb::Assign), Some(block)),
+            StorageCommands::Unassign(block) => (Some(StorageVerb::Unassign), Some(block)),
+        };
+        let mut predicted = Vec::new();
+        if let (Some(verb), Some(block)) = (verb, block) {
+            for block in self.blocks(block)? {
+                predicted.extend(
+                    self.increments(block)?
+                        .into_iter()
+                        .map(|increment| format!("{verb:?} {increment}")),
+                );
+            }
+        }
+        let seen: Vec<String> = self
+            .commands()
+            .await?
+            .iter()
+            .filter_map(|command| match command.verb()? {
+                verb @ (StorageVerb::Assign | StorageVerb::Unassign) => {
+                    Some(format!("{verb:?} {}", command.number))
+                }
+                StorageVerb::Read | StorageVerb::Attach => None,
+            })
+            .collect();
+        listed("storage commands".to_owned(), &predicted, &seen)
+    }
+
+    pub(super) async fn assigned(&self, assigned: &Assigned) -> Result<(), Trouble> {
+        let Hypervisor::Standby { assigned: seen, .. } = &self.ledger.hypervisor else {
+            return Err(Trouble::bench(
+                "only s390x has standby storage that can be assigned",
+            ));
+        };
+        let mut predicted = Vec::new();
+        for block in &assigned.are {
+            for block in self.blocks(block)? {
+                predicted.extend(self.increments(block)?);
+            }
+        }
+        predicted.sort_unstable();
+        let seen: Vec<u32> = seen.iter().copied().collect();
+        listed("assigned standby increments".to_owned(), &predicted, &seen)
+    }
+
+    /// Installs the notifier probe, for a case that looks at notifications. Returns what a guest alike can be told, see [`notifiers::arm`].
+    pub(super) async fn arm_probe(&mut self, known: &str) -> Result<String, Trouble> {
+        let output = self.exec(&notifiers::arm(known)).await?;
+        let text = output.text();
+        match (output.code, Armed::parse(&text)) {
+            (0, Some(armed)) => {
+                self.probe = Some(armed);
+                Ok(text.trim().to_owned())
+            }
+            (3, _) => Err(unseen()),
+            (code, _) => Err(Trouble::bench(format!(
+                "installing the notifier probe ended with {code}: {}",
+                String::from_utf8_lossy(&output.stderr).trim_end()
+            ))),
+        }
+    }
+
+    /// Forgets the notifications up to now.
+    pub(super) async fn clear_probe(&self) -> Result<(), Trouble> {
+        if self.probe.is_some() {
+            self.exec_ok("emptying the trace", notifiers::CLEAR).await?;
+        }
+        Ok(())
+    }
+
+    /// The notifications since the probe was cleared last, in order.
+    pub(super) async fn notifications(&mut self) -> Result<Vec<Notifier>, Trouble> {
+        let trace = self.exec_ok("reading the trace", notifiers::READ).await?;
+        let probe = self
+            .probe
+            .as_mut()
+            .ok_or_else(|| Trouble::bench("the notifier probe was not installed"))?;
+        let trace = probe.chain.of(&trace);
+        probe.numbers = probe.numbers.or_else(|| Numbers::of_first(&trace));
+        let block = self.facts.block_pages().0.unsigned_abs();
+        probe.prepares = probe.prepares.or_else(|| notifiers::prepares(&trace, block));
+        let Some(numbers) = probe.numbers else {
+            return match notifiers::actions(&trace).next() {
+                None => Ok(Vec::new()),
+                Some(number) => Err(Trouble::bench(format!(
+                    "the first notification is {number}, with which no operation begins"
+                ))),
+            };
+        };
+        numbers.read(&trace).map_err(|number| {
+            Trouble::bench(format!(
+                "the trace has {number}, which stands for no notification"
+            ))
+        })
+    }
+
+    pub(super) async fn notifiers(&mut self, wanted: &Notifiers) -> Result<(), Trouble> {
+        if self.probe.is_none() {
+            return Err(unseen());
+        }
+        let seen = self.notifications().await?;
+        let prepares = self.probe.and_then(|probe| probe.prepares);
+        listed(
+            "notifications".to_owned(),
+            &must_be_sent(&wanted.are, &seen, prepares)?,
+            &seen,
+        )
+    }
+
+    pub(super) async fn uevents(&self, wanted: &Uevents) -> Result<(), Trouble> {
+        let mut differing = Ok(());
+        // The guest's listener writes them down a moment after the kernel sent them.
+        for _ in 0..10 {
+            let text = self
+                .exec_ok(
+                    "reading the uevents",
+                    &format!("tail -c +{} /run/uevents", self.uevents_since + 1),
+                )
+                .await?;
+            let must: Vec<String> = wanted.are.iter().map(ToString::to_string).collect();
+            let of = |block: BlockId| listed(format!("uevents of {block}"), &must, &uevents_of(&text, block));
+            differing = self.blocks(&wanted.block)?.into_iter().try_for_each(of);
+            if differing.is_ok() {
+                break;
+            }
+            self.guest.machine.rest(Duration::from_millis(100)).await;
+        }
+        differing
+    }
+
+    /// Remembers how long the log of uevents is.
+    pub(super) async fn mark_uevents(&mut self) -> Result<(), Trouble> {
+        let text = self
+            .exec_ok("measuring the log of uevents", "wc -c < /run/uevents")
+            .await?;
+        self.uevents_since = text.trim().parse().map_err(|_| {
+            Trouble::bench(format!("the log of uevents has no length: {:?}", text.trim_end()))
+        })?;
+        Ok(())
+    }
+
+    pub(super) async fn pages(&self, wanted: &Pages) -> Result<(), Trouble> {
+        for block in self.blocks(&wanted.block)? {
+            let altmap = self.model.altmap(block).map_or(0, |pages| pages.0 as usize);
+            let is = if altmap > 0 {
+                Memmap::Altmap
+            } else {
+                Memmap::System
+            };
+            if is != wanted.memmap {
+                return Err(Trouble::Lacking {
+                    message: format!(
+                        "on this kernel the memmap of the block is in {is} memory, by the rules of the kernel"
+                    ),
+                });
+            }
+            let pfns = block.pfns(self.facts.block_size);
+            let count = (pfns.end - pfns.start) as usize;
+            // A page of the file is as many entries as fit, and blocks are larger than that.
+            let per_page = PAGE_SIZE / kpageflags::ENTRY as u64;
+            let script = format!(
+                "dd if=/proc/kpageflags bs={PAGE_SIZE} skip={} count={} 2>/dev/null",
+                pfns.start / per_page,
+                count as u64 / per_page
+            );
+            let output = self.exec(&script).await?;
+            if output.stdout.len() != count * kpageflags::ENTRY {
+                return Err(Trouble::bench(format!(
+                    "reading /proc/kpageflags of memory{} gave {} bytes in place of {}",
+                    block.0,
+                    output.stdout.len(),
+                    count * kpageflags::ENTRY
+                )));
+            }
+            let owned = |entries: &[u8]| {
+                let (entries, _) = entries.as_chunks::<{ kpageflags::ENTRY }>();
+                let flags = |entry: &[u8; kpageflags::ENTRY]| match self.facts.arch {
+                    Arch::X86_64 => u64::from_le_bytes(*entry),
+                    Arch::S390x => u64::from_be_bytes(*entry),
+                };
+                entries
+                    .iter()
+                    .filter(|entry| flags(entry) & kpageflags::OWNER_PRIVATE != 0)
+                    .count()
+            };
+            let (memmap, rest) = output.stdout.split_at(altmap * kpageflags::ENTRY);
+            let name = |part: &str| format!("memory{}: memmap pages in {part} of the block", block.0);
+            let mismatches = [
+                differs(name("the first part"), "pages", altmap, owned(memmap)),
+                differs(name("the rest"), "pages", 0, owned(rest)),
+            ];
+            told(
+                "the memmap is not where it must be",
+                mismatches.into_iter().flatten().collect(),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// A kernel whose notifications cannot be seen.
+fn unseen() -> Trouble {
+    Trouble::Lacking {
+        message:
+            "the kernel lacks what it takes to see notifications: kprobe events, or memory_chain or memory_notify in kallsyms"
+                .to_owned(),
+    }
+}
+
+/// What of the notifications that a case names this kernel must have sent, `seen` being those that it sent. `prepares` says whether it is one that
+/// sends what only 6.9 to 6.18 send.
+fn must_be_sent(
+    named: &[Notifier],
+    seen: &[Notifier],
+    prepares: Option<bool>,
+) -> Result<Vec<Notifier>, Trouble> {
+    let all = || named.iter().copied();
+    let common: Vec<Notifier> = all().filter(|notifier| !notifier.only_6_9_to_6_18()).collect();
+    match prepares {
+        Some(true) => Ok(all().collect()),
+        Some(false) => Ok(common),
+        // Nothing tells, where nothing was sent: it is the same for all kernels, or some are missing on all of them.
+        None if common.len() == named.len() || (seen.is_empty() && !common.is_empty()) => Ok(common),
+        None => Err(Trouble::Lacking {
+            message: "whether the kernel sends MEM_PREPARE_ONLINE does not show: it has no BTF, and sent nothing that tells"
+                .to_owned(),
+        }),
+    }
+}
+
+/// Words in one line, or `none`.
+fn list<T: ToString>(words: impl IntoIterator<Item = T>) -> String {
+    let words: Vec<String> = words.into_iter().map(|word| word.to_string()).collect();
+    if words.is_empty() {
+        "none".to_owned()
+    } else {
+        words.join(" ")
+    }
+}
+
+/// The actions that a log of uevents has for a memory block, in the order in which the kernel sent them.
+///
+/// A line is one event; its fields, `KEY=value`, end with NUL (lib/kobject_uevent.c).
+fn uevents_of(log: &str, block: BlockId) -> Vec<String> {
+    let path = format!("/devices/system/memory/memory{}", block.0);
+    let mut events: Vec<(u64, &str)> = log
+        .lines()
+        .filter_map(|line| {
+            let field = |key: &str| {
+                line.split('\0')
+                    .find_map(|field| field.strip_prefix(key)?.strip_prefix('='))
+            };
+            (field("DEVPATH")? == path).then_some((field("SEQNUM")?.parse().ok()?, field("ACTION")?))
+        })
+        .collect();
+    events.sort_unstable();
+    events.into_iter().map(|(_, action)| action.to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uevents_of_other_blocks_are_passed_over_and_the_kernel_gives_the_order() {
+        let event = |action: &str, block: u32, number: u32| {
+            let path = format!("/devices/system/memory/memory{block}");
+            format!("{action}@{path}\0ACTION={action}\0DEVPATH={path}\0SUBSYSTEM=memory\0SEQNUM={number}\0\n")
+        };
+        let log = &[
+            event("online", 3, 12),
+            event("add", 3, 10),
+            event("online", 32, 11),
+        ]
+        .concat();
+        assert_eq!(uevents_of(log, BlockId(3)), ["add", "online"]);
+        assert_eq!(uevents_of(log, BlockId(32)), ["online"]);
+        assert!(uevents_of(log, BlockId(4)).is_empty());
+    }
+
+    #[test]
+    fn what_a_kernel_must_send_depends_on_what_it_is() {
+        use Notifier::{GoingOnline, Online, PrepareOnline};
+        let named = [PrepareOnline, GoingOnline, Online];
+        let must = |named: &[Notifier], seen: &[Notifier], prepares| must_be_sent(named, seen, prepares).ok();
+        assert_eq!(must(&named, &[], Some(true)), Some(named.to_vec()));
+        assert_eq!(must(&named, &named, Some(false)), Some(vec![GoingOnline, Online]));
+        // A kernel that did not say: nothing sent is wrong for all, and what all send is known.
+        assert_eq!(must(&named, &[], None), Some(vec![GoingOnline, Online]));
+        assert_eq!(must(&[GoingOnline], &[Online], None), Some(vec![GoingOnline]));
+        assert_eq!(must(&[], &[], None), Some(vec![]));
+        assert_eq!(must(&named, &[GoingOnline], None), None);
+        assert_eq!(must(&[PrepareOnline], &[], None), None);
+    }
+
+    #[test]
+    fn only_what_differs_is_a_mismatch() {
+        assert!(differs("a".into(), "", "none", list::<u32>([])).is_none());
+        let mismatch = differs("a".into(), "pages", 512, 511).unwrap();
+        assert_eq!(mismatch.seen, Reading::Text("511".into()));
+    }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! In which order jobs are started. Pure.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use base::Arch;
+
+/// What the order goes by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place<J> {
+    /// The job.
+    pub job: J,
+    /// Its architecture.
+    pub arch: Arch,
+    /// Jobs of one group share a template.
+    pub group: usize,
+    /// How long it is expected to take.
+    pub expected: Duration,
+}
+
+/// Puts jobs in order: the groups that take longest first, and in each the longest job; the architectures take turns by what is left of them.
+///
+/// A group stays together, so that few templates are there at a time.
+pub(super) fn order<J>(places: Vec<Place<J>>) -> Vec<J> {
+    let mut groups: BTreeMap<(Arch, usize), Vec<Place<J>>> = BTreeMap::new();
+    for place in places {
+        groups.entry((place.arch, place.group)).or_default().push(place);
+    }
+    let total = |places: &[Place<J>]| places.iter().map(|place| place.expected).sum::<Duration>();
+    let mut by_arch: BTreeMap<Arch, Vec<Vec<Place<J>>>> = BTreeMap::new();
+    for ((arch, _), mut group) in groups {
+        group.sort_by_key(|place| std::cmp::Reverse(place.expected));
+        by_arch.entry(arch).or_default().push(group);
+    }
+    let mut queues: Vec<(Duration, Duration, VecDeque<Place<J>>)> = by_arch
+        .into_values()
+        .map(|mut groups| {
+            groups.sort_by_key(|group| std::cmp::Reverse(total(group)));
+            let queue: VecDeque<Place<J>> = groups.into_iter().flatten().collect();
+            let all = queue.iter().map(|place| place.expected).sum();
+            (all, all, queue)
+        })
+        .collect();
+    let mut ordered = Vec::new();
+    // The one of which the larger part is left is next: all come to their ends together.
+    let share = |(all, left, _): &(Duration, Duration, VecDeque<Place<J>>)| {
+        left.as_secs_f64() / all.as_secs_f64().max(f64::MIN_POSITIVE)
+    };
+    while let Some((_, left, queue)) = queues
+        .iter_mut()
+        .filter(|(_, _, queue)| !queue.is_empty())
+        .max_by(|a, b| share(a).total_cmp(&share(b)))
+    {
+        if let Some(place) = queue.pop_front() {
+            *left = left.saturating_sub(place.expected);
+            ordered.push(place.job);
+        }
+    }
+    ordered
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn place(job: u32, arch: Arch, group: usize, seconds: u64) -> Place<u32> {
+        Place {
+            job,
+            arch,
+            group,
+            expected: Duration::from_secs(seconds),
+        }
+    }
+
+    #[test]
+    fn long_groups_come_first_and_stay_together() {
+        let x86 = Arch::X86_64;
+        let jobs = vec![
+            place(1, x86, 0, 5),
+            place(2, x86, 1, 4),
+            place(3, x86, 0, 1),
+            place(4, x86, 1, 9),
+        ];
+        assert_eq!(order(jobs), [4, 2, 1, 3]);
+    }
+
+    #[test]
+    fn architectures_take_turns() {
+        let mut jobs: Vec<_> = (0..4).map(|job| place(job, Arch::X86_64, 0, 1)).collect();
+        jobs.extend((10..12).map(|job| place(job, Arch::S390x, 1, 2)));
+        let ordered = order(jobs);
+        let s390x: Vec<usize> = (0..ordered.len()).filter(|at| ordered[*at] >= 10).collect();
+        assert_eq!(ordered.len(), 6);
+        assert!(s390x[0] <= 1 && s390x[1] >= 2, "{ordered:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn none_is_lost_and_none_comes_twice(
+            jobs in prop::collection::vec((any::<bool>(), 0..5_usize, 0..20_u64), 0..40)
+        ) {
+            let places = jobs.iter().enumerate().map(|(at, (s390x, group, seconds))| {
+                let arch = if *s390x { Arch::S390x } else { Arch::X86_64 };
+                place(at as u32, arch, *group, *seconds)
+            });
+            let mut ordered = order(places.collect());
+            ordered.sort_unstable();
+            prop_assert_eq!(ordered, (0..jobs.len() as u32).collect::<Vec<_>>());
+        }
+    }
+}

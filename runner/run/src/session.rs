@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One run: a folder, a journal, the jobs, and what came of them.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{
+    case::{self, INTERRUPTED},
+    order::{Place, order},
+    plan::Job,
+    prepare::Rig,
+    schedule::{Admission, Capacity, Stop, run_all},
+    stage::Stage,
+};
+use base::{
+    ByteSize,
+    fault::{Exit, Verdict},
+    ui::Ui,
+};
+use record::{
+    CaseKey, CaseRecord, Event, FORMAT, FolderError, HostFacts, ImageFacts, Journal, JournalError,
+    KernelFacts, PackageFacts, QemuFacts, ReadError, RunFacts, RunFolder, RunPart, RunRecord, SuiteFacts,
+};
+use supply::{cache::CacheError, host::HostFacts as Host};
+use vm::scratch;
+
+/// What is to be run, and how.
+#[derive(Debug)]
+pub struct Request {
+    /// The jobs, in their order.
+    pub jobs: Vec<Job>,
+    /// Which part of a plan they are.
+    pub part: RunPart,
+    /// Kernels, images and emulators; jobs refer to its kernels by index.
+    pub rig: Rig,
+    /// The folder that gets the run's folder.
+    pub results: Utf8PathBuf,
+    /// The folder of a run to go on with, instead of a new one.
+    pub resume: Option<Utf8PathBuf>,
+    /// What the host gives.
+    pub capacity: Capacity,
+    /// Start no more jobs after a case that came to this or worse.
+    pub fail_fast: Option<Verdict>,
+    /// A skip is an error.
+    pub require_all: bool,
+    /// Guests go on from templates where several are alike; otherwise all of them boot.
+    pub clone: bool,
+    /// See what the comparison of two kernels needs.
+    pub watch: bool,
+    /// The host.
+    pub host: Host,
+}
+
+/// Why a run could not be made or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The journal could not be written any more; what it has so far is kept.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// What was written does not read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// There is no cache.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// The run could not be prepared.
+    #[error("preparing the run: {0}")]
+    Stage(String),
+    /// Signals cannot be caught.
+    #[error("catching signals")]
+    Signals(#[from] std::io::Error),
+}
+
+/// A run that is over.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Its folder.
+    pub folder: Utf8PathBuf,
+    /// What it wrote down, read back.
+    pub record: RunRecord,
+    /// What the shell is to be told.
+    pub exit: Exit,
+}
+
+/// Runs all jobs, and writes down what comes of them as it comes.
+///
+/// # Errors
+/// If something cannot be written down. What was written before stays.
+pub async fn run(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
+    let stop = Stop::on_signals()?;
+    // What a run that was killed left behind is in nobody's way; one that cannot be swept neither.
+    if let Err(error) = scratch::sweep() {
+        ui.warning(&format!("folders of runs that were killed stay: {error}"));
+    }
+    let slots = request.capacity.slots(&request.host, ui)?;
+    let times = Times::of_latest(&request.results);
+    let (folder, journal) = match &request.resume {
+        None => begin(&request)?,
+        Some(path) => take_up(path)?,
+    };
+    ui.line(&format!(
+        "{} {}, {} at once, record in {}",
+        request.jobs.len(),
+        match request.jobs.len() {
+            1 => "job",
+            _ => "jobs",
+        },
+        request.capacity.guests,
+        folder.path()
+    ));
+    let path = folder.path().to_owned();
+    let stage = Stage::new(
+        request.rig,
+        folder,
+        journal.clone(),
+        stop.clone(),
+        request.require_all,
+        ui.clone(),
+    )
+    .map_err(RunError::Stage)?
+    .failing_fast(request.fail_fast.is_some());
+    let stage = if request.clone {
+        stage.cloning(request.jobs.iter())
+    } else {
+        stage
+    };
+    let stage = Arc::new(if request.watch { stage.watching() } else { stage });
+    let jobs = in_order(request.jobs, &stage, &times);
+    let mut broken = None;
+    run_all(
+        jobs,
+        (request.capacity, &slots),
+        &stop,
+        || stage.templates().resident(),
+        |job| stage.would_wait(job),
+        |job| {
+            let stage = stage.clone();
+            stage.begin(&job);
+            async move {
+                let task = stage.ui.live_task(&format!("{} {}", job.key.arch, job.key.case));
+                let record = case::run(&job, &stage).await;
+                stage.done_with(&job);
+                if let Some(task) = task {
+                    task.clear();
+                }
+                record
+            }
+        },
+        |record: CaseRecord| {
+            tell(&record, ui);
+            let enough = request.fail_fast.is_some_and(|least| record.verdict >= least);
+            // An interrupted case stays unfinished in the journal, so that a resumed run does it again.
+            if record.reason.as_deref() == Some(INTERRUPTED) {
+                return true;
+            }
+            if let Err(error) = journal.append(&Event::CaseFinished {
+                record: Box::new(record),
+            }) {
+                broken = Some(error);
+                return false;
+            }
+            !enough
+        },
+    )
+    .await;
+    if let Some(error) = broken {
+        return Err(error.into());
+    }
+    finish(&path, &journal, &stop)
+}
+
+/// Makes the folder and the journal of a new run.
+fn begin(request: &Request) -> Result<(RunFolder, Arc<Journal>), RunError> {
+    let folder = RunFolder::create(&request.results)?;
+    let journal = Arc::new(Journal::create(folder.path())?);
+    let facts = facts(request, &folder);
+    folder.write_facts(&facts)?;
+    let planned = request.jobs.iter().map(|job| job.key.clone()).collect();
+    journal.append(&Event::RunStarted {
+        facts: Box::new(facts),
+        planned,
+    })?;
+    folder.point_latest()?;
+    Ok((folder, journal))
+}
+
+/// Goes on with a run that was cut off.
+fn take_up(path: &Utf8Path) -> Result<(RunFolder, Arc<Journal>), RunError> {
+    let (record, _) = RunRecord::read(path)?;
+    let folder = RunFolder::of(path, &record.facts);
+    let journal = Arc::new(Journal::resume(path)?);
+    journal.append(&Event::RunResumed {
+        argv: std::env::args().collect(),
+    })?;
+    Ok((folder, journal))
+}
+
+/// How long cases took in an earlier run.
+struct Times(HashMap<CaseKey, Duration>);
+
+/// How long a case is taken to last of which nothing is known.
+const UNKNOWN_TIME: Duration = Duration::from_secs(5);
+
+impl Times {
+    /// Those of the run that began last. Without one nothing is known, which only costs time.
+    fn of_latest(results: &Utf8Path) -> Self {
+        let cases =
+            RunRecord::read(&results.join("latest")).map_or_else(|_| Vec::new(), |(record, _)| record.cases);
+        Self(
+            cases
+                .into_iter()
+                .map(|case| (case.key.without_round(), case.seconds.duration()))
+                .collect(),
+        )
+    }
+
+    fn of(&self, key: &CaseKey) -> Duration {
+        self.0.get(&key.without_round()).copied().unwrap_or(UNKNOWN_TIME)
+    }
+}
+
+/// What QEMU takes beside the guest's memory, in bytes: most of it is translated code. Seen: 100 MiB after a case.
+pub(super) const QEMU_OVERHEAD: ByteSize = ByteSize::mib(256);
+
+/// The jobs in the order in which they are started, with what each can take.
+fn in_order(jobs: Vec<Job>, stage: &Stage, times: &Times) -> Vec<Admission<Job>> {
+    let places = jobs.into_iter().enumerate().map(|(at, job)| Place {
+        arch: job.key.arch,
+        // A job without a template is a group of its own.
+        group: stage.group(&job).unwrap_or(usize::MAX - at),
+        expected: if job.skip.is_some() {
+            Duration::ZERO
+        } else {
+            times.of(&job.key)
+        },
+        job,
+    });
+    order(places.collect())
+        .into_iter()
+        .map(|job| Admission {
+            memory: match &job.skip {
+                Some(_) => ByteSize::bytes(0),
+                None => job.memory() + QEMU_OVERHEAD,
+            },
+            job,
+        })
+        .collect()
+}
+
+/// Writes the last event and reads the whole run back.
+fn finish(path: &Utf8Path, journal: &Journal, stop: &Stop) -> Result<Outcome, RunError> {
+    let (record, _) = RunRecord::read(path)?;
+    let exit = if stop.is_asked() {
+        Exit::Interrupted
+    } else {
+        Exit::of(record.cases.iter().map(|case| case.verdict))
+    };
+    journal.append(&Event::RunFinished { exit: exit.code() })?;
+    let (record, _) = RunRecord::read(path)?;
+    Ok(Outcome {
+        folder: path.to_owned(),
+        record,
+        exit,
+    })
+}
+
+/// One line for a case that is over.
+fn tell(record: &CaseRecord, ui: &Ui) {
+    let reason = record
+        .reason
+        .as_ref()
+        .map_or_else(String::new, |reason| format!(": {reason}"));
+    let variant = if record.key.variant.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", record.key.variant)
+    };
+    ui.line(&format!(
+        "{:5} {:6} {} {}/{}{variant} ({:.1} s){reason}",
+        record.verdict,
+        record.key.arch,
+        record.key.kernel,
+        record.key.suite,
+        record.key.case,
+        Duration::as_secs_f64(&record.seconds.duration()),
+    ));
+}
+
+pub(super) fn facts(request: &Request, folder: &RunFolder) -> RunFacts {
+    let mut suites: Vec<SuiteFacts> = Vec::new();
+    for job in &request.jobs {
+        if suites.iter().all(|suite| suite.file != job.suite.file) {
+            suites.push(SuiteFacts {
+                file: job.suite.file.clone(),
+                sha256: job.suite.sha256.clone(),
+            });
+        }
+    }
+    RunFacts {
+        format: FORMAT,
+        id: folder.id().clone(),
+        started: folder.started(),
+        memrig: env!("CARGO_PKG_VERSION").to_owned(),
+        argv: std::env::args().collect(),
+        host: HostFacts {
+            uname: format!(
+                "{} {} {}",
+                request.host.system, request.host.kernel, request.host.machine
+            ),
+            cpus: request.host.cpus as u32,
+            memory: request.host.memory,
+        },
+        kernels: request
+            .rig
+            .kernels
+            .iter()
+            .map(|prepared| KernelFacts {
+                label: prepared.kernel.label.clone(),
+                source: prepared.kernel.source.clone(),
+                release: prepared.kernel.release_or_unknown().to_owned(),
+                arch: prepared.kernel.arch,
+                packages: prepared
+                    .kernel
+                    .packages
+                    .iter()
+                    .map(|package| PackageFacts {
+                        name: package.name.clone(),
+                        version: package.version.clone(),
+                        sha256: package.sha256.clone(),
+                    })
+                    .collect(),
+                image_sha256: prepared.kernel.sha256.clone(),
+                config: prepared.telling_options(),
+            })
+            .collect(),
+        qemus: request
+            .rig
+            .emulators
+            .iter()
+            .map(|(arch, emulator)| QemuFacts {
+                arch: *arch,
+                binary: emulator
+                    .qemu
+                    .binary
+                    .file_name()
+                    .map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+                version: emulator.version.clone(),
+                sha256: emulator.sha256.clone(),
+                accel: emulator.accel_word().to_owned(),
+            })
+            .collect(),
+        images: request
+            .rig
+            .kernels
+            .iter()
+            .map(|prepared| ImageFacts {
+                arch: prepared.kernel.arch,
+                kernel: prepared.kernel.label.clone(),
+                sha256: prepared.image_sha256.clone(),
+            })
+            .collect(),
+        suites,
+        seed: 0,
+        part: Some(request.part.clone()),
+    }
+}

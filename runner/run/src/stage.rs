@@ -1,0 +1,556 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What all cases of a run share, and how a guest is made from it.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use serde_json::json;
+
+use super::{
+    log::{Found, findings, weigh},
+    notifiers,
+    plan::Job,
+    prepare::{Emulator, Prepared, Rig},
+    room::Room,
+    schedule::Stop,
+    templates::{Booted, Made, NotMade, Templates},
+    trouble::{Trouble, chain},
+};
+use base::{Arch, exec::shell_line, ui::Ui};
+use format::{
+    ssh::Login,
+    standby::{self, property},
+};
+use memory::{Generation, LEDGER_SCRIPT, MemoryFacts};
+use record::{CaseFolder, Event, Journal, RunFolder};
+use suite::{Boot, Case, GuestClock, command_line_words};
+use supply::{image, kernel::Kernel};
+use vm::{
+    guest::{BootError, BootLimits, Guest, Template, TemplateError, Witness},
+    keys::SshKeys,
+    machine::{
+        Accel, Clock, Hotplug, Logs, MachineSpec, Property, Standby, StartOptions, Wiring, command_line,
+    },
+    scratch::Scratch,
+};
+
+/// Everything that the cases of a run share.
+pub(super) struct Stage {
+    rig: Rig,
+    pub(super) folder: RunFolder,
+    pub(super) journal: Arc<Journal>,
+    pub(super) stop: Stop,
+    pub(super) require_all: bool,
+    /// More is seen than a verdict needs, and failures are not tried again: two kernels are compared.
+    pub(super) watch: bool,
+    /// The run ends with the first failure.
+    pub(super) fail_fast: bool,
+    pub(super) ui: Ui,
+    /// Where attempts take place.
+    pub(super) room: Room,
+    clock: Clock,
+    /// The journal cannot be written any more, and the user knows.
+    told: AtomicBool,
+    keys: Keys,
+    templates: Templates,
+    /// The interface generation of each kernel that has booted, by its index: a case that needs another is not booted for.
+    generations: Mutex<BTreeMap<usize, Generation>>,
+    /// Which functions each kernel that has booted has, by its index.
+    symbols: Mutex<BTreeMap<usize, String>>,
+    /// What the notifier probe was told of each kernel, by its index; only where kernels stay at one place in memory.
+    probes: Mutex<BTreeMap<usize, String>>,
+    /// Machines whose kernel died, or hung, before it had a console: they boot with an early one.
+    mute: Mutex<Vec<Booted>>,
+}
+
+/// Where a guest comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A template, if there is one.
+    Clone,
+    /// Its own boot.
+    Boot,
+}
+
+/// Why a job has no guest.
+pub(super) struct NoGuest {
+    /// Why.
+    pub(super) trouble: Trouble,
+    /// What its machine said and got, if there was one.
+    pub(super) witness: Option<Witness>,
+    /// What the guest said by itself.
+    pub(super) said: String,
+    /// The words by which it had an early console.
+    pub(super) early: Option<&'static str>,
+}
+
+impl From<Trouble> for NoGuest {
+    /// There was not even a machine.
+    fn from(trouble: Trouble) -> Self {
+        Self {
+            trouble,
+            witness: None,
+            said: String::new(),
+            early: None,
+        }
+    }
+}
+
+impl From<BootError> for NoGuest {
+    fn from(error: BootError) -> Self {
+        Self::after(error, None)
+    }
+}
+
+impl NoGuest {
+    fn after(error: BootError, early: Option<&'static str>) -> Self {
+        Self {
+            trouble: Trouble::not_ready(&error),
+            witness: error.witness,
+            said: error.said,
+            early,
+        }
+    }
+
+    /// Why there is none, beside what the guest said, and what the case does not allow of that.
+    pub(super) fn weighed(self, case: &Case) -> (Trouble, Found) {
+        let found = findings(&self.said, None, case, self.witness.as_ref());
+        let trouble = weigh(Some(self.trouble.clone()), &found).unwrap_or(self.trouble);
+        let trouble = match self.early {
+            Some(words) => trouble.told(|message| {
+                format!("{message} (told with `{words}`; without it the console stays empty)")
+            }),
+            None => trouble,
+        };
+        (trouble, found)
+    }
+}
+
+/// The keys of the run, and the ramdisk that brings them to a guest.
+pub(super) struct Keys {
+    pub(super) login: Login,
+    /// Kept until the run is over.
+    folder: Scratch,
+}
+
+impl Keys {
+    pub(super) fn make() -> Result<Self, Box<dyn std::error::Error>> {
+        let keys = SshKeys::generate()?;
+        let folder = Scratch::new()?;
+        fs_err::write(
+            folder.path().join("keys.cpio"),
+            image::keys_cpio(&keys.dropbear_host_key()?, &keys.authorized_key()?)?,
+        )?;
+        let login = Login {
+            user: "root".to_owned(),
+            private_key: keys.client_private()?,
+            server_key: Some(keys.host_public()?),
+        };
+        Ok(Self { login, folder })
+    }
+
+    pub(super) fn ramdisk(&self) -> PathBuf {
+        self.folder.path().join("keys.cpio")
+    }
+}
+
+impl Stage {
+    pub(super) fn new(
+        rig: Rig,
+        folder: RunFolder,
+        journal: Arc<Journal>,
+        stop: Stop,
+        require_all: bool,
+        ui: Ui,
+    ) -> Result<Self, String> {
+        let keys = Keys::make().map_err(|error| chain(error.as_ref()))?;
+        Ok(Self {
+            templates: Templates::default(),
+            rig,
+            folder,
+            journal,
+            stop,
+            require_all,
+            watch: false,
+            fail_fast: false,
+            ui,
+            room: Room::default(),
+            clock: Clock::start(),
+            told: AtomicBool::new(false),
+            keys,
+            generations: Mutex::default(),
+            symbols: Mutex::default(),
+            probes: Mutex::default(),
+            mute: Mutex::default(),
+        })
+    }
+
+    /// Ends with the first failure.
+    pub(super) fn failing_fast(mut self, fail_fast: bool) -> Self {
+        self.fail_fast = fail_fast;
+        self
+    }
+
+    /// Sees what the comparison of two kernels needs.
+    pub(super) fn watching(mut self) -> Self {
+        self.watch = true;
+        self
+    }
+
+    /// Has the guests of these jobs go on from templates where several of them are alike.
+    pub(super) fn cloning<'a>(mut self, jobs: impl Iterator<Item = &'a Job>) -> Self {
+        self.templates = Templates::of(jobs.filter(|job| may_clone(job)).map(|job| self.booted(job)));
+        self
+    }
+
+    /// A job is about to start.
+    pub(super) fn begin(&self, job: &Job) {
+        if may_clone(job) {
+            self.templates.begin(&self.booted(job));
+        }
+    }
+
+    /// Whether a job that is started now would only wait for the one that makes its template.
+    pub(super) fn would_wait(&self, job: &Job) -> bool {
+        may_clone(job) && self.templates.is_coming(&self.booted(job))
+    }
+
+    /// A job has ended, and needs its template no more.
+    pub(super) fn done_with(&self, job: &Job) {
+        if may_clone(job) {
+            self.templates.done_with(&self.booted(job));
+        }
+    }
+
+    /// Which template a job's guest goes on from, counted from 0.
+    pub(super) fn group(&self, job: &Job) -> Option<usize> {
+        self.templates.index(&self.booted(job))
+    }
+
+    /// The guests that others go on from.
+    pub(super) fn templates(&self) -> &Templates {
+        &self.templates
+    }
+
+    /// What a job's template is found by: the kernel, and the machine with the keys of the run.
+    pub(super) fn booted(&self, job: &Job) -> Booted {
+        let initrd = self.rig.kernels[job.kernel].initrd.clone();
+        (
+            job.kernel,
+            spec(
+                job,
+                &self.rig.kernels[job.kernel],
+                &self.rig.emulators[&job.key.arch],
+                vec![initrd, self.keys.ramdisk()],
+            ),
+        )
+    }
+
+    /// The kernel of a job.
+    pub(super) fn kernel(&self, job: &Job) -> &Kernel {
+        &self.rig.kernels[job.kernel].kernel
+    }
+
+    /// Remembers what was seen of a job's kernel.
+    pub(super) fn learn(&self, job: &Job, facts: &MemoryFacts) {
+        if let (Ok(mut known), Some(generation)) = (self.generations.lock(), facts.generation) {
+            known.insert(job.kernel, generation);
+        }
+    }
+
+    /// The interface generation of a job's kernel, if a guest with it has booted already in this run.
+    pub(super) fn generation(&self, job: &Job) -> Option<Generation> {
+        self.generations.lock().ok()?.get(&job.kernel).copied()
+    }
+
+    /// Which functions a kernel has, as [`SYMBOLS_SCRIPT`](memory::SYMBOLS_SCRIPT) prints them; `None` if no guest with it was asked yet.
+    pub(super) fn symbols(&self, kernel: usize) -> Option<String> {
+        self.symbols.lock().ok()?.get(&kernel).cloned()
+    }
+
+    /// Remembers which functions a kernel has.
+    pub(super) fn learn_symbols(&self, kernel: usize, symbols: String) {
+        if let Ok(mut known) = self.symbols.lock() {
+            known.insert(kernel, symbols);
+        }
+    }
+
+    /// What the notifier probe was told of a kernel; nothing, if no guest with it was watched yet.
+    pub(super) fn probe(&self, kernel: usize) -> String {
+        let probes = self.probes.lock();
+        probes.map_or_else(
+            |_| String::new(),
+            |probes| probes.get(&kernel).cloned().unwrap_or_default(),
+        )
+    }
+
+    /// Remembers what the notifier probe was told of a kernel.
+    pub(super) fn learn_probe(&self, kernel: usize, known: String) {
+        if let Ok(mut probes) = self.probes.lock() {
+            probes.insert(kernel, known);
+        }
+    }
+
+    /// Writes an event down. A journal that cannot be written any more is told when the case is over.
+    pub(super) fn note(&self, event: &Event) {
+        // Once is enough: a disk that is full takes no other event either.
+        if let Err(error) = self.journal.append(event)
+            && !self.told.swap(true, Ordering::Relaxed)
+        {
+            self.ui.warning(&chain(&error));
+        }
+    }
+
+    /// The QEMU command of a guest, to be pasted.
+    pub(super) fn by_hand(&self, guest: &Guest) -> String {
+        shell_line(guest.machine.by_hand())
+    }
+
+    /// The same for a job whose guest never came to answer.
+    pub(super) fn by_hand_of(&self, job: &Job) -> String {
+        dry_run(
+            job,
+            &self.rig.kernels[job.kernel],
+            &self.rig.emulators[&job.key.arch],
+        )
+    }
+
+    /// Gives a job its guest, which can be talked to: a clone where there is a template for it, or one that boots; and says which.
+    pub(super) async fn guest(
+        &self,
+        job: &Job,
+        folder: &CaseFolder,
+        origin: Origin,
+    ) -> Result<(Guest, Origin), NoGuest> {
+        self.fits(job)?;
+        let booted = self.booted(job);
+        if origin == Origin::Clone
+            && let Some(template) = self.template(&booted, job.case()).await
+        {
+            let logs = Logs::in_folder(folder.path().as_std_path());
+            return template
+                .clone_guest(&logs, self.clock, &self.keys.login, BootLimits::default())
+                .await
+                .map(|guest| (guest, Origin::Clone))
+                .map_err(NoGuest::from);
+        }
+        let words = MachineSpec::early_console(job.key.arch);
+        let is_mute = self.mute.lock().is_ok_and(|mute| mute.contains(&booted));
+        let error = match is_mute {
+            true => None,
+            false => match self.boot(&booted.1, folder).await {
+                Ok(guest) => return Ok((guest, Origin::Boot)),
+                Err(error) if error.is_mute() => Some(error),
+                Err(error) => return Err(NoGuest::after(error, None)),
+            },
+        };
+        // What died before its console was up says why on an early one.
+        let mut early = booted.1.clone();
+        early.cmdline = format!("{} {words}", early.cmdline);
+        match (self.boot(&early, folder).await, error) {
+            (Ok(guest), None) => Ok((guest, Origin::Boot)),
+            // It came up this time: what was seen first is what is known.
+            (Ok(guest), Some(error)) => {
+                guest.stop().await;
+                Err(NoGuest::after(error, None))
+            }
+            (Err(told), _) => {
+                if let Ok(mut mute) = self.mute.lock()
+                    && !mute.contains(&booted)
+                {
+                    mute.push(booted);
+                }
+                Err(NoGuest::after(told, Some(words)))
+            }
+        }
+    }
+
+    /// Boots a machine, and waits until its guest can be talked to.
+    async fn boot(&self, spec: &MachineSpec, folder: &CaseFolder) -> Result<Guest, BootError> {
+        Guest::boot(
+            spec,
+            &Logs::in_folder(folder.path().as_std_path()),
+            self.clock,
+            StartOptions::default(),
+            &self.keys.login,
+            BootLimits::default(),
+        )
+        .await
+    }
+
+    /// The template for a machine; made by the first who asks. `None` if there is none for it, and its guests boot.
+    ///
+    /// One whose boot shows what the case does not allow is none: whether that was the kernel or chance is for a guest to say that boots, and no
+    /// clone inherits it.
+    async fn template(&self, booted: &Booted, case: &Case) -> Option<Arc<Template>> {
+        let (kernel, spec) = booted;
+        let make = async |number| {
+            let broken = |error: &(dyn std::error::Error + 'static)| NotMade {
+                reason: chain(error),
+                lasting: false,
+            };
+            let folder = self.folder.template(number).map_err(|error| broken(&error))?;
+            let logs = Logs::in_folder(folder.as_std_path());
+            let limits = BootLimits::default();
+            // A kernel without what the probe needs is found out by each case.
+            let last = match self.watch {
+                true => format!("({})\n{LEDGER_SCRIPT}", notifiers::arm(&self.probe(*kernel))),
+                false => LEDGER_SCRIPT.to_owned(),
+            };
+            let template = Template::make(spec, &logs, self.clock, &self.keys.login, limits, &last).await;
+            let template = template.map_err(|error| {
+                let lasting = error.blames_the_kernel();
+                let reason = match error {
+                    TemplateError::Boot(error) => NoGuest::from(error).weighed(case).0.message().to_owned(),
+                    error => broken(&error).reason,
+                };
+                NotMade { reason, lasting }
+            })?;
+            match shown(&template, case) {
+                None => Ok(template),
+                Some(title) => Err(NotMade {
+                    reason: format!("its kernel log shows, while booting: {title}"),
+                    lasting: false,
+                }),
+            }
+        };
+        let (number, made) = self.templates.get(booted, make).await?;
+        match made {
+            Made::There(template) => shown(&template, case).is_none().then_some(template),
+            Made::JustNow(template) => {
+                self.note(&Event::TemplateMade {
+                    number: number as u32,
+                    kernel: self.rig.kernels[*kernel].kernel.label.clone(),
+                    cmdline: spec.cmdline.clone(),
+                    resident: template.resident(),
+                });
+                Some(template)
+            }
+            Made::Failed(NotMade { reason, lasting }) => {
+                let then = if lasting {
+                    "its cases boot"
+                } else {
+                    "this case boots"
+                };
+                self.ui.line(&format!("template {number}: {reason}; {then}"));
+                None
+            }
+            Made::Never => None,
+        }
+    }
+
+    /// Whether the QEMU can give the job its machine. One that cannot is no fault of the kernel.
+    fn fits(&self, job: &Job) -> Result<(), Trouble> {
+        let emulator = &self.rig.emulators[&job.key.arch];
+        let Some(capabilities) = &emulator.capabilities else {
+            return Ok(());
+        };
+        let lacks = if !capabilities.standby {
+            "standby memory"
+        } else if !capabilities.edat1 {
+            "EDAT-1, without which Linux 6.9 to 6.18 never puts a memmap on the memory itself"
+        } else if !capabilities.refuse_at || !capabilities.commands {
+            "the properties that memrig reads storage commands by"
+        } else {
+            return Ok(());
+        };
+        Err(Trouble::lasting(format!(
+            "QEMU {} at {} lacks {lacks}; leave out --qemu to use memrig's own",
+            capabilities.version,
+            emulator.qemu.binary.display()
+        )))
+    }
+}
+
+/// What the boot of a template shows that a case does not allow.
+fn shown(template: &Template, case: &Case) -> Option<String> {
+    let found = findings(template.said(), None, case, None);
+    found.findings.into_iter().next().map(|finding| finding.title)
+}
+
+/// Whether a job is one of those that a template is there for.
+fn may_clone(job: &Job) -> bool {
+    job.skip.is_none() && job.case().boot == Boot::Clone
+}
+
+/// What must be set before the guest's first instruction.
+fn properties(job: &Job) -> Vec<Property> {
+    let mut properties = Vec::new();
+    let mut set = |name: &str, value| {
+        properties.push(Property {
+            path: standby::PATH.to_owned(),
+            name: name.to_owned(),
+            value,
+        });
+    };
+    if job.key.arch == Arch::S390x {
+        if job.machine.max_element_id != 1 {
+            set(property::MAX_ELEMENT_ID, json!(job.machine.max_element_id));
+        }
+        if let Some(response) = job.machine.element_response {
+            set(property::ELEMENT_RESPONSE, json!(response));
+        }
+    }
+    properties
+}
+
+/// The machine of a job.
+fn spec(job: &Job, prepared: &Prepared, emulator: &Emulator, initrds: Vec<PathBuf>) -> MachineSpec {
+    let machine = &job.machine;
+    let mut spec = MachineSpec::new(job.key.arch, emulator.qemu.clone());
+    spec.kernel = Some(prepared.kernel.image.clone());
+    spec.initrds = initrds;
+    spec.cmdline = cmdline(job);
+    spec.memory = machine.memory;
+    spec.cpus = machine.cpus;
+    spec.accel = match machine.clock {
+        GuestClock::Host => emulator.accel,
+        GuestClock::Instructions => Accel::TcgIcount,
+    };
+    spec.properties = properties(job);
+    spec.hotplug = match job.key.arch {
+        Arch::X86_64 => Hotplug::Dimms {
+            slots: machine.slots,
+            max: machine.memory + machine.hotplug,
+        },
+        Arch::S390x => Hotplug::Standby(Standby {
+            size: machine.hotplug,
+            increment: machine.increment,
+        }),
+    };
+    for (from, row) in machine.dist.iter().enumerate() {
+        for (to, distance) in row.iter().enumerate() {
+            spec.extra.push("-numa".to_owned());
+            spec.extra
+                .push(format!("dist,src={from},dst={to},val={distance}"));
+        }
+    }
+    if machine.nodes > 1 {
+        spec.nodes = vec![machine.memory];
+        spec.nodes
+            .resize(machine.nodes as usize, base::ByteSize::bytes(0));
+    }
+    spec
+}
+
+/// The kernel's command line. What the job says comes last, so that it wins.
+fn cmdline(job: &Job) -> String {
+    let mut line = format!("console={}", MachineSpec::console(job.key.arch));
+    for word in command_line_words(job.key.arch, &job.cmdline) {
+        line.push(' ');
+        line.push_str(word);
+    }
+    line
+}
+
+/// The QEMU command that a job would run, to be pasted. The guest's keys are made for a run, so it lacks them.
+pub(super) fn dry_run(job: &Job, prepared: &Prepared, emulator: &Emulator) -> String {
+    let spec = spec(job, prepared, emulator, Vec::new());
+    shell_line(command_line(&spec, Some(&prepared.initrd), &Wiring::Terminal))
+}

@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The steps of a case in one guest: look at it, do them one by one, check the memory state and the log after each.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::{
+    bench::Bench,
+    inside::{self, STEP_LIMIT},
+    known::{PassedOver, failure, listed, shown},
+    log::{Found, findings, weigh},
+    needs,
+    plan::Job,
+    stage::{Origin, Stage},
+    tale::{Tale, seconds},
+    trouble::{Trouble, chain},
+};
+use base::{Arch, ByteSize, fault::Verdict};
+use format::standby::{self, property};
+use memory::{FACTS_SCRIPT, Ledger, MemoryFacts, Op, SYMBOLS_SCRIPT};
+use record::{CaseFolder, Event, LedgerEntry, MismatchRecord, StepRecord, SubcaseRecord};
+use suite::{Action, Case, FailureKind, Place, Step};
+use vm::guest::{Guest, Witness};
+
+/// How long one thing in the guest of a case may take.
+pub(super) fn limit(case: &Case, guest: &Guest) -> Duration {
+    let limit = case.time_limit.map_or(STEP_LIMIT, |limit| limit.duration());
+    guest.speed.scale(limit)
+}
+
+/// Looks at the guest, checks that the case means something on it, and does the steps.
+pub(super) async fn steps(
+    job: &Job,
+    stage: &Stage,
+    (guest, origin): (&Guest, Origin),
+    folder: &CaseFolder,
+    tale: &mut Tale,
+    ledgers: &mut Vec<LedgerEntry<Ledger>>,
+) -> Result<(), Trouble> {
+    let case = job.case();
+    let limit = limit(case, guest);
+    let text = facts(job, stage, guest, origin, limit).await?;
+    let facts = MemoryFacts::parse(&text, increment(job, guest).await?)
+        .map_err(|error| Trouble::bench(format!("the guest's facts do not read: {error}")))?;
+    tale.facts = json!(facts);
+    tale.release = Some(facts.release.clone());
+    stage.learn(job, &facts);
+    needs::check(case, job, &facts, guest, limit).await?;
+    at_boot(case, guest, tale)?;
+    let cloned = (origin == Origin::Clone).then(|| (stage.templates(), stage.booted(job)));
+    let at_rest = cloned
+        .as_ref()
+        .and_then(|(templates, booted)| templates.free_at_rest(booted));
+    let mut bench = Bench::new(guest, facts, job.machine.memory, limit, at_rest).await?;
+    if let Some((templates, booted)) = &cloned {
+        templates.keep_free_at_rest(booted, bench.ledger.free);
+    }
+    bench.kernel = stage.kernel(job).label.clone();
+    bench.beside = job.suite.folder().to_owned();
+    if stage.watch {
+        let known = bench.watch(&stage.probe(job.kernel)).await?;
+        stage.learn_probe(job.kernel, known);
+    }
+    let looks = looks_at_notifiers(&case.steps);
+    if looks && bench.probe.is_none() {
+        // A kernel that cannot show them is told by the step that looks.
+        match bench.arm_probe("").await {
+            Ok(_) | Err(Trouble::Lacking { .. }) => {}
+            Err(trouble) => return Err(trouble),
+        }
+    }
+    if looks || stage.watch {
+        bench.observe(&Op::Nothing, false).await?;
+    }
+    let done = all_steps(job, stage, &mut bench, folder, tale, ledgers).await;
+    let (observed, asked) = bench.observed(done.is_ok()).await;
+    tale.observed = observed;
+    // What broke first counts.
+    done.and(asked)
+}
+
+/// Does the steps, one after the other, up to the first that does not pass.
+async fn all_steps(
+    job: &Job,
+    stage: &Stage,
+    bench: &mut Bench<'_>,
+    folder: &CaseFolder,
+    tale: &mut Tale,
+    ledgers: &mut Vec<LedgerEntry<Ledger>>,
+) -> Result<(), Trouble> {
+    let (case, guest) = (job.case(), bench.guest);
+    ledgers.push(LedgerEntry {
+        step: None,
+        at: stage.journal.now(),
+        ledger: bench.ledger.clone(),
+    });
+    // What could not be looked at. The steps after it are done all the same: a failure of theirs counts for more.
+    let mut unseen = None;
+    for (index, step) in case.steps.iter().enumerate() {
+        let number = index as u32 + 1;
+        stage.note(&Event::StepStarted {
+            case: job.key.id(),
+            number,
+            text: step.to_string(),
+        });
+        let began = Instant::now();
+        let console = guest.machine.console().text().len();
+        let mut done = Box::pin(do_step(bench, step)).await;
+        let gone =
+            |done: &Result<(), Trouble>| done.as_ref().is_err_and(|trouble| trouble.guest_end().is_some());
+        if !step.action.only_looks() && !gone(&done) {
+            // A step that did not pass is the one to see; of a guest that is gone nothing can be seen.
+            done = match (done, bench.look_around(Some(number)).await) {
+                (Ok(()), seen) => seen,
+                (done, _) => done,
+            };
+        }
+        if done.is_err() {
+            // Its kernel may still be telling what happened.
+            guest.last_words().await;
+        }
+        let said = std::mem::take(&mut bench.said);
+        let kept = folder.add_output(number, &said.stdout, &said.stderr);
+        done = done.and(kept.map_err(|error| Trouble::bench(chain(&error))));
+        let since = findings_since(guest, console, number, case);
+        let mut trouble = weigh(done.err(), &since);
+        let mut goes_on = trouble.as_ref().and_then(|trouble| {
+            let failure = failure(trouble, Place::Step(number), &since.findings)?;
+            let release = tale.release.as_deref().unwrap_or_default();
+            shown(listed(job, release), &failure, &since.findings).filter(|known| known.sign.go_on)
+        });
+        if goes_on.is_some()
+            && let Err(worse) = bench.takes_what_is_there().await
+        {
+            (trouble, goes_on) = (Some(worse), None);
+        }
+        tale.take(since);
+        ledgers.push(LedgerEntry {
+            step: Some(number),
+            at: stage.journal.now(),
+            ledger: bench.ledger.clone(),
+        });
+        let mut record = step_record(
+            step,
+            number,
+            began.elapsed(),
+            trouble.as_ref(),
+            ledgers.len() as u32 - 1,
+            std::mem::take(&mut bench.subcases),
+            said.tail(),
+        );
+        if goes_on.is_some() {
+            record.verdict = Verdict::Known;
+        }
+        stage.note(&Event::StepFinished {
+            case: job.key.id(),
+            step: record.clone(),
+        });
+        tale.steps.push(record);
+        match (trouble, goes_on) {
+            (Some(trouble), Some(known)) => tale.passed_over.push(PassedOver {
+                known: known.clone(),
+                message: trouble.message().to_owned(),
+            }),
+            (Some(trouble @ Trouble::Lacking { .. }), None) if leaves_all(step) => {
+                unseen.get_or_insert(trouble);
+            }
+            (Some(trouble), None) => return Err(trouble),
+            (None, _) => {}
+        }
+    }
+    unseen.map_or(Ok(()), Err)
+}
+
+/// Whether the guest is as it must be after a step that met a fact which it lacks.
+fn leaves_all(step: &Step) -> bool {
+    match &step.action {
+        Action::Repeat(repeat) => repeat.steps.iter().all(|step| step.action.only_looks()),
+        action => action.only_looks(),
+    }
+}
+
+/// What the guest says about itself. Asking takes a second in a guest whose code is translated anew, so that one clone is asked for all, and
+/// one guest for what is the kernel's.
+async fn facts(
+    job: &Job,
+    stage: &Stage,
+    guest: &Guest,
+    origin: Origin,
+    limit: Duration,
+) -> Result<String, Trouble> {
+    let booted = stage.booted(job);
+    let kept = match origin {
+        Origin::Clone => stage.templates().facts(&booted),
+        Origin::Boot => None,
+    };
+    if let Some(facts) = kept {
+        return Ok(facts.to_owned());
+    }
+    let mut facts = match stage.symbols(job.kernel) {
+        Some(symbols) => symbols,
+        None => {
+            let symbols = inside::exec(guest, SYMBOLS_SCRIPT, limit).await?.text();
+            stage.learn_symbols(job.kernel, symbols.clone());
+            symbols
+        }
+    };
+    facts += &inside::exec(guest, FACTS_SCRIPT, limit).await?.text();
+    if origin == Origin::Clone {
+        stage.templates().keep_facts(&booted, &facts);
+    }
+    Ok(facts)
+}
+
+/// The size of the storage increments that the machine really has; `None` on x86_64, which knows none.
+async fn increment(job: &Job, guest: &Guest) -> Result<Option<ByteSize>, Trouble> {
+    if job.key.arch == Arch::X86_64 {
+        return Ok(None);
+    }
+    let size = guest.machine.property(standby::PATH, property::INCREMENT_SIZE);
+    let size = size.await.map_err(|error| Trouble::bench(chain(&error)))?;
+    Ok(size.as_u64().map(ByteSize::bytes))
+}
+
+/// Does one step, and tells how it did not pass.
+async fn do_step(bench: &mut Bench<'_>, step: &Step) -> Result<(), Trouble> {
+    let done = act_or_look(bench, step).await;
+    done.map_err(|trouble| trouble.of(step.action.fails_by()))
+}
+
+/// Does one step and compares the guest's memory state with what the model predicts.
+async fn act_or_look(bench: &mut Bench<'_>, step: &Step) -> Result<(), Trouble> {
+    if let Action::Repeat(repeat) = &step.action {
+        let mut unseen = None;
+        for round in 1..=repeat.times {
+            for inner in &repeat.steps {
+                match Box::pin(do_step(bench, inner)).await {
+                    Err(trouble @ Trouble::Lacking { .. }) if leaves_all(inner) => {
+                        unseen.get_or_insert(trouble);
+                    }
+                    done => done.map_err(|trouble| in_round(trouble, round, inner))?,
+                }
+            }
+        }
+        return unseen.map_or(Ok(()), Err);
+    }
+    if step.action.only_looks() {
+        return match &step.action {
+            Action::Read(read) => bench.read_file(read).await,
+            Action::Log(log) => bench.log(log).await,
+            Action::StorageCommands(commands) => bench.storage_commands(commands).await,
+            Action::Assigned(assigned) => bench.assigned(assigned).await,
+            Action::Notifiers(notifiers) => bench.notifiers(notifiers).await,
+            Action::Uevents(uevents) => bench.uevents(uevents).await,
+            Action::Pages(pages) => bench.pages(pages).await,
+            _ => Err(Trouble::lasting("a step that looks has no eye")),
+        };
+    }
+    bench.mark().await?;
+    bench.mark_uevents().await?;
+    bench.clear_probe().await?;
+    let looks = bench.guest.looks();
+    let (op, exact) = match &step.action {
+        Action::Add(add) => (bench.add(add).await?, true),
+        Action::Online(online) => (bench.online(online).await?, true),
+        Action::Offline(offline) => (bench.offline(offline).await?, true),
+        Action::Remove(remove) => (bench.remove(remove).await?, true),
+        Action::Configure(configure) => (bench.configure(configure).await?, true),
+        Action::Deconfigure(deconfigure) => (bench.deconfigure(deconfigure).await?, true),
+        Action::Storage(storage) => (bench.storage(storage).await?, true),
+        Action::Write(write) => (bench.write_file(write).await?, true),
+        Action::AutoOnline(auto) => (bench.auto_online(auto).await?, true),
+        Action::RefuseAssign(refuse) => (bench.refuse_assign(refuse).await?, true),
+        // What follows starts programs, loads modules or fills memory: the free pages move.
+        Action::Veto(veto) => (bench.veto(veto).await?, false),
+        Action::Busy(busy) => (bench.busy(busy).await?, false),
+        Action::Free(free) => (bench.free(free).await?, false),
+        Action::Guest(program) => (bench.program(program).await?, false),
+        _ => return Err(Trouble::lasting("a step that acts has no hand")),
+    };
+    // A guest that was looked at on its way has started programs for that.
+    let exact = exact && bench.guest.looks() == looks;
+    let mismatches = bench.observe(&op, exact).await?;
+    if mismatches.is_empty() {
+        return Ok(());
+    }
+    let first = &mismatches[0];
+    let message = format!(
+        "{} of the guest's memory state {} not as predicted, first {}: predicted {}, seen {}",
+        match mismatches.len() {
+            1 => "1 entry".to_owned(),
+            n => format!("{n} entries"),
+        },
+        if mismatches.len() == 1 { "is" } else { "are" },
+        first.counter,
+        first.predicted,
+        first.seen
+    );
+    Err(Trouble::mismatch(message, mismatches).of(FailureKind::Mismatch))
+}
+
+/// Tells in which round of a repetition a step did not pass.
+fn in_round(trouble: Trouble, round: u32, step: &Step) -> Trouble {
+    match trouble {
+        // A fact about the guest is so in every round.
+        Trouble::Lacking { .. } => trouble,
+        _ => trouble.told(|message| format!("round {round}, `{step}`: {message}")),
+    }
+}
+
+fn looks_at_notifiers(steps: &[Step]) -> bool {
+    steps.iter().any(|step| match &step.action {
+        Action::Notifiers(_) => true,
+        Action::Repeat(repeat) => looks_at_notifiers(&repeat.steps),
+        _ => false,
+    })
+}
+
+/// Findings of booting are the kernel's too.
+fn at_boot(case: &Case, guest: &Guest, tale: &mut Tale) -> Result<(), Trouble> {
+    let text = guest.machine.console().text();
+    let found = findings(&text, None, case, Some(&Witness::of(&guest.machine)));
+    let trouble = found.trouble(", while booting");
+    tale.take(found);
+    trouble.map_or(Ok(()), Err)
+}
+
+fn findings_since(guest: &Guest, console: usize, step: u32, case: &Case) -> Found {
+    let text = guest.said();
+    let since = text.get(console..).unwrap_or(&text);
+    findings(since, Some(step), case, Some(&Witness::of(&guest.machine)))
+}
+
+fn step_record(
+    step: &Step,
+    number: u32,
+    took: Duration,
+    trouble: Option<&Trouble>,
+    ledger: u32,
+    subcases: Vec<SubcaseRecord>,
+    said: Vec<String>,
+) -> StepRecord {
+    let mismatches = match trouble {
+        Some(Trouble::Kernel { mismatches, .. }) => mismatches.iter().map(MismatchRecord::from).collect(),
+        _ => Vec::new(),
+    };
+    StepRecord {
+        number,
+        line: step.line as u32,
+        text: step.to_string(),
+        verdict: trouble.map_or(Verdict::Pass, Trouble::verdict),
+        seconds: seconds(took),
+        message: trouble.map(|trouble| trouble.message().to_owned()),
+        mismatches,
+        subcases,
+        said,
+        ledger: Some(ledger),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use suite::Suite;
+
+    #[test]
+    fn only_what_looks_can_be_left_out() {
+        let text = "\
+suite: looks
+about: steps that look and steps that act
+cases:
+  - id: L1
+    name: one of each
+    steps:
+      - add: { as: b }
+      - pages: { block: b, memmap: altmap }
+      - notifiers: { are: [MEM_ONLINE] }
+      - repeat: { times: 2, steps: [{ pages: { block: b, memmap: altmap } }] }
+      - repeat: { times: 2, steps: [{ online: { block: b } }, { offline: { block: b } }] }
+      - guest: { run: 'true', ktap: true }
+";
+        let suite = Suite::parse("looks.yaml", text).unwrap_or_else(|errors| panic!("{errors}"));
+        let left: Vec<bool> = suite.cases[0].steps.iter().map(leaves_all).collect();
+        assert_eq!(left, [false, true, true, true, false, false]);
+    }
+}

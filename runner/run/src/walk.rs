@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Walking along a series: every patch is built on its own, in order, before anything runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base::{Arch, ui::Ui};
+use record::{RunRecord, WalkBuild, WalkCase, WalkPoint, WalkRecord};
+use supply::{
+    cache::{Cache, CacheError},
+    kernel::{
+        KernelError, KernelSource,
+        source::{BuildSpec, SourceKernelError, Warning, build_kernel, prospect},
+    },
+    packages::Packages,
+    series::SeriesSource,
+};
+
+/// A walk whose kernels are built, and that did not run yet.
+#[derive(Debug)]
+pub struct Walk {
+    /// What is known of it so far.
+    pub record: WalkRecord,
+    /// The kernels that can be run, in order.
+    pub kernels: Vec<(KernelSource, Arch)>,
+}
+
+/// Why there is no walk.
+#[derive(Debug, thiserror::Error)]
+pub enum WalkError {
+    /// The base is no source.
+    #[error(
+        "`{0}` is no source that patches can be applied to: expected tree:PATH[@COMMIT] or source:debian:SUITE"
+    )]
+    Base(String),
+    /// The base names a series itself.
+    #[error("`{0}` has a series already: name it with --series")]
+    Series(String),
+    /// The source or the series.
+    #[error(transparent)]
+    Source(#[from] SourceKernelError),
+    /// A kernel.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// The cache.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+impl WalkError {
+    /// Whether the user has named something wrong.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Base(_) | Self::Series(_) => true,
+            Self::Source(error) => error.is_usage(),
+            Self::Kernel(KernelError::Source(error)) => error.is_usage(),
+            Self::Kernel(_) | Self::Cache(_) => false,
+        }
+    }
+}
+
+/// Applies a series, and builds its base and each of its patches for each architecture.
+///
+/// A patch that does not apply or does not build is a part of the record.
+///
+/// # Errors
+/// What keeps all of it from being tried.
+pub fn walk(base: &KernelSource, series: &SeriesSource, arches: &[Arch], ui: &Ui) -> Result<Walk, WalkError> {
+    let KernelSource::Source(spec) = base else {
+        return Err(WalkError::Base(base.to_string()));
+    };
+    if spec.series.is_some() {
+        return Err(WalkError::Series(base.to_string()));
+    }
+    let cache = Cache::open(ui)?;
+    let packages = Packages::open(&cache, ui);
+    let found = prospect(&spec.origin, series, &packages, &cache, ui)?;
+    ui.line(&format!("base: {} ({})", found.base, found.why));
+    let mut walk = Walk {
+        record: WalkRecord {
+            series: found.title,
+            base: found.base,
+            why: found.why,
+            points: Vec::new(),
+        },
+        kernels: Vec::new(),
+    };
+    for number in 0..=found.titles.len() {
+        let stopped = found.stopped.as_ref().map(|stopped| stopped.number);
+        let spec = BuildSpec {
+            series: Some(series.clone()),
+            patches: Some(number),
+            ..spec.clone()
+        };
+        let kernel = spec.label().map_err(SourceKernelError::from)?;
+        walk.record.points.push(WalkPoint {
+            number,
+            title: number
+                .checked_sub(1)
+                .map_or_else(String::new, |index| found.titles[index].clone()),
+            kernel,
+            not_applied: found
+                .stopped
+                .as_ref()
+                .filter(|stopped| stopped.number == number)
+                .map(ToString::to_string),
+            not_tried: stopped.is_some_and(|stopped| stopped < number),
+            arches: BTreeMap::new(),
+        });
+    }
+    // One architecture after the other, so that the objects of a patch are those of the one before it.
+    for &arch in arches {
+        let mut known: BTreeSet<Warning> = BTreeSet::new();
+        for point in &mut walk.record.points {
+            if point.not_applied.is_some() || point.not_tried {
+                continue;
+            }
+            let spec = BuildSpec {
+                series: Some(series.clone()),
+                patches: Some(point.number),
+                ..spec.clone()
+            };
+            let mut build = WalkBuild::default();
+            match build_kernel(&spec, arch, &packages, &cache, ui) {
+                Ok(built) => {
+                    if point.number > 0 {
+                        let new = built.warnings.difference(&known);
+                        build.new_warnings = new
+                            .map(|warning| format!("{}: {}", warning.file, warning.said))
+                            .collect();
+                    }
+                    known = built.warnings;
+                    walk.kernels.push((KernelSource::Source(spec), arch));
+                }
+                Err(KernelError::Source(error)) if matches!(*error, SourceKernelError::NotBuilt(_)) => {
+                    build.not_built = Some(error.to_string());
+                }
+                Err(error) => return Err(error.into()),
+            }
+            point.arches.insert(arch, build);
+        }
+    }
+    Ok(walk)
+}
+
+/// Puts the verdicts of a run into the record of a walk.
+pub fn fill(walk: &mut WalkRecord, run: &RunRecord) {
+    for case in &run.cases {
+        let label = |point: &&mut WalkPoint| {
+            let rest = case.key.kernel.strip_prefix(&point.kernel);
+            rest.is_some_and(|rest| rest.starts_with('-'))
+        };
+        let Some(point) = walk.points.iter_mut().find(label) else {
+            continue;
+        };
+        let Some(build) = point.arches.get_mut(&case.key.arch) else {
+            continue;
+        };
+        let name = format!("{}/{} {}", case.key.suite, case.key.case, case.key.variant);
+        build.cases.insert(
+            name.trim_end().to_owned(),
+            WalkCase {
+                verdict: case.verdict,
+                reason: case.reason.clone(),
+            },
+        );
+    }
+}

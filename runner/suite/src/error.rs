@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is wrong with a suite, and where: file, line and column, the line itself with a caret, and a hint.
+
+use std::fmt;
+
+use super::places::Span;
+use base::shortened;
+
+/// Everything that is wrong with one suite file, in the order of its lines.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct SuiteErrors {
+    pub(super) file: String,
+    pub(super) complaints: Vec<Complaint>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// How many characters are meant, at least 1.
+    pub width: usize,
+    /// The line as it is in the file.
+    pub source: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Complaint {
+    /// About a span of a text. Only the first line of the span is marked.
+    pub(super) fn at(text: &str, span: Span, message: impl Into<String>, hint: Option<String>) -> Self {
+        let start = span.start.min(text.len());
+        let line_start = text[..start].rfind('\n').map_or(0, |i| i + 1);
+        let line_end = text[start..].find('\n').map_or(text.len(), |i| start + i);
+        let end = span.end.clamp(start, line_end);
+        Self {
+            line: text[..line_start].matches('\n').count() + 1,
+            column: text[line_start..start].chars().count() + 1,
+            width: text[start..end].trim_end().chars().count().max(1),
+            source: text[line_start..line_end].trim_end().to_owned(),
+            message: message.into(),
+            hint,
+        }
+    }
+}
+
+impl SuiteErrors {
+    /// What is wrong, at least one thing.
+    pub fn complaints(&self) -> &[Complaint] {
+        &self.complaints
+    }
+}
+
+impl fmt::Display for SuiteErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, complaint) in self.complaints.iter().enumerate() {
+            if i > 0 {
+                f.write_str("\n\n")?;
+            }
+            let Complaint {
+                line,
+                column,
+                width,
+                source,
+                message,
+                hint,
+            } = complaint;
+            write!(
+                f,
+                "{}:{line}:{column}: {}",
+                self.file,
+                shortened(message, MESSAGE)
+            )?;
+            let number = line.to_string();
+            let gutter = " ".repeat(number.len());
+            let (source, column, width) = window(source, *column, *width);
+            // A tab before the caret is repeated below it, so that the caret stands under its place.
+            let indent: String = source
+                .chars()
+                .take(column - 1)
+                .map(|c| if c == '\t' { '\t' } else { ' ' })
+                .collect();
+            write!(f, "\n {number} | {source}")?;
+            write!(f, "\n {gutter} | {indent}{}", "^".repeat(width))?;
+            if let Some(hint) = hint {
+                write!(f, "\n {gutter} = hint: {}", shortened(hint, HINT))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Characters of a message and of a hint; the list of all words of a step is the longest of ours.
+const MESSAGE: usize = 400;
+const HINT: usize = 1000;
+
+/// Characters of a line that are shown, and how many of them stand before what is meant.
+const LINE: usize = 120;
+const BEFORE: usize = 40;
+
+/// What is shown of a line, without what moves a terminal's cursor; and where in it the caret stands, and how wide it is.
+fn window(source: &str, column: usize, width: usize) -> (String, usize, usize) {
+    let all = source.chars().count();
+    if all <= LINE {
+        return (shortened(source, all), column, width);
+    }
+    let start = (column - 1).saturating_sub(BEFORE).min(all.saturating_sub(LINE));
+    let part: String = source.chars().skip(start).take(LINE).collect();
+    let (left, before) = if start > 0 { ("…", 1) } else { ("", 0) };
+    let right = if start + LINE < all { "…" } else { "" };
+    let at = column - start;
+    let width = width.min((LINE + 1).saturating_sub(at)).max(1);
+    (
+        format!("{left}{}{right}", shortened(&part, LINE)),
+        at + before,
+        width,
+    )
+}
+
+/// `did you mean …` where one of the words is near enough.
+pub(super) fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    known
+        .into_iter()
+        // No word of ours is near one that is much longer, which would take long to find out.
+        .filter(|candidate| word.len() <= 2 * candidate.len() + 2)
+        .map(|candidate| (strsim::osa_distance(&word.to_lowercase(), candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= word.len().max(candidate.len()).div_ceil(3))
+        .min()
+        .map(|(_, candidate)| format!("did you mean `{candidate}`?"))
+}
+
+/// The same, or else the list of what is known.
+pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let known: Vec<_> = known.into_iter().collect();
+    near(word, known.iter().copied()).or_else(|| match known.as_slice() {
+        [] => None,
+        [only] => Some(format!("expected `{only}`")),
+        [most @ .., last] => Some(format!("expected one of `{}` and `{last}`", most.join("`, `"))),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_word_is_offered_and_a_far_one_is_not() {
+        let steps = ["online", "offline", "write"];
+        assert_eq!(
+            nearest("onlnie", steps).as_deref(),
+            Some("did you mean `online`?")
+        );
+        assert_eq!(
+            nearest("ofline", steps).as_deref(),
+            Some("did you mean `offline`?")
+        );
+        assert_eq!(
+            nearest("unplug", steps).as_deref(),
+            Some("expected one of `online`, `offline` and `write`")
+        );
+        assert_eq!(nearest("x", []), None);
+    }
+
+    #[test]
+    fn the_caret_stands_below_its_place() {
+        let text = "ä: 1\n\tö: two words # c\n";
+        let start = text.find("two").unwrap();
+        let complaint = Complaint::at(text, start..start + 9, "wrong", Some("right".into()));
+        let errors = SuiteErrors {
+            file: "x.yaml".into(),
+            complaints: vec![complaint],
+        };
+        assert_eq!(
+            errors.to_string(),
+            "x.yaml:2:5: wrong\n 2 | \tö: two words # c\n   | \t   ^^^^^^^^^\n   = hint: right"
+        );
+    }
+
+    #[test]
+    fn a_span_past_the_end_is_still_a_place() {
+        let complaint = Complaint::at("", 0..0, "empty", None);
+        assert_eq!((complaint.line, complaint.column, complaint.width), (1, 1, 1));
+        let complaint = Complaint::at("a\nb", 0..3, "two lines", None);
+        assert_eq!((complaint.line, complaint.width), (1, 1));
+    }
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a case says: the text of a YAML suite in, checked types out.
+//!
+//! [`Suite::parse`] reads a whole suite and reports everything that is wrong with it at its exact place. The crate is pure: the caller
+//! reads the file. It knows nothing of guests; what must be true after a step is the business of `memory`.
+//!
+//! It may use `memory` and `base`.
+
+mod address;
+mod case;
+mod check;
+mod check_blocks;
+mod check_known;
+mod check_steps;
+mod cmdline;
+mod error;
+#[cfg(test)]
+mod error_tests;
+mod limits;
+mod matrix;
+mod names;
+mod pattern;
+mod places;
+#[cfg(test)]
+mod places_tests;
+mod range;
+mod raw;
+mod raw_step;
+#[cfg(test)]
+mod reader_tests;
+mod reference;
+mod schema;
+#[cfg(test)]
+mod shipped_tests;
+mod sign;
+mod step;
+mod step_text;
+mod template;
+mod text;
+mod words;
+mod yaml;
+
+pub use address::{Address, BadAddress};
+pub use case::{Case, Choice, Known, MachineSpec, Suite, Variant};
+pub use cmdline::words as command_line_words;
+pub use error::{Complaint, SuiteErrors};
+pub use matrix::{CheckName, Coordinates, Matrix, Pick};
+pub use names::{BadBlockRef, BlockName, BlockRef};
+pub use pattern::{BadPattern, BadTimeLimit, Pattern, TimeLimit};
+pub use range::{BadRange, KernelRange, KernelVersion};
+pub use raw::{Machine, Needs, Sclp, Variants};
+pub use raw_step::{
+    Assigned, AutoOnlineBlocks, Busy, Configure, Deconfigure, Free, Notifiers, Offline, Online, Pages,
+    Remove, Uevents,
+};
+pub use reference::reference_text;
+pub use schema::{schema, schema_text};
+pub use sign::{Failure, Place, Sign};
+pub use step::{
+    Action, Add, AddResult, Extent, File, Guest, Log, Read, RefuseAssign, Repeat, Step, Storage,
+    StorageCommands, StorageFile, Veto, Write,
+};
+pub use template::{BadTemplate, Placeholder, Template};
+pub use words::{
+    AutoPolicy, Boot, FailureKind, Filling, GuestClock, Memmap, MemmapOnMemory, Notifier, Uevent, Vetoable,
+    Via, ZoneChoice,
+};

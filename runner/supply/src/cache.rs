@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The cache: everything that costs time to get or to make, kept under one root that several memrigs share.
+//!
+//! An entry is a directory. It is made under another name while a lock for its key is held, and renamed when it is whole, so
+//! that what has its final name can be used by anyone without a lock, also after a kill.
+//!
+//! A cache can be [looked at](Cache::looking): then nothing in it is made, changed or waited for, and what is not there is an error that says
+//! what would be got.
+
+use std::{
+    env,
+    fs::{File, TryLockError},
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+
+use base::ui::Ui;
+
+/// Why the cache cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// No place for it is known.
+    #[error("no place for the cache: set MEMRIG_CACHE to a directory, or HOME")]
+    NoPlace,
+    /// A file or directory of it; the source has the path.
+    #[error("using the cache at `{root}` (another place can be named by MEMRIG_CACHE)")]
+    Io {
+        /// Root of the cache.
+        root: PathBuf,
+        /// What the host's kernel said.
+        source: io::Error,
+    },
+    /// The cache is only looked at, and this is not in it.
+    #[error("{0}")]
+    NotHere(NotHere),
+}
+
+/// What is not in the cache, and would be got.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{would}")]
+pub struct NotHere {
+    /// What would be done, in words, such as `the index of sid for s390x would be fetched`.
+    pub would: String,
+    /// The kernel's release, where that is known all the same.
+    pub release: Option<String>,
+}
+
+impl NotHere {
+    /// Something of which only that is known.
+    pub fn would(would: impl Into<String>) -> CacheError {
+        CacheError::NotHere(Self {
+            would: would.into(),
+            release: None,
+        })
+    }
+}
+
+impl CacheError {
+    /// Whether the user has to name another place.
+    pub fn is_usage(&self) -> bool {
+        use io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem};
+
+        match self {
+            Self::NoPlace => true,
+            Self::NotHere(_) => false,
+            Self::Io { source, .. } => {
+                matches!(
+                    source.kind(),
+                    NotADirectory | PermissionDenied | ReadOnlyFilesystem
+                )
+            }
+        }
+    }
+}
+
+/// The cache's root.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    root: PathBuf,
+    ui: Ui,
+    /// Nothing is made, changed or waited for.
+    looks: bool,
+}
+
+/// A held lock; dropping it lets the next one in.
+#[derive(Debug)]
+pub struct Lock {
+    /// None where the cache is only looked at.
+    _file: Option<File>,
+}
+
+impl Cache {
+    /// The user's cache: `MEMRIG_CACHE`, else `memrig` under `XDG_CACHE_HOME`, else under `~/.cache`.
+    ///
+    /// # Errors
+    /// No place is known, or it cannot be made.
+    pub fn open(ui: &Ui) -> Result<Self, CacheError> {
+        Self::at(&Self::place()?, ui)
+    }
+
+    /// The user's cache as it lies, which need not be there. It is only looked at.
+    ///
+    /// # Errors
+    /// No place is known.
+    pub fn look(ui: &Ui) -> Result<Self, CacheError> {
+        let root = Self::place()?;
+        let root = std::path::absolute(&root).map_err(|source| CacheError::Io { root, source })?;
+        Ok(Self {
+            root,
+            ui: ui.clone(),
+            looks: true,
+        })
+    }
+
+    fn place() -> Result<PathBuf, CacheError> {
+        let variable = |name| {
+            env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        variable("MEMRIG_CACHE")
+            // The base directory specification: a relative path is to be ignored.
+            .or_else(|| {
+                Some(
+                    variable("XDG_CACHE_HOME")
+                        .filter(|p| p.is_absolute())?
+                        .join("memrig"),
+                )
+            })
+            .or_else(|| Some(variable("HOME")?.join(".cache/memrig")))
+            .ok_or(CacheError::NoPlace)
+    }
+
+    /// A cache at a place of one's own.
+    ///
+    /// # Errors
+    /// The directory cannot be made.
+    pub fn at(root: &Path, ui: &Ui) -> Result<Self, CacheError> {
+        let absolute = std::path::absolute(root).and_then(|root| {
+            fs_err::create_dir_all(&root)?;
+            Ok(root)
+        });
+        let failed = |source| CacheError::Io {
+            root: root.to_owned(),
+            source,
+        };
+        Ok(Self {
+            root: absolute.map_err(failed)?,
+            ui: ui.clone(),
+            looks: false,
+        })
+    }
+
+    /// The same cache, only looked at: without its locks, since what has its final name is whole.
+    pub fn looking(&self) -> Self {
+        Self {
+            looks: true,
+            ..self.clone()
+        }
+    }
+
+    /// Whether it is only looked at. Who would write, or wait, says with [`NotHere`] what would be done.
+    pub fn only_looks(&self) -> bool {
+        self.looks
+    }
+
+    /// Its root.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A directory under the root, made if it is not there; not where the cache is only looked at.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn dir(&self, name: impl AsRef<Path>) -> Result<PathBuf, CacheError> {
+        let dir = self.root.join(name);
+        if self.looks {
+            return Ok(dir);
+        }
+        fs_err::create_dir_all(&dir).map_err(|source| self.failed(source))?;
+        Ok(dir)
+    }
+
+    /// Waits for, and takes, the lock of this name. Says so if another one holds it. Who only looks needs none.
+    ///
+    /// # Errors
+    /// The lock file cannot be made.
+    pub fn lock(&self, name: &str) -> Result<Lock, CacheError> {
+        if self.looks {
+            return Ok(Lock { _file: None });
+        }
+        let path = self
+            .dir("locks")?
+            .join(format!("{}.lock", name.replace('/', "-")));
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path);
+        let file = file.map_err(|source| self.failed(source))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                self.ui
+                    .line(&format!("waiting for another memrig that works on {name}"));
+                file.lock().map_err(|source| self.failed(source))?;
+            }
+            Err(TryLockError::Error(source)) => return Err(self.failed(source)),
+        }
+        Ok(Lock { _file: Some(file) })
+    }
+
+    /// Where the entry of this kind and key is, if it is whole.
+    pub fn find(&self, kind: &str, key: &str) -> Option<PathBuf> {
+        let path = self.root.join(kind).join(key);
+        path.is_dir().then_some(path)
+    }
+
+    /// The directory of an entry; made by `build`, which fills an empty directory, if it is not there.
+    ///
+    /// # Errors
+    /// Those of `build`, and those of the cache; [`CacheError::NotHere`] where it is only looked at.
+    pub fn entry<E: From<CacheError>>(
+        &self,
+        kind: &str,
+        key: &str,
+        build: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<PathBuf, E> {
+        if let Some(found) = self.find(kind, key) {
+            return Ok(found);
+        }
+        if self.looks {
+            return Err(NotHere::would(format!("an entry of `{kind}` would be made")).into());
+        }
+        let _lock = self.lock(&format!("{kind}/{key}"))?;
+        if let Some(found) = self.find(kind, key) {
+            return Ok(found);
+        }
+        let parent = self.dir(kind)?;
+        let name = format!(".new-{key}");
+        let half = parent.join(&name);
+        if half.exists() {
+            // Of a memrig that was killed: nobody else works on it while the lock is held.
+            fs_err::remove_dir_all(&half).map_err(|source| self.failed(source))?;
+        }
+        let new = tempfile::Builder::new()
+            .prefix(&name)
+            .rand_bytes(0)
+            .tempdir_in(&parent);
+        let new = new.map_err(|source| self.failed(source))?;
+        build(new.path())?;
+        let path = parent.join(key);
+        fs_err::rename(new.path(), &path).map_err(|source| self.failed(source))?;
+        // It has moved away: there is nothing left to remove.
+        let _moved = new.keep();
+        Ok(path)
+    }
+
+    /// Wraps what the host's kernel said.
+    pub fn failed(&self, source: io::Error) -> CacheError {
+        CacheError::Io {
+            root: self.root.clone(),
+            source,
+        }
+    }
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing into a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+/// SHA-256 of bytes, in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// SHA-256 of a file, in hexadecimal.
+///
+/// # Errors
+/// Reading the file; the error has its path.
+pub fn sha256_file(path: &Path) -> io::Result<String> {
+    let mut file = fs_err::File::open(path)?;
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hex(&digest.finalize())),
+            n => digest.update(&buffer[..n]),
+        }
+    }
+}
+
+/// A key out of several inputs: no two different lists of inputs give the same.
+#[derive(Debug, Clone, Default)]
+pub struct Key(Sha256);
+
+impl Key {
+    /// A key of nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds one input.
+    #[must_use]
+    pub fn with(mut self, input: impl AsRef<[u8]>) -> Self {
+        let input = input.as_ref();
+        self.0.update((input.len() as u64).to_le_bytes());
+        self.0.update(input);
+        self
+    }
+
+    /// The first 32 hexadecimal digits.
+    pub fn finish(self) -> String {
+        hex(&self.0.finalize()[..16])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        thread,
+        time::Duration,
+    };
+
+    use super::*;
+
+    #[test]
+    fn known_digests() {
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(sha256(b""), empty);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(sha256_file(file.path()).unwrap(), empty);
+        assert_ne!(
+            Key::new().with("a").with("bc").finish(),
+            Key::new().with("ab").with("c").finish()
+        );
+    }
+
+    #[test]
+    fn an_entry_is_built_once_however_many_ask() {
+        let root = tempfile::tempdir().unwrap();
+        let ui = Ui::silent();
+        let built = AtomicUsize::new(0);
+        let ask = || {
+            let cache = Cache::at(root.path(), &ui).unwrap();
+            let path = cache.entry("thing", "key", |dir| {
+                built.fetch_add(1, Ordering::SeqCst);
+                thread::sleep(Duration::from_millis(50));
+                fs_err::write(dir.join("file"), "whole").map_err(|e| cache.failed(e))
+            });
+            fs_err::read_to_string(path.unwrap().join("file")).unwrap()
+        };
+        thread::scope(|scope| {
+            let asking: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+            for thread in asking {
+                assert_eq!(thread.join().unwrap(), "whole");
+            }
+        });
+        assert_eq!(built.load(Ordering::SeqCst), 1);
+        assert!(
+            ui.lines()
+                .iter()
+                .any(|line| line.contains("waiting for another memrig"))
+        );
+    }
+
+    #[test]
+    fn what_a_killed_build_left_is_taken_away() {
+        let root = tempfile::tempdir().unwrap();
+        let cache = Cache::at(root.path(), &Ui::silent()).unwrap();
+        let name = root.path().join("thing/.new-key");
+        fs_err::create_dir_all(&name).unwrap();
+        fs_err::write(name.join("half"), "").unwrap();
+        let path = cache
+            .entry("thing", "key", |dir| {
+                assert_eq!(dir, name, "it is made where the killed one was");
+                fs_err::write(dir.join("whole"), "").map_err(|e| cache.failed(e))
+            })
+            .unwrap();
+        assert!(path.join("whole").exists() && !path.join("half").exists());
+        assert_eq!(fs_err::read_dir(root.path().join("thing")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn who_only_looks_makes_nothing_and_waits_for_nobody() {
+        let root = tempfile::tempdir().unwrap();
+        let cache = Cache::at(&root.path().join("cache"), &Ui::silent()).unwrap();
+        let looking = cache.looking();
+        let asked = || looking.entry("thing", "key", |_| -> Result<(), CacheError> { panic!("built") });
+        assert!(matches!(asked(), Err(CacheError::NotHere(_))));
+        assert!(!looking.dir("thing").unwrap().exists());
+        assert_eq!(fs_err::read_dir(cache.root()).unwrap().count(), 0);
+        let made = cache.entry("thing", "key", |_| Ok::<_, CacheError>(())).unwrap();
+        let _held = cache.lock("thing/key").unwrap();
+        let _not_waited_for = looking.lock("thing/key").unwrap();
+        assert_eq!(asked().unwrap(), made);
+    }
+
+    #[test]
+    fn a_failed_build_leaves_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let cache = Cache::at(root.path(), &Ui::silent()).unwrap();
+        let failed = cache.entry("thing", "key", |dir| {
+            fs_err::write(dir.join("half"), "").map_err(|e| cache.failed(e))?;
+            Err(CacheError::NoPlace)
+        });
+        assert!(failed.is_err());
+        assert!(cache.find("thing", "key").is_none());
+        assert_eq!(fs_err::read_dir(root.path().join("thing")).unwrap().count(), 0);
+    }
+}

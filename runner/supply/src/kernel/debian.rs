@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Kernels out of Debian's packages.
+//!
+//! Up to 6.12 one package has everything; since 7.x `linux-image-*` has nothing itself and depends on a binary, its modules
+//! and a base. Modules are 100 MB, so that only what a guest needs is taken out.
+
+use std::{
+    collections::BTreeSet,
+    io::{self, BufReader},
+    ops::ControlFlow,
+    path::Path,
+};
+
+use super::{
+    Kernel, KernelError,
+    modules::{decompressed, depends, module_name},
+};
+use crate::{
+    cache::{Cache, CacheError, Key, NotHere},
+    image::{SPARE_MODULES, boot_modules},
+    packages::{PackageFacts, Packages, PackagesError, Suite},
+};
+use base::{Arch, ui::Ui};
+use format::deb::{DebError, Member, MemberKind, Relation, members};
+
+/// Changes when what is taken out of packages does.
+const LAYOUT: &str = "kernel 1";
+
+pub(super) fn obtain(
+    label: String,
+    suite: Suite,
+    arch: Arch,
+    packages: &Packages,
+    cache: &Cache,
+    ui: &Ui,
+) -> Result<Kernel, KernelError> {
+    let attempt = |name: &str| match attempt(name, &label, suite, arch, packages, cache, ui) {
+        // Fetching found that the index was old, and renewed it.
+        Err(KernelError::Packages(PackagesError::Gone { .. })) => {
+            attempt(name, &label, suite, arch, packages, cache, ui)
+        }
+        outcome => outcome,
+    };
+    let newest = attempt(&format!("linux-image-{}", arch.debian()));
+    let Err(KernelError::Packages(absent @ PackagesError::Absent { .. })) = newest else {
+        return newest;
+    };
+    // The index lists older ones too.
+    for name in packages.names(suite, arch, |name| is_image(name, arch))? {
+        match attempt(&name) {
+            Err(KernelError::Packages(PackagesError::Absent { .. })) => {}
+            Ok(older) => {
+                packages.tell(format!("{absent}; {label} on {arch} is {name}"));
+                return Ok(older);
+            }
+            outcome => return outcome,
+        }
+    }
+    Err(KernelError::Packages(absent))
+}
+
+fn attempt(
+    name: &str,
+    label: &str,
+    suite: Suite,
+    arch: Arch,
+    packages: &Packages,
+    cache: &Cache,
+    ui: &Ui,
+) -> Result<Kernel, KernelError> {
+    let mut parts = packages.closure(suite, arch, &[name], is_part)?;
+    parts.retain(|part| of_a_release(&part.name));
+    let wanted: Vec<&str> = boot_modules(arch).iter().chain(&SPARE_MODULES).copied().collect();
+    let mut key = Key::new().with(LAYOUT).with(wanted.join(" "));
+    for part in &parts {
+        key = key.with(&part.sha256);
+    }
+    let key = key.finish();
+    if cache.only_looks() && cache.find("kernels", &key).is_none() {
+        return Err(not_here(&parts, arch, packages));
+    }
+    let dir = cache.entry("kernels", &key, |dir| {
+        let debs = parts.iter().map(|part| Ok((part, packages.fetch(part, arch)?)));
+        let debs = debs.collect::<Result<Vec<_>, KernelError>>()?;
+        let task = ui.task(format!("unpack {label} {arch}"), None);
+        // Each pass finds what the modules of the pass before need; most need nothing more after the first.
+        let mut found = Found::new(&wanted);
+        while !found.open.is_empty() || !found.image {
+            let open = std::mem::take(&mut found.open);
+            for (part, deb) in &debs {
+                let file = BufReader::new(fs_err::File::open(deb)?);
+                members(file, |member| found.take(member, &open, dir)).map_err(|source| {
+                    KernelError::Unpack {
+                        package: part.name.clone(),
+                        source,
+                    }
+                })?;
+            }
+            if !found.image {
+                return Err(missing(label, "kernel image", &parts));
+            }
+        }
+        task.done("done");
+        Ok(())
+    })?;
+    let modules = fs_err::read_dir(dir.join("modules"))?.next().transpose()?;
+    let modules = modules.ok_or_else(|| missing(label, "modules", &parts))?.path();
+    let config = dir.join("config");
+    if !config.exists() {
+        return Err(missing(label, "configuration", &parts));
+    }
+    let kernel = Kernel::from_files(
+        label.to_owned(),
+        arch,
+        &dir.join("vmlinuz"),
+        Some(&modules),
+        Some(&config),
+    )?;
+    Ok(Kernel {
+        packages: parts,
+        ..kernel
+    })
+}
+
+/// What would be got of packages that the cache has no kernel of; or that the mirror does not have them.
+fn not_here(parts: &[PackageFacts], arch: Arch, packages: &Packages) -> KernelError {
+    let mut would = None;
+    for part in parts {
+        match packages.fetch(part, arch) {
+            Ok(_) => {}
+            Err(error) => match error.not_here() {
+                Some(what) => would = would.or(Some(what.would.clone())),
+                None => return error.into(),
+            },
+        }
+    }
+    let release = parts
+        .iter()
+        .find_map(|part| part.name.strip_prefix("linux-image-"));
+    KernelError::Cache(CacheError::NotHere(NotHere {
+        would: would.unwrap_or_else(|| "its packages would be unpacked".to_owned()),
+        release: release.map(str::to_owned),
+    }))
+}
+
+fn missing(label: &str, what: &'static str, parts: &[PackageFacts]) -> KernelError {
+    let names: Vec<_> = parts
+        .iter()
+        .map(|part| format!("{} {}", part.name, part.version))
+        .collect();
+    KernelError::Missing {
+        label: label.to_owned(),
+        what,
+        packages: names.join(", "),
+    }
+}
+
+/// An exact version of a part of the kernel: what the metapackage leads to.
+fn is_part(relation: &Relation) -> bool {
+    let exact = relation
+        .version
+        .as_ref()
+        .is_some_and(|(operator, _)| operator == "=");
+    exact && relation.name.starts_with("linux-")
+}
+
+/// The plain kernel of a release: `linux-image-6.12.107+deb13-s390x`, and no cloud, rt or unsigned one.
+fn is_image(name: &str, arch: Arch) -> bool {
+    let release = name
+        .strip_prefix("linux-image-")
+        .and_then(|rest| rest.strip_suffix(arch.debian())?.strip_suffix('-'));
+    release.is_some_and(|release| {
+        release
+            .split('-')
+            .all(|part| part.starts_with(|c: char| c.is_ascii_digit()))
+    })
+}
+
+/// Metapackages are named after an architecture, and hold nothing.
+fn of_a_release(name: &str) -> bool {
+    let rest = name.splitn(3, '-').nth(2);
+    rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// What the passes over the packages have found.
+struct Found {
+    image: bool,
+    /// Modules that were taken out or asked for; none is taken twice.
+    known: BTreeSet<String>,
+    /// Modules that the next pass must look for.
+    open: BTreeSet<String>,
+}
+
+impl Found {
+    fn new(wanted: &[&str]) -> Self {
+        let wanted: BTreeSet<String> = wanted.iter().map(|name| name.replace('-', "_")).collect();
+        Self {
+            image: false,
+            known: wanted.clone(),
+            open: wanted,
+        }
+    }
+
+    /// Takes a file out of a package if a guest needs it.
+    fn take(
+        &mut self,
+        member: Member<'_>,
+        open: &BTreeSet<String>,
+        dir: &Path,
+    ) -> Result<ControlFlow<()>, DebError> {
+        let path = member
+            .path
+            .strip_prefix("usr/")
+            .unwrap_or(&member.path)
+            .to_owned();
+        if member.kind != MemberKind::File {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let target = if path.starts_with("boot/vmlinuz-") {
+            "vmlinuz".to_owned()
+        } else if path.starts_with("boot/config-") {
+            "config".to_owned()
+        } else if let Some(rest) = path.strip_prefix("lib/modules/") {
+            let (_, under) = rest.split_once('/').unwrap_or_default();
+            let name = under.rsplit('/').next().and_then(module_name);
+            match (under, name) {
+                ("vmlinuz" | "config", _) => under.to_owned(),
+                ("modules.builtin" | "modules.order", _) => format!("modules/{rest}"),
+                (_, Some(name)) if open.contains(&name) => format!("modules/{rest}"),
+                _ => return Ok(ControlFlow::Continue(())),
+            }
+        } else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        self.image |= target == "vmlinuz";
+        let to = dir.join(&target);
+        if let Some(parent) = to.parent() {
+            fs_err::create_dir_all(parent)?;
+        }
+        io::copy(member.contents, &mut fs_err::File::create(&to)?)?;
+        if target.contains(".ko") {
+            // A module that cannot be read is told by whoever builds an image with it.
+            for needed in depends(&decompressed(&to)?).unwrap_or_default() {
+                if self.known.insert(needed.clone()) {
+                    self.open.insert(needed);
+                }
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        kernel::s390_image,
+        packages::tests::{index, lack, stock, walked},
+    };
+    use format::{elf::EM_S390, samples::module};
+
+    fn names(index: &[(&str, &str)]) -> Vec<String> {
+        let mut names = walked(index, &["linux-image-amd64"], is_part).unwrap();
+        names.retain(|name| of_a_release(name));
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn one_package_until_6_12() {
+        let index = [
+            (
+                "linux-image-amd64",
+                "linux-image-6.12.107+deb13-amd64 (= 6.12.107-1)",
+            ),
+            (
+                "linux-image-6.12.107+deb13-amd64",
+                "kmod, linux-base (>= 4.3~), initramfs-tools (>= 0.120)",
+            ),
+        ];
+        assert_eq!(names(&index), ["linux-image-6.12.107+deb13-amd64"]);
+    }
+
+    #[test]
+    fn four_packages_since_7() {
+        let index = [
+            (
+                "linux-image-amd64",
+                "linux-base-amd64 (= 7-1), linux-image-7.2.13+deb14-amd64 (= 7-1)",
+            ),
+            ("linux-base-amd64", "linux-base-7.2.13+deb14-amd64 (= 7-1)"),
+            ("linux-base-7.2.13+deb14-amd64", ""),
+            (
+                "linux-image-7.2.13+deb14-amd64",
+                "dracut | linux-initramfs-tool, linux-base-7.2.13+deb14-amd64 (= 7-1), \
+                 linux-binary-7.2.13+deb14-amd64 (= 7-1), linux-modules-7.2.13+deb14-amd64 (= 7-1)",
+            ),
+            ("linux-binary-7.2.13+deb14-amd64", ""),
+            (
+                "linux-modules-7.2.13+deb14-amd64",
+                "linux-base-7.2.13+deb14-amd64 (= 7-1)",
+            ),
+        ];
+        assert_eq!(
+            names(&index),
+            [
+                "linux-base-7.2.13+deb14-amd64",
+                "linux-binary-7.2.13+deb14-amd64",
+                "linux-image-7.2.13+deb14-amd64",
+                "linux-modules-7.2.13+deb14-amd64",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_plain_kernel_is_told_from_its_variants() {
+        let plain = |name| is_image(name, Arch::X86_64);
+        assert!(plain("linux-image-6.12.107+deb13-amd64") && plain("linux-image-6.1.0-40-amd64"));
+        for other in [
+            "linux-image-amd64",
+            "linux-image-6.12.107+deb13-amd64-unsigned",
+            "linux-image-6.12.107+deb13-cloud-amd64",
+            "linux-image-6.1.0-40-rt-amd64",
+            "linux-image-6.12.107+deb13-s390x",
+            "linux-headers-6.12.107+deb13-amd64",
+        ] {
+            assert!(!plain(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_older_kernel_is_taken_where_the_mirror_lacks_the_newest() {
+        let dir = tempfile::tempdir().unwrap();
+        let ui = Ui::silent();
+        let cache = Cache::at(dir.path(), &ui).unwrap();
+        let (suite, arch) = (Suite::Trixie, Arch::S390x);
+        let files: &[(&str, &[u8])] = &[
+            ("boot/vmlinuz-6.1.0-50-s390x", &s390_image()),
+            ("boot/config-6.1.0-50-s390x", b"CONFIG_X=y\n"),
+            (
+                "lib/modules/6.1.0-50-s390x/kernel/virtio_net.ko",
+                &module(EM_S390, true, b"depends=\0"),
+            ),
+        ];
+        let packages = [
+            (
+                "linux-image-s390x",
+                "linux-image-6.1.0-51-s390x (= 6.1.177-1)",
+                &[][..],
+            ),
+            ("linux-image-6.1.0-51-s390x", "kmod", &[][..]),
+            ("linux-image-6.1.0-50-s390x", "kmod", files),
+        ];
+        stock(&cache, suite, arch, &packages);
+        let text = "Package: linux-image-6.1.0-50-s390x\nVersion: 6.1.176-1\n\n\
+            Package: linux-image-6.1.0-51-s390x\nVersion: 6.1.177-1\n\n";
+        index(&cache, suite, "s390x", text);
+        let packages = Packages::open(&cache, &ui);
+        let get = || obtain("debian:trixie".to_owned(), suite, arch, &packages, &cache, &ui);
+        lack(&cache, suite, "s390x", "linux-image-6.1.0-51-s390x");
+        assert_eq!(get().unwrap().release.as_deref(), Some("6.1.0-50-s390x"));
+        fs_err::remove_dir_all(dir.path().join("kernels")).unwrap();
+        lack(&cache, suite, "s390x", "linux-image-6.1.0-50-s390x");
+        let error = get().unwrap_err().to_string();
+        assert!(error.contains("lists linux-image-6.1.0-51-s390x 1"), "{error}");
+    }
+
+    #[test]
+    fn only_what_a_guest_needs_is_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut found = Found::new(&["virtio-net"]);
+        let open = found.open.clone();
+        for path in [
+            "usr/lib/modules/7.2/vmlinuz",
+            "usr/lib/modules/7.2/config",
+            "usr/lib/modules/7.2/modules.builtin",
+            "usr/lib/modules/7.2/kernel/fs/ext4/ext4.ko",
+            "usr/share/doc/linux/copyright",
+        ] {
+            let member = Member {
+                path: path.to_owned(),
+                kind: MemberKind::File,
+                mode: 0o644,
+                contents: &mut b"x".as_slice(),
+            };
+            assert!(found.take(member, &open, dir.path()).unwrap().is_continue());
+        }
+        assert!(found.image && dir.path().join("config").is_file());
+        assert!(dir.path().join("modules/7.2/modules.builtin").is_file());
+        assert!(!dir.path().join("modules/7.2/kernel").exists());
+    }
+}

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Configuring and compiling a tree. What was compiled before for the same architecture and configuration is used again.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    asked::{self, Lost, Weight},
+    fragments::Fragment,
+    log::{self, Seen, Warning},
+    obtain::SourceKernelError,
+    toolchain::Toolchain,
+};
+use crate::{cache::Key, tree::SourceTree};
+use base::{
+    Arch,
+    exec::{Command, ExecError},
+    ui::Task,
+};
+use format::kconfig::Kconfig;
+
+/// Changes when what make is told does.
+pub(super) const LAYOUT: &str = "build 1";
+
+/// One build: a tree at a commit, for an architecture and a configuration.
+pub(super) struct Build<'a> {
+    pub(super) tree: &'a SourceTree,
+    pub(super) arch: Arch,
+    pub(super) fragments: &'a [Fragment],
+    pub(super) toolchain: &'a Toolchain,
+    /// What the compiler says about itself.
+    pub(super) compiler: &'a str,
+}
+
+/// What came out.
+pub(super) struct Built {
+    pub(super) image: PathBuf,
+    pub(super) config: PathBuf,
+    pub(super) log: PathBuf,
+    pub(super) lost: Vec<Lost>,
+    pub(super) warnings: BTreeSet<Warning>,
+}
+
+impl Build<'_> {
+    /// The folder with the objects. Its name is short, since it is in every message of the compiler.
+    fn objects(&self) -> PathBuf {
+        let named: Vec<&str> = self
+            .fragments
+            .iter()
+            .filter(|fragment| fragment.subject.is_some())
+            .map(|fragment| fragment.name)
+            .collect();
+        let mut name = self.arch.to_string();
+        for part in self.toolchain.family.as_deref().into_iter().chain(named) {
+            name = format!("{name}-{part}");
+        }
+        self.tree.dir().join("build").join(name)
+    }
+
+    /// Builds what is checked out.
+    pub(super) fn run(&self, task: &Task) -> Result<Built, SourceKernelError> {
+        let objects = self.objects();
+        fs_err::create_dir_all(&objects)?;
+        let log = beside(&objects, "log");
+        if log.exists() {
+            fs_err::remove_file(&log)?;
+        }
+        task.message("configuring");
+        self.configure(&objects, &log)?;
+        let config = objects.join(".config");
+        let lost = self.check(&config)?;
+        let mut seen = Seen::new(&self.tree.work());
+        let made = self.image(&objects).run_logged(&log, |line| {
+            seen.line(line);
+            task.message(line.trim());
+        });
+        match made {
+            Ok(()) => {}
+            Err(ExecError::Failed { .. }) => {
+                return Err(SourceKernelError::NotBuilt(Box::new(seen.failed(log))));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let known = beside(&objects, "warnings");
+        let before: BTreeMap<String, BTreeSet<Warning>> = match fs_err::read(&known) {
+            // Without it, those of files that are not compiled again are not known.
+            Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|_| BTreeMap::new()),
+            Err(_) => BTreeMap::new(),
+        };
+        let warnings = log::carried(before, &seen);
+        fs_err::write(
+            &known,
+            serde_json::to_vec(&warnings).map_err(std::io::Error::from)?,
+        )?;
+        Ok(Built {
+            image: objects.join(match self.arch {
+                Arch::X86_64 => "arch/x86/boot/bzImage",
+                Arch::S390x => "arch/s390/boot/bzImage",
+            }),
+            config,
+            log,
+            lost,
+            warnings: warnings.into_values().flatten().collect(),
+        })
+    }
+
+    fn make(&self, objects: &Path) -> Command {
+        self.toolchain
+            .command("make")
+            .dir(self.tree.work())
+            .arg(format!("O={}", objects.display()))
+            .args(&self.toolchain.words)
+    }
+
+    /// The call that builds the kernel.
+    fn image(&self, objects: &Path) -> Command {
+        self.make(objects).args(&self.toolchain.jobs).arg("bzImage")
+    }
+
+    /// Merges the fragments by the kernel's own script, unless that was done for the same Kconfig files.
+    fn configure(&self, objects: &Path, log: &Path) -> Result<(), SourceKernelError> {
+        let git = self.tree.git();
+        let files = git.run(&[
+            "ls-files",
+            "-s",
+            "--",
+            ":(glob)**/Kconfig*",
+            "scripts/kconfig",
+            "scripts/Kconfig.include",
+        ])?;
+        let mut key = Key::new().with(LAYOUT).with(self.compiler).with(files);
+        for fragment in self.fragments {
+            key = key.with(fragment.text);
+        }
+        for word in &self.toolchain.words {
+            key = key.with(word);
+        }
+        let key = key.finish();
+        let stamp = beside(objects, "configured");
+        let config = objects.join(".config");
+        if config.is_file() && fs_err::read_to_string(&stamp).is_ok_and(|text| text == key) {
+            return Ok(());
+        }
+        let folder = beside(objects, "asked");
+        fs_err::create_dir_all(&folder)?;
+        let mut merge = self
+            .toolchain
+            .command("scripts/kconfig/merge_config.sh")
+            .dir(self.tree.work())
+            .args(["-n", "-O"])
+            .arg(objects);
+        // The script hands its environment on to make.
+        for word in &self.toolchain.words {
+            if let Some((name, value)) = word.split_once('=') {
+                merge = merge.env(name, value);
+            }
+        }
+        for fragment in self.fragments {
+            let file = folder.join(format!("{}.config", fragment.name));
+            fs_err::write(&file, fragment.text)?;
+            merge = merge.arg(file);
+        }
+        let mut seen = Seen::new(&self.tree.work());
+        match merge.run_logged(log, |line| seen.line(line)) {
+            Ok(()) if config.is_file() => {}
+            Ok(()) | Err(ExecError::Failed { .. }) => {
+                return Err(SourceKernelError::NotBuilt(Box::new(seen.failed(log.to_owned()))));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(fs_err::write(&stamp, key)?)
+    }
+
+    /// Compares the configuration with what was asked.
+    fn check(&self, config: &Path) -> Result<Vec<Lost>, SourceKernelError> {
+        let broken = |source| SourceKernelError::Config {
+            path: config.to_owned(),
+            source,
+        };
+        let asked = asked::asked(self.fragments).map_err(broken)?;
+        let is = Kconfig::parse(&fs_err::read_to_string(config)?).map_err(broken)?;
+        let exists = |name: &str| {
+            let line = format!("^(menu)?config {name}$");
+            let grep = [
+                "grep",
+                "--quiet",
+                "--extended-regexp",
+                &line,
+                "--",
+                ":(glob)**/Kconfig*",
+            ];
+            // Where it cannot be asked, the harmless answer would hide something.
+            self.tree.git().says_yes(&grep).unwrap_or(true)
+        };
+        let lost = asked::lost(&asked, &is, exists);
+        let needed: Vec<String> = lost
+            .iter()
+            .filter(|lost| matches!(lost.weight, Weight::Needed(_)))
+            .map(ToString::to_string)
+            .collect();
+        if needed.is_empty() {
+            Ok(lost)
+        } else {
+            Err(SourceKernelError::Needed(needed.join("\n")))
+        }
+    }
+}
+
+/// The call of make by which [`build_kernel`](super::build_kernel) builds what is checked out in a tree, without a configuration of
+/// `kconfigs/debug`; the objects are there once it has done so. For measuring what is done beside it.
+pub fn make_alone(tree: &SourceTree, arch: Arch) -> Command {
+    let build = Build {
+        tree,
+        arch,
+        fragments: &[],
+        toolchain: &Toolchain::here(arch),
+        compiler: "",
+    };
+    build.image(&build.objects())
+}
+
+/// A file beside the folder of objects, so that `make mrproper` does not know it.
+fn beside(objects: &Path, extension: &str) -> PathBuf {
+    let name = objects.file_name().unwrap_or_default().to_string_lossy();
+    objects.with_file_name(format!("{name}.{extension}"))
+}

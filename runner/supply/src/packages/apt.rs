@@ -1,0 +1,511 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One apt root for each release and architecture: apt fetches and checks the signed index, memrig reads it.
+
+mod index;
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    env,
+    path::{Path, PathBuf},
+    rc::Rc,
+    thread,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{
+    PackageFacts, PackagesError, SourceTarball, Suite, check, config,
+    sources::{MIRROR_VARIABLE, Mirror, SignedBy},
+};
+use crate::cache::{Cache, Lock, NotHere};
+use base::{
+    exec::{Command, ExecError},
+    ui::Ui,
+};
+use format::deb::Stanza;
+
+/// In place of an architecture: the index of sources.
+pub(super) const SOURCE: &str = "source";
+
+const ATTEMPTS: u32 = 3;
+
+/// The private root of one release and architecture, and its lock.
+#[derive(Debug)]
+pub(super) struct Root<'a> {
+    cache: &'a Cache,
+    ui: &'a Ui,
+    suite: Suite,
+    architecture: &'static str,
+    dir: PathBuf,
+    /// Index files as text, and whether each is of security updates; read when first asked.
+    index: RefCell<Vec<(bool, Rc<str>)>>,
+    _lock: Lock,
+}
+
+/// Written when the index is whole.
+#[derive(Debug, Serialize, Deserialize)]
+struct Stamp {
+    /// Whether the index is older than it may be, as that of a mirror that stands still is.
+    frozen: bool,
+}
+
+/// What was looked up before.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Known {
+    packages: BTreeMap<String, Located<PackageFacts>>,
+    sources: BTreeMap<String, Located<SourceFile>>,
+    /// SHA-256 of files that the index lists and the mirror did not have.
+    #[serde(default)]
+    absent: BTreeSet<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Located<T> {
+    facts: T,
+    /// It is in the archive of security updates.
+    security: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct SourceFile {
+    version: String,
+    filename: String,
+    sha256: String,
+}
+
+impl<'a> Root<'a> {
+    pub(super) fn open(
+        cache: &'a Cache,
+        ui: &'a Ui,
+        suite: Suite,
+        architecture: &'static str,
+    ) -> Result<Self, PackagesError> {
+        let name = format!("{suite}-{architecture}");
+        let lock = cache.lock(&format!("apt/{name}"))?;
+        Ok(Self {
+            cache,
+            ui,
+            suite,
+            architecture,
+            dir: cache.dir(Path::new("apt").join(name))?,
+            index: RefCell::default(),
+            _lock: lock,
+        })
+    }
+
+    pub(super) fn ensure_index(&self) -> Result<(), PackagesError> {
+        match self.read::<Stamp>("stamp.json")? {
+            Some(_) if self.dir.join("state/lists").is_dir() => Ok(()),
+            _ if self.cache.only_looks() => {
+                let what = format!(
+                    "the index of {} for {} would be fetched",
+                    self.suite, self.architecture
+                );
+                Err(NotHere::would(what).into())
+            }
+            _ => self.update(),
+        }
+    }
+
+    pub(super) fn resolve(&self, package: &str) -> Result<PackageFacts, PackagesError> {
+        Ok(self.located(package)?.facts)
+    }
+
+    fn located(&self, package: &str) -> Result<Located<PackageFacts>, PackagesError> {
+        let mut known = self.known()?;
+        if let Some(found) = known.packages.get(package) {
+            return Ok(found.clone());
+        }
+        let facts = |stanza: &Stanza<'_>| {
+            let field = |name| stanza.get(name).map(str::to_owned);
+            Some(PackageFacts {
+                name: package.to_owned(),
+                version: field("Version")?,
+                architecture: field("Architecture")?,
+                suite: self.suite,
+                sha256: field("SHA256")?,
+                size: field("Size")?.parse().ok()?,
+                filename: field("Filename")?,
+                depends: field("Depends").unwrap_or_default(),
+            })
+        };
+        let found = self.newest(package, facts, |facts| &facts.version)?;
+        known.packages.insert(package.to_owned(), found.clone());
+        self.write("known.json", &known)?;
+        Ok(found)
+    }
+
+    pub(super) fn fetch(&self, facts: &PackageFacts) -> Result<PathBuf, PackagesError> {
+        let name = facts.filename.rsplit('/').next().unwrap_or(&facts.filename);
+        if let Some(dir) = self.cache.find("debs", &facts.sha256) {
+            return Ok(dir.join(name));
+        }
+        let located = self.located(&facts.name)?;
+        if located.facts.sha256 != facts.sha256 {
+            return Err(self.gone(&facts.name, &facts.version, &located.facts.version));
+        }
+        if self.known()?.absent.contains(&facts.sha256) {
+            return Err(self.absent(&facts.name, &facts.version, located.security)?);
+        }
+        if self.cache.only_looks() {
+            let what = format!("{} {} would be fetched", facts.name, facts.version);
+            return Err(NotHere::would(what).into());
+        }
+        let label = format!("fetch {} {}", facts.name, facts.version);
+        let again = || Ok(self.located(&facts.name)?.facts.sha256 == facts.sha256);
+        let fetched = self.get(&label, &facts.filename, &facts.sha256, located.security, again);
+        match fetched {
+            // The index was fetched anew in between, and lists it still.
+            Err(PackagesError::Mirror { said, .. }) if is_absent(&said) => {
+                let mut known = self.known()?;
+                known.absent.insert(facts.sha256.clone());
+                self.write("known.json", &known)?;
+                Err(self.absent(&facts.name, &facts.version, located.security)?)
+            }
+            fetched => fetched,
+        }
+    }
+
+    pub(super) fn fetch_source(&self, source: &str) -> Result<SourceTarball, PackagesError> {
+        let found = self.located_source(source)?;
+        let SourceFile {
+            version,
+            filename,
+            sha256,
+        } = found.facts;
+        let label = format!("fetch source {source} {version}");
+        let again = || Ok(self.located_source(source)?.facts.sha256 == sha256);
+        Ok(SourceTarball {
+            name: source.to_owned(),
+            path: self.get(&label, &filename, &sha256, found.security, again)?,
+            version,
+            sha256,
+        })
+    }
+
+    fn located_source(&self, source: &str) -> Result<Located<SourceFile>, PackagesError> {
+        let mut known = self.known()?;
+        if let Some(found) = known.sources.get(source) {
+            return Ok(found.clone());
+        }
+        let found = self.newest(source, orig_tarball, |file| &file.version)?;
+        known.sources.insert(source.to_owned(), found.clone());
+        self.write("known.json", &known)?;
+        Ok(found)
+    }
+
+    /// What was looked up since the index was fetched.
+    fn known(&self) -> Result<Known, PackagesError> {
+        Ok(self.read("known.json")?.unwrap_or_default())
+    }
+
+    /// Fetches a file of the mirror into the cache, by its place and digest.
+    fn get(
+        &self,
+        label: &str,
+        filename: &str,
+        sha256: &str,
+        security: bool,
+        still_listed: impl Fn() -> Result<bool, PackagesError>,
+    ) -> Result<PathBuf, PackagesError> {
+        let name = filename.rsplit('/').next().unwrap_or(filename);
+        let dir = self.cache.entry("debs", sha256, |dir| {
+            let task = self.ui.task(label, None);
+            let path = dir.join(name);
+            match self.download(label, filename, sha256, security, &path, still_listed) {
+                Ok(()) => {
+                    let size = fs_err::metadata(&path)?.len();
+                    task.done(&format!("{:.1} MB", size as f64 / 1e6));
+                    Ok(())
+                }
+                Err(error) => {
+                    task.failed();
+                    Err(error)
+                }
+            }
+        })?;
+        Ok(dir.join(name))
+    }
+
+    fn download(
+        &self,
+        label: &str,
+        filename: &str,
+        sha256: &str,
+        security: bool,
+        path: &Path,
+        still_listed: impl Fn() -> Result<bool, PackagesError>,
+    ) -> Result<(), PackagesError> {
+        let (mirror, config) = self.configure()?;
+        let base = mirror.archive(security);
+        let uri = format!("{base}/{filename}");
+        for attempt in 1.. {
+            let hash = format!("SHA256:{sha256}");
+            let helper = Command::new("/usr/lib/apt/apt-helper")
+                .arg("download-file")
+                .arg(&uri)
+                .arg(path)
+                .arg(&hash);
+            let said = match self.run(helper, &config) {
+                Ok(()) => match check(path, sha256) {
+                    Ok(()) => return Ok(()),
+                    Err(error) => error.to_string(),
+                },
+                Err(ExecError::Failed { stderr, .. }) => stderr,
+                Err(error) => return Err(error.into()),
+            };
+            if is_full(&said) {
+                return Err(self.full(label));
+            }
+            if attempt == ATTEMPTS {
+                return Err(PackagesError::Mirror {
+                    what: label.to_owned(),
+                    attempts: ATTEMPTS,
+                    mirror: base.to_owned(),
+                    said: hint(&said),
+                });
+            }
+            self.ui
+                .line(&format!("{label}: {}; trying again", first_line(&said)));
+            thread::sleep(backoff(attempt));
+            // A file that is listed and not there usually has a successor by now.
+            self.update()?;
+            if !still_listed()? {
+                return Err(self.gone(label, filename, "another version"));
+            }
+        }
+        Ok(())
+    }
+
+    fn absent(&self, name: &str, version: &str, security: bool) -> Result<PackagesError, PackagesError> {
+        let mirror = mirror()?;
+        Ok(PackagesError::Absent {
+            what: format!("{name} {version}"),
+            suite: self.suite,
+            architecture: self.architecture.to_owned(),
+            mirror: mirror.archive(security).to_owned(),
+        })
+    }
+
+    fn full(&self, what: &str) -> PackagesError {
+        PackagesError::Full {
+            what: what.to_owned(),
+            cache: self.cache.root().to_owned(),
+        }
+    }
+
+    fn gone(&self, name: &str, version: &str, now: &str) -> PackagesError {
+        PackagesError::Gone {
+            what: format!("{name} {version}"),
+            suite: self.suite,
+            now: now.to_owned(),
+        }
+    }
+
+    /// Fetches the index anew, and asks the mirror again for what it lacked.
+    pub(super) fn refresh(&self) -> Result<(), PackagesError> {
+        self.write("known.json", &Known::default())?;
+        self.update()
+    }
+
+    /// Fetches the index anew.
+    pub(super) fn update(&self) -> Result<(), PackagesError> {
+        let (mirror, config) = self.configure()?;
+        let what = format!("index of {} for {}", self.suite, self.architecture);
+        let task = self.ui.task(&what, None);
+        let mut frozen = false;
+        let mut attempt = 1;
+        loop {
+            let words = [
+                "update",
+                "-q",
+                "-o",
+                "APT::Update::Error-Mode=any",
+                "-o",
+                "pkgCacheFile::Generate=false",
+            ];
+            let mut update = Command::new("apt-get").args(words);
+            if frozen {
+                update = update.args(["-o", "Acquire::Check-Valid-Until=false"]);
+            }
+            let said = match self.run(update, &config) {
+                Ok(()) if self.index_files()?.is_empty() => "no index came".to_owned(),
+                Ok(()) => break,
+                Err(ExecError::Failed { stderr, .. }) => stderr,
+                Err(error) => {
+                    task.failed();
+                    return Err(error.into());
+                }
+            };
+            if let (false, Some(line)) = (frozen, said.lines().find(|line| line.contains("is expired"))) {
+                frozen = true;
+                let age = line
+                    .split("invalid since ")
+                    .nth(1)
+                    .and_then(|rest| rest.split(')').next());
+                self.ui.line(&format!(
+                    "the mirror's {} stands still (its Release expired {} ago); the signature holds, so it is used as it is",
+                    self.suite,
+                    age.unwrap_or("some time")
+                ));
+                continue;
+            }
+            if is_full(&said) {
+                task.failed();
+                return Err(self.full(&what));
+            }
+            // A signature does not get better by asking again.
+            if attempt == ATTEMPTS || said.contains("NO_PUBKEY") || said.contains("is not signed") {
+                task.failed();
+                return Err(PackagesError::Mirror {
+                    what,
+                    attempts: attempt,
+                    mirror: mirror.uri,
+                    said: hint(&said),
+                });
+            }
+            self.ui
+                .line(&format!("{what}: {}; trying again", first_line(&said)));
+            thread::sleep(backoff(attempt));
+            attempt += 1;
+        }
+        // What was looked up in the old index is forgotten, but not what the mirror lacks: asking for that takes many seconds.
+        self.index.take();
+        let known = Known {
+            absent: self.known()?.absent,
+            ..Known::default()
+        };
+        self.write("known.json", &known)?;
+        self.write("stamp.json", &Stamp { frozen })?;
+        task.done("fetched, signature good");
+        Ok(())
+    }
+
+    fn run(&self, command: Command, config: &Path) -> Result<(), ExecError> {
+        command
+            .env("APT_CONFIG", config)
+            .env("LC_ALL", "C")
+            .output()
+            .map(drop)
+    }
+
+    /// Writes the root's configuration and returns its path.
+    fn configure(&self) -> Result<(Mirror, PathBuf), PackagesError> {
+        let mirror = mirror()?;
+        for dir in ["etc/apt.conf.d", "state/lists/partial", "cache/archives/partial"] {
+            fs_err::create_dir_all(self.dir.join(dir))?;
+        }
+        fs_err::write(self.dir.join("state/status"), "")?;
+        let key = self.dir.join("etc/key.asc");
+        let signed_by = match &mirror.signed_by {
+            SignedBy::File(path) => Some(path.as_path()),
+            SignedBy::Key(text) => {
+                fs_err::write(&key, text)?;
+                Some(key.as_path())
+            }
+            SignedBy::Trusted => None,
+        };
+        fs_err::write(
+            self.dir.join("etc/sources.list"),
+            config::sources(&mirror, self.suite, self.architecture, signed_by),
+        )?;
+        let inherited = Command::new("apt-config").args(["dump", "Acquire"]).output()?;
+        let path = self.dir.join("etc/apt.conf");
+        let root = rustix::process::geteuid().is_root();
+        fs_err::write(
+            &path,
+            config::apt_conf(
+                &self.dir,
+                self.architecture,
+                root,
+                &String::from_utf8_lossy(&inherited),
+            ),
+        )?;
+        Ok((mirror, path))
+    }
+
+    fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, PackagesError> {
+        let path = self.dir.join(name);
+        if !path.exists() {
+            return Ok(None);
+        }
+        // One that another version of memrig wrote is as good as none.
+        Ok(serde_json::from_slice(&fs_err::read(path)?).ok())
+    }
+
+    /// Writes a file of the root at once; not where the cache is only looked at.
+    fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<(), PackagesError> {
+        if self.cache.only_looks() {
+            return Ok(());
+        }
+        let bytes = serde_json::to_vec_pretty(value).map_err(std::io::Error::from)?;
+        let new = self.dir.join(format!("{name}.new"));
+        fs_err::write(&new, bytes)?;
+        Ok(fs_err::rename(new, self.dir.join(name))?)
+    }
+}
+
+/// The mirror that the user or the machine names.
+fn mirror() -> Result<Mirror, PackagesError> {
+    let override_uri = env::var(MIRROR_VARIABLE).ok().filter(|uri| !uri.is_empty());
+    Ok(Mirror::find(Path::new("/etc/apt"), override_uri.as_deref())?)
+}
+
+/// The file `*.orig.tar.*` of a stanza of `Sources`.
+fn orig_tarball(stanza: &Stanza<'_>) -> Option<SourceFile> {
+    let line = stanza.get("Checksums-Sha256")?.lines().find(|line| {
+        let name = line.split_whitespace().nth(2).unwrap_or_default();
+        name.contains(".orig.tar.") && !name.ends_with(".asc")
+    })?;
+    let mut words = line.split_whitespace();
+    let (sha256, _size, name) = (words.next()?, words.next()?, words.next()?);
+    Some(SourceFile {
+        version: stanza.get("Version")?.to_owned(),
+        filename: format!("{}/{name}", stanza.get("Directory")?),
+        sha256: sha256.to_owned(),
+    })
+}
+
+/// What a person can do about what apt said, where that is known.
+fn hint(said: &str) -> String {
+    let advice = if said.contains("NO_PUBKEY") {
+        "\nthe keys of this release are not on this machine: install a newer debian-archive-keyring"
+    } else if said.contains("is not signed") {
+        "\nmemrig takes nothing from a mirror that cannot show a signature: name another one by MEMRIG_MIRROR"
+    } else if said.contains("not valid yet") {
+        "\nthis machine's clock is behind"
+    } else if said.contains("404 ") {
+        "\nthe mirror's own index names the file, and the mirror does not have it: try later, or another mirror"
+    } else {
+        ""
+    };
+    format!("{}{advice}", said.trim_end())
+}
+
+/// Whether the trouble is not the mirror's: the disk is full.
+fn is_full(said: &str) -> bool {
+    said.contains("No space left on device")
+}
+
+fn first_line(said: &str) -> &str {
+    let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines()
+        .find(|line| line.starts_with("E:"))
+        .or_else(|| lines().next())
+        .unwrap_or("it failed")
+}
+
+/// Whether apt says that the mirror answers and has no such file.
+fn is_absent(said: &str) -> bool {
+    said.lines()
+        .any(|line| line.starts_with("E: Failed to fetch ") && line.contains(" 404 "))
+}
+
+fn backoff(attempt: u32) -> Duration {
+    Duration::from_secs(2 * u64::from(attempt * attempt))
+}
+
+#[cfg(test)]
+pub(super) mod tests;

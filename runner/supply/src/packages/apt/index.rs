@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Reading the index that apt has fetched and checked.
+
+use std::{collections::BTreeMap, path::PathBuf, rc::Rc};
+
+use super::{Located, Root, SOURCE};
+use crate::packages::PackagesError;
+use format::deb::{Stanza, compare, names_in, stanza_of};
+
+impl Root<'_> {
+    /// The names in the index that `which` says yes to, those of the newest versions first; each once.
+    pub(in crate::packages) fn names(
+        &self,
+        which: impl Fn(&str) -> bool,
+    ) -> Result<Vec<String>, PackagesError> {
+        self.ensure_index()?;
+        let mut newest: BTreeMap<String, String> = BTreeMap::new();
+        for (_, text) in self.index()? {
+            for name in names_in(&text).filter(|name| which(name)) {
+                for stanza in stanza_of(&text, name) {
+                    let Some(version) = stanza.get("Version") else {
+                        continue;
+                    };
+                    let known = newest
+                        .entry(name.to_owned())
+                        .or_insert_with(|| version.to_owned());
+                    if compare(version, known).is_gt() {
+                        version.clone_into(known);
+                    }
+                }
+            }
+        }
+        let mut names: Vec<(String, String)> = newest.into_iter().collect();
+        names.sort_by(|(_, a), (_, b)| compare(b, a));
+        Ok(names.into_iter().map(|(name, _)| name).collect())
+    }
+
+    /// The newest stanza of this name in any of the root's indices.
+    pub(super) fn newest<T>(
+        &self,
+        name: &str,
+        facts: impl Fn(&Stanza<'_>) -> Option<T>,
+        version: impl Fn(&T) -> &String,
+    ) -> Result<Located<T>, PackagesError> {
+        self.ensure_index()?;
+        let mut best: Option<Located<T>> = None;
+        for (security, text) in self.index()? {
+            for stanza in stanza_of(&text, name) {
+                let Some(facts) = facts(&stanza) else { continue };
+                if best
+                    .as_ref()
+                    .is_none_or(|best| compare(version(&facts), version(&best.facts)).is_gt())
+                {
+                    best = Some(Located { facts, security });
+                }
+            }
+        }
+        best.ok_or_else(|| PackagesError::NoSuchPackage {
+            suite: self.suite,
+            architecture: self.architecture.to_owned(),
+            package: name.to_owned(),
+        })
+    }
+
+    fn index(&self) -> Result<Vec<(bool, Rc<str>)>, PackagesError> {
+        let mut index = self.index.borrow_mut();
+        if index.is_empty() {
+            for (security, path) in self.index_files()? {
+                index.push((security, fs_err::read_to_string(path)?.into()));
+            }
+        }
+        Ok(index.clone())
+    }
+
+    /// The index files that apt has fetched, and whether each is of security updates.
+    pub(super) fn index_files(&self) -> Result<Vec<(bool, PathBuf)>, PackagesError> {
+        let end = if self.architecture == SOURCE {
+            "_Sources"
+        } else {
+            "_Packages"
+        };
+        let mut files = Vec::new();
+        for entry in fs_err::read_dir(self.dir.join("state/lists"))? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.ends_with(end) {
+                files.push((name.contains("-security_main"), entry.path()));
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+}

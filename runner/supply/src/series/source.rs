@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Naming and reading a series.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use super::files;
+use crate::cache::Key;
+use format::mail::{self, Choice, Mails, Series};
+
+/// A series by name: where it is, which of those there, and what it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeriesSource {
+    /// Where it is.
+    pub place: SeriesPlace,
+    /// Which of several.
+    pub choice: Choice,
+    /// The series that must be in the tree before, in this order.
+    pub prerequisites: Vec<Self>,
+}
+
+/// Where a series is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SeriesPlace {
+    /// An mbox or a single mail, or a folder of them, as `git format-patch` makes it.
+    Mails(PathBuf),
+    /// The commits of a git tree after one and up to another.
+    Range {
+        /// The commit before the first one.
+        base: String,
+        /// The last one.
+        tip: String,
+    },
+}
+
+/// Why there is no series.
+#[derive(Debug, thiserror::Error)]
+pub enum SeriesError {
+    /// The text names none.
+    #[error("`{0}` names no series: expected an mbox, a folder of patches, or BASE..TIP")]
+    Text(String),
+    /// A word behind the series.
+    #[error(
+        "`{word}` in `{text}` is not understood: expected `version=N`, `subject=WORDS`, each once for a series of mails, or `prerequisite=SERIES`"
+    )]
+    Word {
+        /// The whole text.
+        text: String,
+        /// The word.
+        word: String,
+    },
+    /// The folder has no patches.
+    #[error(
+        "`{0}` has no files `*.patch`, `*.eml` or `*.mbox`, packed or not, and is neither a Maildir nor a folder of MH or quilt"
+    )]
+    Empty(PathBuf),
+    /// The mails are no series.
+    #[error(transparent)]
+    Mails(#[from] mail::SeriesError),
+    /// A file; the source has its path.
+    #[error("reading a series")]
+    Io(#[from] io::Error),
+}
+
+/// A series that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoadedSeries {
+    /// Out of mails.
+    Mails {
+        /// The series.
+        series: Series,
+        /// What the user says that it needs, in order.
+        before: Vec<Self>,
+    },
+    /// A range, whose commits are in the tree.
+    Range {
+        /// The commit before the first one.
+        base: String,
+        /// The last one.
+        tip: String,
+    },
+}
+
+impl FromStr for SeriesPlace {
+    type Err = SeriesError;
+
+    fn from_str(text: &str) -> Result<Self, SeriesError> {
+        let wrong = || SeriesError::Text(text.to_owned());
+        let name = |name: &str| !name.starts_with(['-', '.']) && !name.contains([' ', ':']);
+        if text.is_empty() {
+            return Err(wrong());
+        }
+        // A path may have two dots, too: what is there, or begins with dots or a folder, is a path.
+        match text.split_once("..") {
+            Some((base, tip)) if !base.is_empty() && !base.contains('/') && !Path::new(text).exists() => {
+                (name(base) && !tip.is_empty() && !tip.starts_with(['-', '.', '/']))
+                    .then(|| Self::Range {
+                        base: base.to_owned(),
+                        tip: tip.to_owned(),
+                    })
+                    .ok_or_else(wrong)
+            }
+            _ => Ok(Self::Mails(PathBuf::from(text))),
+        }
+    }
+}
+
+impl FromStr for SeriesSource {
+    type Err = SeriesError;
+
+    /// Reads `SERIES[,version=N][,subject=WORDS][,prerequisite=SERIES…]`; what follows a prerequisite is said of that.
+    fn from_str(text: &str) -> Result<Self, SeriesError> {
+        // A path may have commas.
+        if Path::new(text).exists() {
+            return Ok(Self::of(text.parse()?));
+        }
+        let mut words = text.split(',');
+        let mut source = Self::of(words.next().unwrap_or_default().parse()?);
+        for word in words {
+            let wrong = || SeriesError::Word {
+                text: text.to_owned(),
+                word: word.to_owned(),
+            };
+            let (name, value) = word.split_once('=').ok_or_else(wrong)?;
+            let Self {
+                place,
+                choice,
+                prerequisites,
+            } = &mut source;
+            let (place, choice) = match prerequisites.last_mut() {
+                Some(last) => (&last.place, &mut last.choice),
+                None => (&*place, choice),
+            };
+            let mails = matches!(place, SeriesPlace::Mails(_));
+            match name {
+                "version" if mails && choice.version.is_none() => {
+                    choice.version = Some(value.parse().map_err(|_| wrong())?);
+                }
+                "subject" if mails && choice.subject.is_none() && !value.is_empty() => {
+                    choice.subject = Some(value.to_owned());
+                }
+                "prerequisite" if matches!(source.place, SeriesPlace::Mails(_)) => {
+                    source.prerequisites.push(Self::of(value.parse()?));
+                }
+                _ => return Err(wrong()),
+            }
+        }
+        Ok(source)
+    }
+}
+
+impl fmt::Display for SeriesPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mails(path) => write!(f, "{}", path.display()),
+            Self::Range { base, tip } => write!(f, "{base}..{tip}"),
+        }
+    }
+}
+
+impl fmt::Display for SeriesSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.place)?;
+        if let Some(version) = self.choice.version {
+            write!(f, ",version={}", version.to_string().trim_start_matches('v'))?;
+        }
+        if let Some(words) = &self.choice.subject {
+            write!(f, ",subject={words}")?;
+        }
+        for before in &self.prerequisites {
+            write!(f, ",prerequisite={before}")?;
+        }
+        Ok(())
+    }
+}
+
+impl SeriesSource {
+    /// The series at a place, whichever it is.
+    pub fn of(place: SeriesPlace) -> Self {
+        Self {
+            place,
+            choice: Choice::default(),
+            prerequisites: Vec::new(),
+        }
+    }
+
+    /// Its name without the folders above it, and what is in it: `v3.mbox@1a2b3c4d`. A range is as it was named.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn label(&self) -> Result<String, SeriesError> {
+        let SeriesPlace::Mails(path) = &self.place else {
+            return Ok(self.to_string());
+        };
+        let name = match path.file_name() {
+            Some(name) => name.to_string_lossy().into_owned(),
+            // As of `.` and `..`.
+            None => {
+                let whole = fs_err::canonicalize(path)?;
+                whole
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned()
+            }
+        };
+        let digest = self.load()?.digest();
+        Ok(digest.map_or(name.clone(), |digest| format!("{name}@{digest}")))
+    }
+
+    /// Reads the series. Of a range, nothing is looked at yet.
+    ///
+    /// # Errors
+    /// A file cannot be read, or its mails are no series.
+    pub fn load(&self) -> Result<LoadedSeries, SeriesError> {
+        let path = match &self.place {
+            SeriesPlace::Mails(path) => path,
+            SeriesPlace::Range { base, tip } => {
+                return Ok(LoadedSeries::Range {
+                    base: base.clone(),
+                    tip: tip.clone(),
+                });
+            }
+        };
+        let mut mails = Mails::default();
+        for file in files::files(path)? {
+            let name = if file == *path {
+                path.display().to_string()
+            } else {
+                file.file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned()
+            };
+            mails.add(&name, &files::read(&file)?)?;
+        }
+        Ok(LoadedSeries::Mails {
+            series: mails.series(&self.choice)?,
+            before: self
+                .prerequisites
+                .iter()
+                .map(Self::load)
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl LoadedSeries {
+    /// Eight hexadecimal digits that say what the patches are: titles and diffs, also of what comes before. `None` for a range, which only a tree
+    /// can tell.
+    pub fn digest(&self) -> Option<String> {
+        let mut key = self.content(Key::new())?.finish();
+        key.truncate(8);
+        Some(key)
+    }
+
+    fn content(&self, mut key: Key) -> Option<Key> {
+        let Self::Mails { series, before } = self else {
+            return None;
+        };
+        for before in before {
+            key = before.content(key)?;
+        }
+        for patch in &series.patches {
+            key = key.with(&patch.title).with(patch.diff());
+        }
+        Some(key)
+    }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A comparison as a mail.
+
+use super::{
+    summary::{ROWS, about, rest},
+    words::{answer, cost, named, place},
+};
+use crate::text::{Lines, one_line};
+use compare::CompareRecord;
+
+/// Longest line of a mail, in characters.
+pub(super) const MAIL_WIDTH: usize = 72;
+
+/// The comparison as text to be pasted below a patch: no line is longer than 72 characters, but for words that are.
+pub fn compare_mail(record: &CompareRecord) -> String {
+    let mut lines = Lines::default();
+    for (arch, sum) in &record.arches {
+        lines.line(format_args!("{arch}: {}{}", answer(sum), cost(record, *arch)));
+        for row in sum.rows.iter().take(ROWS) {
+            let value = |value: &Option<String>| value.as_deref().map_or("absent".to_owned(), one_line);
+            lines.line(format_args!(
+                "  {}: {}: {} -> {} ({})",
+                row.kind,
+                named(row),
+                value(&row.first.base),
+                value(&row.first.new),
+                place(row)
+            ));
+        }
+        if sum.rows.len() > ROWS {
+            lines.line(format_args!("  and {} more", sum.rows.len() - ROWS));
+        }
+    }
+    lines.line(format_args!(""));
+    about(record, &mut lines);
+    rest(record, &mut lines);
+    wrapped(&lines.into_text())
+}
+
+/// Breaks lines at spaces where they are longer than a mail's; the rest of a line goes further in.
+fn wrapped(text: &str) -> String {
+    let mut mail = String::new();
+    for line in text.lines() {
+        let indent = line.len() - line.trim_start().len();
+        let mut width = 0;
+        for word in line.split_whitespace() {
+            let length = word.chars().count();
+            if width == 0 {
+                mail.push_str(&" ".repeat(indent));
+                width = indent;
+            } else if width + 1 + length > MAIL_WIDTH {
+                mail.push('\n');
+                mail.push_str(&" ".repeat(indent + 4));
+                width = indent + 4;
+            } else {
+                mail.push(' ');
+                width += 1;
+            }
+            mail.push_str(word);
+            width += length;
+        }
+        mail.push('\n');
+    }
+    mail
+}
