@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use crate::fault::{Blame, Blamed};
 use rustix::process::{Pid, Signal};
 use tokio::sync::watch;
 
@@ -48,6 +49,12 @@ pub enum ExecError {
         /// What the host's kernel said.
         source: io::Error,
     },
+}
+
+impl Blamed for ExecError {
+    fn blame(&self) -> Blame {
+        Blame::Bench
+    }
 }
 
 /// How a child ended, in words.

@@ -46,6 +46,42 @@ impl fmt::Display for Verdict {
     }
 }
 
+/// Whom something that went wrong speaks against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Blame {
+    /// Whoever called: what was named is not there, or must be installed or allowed by a person.
+    Usage,
+    /// memrig, QEMU or the host. Nothing is known about a kernel.
+    Bench,
+    /// A kernel: there is positive evidence.
+    Kernel,
+}
+
+impl Blame {
+    /// The verdict that it makes of a case.
+    pub fn verdict(self) -> Verdict {
+        match self {
+            Self::Usage | Self::Bench => Verdict::Error,
+            Self::Kernel => Verdict::Fail,
+        }
+    }
+
+    /// The exit code of a verb that ends by it.
+    pub fn exit(self) -> Exit {
+        match self {
+            Self::Usage => Exit::Usage,
+            Self::Bench => Exit::Broken,
+            Self::Kernel => Exit::KernelFailed,
+        }
+    }
+}
+
+/// An error that says whom it speaks against. What a verb ends with comes of that, and of nothing else.
+pub trait Blamed: std::error::Error {
+    /// Whom it speaks against.
+    fn blame(&self) -> Blame;
+}
+
 /// Exit code of the program. The numbers are part of its interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -101,5 +137,13 @@ mod tests {
         assert_eq!(Exit::of([Pass, Error, Known]).code(), 3);
         assert_eq!(Exit::of([Pass, Known, Skip]).code(), 0);
         assert_eq!(Exit::of([]).code(), 4);
+    }
+
+    #[test]
+    fn whom_an_error_speaks_against_is_its_exit_code_and_its_verdict() {
+        let told = |blame: Blame| (blame.exit().code(), blame.verdict());
+        assert_eq!(told(Blame::Usage), (2, Verdict::Error));
+        assert_eq!(told(Blame::Bench), (3, Verdict::Error));
+        assert_eq!(told(Blame::Kernel), (1, Verdict::Fail));
     }
 }

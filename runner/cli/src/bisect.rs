@@ -70,7 +70,7 @@ enum Tested {
 impl Driver<'_> {
     fn test(&self, commit: &str, title: &str) -> Result<Tested, Failure> {
         let name = format!("tree:{}@{commit}{}", self.path, self.options);
-        let source: KernelSource = name.parse().map_err(Failure::usage)?;
+        let source: KernelSource = name.parse().map_err(Failure::of)?;
         let kernels = setup::kernels(&[source], &self.args.arches);
         let filter = Filter {
             cases: self.args.cases.clone(),
@@ -113,11 +113,11 @@ pub(super) fn bisect(args: &Bisect, ui: &Ui) -> Result<Exit, Failure> {
         ui,
     };
     run::check_results(&run::utf8(&args.places.results)?)?;
-    let mut bisection = Bisection::new(Path::new(path), &args.good, &args.bad).map_err(Failure::usage)?;
+    let mut bisection = Bisection::new(Path::new(path), &args.good, &args.bad).map_err(Failure::of)?;
     // An end that is not what it was said to be would lead to a commit that has nothing to do with it.
     let (good, bad) = bisection.ends();
     for (commit, wanted) in [(bad.to_owned(), false), (good.to_owned(), true)] {
-        let title = bisection.title(&commit).map_err(Failure::broken)?;
+        let title = bisection.title(&commit).map_err(Failure::of)?;
         match driver.test(&commit, &title)? {
             Tested::Interrupted => return Ok(Exit::Interrupted),
             Tested::Said(said) if said == Some(wanted) => {}
@@ -131,9 +131,9 @@ pub(super) fn bisect(args: &Bisect, ui: &Ui) -> Result<Exit, Failure> {
         }
     }
     loop {
-        match bisection.next().map_err(Failure::broken)? {
+        match bisection.next().map_err(Failure::of)? {
             Next::Test { commit, left } => {
-                let title = bisection.title(&commit).map_err(Failure::broken)?;
+                let title = bisection.title(&commit).map_err(Failure::of)?;
                 ui.line(&format!("{left} commits are left; next is {title}"));
                 match driver.test(&commit, &title)? {
                     Tested::Interrupted => return Ok(Exit::Interrupted),
@@ -141,17 +141,14 @@ pub(super) fn bisect(args: &Bisect, ui: &Ui) -> Result<Exit, Failure> {
                 }
             }
             Next::Found(commit) => {
-                let title = bisection.title(&commit).map_err(Failure::broken)?;
+                let title = bisection.title(&commit).map_err(Failure::of)?;
                 ui.out(&format!("the first bad commit is {commit}: {title}"));
                 return Ok(Exit::Pass);
             }
             Next::Among(commits) => {
                 ui.out("commits that could not be tested stand in the way; the first bad commit is one of:");
                 for commit in commits {
-                    ui.out(&format!(
-                        "  {}",
-                        bisection.title(&commit).map_err(Failure::broken)?
-                    ));
+                    ui.out(&format!("  {}", bisection.title(&commit).map_err(Failure::of)?));
                 }
                 return Ok(Exit::Broken);
             }

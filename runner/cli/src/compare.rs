@@ -83,7 +83,7 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
         ui,
     )?;
     let jobs =
-        compare_jobs(&suites, &run::planned_kernels(&rig), &args.which.filter()).map_err(Failure::usage)?;
+        compare_jobs(&suites, &run::planned_kernels(&rig), &args.which.filter()).map_err(Failure::of)?;
     if jobs.is_empty() {
         ui.error("nothing is selected: no case fits the kernels, architectures, names and variants that were given");
         return Ok(Exit::NothingSelected);
@@ -130,7 +130,7 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
         let outcome = run::watched(selected, results.clone(), &how, ui)?;
         record.runs.push(outcome.record.facts.id.to_string());
         let first = folder.get_or_insert_with(|| outcome.folder.clone()).clone();
-        add_round(&mut rounds, &planned, &outcome.record).map_err(Failure::broken)?;
+        add_round(&mut rounds, &planned, &outcome.record).map_err(Failure::of)?;
         record.arches = sum(&arches, &planned, &rig, &rounds, args.pairs);
         if outcome.folder != first {
             report::write(&outcome.record, None, &outcome.folder)?;
@@ -186,7 +186,7 @@ fn keep(record: &CompareRecord, folder: &Utf8Path) -> Result<(), Failure> {
     fs_err::write(folder.join("compare.json"), text).map_err(Failure::broken)?;
     fs_err::write(folder.join("compare.csv"), compare_csv(record)).map_err(Failure::broken)?;
     fs_err::write(folder.join("compare.mail"), compare_mail(record)).map_err(Failure::broken)?;
-    let (run, _) = RunRecord::read(folder).map_err(Failure::broken)?;
+    let (run, _) = RunRecord::read(folder).map_err(|error| Failure::broken(anyhow::Error::new(error)))?;
     report::write(&run, None, folder)
 }
 
@@ -211,7 +211,7 @@ fn count(
             };
             let request = cost::request(side, results.clone(), host.clone(), args.jobs)?;
             let counted = runtime.block_on(costs(request, REPETITIONS, ui));
-            let counted = counted.map_err(Failure::broken)?;
+            let counted = counted.map_err(Failure::of)?;
             if let Some(run) = counted.folder.file_name() {
                 record.runs.push(run.to_owned());
             }
@@ -296,13 +296,10 @@ fn with_series(
             "`{base}` has a series already: name it with --series"
         )));
     }
-    let cache = Cache::open(ui).map_err(Failure::broken)?;
+    let cache = Cache::open(ui).map_err(Failure::of)?;
     let packages = Packages::open(&cache, ui);
     let found = prospect(&spec.origin, series, &packages, &cache, ui);
-    let found = found.map_err(|error| {
-        let usage = error.is_usage();
-        Failure::of(error, usage)
-    })?;
+    let found = found.map_err(Failure::of)?;
     ui.line(&format!("base: {} ({})", found.base, found.why));
     if let Some(stopped) = &found.stopped {
         return Ok(Err(stopped.to_string()));
@@ -322,10 +319,7 @@ fn with_series(
                 {
                     return Ok(Err(format!("the series does not build for {arch}: {error}")));
                 }
-                Err(error) => {
-                    let usage = matches!(&error, KernelError::Source(error) if error.is_usage());
-                    return Err(Failure::of(error, usage));
-                }
+                Err(error) => return Err(Failure::of(error)),
             }
         }
     }

@@ -33,7 +33,7 @@ pub(super) fn cost(args: &Cost, ui: &Ui) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::broken)?;
     let measured = runtime
         .block_on(costs(request, args.repetitions, ui))
-        .map_err(Failure::broken)?;
+        .map_err(Failure::of)?;
     if args.json {
         ui.out(&serde_json::to_string_pretty(&measured.records).map_err(Failure::broken)?);
     } else {

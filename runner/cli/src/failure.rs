@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why a verb stops early, and how the user is told.
 
-use base::{fault::Exit, shortened, ui::Ui};
+use base::{
+    fault::{Blame, Blamed, Exit},
+    shortened,
+    ui::Ui,
+};
 
 /// Bytes of a line of an error that are shown whole, such as a command to type.
 const LONGEST: usize = 2000;
@@ -14,30 +18,35 @@ pub(super) struct Failure {
     hint: Option<String>,
 }
 
+/// An error that does not say itself whom it speaks against; whoever asked for it knows.
+pub(super) trait Unblamed: Into<anyhow::Error> {}
+
+impl Unblamed for anyhow::Error {}
+impl Unblamed for std::io::Error {}
+impl Unblamed for std::string::FromUtf8Error {}
+impl Unblamed for serde_json::Error {}
+
 impl Failure {
+    /// It ends as the error says.
+    pub(super) fn of(error: impl Blamed + Send + Sync + 'static) -> Self {
+        Self::by(error.blame(), error)
+    }
+
     /// The call was wrong: nothing was started.
-    pub(super) fn usage(error: impl Into<anyhow::Error>) -> Self {
-        Self {
-            exit: Exit::Usage,
-            error: error.into(),
-            hint: None,
-        }
+    pub(super) fn usage(error: impl Unblamed) -> Self {
+        Self::by(Blame::Usage, error)
     }
 
     /// The bench could not do it: nothing is known about any kernel.
-    pub(super) fn broken(error: impl Into<anyhow::Error>) -> Self {
-        Self {
-            exit: Exit::Broken,
-            error: error.into(),
-            hint: None,
-        }
+    pub(super) fn broken(error: impl Unblamed) -> Self {
+        Self::by(Blame::Bench, error)
     }
 
-    /// A wrong call where `usage` says so, otherwise the bench's failure.
-    pub(super) fn of(error: impl Into<anyhow::Error>, usage: bool) -> Self {
-        match usage {
-            true => Self::usage(error),
-            false => Self::broken(error),
+    fn by(blame: Blame, error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            exit: blame.exit(),
+            error: error.into(),
+            hint: None,
         }
     }
 

@@ -18,7 +18,7 @@ use tell::News;
 
 /// Opens the index of a results folder and brings it up to date; tells what of the results it does not have.
 pub(super) fn open(results: &Utf8Path, rebuild: bool, ui: &Ui) -> Result<Index, Failure> {
-    let cache = Cache::open(ui).map_err(Failure::broken)?;
+    let cache = Cache::open(ui).map_err(Failure::of)?;
     let (index, refreshed) = fresh(results, &cache, rebuild, ui)?;
     tell_unread(&refreshed, results, ui);
     Ok(index)
@@ -31,7 +31,7 @@ pub(super) fn asked<T>(
     ui: &Ui,
     ask: impl FnOnce(&Index) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let there = Cache::look(ui).map_err(Failure::broken)?;
+    let there = Cache::look(ui).map_err(Failure::of)?;
     let whole = results
         .canonicalize_utf8()
         .map_err(|error| no_results(results, error))?;
@@ -39,7 +39,7 @@ pub(super) fn asked<T>(
         return ask(&open(results, false, ui)?);
     }
     let passing = tempfile::tempdir().map_err(Failure::broken)?;
-    let cache = Cache::at(passing.path(), ui).map_err(Failure::broken)?;
+    let cache = Cache::at(passing.path(), ui).map_err(Failure::of)?;
     let (index, refreshed) = fresh(results, &cache, false, ui)?;
     tell_unread(&refreshed, results, ui);
     ask(&index)
@@ -52,7 +52,7 @@ fn tell_unread(refreshed: &Refreshed, results: &Utf8Path, ui: &Ui) {
 }
 
 fn no_results(results: &Utf8Path, source: std::io::Error) -> Failure {
-    Failure::usage(IndexError::Results {
+    Failure::of(IndexError::Results {
         results: results.to_owned(),
         source,
     })
@@ -71,17 +71,17 @@ fn fresh(results: &Utf8Path, cache: &Cache, rebuild: bool, ui: &Ui) -> Result<(I
     let results = results
         .canonicalize_utf8()
         .map_err(|error| no_results(results, error))?;
-    cache.dir("index").map_err(Failure::broken)?;
+    cache.dir("index").map_err(Failure::of)?;
     let file = cache.root().join(index_file(&results));
     let file = Utf8PathBuf::from_path_buf(file)
         .map_err(|file| Failure::usage(anyhow::anyhow!("the cache `{}` is no UTF-8", file.display())))?;
     let _lock = cache
         .lock(&format!("index-{}", index_key(&results)))
-        .map_err(Failure::broken)?;
+        .map_err(Failure::of)?;
     let mut index = if rebuild {
-        Index::anew(&file).map_err(Failure::broken)?
+        Index::anew(&file).map_err(Failure::of)?
     } else {
-        Index::open(&file).map_err(Failure::broken)?
+        Index::open(&file).map_err(Failure::of)?
     };
     let mut task = None;
     let refreshed = index
@@ -91,10 +91,7 @@ fn fresh(results: &Utf8Path, cache: &Cache, rebuild: bool, ui: &Ui) -> Result<(I
                     .set(done as u64);
             }
         })
-        .map_err(|error| match error {
-            IndexError::Results { .. } => Failure::usage(error),
-            other => Failure::broken(other),
-        })?;
+        .map_err(Failure::of)?;
     if let Some(task) = task {
         task.clear();
     }
@@ -123,16 +120,14 @@ pub(super) fn news_of(record: &RunRecord, results: &Utf8Path, ui: &Ui) -> Option
 }
 
 fn seen_before(record: &RunRecord, results: &Utf8Path, ui: &Ui) -> Result<Vec<Seen>, Failure> {
-    let cache = Cache::open(ui).map_err(Failure::broken)?;
+    let cache = Cache::open(ui).map_err(Failure::of)?;
     let (index, _) = fresh(results, &cache, false, ui)?;
     let whats: Vec<What> = record
         .cases
         .iter()
         .map(|case| What::of(&record.facts, &case.key))
         .collect();
-    index
-        .before(record.facts.started, &whats)
-        .map_err(Failure::broken)
+    index.before(record.facts.started, &whats).map_err(Failure::of)
 }
 
 fn which(past: &Past, case: Option<&String>) -> Which {
@@ -173,7 +168,7 @@ pub(super) fn history(args: &History, ui: &Ui) -> Result<Exit, Failure> {
     let index = index(&args.past, ui)?;
     let seen = index
         .seen(&which(&args.past, Some(&args.case)))
-        .map_err(Failure::broken)?;
+        .map_err(Failure::of)?;
     if seen.is_empty() {
         ui.error(&format!(
             "no run in `{}` has such a case `{}`",
@@ -187,9 +182,7 @@ pub(super) fn history(args: &History, ui: &Ui) -> Result<Exit, Failure> {
 
 pub(super) fn flaky(args: &Flaky, ui: &Ui) -> Result<Exit, Failure> {
     let index = index(&args.past, ui)?;
-    let seen = index
-        .unsteady(&which(&args.past, None))
-        .map_err(Failure::broken)?;
+    let seen = index.unsteady(&which(&args.past, None)).map_err(Failure::of)?;
     let flaky = tell::flaky(&seen);
     if flaky.is_empty() && args.past.format == TableFormat::Text {
         ui.out("no case came out in two ways on the same kernel");
@@ -201,8 +194,8 @@ pub(super) fn flaky(args: &Flaky, ui: &Ui) -> Result<Exit, Failure> {
 pub(super) fn trend(args: &Trend, ui: &Ui) -> Result<Exit, Failure> {
     let index = index(&args.past, ui)?;
     let which = which(&args.past, args.case.as_ref());
-    let seen = index.seen(&which).map_err(Failure::broken)?;
-    let costs = index.costs(&which).map_err(Failure::broken)?;
+    let seen = index.seen(&which).map_err(Failure::of)?;
+    let costs = index.costs(&which).map_err(Failure::of)?;
     let trend = tell::trend(&seen, &costs);
     if trend.is_empty() {
         ui.error(&format!(

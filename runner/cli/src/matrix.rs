@@ -66,7 +66,7 @@ pub(super) fn load(name: &str) -> Result<Loaded, Failure> {
             )),
         }
     };
-    let matrix = Matrix::parse(&file, &text, &kernel, &suite).map_err(Failure::usage)?;
+    let matrix = Matrix::parse(&file, &text, &kernel, &suite).map_err(Failure::of)?;
     let mut loaded = Vec::new();
     for name in matrix.all_suites() {
         let suite = suites::load(std::slice::from_ref(&name), &[])?.remove(0);
@@ -128,7 +128,7 @@ impl Loaded {
         check_memory(&suites, &host)?;
         let mut kernels = Vec::new();
         for name in self.matrix.all_kernels() {
-            let source: KernelSource = name.parse().map_err(Failure::usage)?;
+            let source: KernelSource = name.parse().map_err(Failure::of)?;
             let arches = self.matrix.all_arches().into_iter();
             kernels.extend(arches.map(|arch| (source.clone(), arch)));
         }
@@ -142,7 +142,7 @@ impl Loaded {
 
     /// The jobs on its kernels.
     fn jobs(&self, kernels: &[PlannedKernel]) -> Result<Vec<Job>, Failure> {
-        let jobs = matrix_jobs(&self.matrix, &self.suites, kernels).map_err(Failure::usage)?;
+        let jobs = matrix_jobs(&self.matrix, &self.suites, kernels).map_err(Failure::of)?;
         match jobs.is_empty() {
             false => Ok(jobs),
             true => Err(Failure::usage(anyhow::anyhow!(
@@ -204,7 +204,7 @@ pub(super) fn history_of(
     }
     let whats: Vec<What> = jobs.iter().map(what).collect();
     let before = history::asked(results, ui, |index| {
-        index.before(Timestamp::now(), &whats).map_err(Failure::broken)
+        index.before(Timestamp::now(), &whats).map_err(Failure::of)
     });
     match before {
         Ok(before) => times(jobs, what, &before),
@@ -316,14 +316,15 @@ pub(super) fn merge_into(
     partial: bool,
     ui: &Ui,
 ) -> Result<(Utf8PathBuf, Exit), Failure> {
-    let merged = record::merge(folders, results, partial).map_err(Failure::usage)?;
+    let merged = record::merge(folders, results, partial).map_err(Failure::of)?;
     for (folder, damage) in &merged.damage {
         ui.warning(&format!("{folder}/{damage}"));
     }
     for note in &merged.notes {
         ui.warning(note);
     }
-    let (record, damage) = RunRecord::read(&merged.folder).map_err(Failure::broken)?;
+    let (record, damage) =
+        RunRecord::read(&merged.folder).map_err(|error| Failure::broken(anyhow::Error::new(error)))?;
     for damage in &damage {
         ui.warning(&damage.to_string());
     }

@@ -82,7 +82,7 @@ pub(super) fn report(args: &Report, ui: &Ui) -> Result<Exit, Failure> {
         Some(run) => run_folder(run, &place)?,
         None => utf8(&place.join("latest"))?,
     };
-    let (record, damage) = RunRecord::read(&folder).map_err(Failure::usage)?;
+    let (record, damage) = RunRecord::read(&folder).map_err(Failure::of)?;
     for damage in &damage {
         ui.warning(&damage.to_string());
     }

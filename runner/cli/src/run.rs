@@ -57,7 +57,7 @@ fn foresee(
     let filter = args.which.filter();
     let (wanted, host) = wanted(kernels, &filter, places, suites)?;
     let rig = setup::foresee(&wanted, ui)?;
-    let jobs = plan(suites, &rig.kernels, &filter).map_err(Failure::usage)?;
+    let jobs = plan(suites, &rig.kernels, &filter).map_err(Failure::of)?;
     Ok(Selected {
         rig,
         jobs,
@@ -76,7 +76,7 @@ pub(super) fn select_of(
 ) -> Result<Selected, Failure> {
     let (wanted, host) = wanted(kernels, filter, places, suites)?;
     let rig = get(&wanted, ui)?;
-    let jobs = plan(suites, &planned_kernels(&rig), filter).map_err(Failure::usage)?;
+    let jobs = plan(suites, &planned_kernels(&rig), filter).map_err(Failure::of)?;
     Ok(Selected {
         rig,
         jobs,
@@ -304,7 +304,7 @@ fn start(
         host: selected.host,
     };
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::broken)?;
-    runtime.block_on(run::run(request, ui)).map_err(Failure::broken)
+    runtime.block_on(run::run(request, ui)).map_err(Failure::of)
 }
 
 /// The folder of a run, by its path or by its name in the results folder: summaries name a run by its id alone.
@@ -320,7 +320,7 @@ pub(super) fn run_folder(run: &Path, results: &Path) -> Result<Utf8PathBuf, Fail
 
 pub(super) fn replay(args: &Replay, ui: &Ui) -> Result<Exit, Failure> {
     let folder = run_folder(&args.run, &args.places.results)?;
-    let (record, _) = RunRecord::read(&folder).map_err(Failure::usage)?;
+    let (record, _) = RunRecord::read(&folder).map_err(Failure::of)?;
     let keys: Vec<_> = record
         .cases
         .iter()
@@ -378,7 +378,7 @@ fn renewed<'a>(
 /// Finishes a run that was cut off: the cases that did not end, and those that were never begun.
 fn resume(run: &Path, args: &Run, ui: &Ui) -> Result<Exit, Failure> {
     let folder = run_folder(run, &args.places.results)?;
-    let (record, _) = RunRecord::read(&folder).map_err(Failure::usage)?;
+    let (record, _) = RunRecord::read(&folder).map_err(Failure::of)?;
     let keys: Vec<CaseKey> = record.unfinished.iter().chain(&record.not_run).cloned().collect();
     if keys.is_empty() {
         ui.error(&format!("the run in `{folder}` is whole: nothing is left to do"));
@@ -443,9 +443,9 @@ fn select_again(record: &RunRecord, keys: &[CaseKey], places: &Places, ui: &Ui) 
     for kernel in &record.facts.kernels {
         let is_its = |key: &CaseKey| key.arch == kernel.arch && key.kernel == kernel.name();
         let named = kernel.source.as_ref().unwrap_or(&kernel.label);
-        let source: KernelSource = named.parse().map_err(Failure::usage)?;
+        let source: KernelSource = named.parse().map_err(Failure::of)?;
         if let (KernelSource::Source(spec), Some(_)) = (&source, &kernel.source) {
-            let now = spec.label().map_err(Failure::usage)?;
+            let now = spec.label().map_err(Failure::of)?;
             if now != kernel.label {
                 return Err(Failure::usage(anyhow::anyhow!(
                     "the series of `{named}` is not what it was in that run: {now}, and then {}",

@@ -2,8 +2,12 @@
 //! `memrig setup`: get everything, run nothing.
 
 use super::{args::Setup, failure::Failure};
-use ::run::{Foreseen, PrepareError, Rig, Wanted, prepare};
-use base::{Arch, fault::Exit, ui::Ui};
+use ::run::{Foreseen, Rig, Wanted, prepare};
+use base::{
+    Arch,
+    fault::{Blame, Blamed as _, Exit},
+    ui::Ui,
+};
 use supply::{kernel::KernelSource, packages::Suite};
 
 /// The kernels that are meant where none is named.
@@ -31,28 +35,27 @@ pub(super) fn kernels(sources: &[KernelSource], arches: &[Arch]) -> Vec<(KernelS
 
 /// Gets what is wanted, and tells what the user has to do where that fails.
 pub(super) fn get(wanted: &Wanted, ui: &Ui) -> Result<Rig, Failure> {
-    prepare(wanted, ui).map_err(|error| match error.is_usage() {
-        true => Failure::usage(error),
-        false => failed(error),
+    prepare(wanted, ui).map_err(|error| {
+        let blame = error.blame();
+        let failure = Failure::of(error);
+        match blame {
+            Blame::Usage => failure,
+            Blame::Bench | Blame::Kernel => failure.hint(GO_ON),
+        }
     })
 }
 
 /// Looks at what there is of what is wanted, gets nothing, and tells what would be got.
 pub(super) fn foresee(wanted: &Wanted, ui: &Ui) -> Result<Foreseen, Failure> {
-    let foreseen = run::foresee(wanted, ui).map_err(|error| {
-        let usage = error.is_usage();
-        Failure::of(error, usage)
-    })?;
+    let foreseen = run::foresee(wanted, ui).map_err(Failure::of)?;
     for line in &foreseen.would {
         ui.line(line);
     }
     Ok(foreseen)
 }
 
-fn failed(error: PrepareError) -> Failure {
-    let failure = Failure::broken(error);
-    failure.hint("`memrig doctor` says what is there and what is missing; a second `memrig setup` goes on where this one stopped")
-}
+/// What somebody can do who could not get everything.
+const GO_ON: &str = "`memrig doctor` says what is there and what is missing; a second `memrig setup` goes on where this one stopped";
 
 pub(super) fn setup(args: &Setup, ui: &Ui) -> Result<Exit, Failure> {
     let wanted = Wanted {

@@ -19,9 +19,7 @@ pub(super) fn shell(args: &Shell, ui: &Ui) -> Result<Exit, Failure> {
             if !lost.console.is_empty() {
                 ui.line(&format!("the last lines of the console:\n{}", lost.console));
             }
-            let exit = lost.exit;
-            Failure::broken(lost)
-                .exit(exit)
+            Failure::of(lost)
                 .hint("`memrig run` with the same arguments keeps the console and QEMU's own log")
         })
 }

@@ -19,7 +19,7 @@ use base::{
     ui::{Task as Bar, Ui},
 };
 use format::slurm::{Action, Attempt, Row, Script, Task};
-use supply::slurm::{self, Folder, FolderError, SlurmError, Submission, Submitted};
+use supply::slurm::{self, Folder, SlurmError, Submission, Submitted};
 
 /// What memrig and QEMU take in a task beside the memory of guests, for each guest at once.
 const BESIDE: ByteSize = ByteSize::mib(512);
@@ -38,7 +38,7 @@ pub(super) fn submit(args: &Submit, ui: &Ui) -> Result<Exit, Failure> {
     let results = std::path::absolute(&args.places.results).map_err(Failure::usage)?;
     let results = utf8(&results)?;
     let (folder, submission) = match (args.follow, &args.file) {
-        (Some(job), _) => Folder::find(&results, job).map_err(of_folder)?,
+        (Some(job), _) => Folder::find(&results, job).map_err(Failure::of)?,
         (None, Some(file)) => match start(file, args, &results, ui)? {
             Some(started) => started,
             None => return Ok(Exit::Pass),
@@ -67,17 +67,6 @@ pub(super) fn submit(args: &Submit, ui: &Ui) -> Result<Exit, Failure> {
     }
 }
 
-fn of_folder(error: FolderError) -> Failure {
-    match error {
-        FolderError::Io(_) => Failure::broken(error),
-        _ => Failure::usage(error),
-    }
-}
-
-fn of_slurm(error: SlurmError) -> Failure {
-    Failure::broken(error)
-}
-
 /// Plans, writes the script and submits it; `None` after `--dry-run`.
 fn start(
     file: &str,
@@ -87,7 +76,7 @@ fn start(
 ) -> Result<Option<(Folder, Submission)>, Failure> {
     let loaded = matrix::load(file)?;
     if !args.dry_run {
-        slurm::look().map_err(Failure::usage)?;
+        slurm::look().map_err(Failure::of)?;
         check_results(results)?;
     }
     let (jobs, kernels) = if args.dry_run {
@@ -129,13 +118,13 @@ fn start(
         command: command(file, args, &times)?,
         by: args.by.word().to_owned(),
     };
-    let text = script.text().map_err(Failure::usage)?;
+    let text = script.text().map_err(Failure::of)?;
     if args.dry_run {
         ui.out(text.trim_end());
         return Ok(None);
     }
     let known = matrix::history_of(&jobs, &kernels, results, ui);
-    let folder = Folder::create(results, &name).map_err(of_folder)?;
+    let folder = Folder::create(results, &name).map_err(Failure::of)?;
     fs_err::write(
         &times,
         serde_json::to_vec_pretty(&known).map_err(Failure::broken)?,
@@ -147,10 +136,7 @@ fn start(
         Err(error) => {
             // The folder holds nothing but the script then; what cannot be taken away does no harm.
             let _ = fs_err::remove_dir_all(folder.path());
-            return Err(match error {
-                SlurmError::Refused { .. } | SlurmError::Missing(_) => Failure::usage(error),
-                error => Failure::broken(error),
-            });
+            return Err(Failure::of(error));
         }
     };
     let submission = Submission {
@@ -302,7 +288,7 @@ impl<'a> Follower<'a> {
                     pause = (pause * 3 / 2).min(self.poll);
                     silent += pause;
                 }
-                Err(Looking::Slurm(error)) => return Err(of_slurm(error).hint(self.again())),
+                Err(Looking::Slurm(error)) => return Err(Failure::of(error).hint(self.again())),
                 Err(Looking::Folder(error)) => return Err(Failure::broken(error).hint(self.again())),
             }
             if self.over.iter().all(Option::is_some) {
@@ -510,7 +496,7 @@ impl<'a> Follower<'a> {
             .collect();
         if cancel {
             slurm::cancel(&ids).map_err(|error| {
-                of_slurm(error).hint(format!("cancel it with: scancel {}", ids.join(" ")))
+                Failure::of(error).hint(format!("cancel it with: scancel {}", ids.join(" ")))
             })?;
             self.ui.line(&format!("cancelled job {}", ids.join(", ")));
         } else {

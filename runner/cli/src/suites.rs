@@ -86,7 +86,7 @@ fn load_one(name: &str) -> Result<Arc<LoadedSuite>, Failure> {
             cache::sha256(text.as_bytes()),
         )
     };
-    let suite = Suite::parse(&file, &text).map_err(Failure::usage)?;
+    let suite = Suite::parse(&file, &text).map_err(Failure::of)?;
     let mut loaded = LoadedSuite { sha256, file, suite };
     if let Some(sha256) = with_files(&loaded)? {
         loaded.sha256 = sha256;

@@ -16,10 +16,7 @@ pub(super) fn walk(args: &Walk, ui: &Ui) -> Result<Exit, Failure> {
     run::check_results(&results)?;
     let arches = args.which.arches();
     let built = build(&args.base, &args.series, &arches, ui);
-    let mut built = built.map_err(|error| {
-        let usage = error.is_usage();
-        Failure::of(error, usage)
-    })?;
+    let mut built = built.map_err(Failure::of)?;
     let selected = run::select_of(built.kernels, &args.which.filter(), &args.places, &suites, ui)?;
     let mut folder = None;
     if selected.jobs.is_empty() {

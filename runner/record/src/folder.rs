@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{CaseKey, FORMAT, ObservedCase, RunFacts, RunId};
+use base::fault::{Blame, Blamed};
 
 /// How often a name is tried before it is taken that something else is wrong.
 const TRIES: usize = 16;
@@ -37,6 +38,25 @@ pub enum FolderError {
         /// Why.
         source: io::Error,
     },
+}
+
+impl Blamed for FolderError {
+    /// Usage, where another place has to be named.
+    fn blame(&self) -> Blame {
+        use io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem};
+
+        match self {
+            Self::Create { source, .. }
+                if matches!(
+                    source.kind(),
+                    NotADirectory | PermissionDenied | ReadOnlyFilesystem
+                ) =>
+            {
+                Blame::Usage
+            }
+            Self::Create { .. } | Self::Write { .. } => Blame::Bench,
+        }
+    }
 }
 
 /// The folder of one run.

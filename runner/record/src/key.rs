@@ -6,7 +6,10 @@ use std::{collections::HashSet, fmt::Write};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use base::Arch;
+use base::{
+    Arch,
+    fault::{Blame, Blamed},
+};
 
 /// The part that stands where a key has nothing to say, such as a case without variants.
 const NOTHING: &str = "default";
@@ -37,6 +40,12 @@ pub struct CaseKey {
 pub struct NotUnique {
     /// What both are called.
     pub id: String,
+}
+
+impl Blamed for NotUnique {
+    fn blame(&self) -> Blame {
+        Blame::Usage
+    }
 }
 
 /// The last choice of a variant, where a case is run several times.

@@ -12,7 +12,10 @@ use super::{
     Damage, Entry, Event, FolderError, Journal, JournalError, KernelFacts, ReadError, RunFacts, RunFolder,
     RunPart, RunRecord, ShardFacts, journal, part::without, read,
 };
-use base::{fault::Exit, named};
+use base::{
+    fault::{Blame, Blamed, Exit},
+    named,
+};
 
 /// The parts cannot be put together.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +76,22 @@ pub enum MergeError {
         /// Why.
         source: io::Error,
     },
+}
+
+impl Blamed for MergeError {
+    /// Usage, where the parts do not belong together.
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Read(error) => error.blame(),
+            Self::Folder(error) => error.blame(),
+            Self::NoShard { .. }
+            | Self::Merged { .. }
+            | Self::Foreign { .. }
+            | Self::Missing { .. }
+            | Self::Lost { .. } => Blame::Usage,
+            Self::Journal(_) | Self::Copy { .. } => Blame::Bench,
+        }
+    }
 }
 
 /// What was merged.

@@ -14,7 +14,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 
 use super::{CaseKey, CaseRecord, Entry, Event, FORMAT, RunFacts, Seconds, StepRecord, journal};
-use base::{fault::Verdict, named};
+use base::{
+    fault::{Blame, Blamed, Verdict},
+    named,
+};
 
 /// A folder is not the folder of a run that this memrig can read.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +48,13 @@ pub enum ReadError {
         /// Its format.
         found: u64,
     },
+}
+
+impl Blamed for ReadError {
+    /// Usage: a folder was named that holds no run.
+    fn blame(&self) -> Blame {
+        Blame::Usage
+    }
 }
 
 /// Something in a run's folder that could not be read, or is not there.

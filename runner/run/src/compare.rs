@@ -7,7 +7,11 @@ use camino::Utf8Path;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::plan::{Filter, Job, LoadedSuite, PlannedKernel, plan};
-use base::{Arch, fault::Verdict, named};
+use base::{
+    Arch,
+    fault::{Blame, Blamed, Verdict},
+    named,
+};
 use compare::{CaseName, CaseRounds, CaseSeen};
 use record::{CaseKey, CaseRecord, LedgerEntry, NotUnique, ObservedCase, RunRecord, check_unique};
 
@@ -79,6 +83,12 @@ pub enum SeenError {
         /// Why.
         source: serde_json::Error,
     },
+}
+
+impl Blamed for SeenError {
+    fn blame(&self) -> Blame {
+        Blame::Bench
+    }
 }
 
 /// Puts the cases of a run with those of the pairs before it. `planned` gives their order.

@@ -28,7 +28,11 @@ use super::{
     stage::Keys,
     trouble::Trouble,
 };
-use base::{Arch, ByteSize, Errno, fault::Verdict, ui::Ui};
+use base::{
+    Arch, ByteSize, Errno,
+    fault::{Blame, Blamed, Verdict},
+    ui::Ui,
+};
 use record::{CostMethod, CostRecord};
 use supply::{
     cache::{Cache, CacheError},
@@ -95,6 +99,15 @@ pub enum CountingError {
     /// The plugin.
     #[error(transparent)]
     Counter(#[from] CounterError),
+}
+
+impl Blamed for CountingError {
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Cache(error) => error.blame(),
+            Self::Counter(_) => Blame::Bench,
+        }
+    }
 }
 
 /// Finds out how instructions are counted with a QEMU: by our plugin, compiled for it; or by the guest's clock, if it does not load it or

@@ -12,7 +12,11 @@ use super::{
     session::{QEMU_OVERHEAD, Request, facts},
     trouble::chain,
 };
-use base::{ByteSize, fault::Exit, ui::Ui};
+use base::{
+    ByteSize,
+    fault::{Blame, Blamed, Exit},
+    ui::Ui,
+};
 use record::{CostRecord, Event, FolderError, Journal, JournalError, RunFolder};
 use supply::{cache::CacheError, qemu::Counting};
 use vm::scratch;
@@ -38,6 +42,17 @@ pub enum CostsError {
     /// A record does not become JSON.
     #[error("writing costs down")]
     Json(#[from] serde_json::Error),
+}
+
+impl Blamed for CostsError {
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Folder(error) => error.blame(),
+            Self::Cache(error) => error.blame(),
+            Self::Counting(error) => error.blame(),
+            Self::Journal(_) | Self::Io(_) | Self::Json(_) => Blame::Bench,
+        }
+    }
 }
 
 /// What was measured.

@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn ways_for_a_guest_to_end_are_told_apart() {
         let ended = |end| Trouble::Guest {
-            blame: vm::guest::Blame::Kernel,
+            blame: base::fault::Blame::Kernel,
             message: "it ended".to_owned(),
             end,
         };

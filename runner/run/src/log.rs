@@ -2,12 +2,12 @@
 //! What the kernel's log says about a case. Pure.
 
 use super::trouble::Trouble;
-use base::fault::Verdict;
+use base::fault::{Blame, Verdict};
 use format::klog;
 use record::{FindingRecord, GuestEnd};
 use suite::{Case, FailureKind};
 use vm::{
-    guest::{Blame, Output, Witness},
+    guest::{Output, Witness},
     machine::Share,
 };
 

@@ -10,6 +10,7 @@ use super::{foresee, plan::PlannedKernel};
 use base::{
     Arch,
     exec::{Command, ExecError},
+    fault::{Blame, Blamed},
     ui::Ui,
 };
 use supply::{
@@ -145,24 +146,15 @@ pub enum PrepareError {
     Io(#[from] std::io::Error),
 }
 
-impl PrepareError {
-    /// Whether the user has to do something with rights that memrig has not, or has named something wrong.
-    pub fn is_usage(&self) -> bool {
+impl Blamed for PrepareError {
+    /// Usage, where somebody has to do what memrig may not, or has named something wrong.
+    fn blame(&self) -> Blame {
         match self {
-            Self::Host(error) => matches!(error, HostError::NeedsRoot { .. }),
-            Self::Cache(error) => error.is_usage(),
-            Self::Kernel { source, .. } => match &**source {
-                KernelError::Image { .. }
-                | KernelError::NoModules { .. }
-                | KernelError::Config { .. }
-                | KernelError::NoText { .. }
-                | KernelError::EmptyConfig(_)
-                | KernelError::Io(_) => true,
-                KernelError::Source(error) => error.is_usage(),
-                _ => false,
-            },
-            Self::Capabilities { .. } | Self::Named { .. } | Self::Exec(_) => true,
-            _ => false,
+            Self::Host(error) => error.blame(),
+            Self::Cache(error) => error.blame(),
+            Self::Kernel { source, .. } => source.blame(),
+            Self::Capabilities { .. } | Self::Named { .. } | Self::Exec(_) => Blame::Usage,
+            _ => Blame::Bench,
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use base::{
     ByteSize,
-    fault::{Exit, Verdict},
+    fault::{Blame, Blamed, Exit, Verdict},
     ui::Ui,
 };
 use record::{
@@ -73,6 +73,16 @@ pub enum RunError {
     /// Signals cannot be caught.
     #[error("catching signals")]
     Signals(#[from] std::io::Error),
+}
+
+impl Blamed for RunError {
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Folder(error) => error.blame(),
+            Self::Cache(error) => error.blame(),
+            Self::Journal(_) | Self::Read(_) | Self::Stage(_) | Self::Signals(_) => Blame::Bench,
+        }
+    }
 }
 
 /// A run that is over.

@@ -21,7 +21,7 @@ use super::{
     trouble::{Trouble, chain},
 };
 use base::{
-    fault::Exit,
+    fault::{Blame, Blamed, Exit, Verdict},
     tty::{self, Raw, WindowSize},
     ui::Ui,
 };
@@ -63,8 +63,13 @@ pub struct NoShell {
     message: String,
     /// The last lines of the guest's console, if it booted.
     pub console: String,
-    /// What it says about the kernel.
-    pub exit: Exit,
+    blame: Blame,
+}
+
+impl Blamed for NoShell {
+    fn blame(&self) -> Blame {
+        self.blame
+    }
 }
 
 impl NoShell {
@@ -76,7 +81,10 @@ impl NoShell {
         Self {
             message: trouble.message().to_owned(),
             console,
-            exit: Exit::of([trouble.verdict()]),
+            blame: match trouble.verdict() {
+                Verdict::Fail => Blame::Kernel,
+                _ => Blame::Bench,
+            },
         }
     }
 }
@@ -296,8 +304,6 @@ fn tail(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base::fault::Verdict;
-
     #[test]
     fn a_terminal_that_no_server_takes_is_a_usual_one() {
         assert_eq!(term(Some("xterm-256color".to_owned())), "xterm-256color");
@@ -310,8 +316,8 @@ mod tests {
     fn the_exit_code_of_a_lost_shell_says_whom_that_speaks_against() {
         let kernel = Trouble::kernel("panicked");
         assert_eq!(kernel.verdict(), Verdict::Fail);
-        assert_eq!(NoShell::of(&kernel, String::new()).exit, Exit::KernelFailed);
-        assert_eq!(NoShell::bench("QEMU was killed").exit, Exit::Broken);
+        assert_eq!(NoShell::of(&kernel, String::new()).blame(), Blame::Kernel);
+        assert_eq!(NoShell::bench("QEMU was killed").blame(), Blame::Bench);
     }
 
     #[test]

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why a step did not pass, and whom that accuses.
 
-use base::{Errno, fault::Verdict};
+use base::{
+    Errno,
+    fault::{Blame, Verdict},
+};
 use memory::Mismatch;
 use record::GuestEnd;
 use suite::FailureKind;
 use vm::{
-    guest::{Blame, BootError, Diagnosis},
+    guest::{BootError, Diagnosis},
     machine::{End, MachineError},
 };
 

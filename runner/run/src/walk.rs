@@ -3,7 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base::{Arch, ui::Ui};
+use base::{
+    Arch,
+    fault::{Blame, Blamed},
+    ui::Ui,
+};
 use record::{RunRecord, WalkBuild, WalkCase, WalkPoint, WalkRecord};
 use supply::{
     cache::{Cache, CacheError},
@@ -46,14 +50,13 @@ pub enum WalkError {
     Cache(#[from] CacheError),
 }
 
-impl WalkError {
-    /// Whether the user has named something wrong.
-    pub fn is_usage(&self) -> bool {
+impl Blamed for WalkError {
+    fn blame(&self) -> Blame {
         match self {
-            Self::Base(_) | Self::Series(_) => true,
-            Self::Source(error) => error.is_usage(),
-            Self::Kernel(KernelError::Source(error)) => error.is_usage(),
-            Self::Kernel(_) | Self::Cache(_) => false,
+            Self::Base(_) | Self::Series(_) => Blame::Usage,
+            Self::Source(error) => error.blame(),
+            Self::Kernel(error) => error.blame(),
+            Self::Cache(error) => error.blame(),
         }
     }
 }

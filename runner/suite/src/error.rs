@@ -4,13 +4,22 @@
 use std::fmt;
 
 use super::places::Span;
-use base::shortened;
+use base::{
+    fault::{Blame, Blamed},
+    shortened,
+};
 
 /// Everything that is wrong with one suite file, in the order of its lines.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct SuiteErrors {
     pub(super) file: String,
     pub(super) complaints: Vec<Complaint>,
+}
+
+impl Blamed for SuiteErrors {
+    fn blame(&self) -> Blame {
+        Blame::Usage
+    }
 }
 
 /// One thing that is wrong.

@@ -16,7 +16,10 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use base::ui::Ui;
+use base::{
+    fault::{Blame, Blamed},
+    ui::Ui,
+};
 
 /// Why the cache cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +40,26 @@ pub enum CacheError {
     NotHere(NotHere),
 }
 
+impl Blamed for CacheError {
+    /// Usage, where another place has to be named.
+    fn blame(&self) -> Blame {
+        use io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem};
+
+        match self {
+            Self::NoPlace => Blame::Usage,
+            Self::Io { source, .. }
+                if matches!(
+                    source.kind(),
+                    NotADirectory | PermissionDenied | ReadOnlyFilesystem
+                ) =>
+            {
+                Blame::Usage
+            }
+            Self::NotHere(_) | Self::Io { .. } => Blame::Bench,
+        }
+    }
+}
+
 /// What is not in the cache, and would be got.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{would}")]
@@ -54,24 +77,6 @@ impl NotHere {
             would: would.into(),
             release: None,
         })
-    }
-}
-
-impl CacheError {
-    /// Whether the user has to name another place.
-    pub fn is_usage(&self) -> bool {
-        use io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem};
-
-        match self {
-            Self::NoPlace => true,
-            Self::NotHere(_) => false,
-            Self::Io { source, .. } => {
-                matches!(
-                    source.kind(),
-                    NotADirectory | PermissionDenied | ReadOnlyFilesystem
-                )
-            }
-        }
     }
 }
 

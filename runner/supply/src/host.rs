@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use base::{
     ByteSize,
     exec::{Command, ExecError, ended, shell_line},
+    fault::{Blame, Blamed},
     named,
     ui::Ui,
 };
@@ -58,6 +59,16 @@ pub enum HostError {
         /// What apt said.
         source: ExecError,
     },
+}
+
+impl Blamed for HostError {
+    /// Usage, where a person has to install what memrig may not.
+    fn blame(&self) -> Blame {
+        match self {
+            Self::NeedsRoot { .. } => Blame::Usage,
+            Self::NoDpkg(_) | Self::Install { .. } => Blame::Bench,
+        }
+    }
 }
 
 /// Looks at the machine.

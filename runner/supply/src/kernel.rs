@@ -18,6 +18,7 @@ use super::{
 };
 use base::{
     Arch,
+    fault::{Blame, Blamed},
     named::{self, NoText},
     ui::Ui,
 };
@@ -82,6 +83,12 @@ pub enum SourceError {
         /// The word.
         word: String,
     },
+}
+
+impl Blamed for SourceError {
+    fn blame(&self) -> Blame {
+        Blame::Usage
+    }
 }
 
 impl FromStr for KernelSource {
@@ -249,6 +256,22 @@ pub enum KernelError {
     /// A file; the source has its path.
     #[error("getting a kernel")]
     Io(#[from] io::Error),
+}
+
+impl Blamed for KernelError {
+    /// Usage, where what was named is no kernel, or its source says so.
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Image { .. }
+            | Self::NoModules { .. }
+            | Self::Config { .. }
+            | Self::NoText { .. }
+            | Self::EmptyConfig(_)
+            | Self::Io(_) => Blame::Usage,
+            Self::Source(error) => error.blame(),
+            _ => Blame::Bench,
+        }
+    }
 }
 
 impl KernelError {

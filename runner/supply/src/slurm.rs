@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::host;
 use base::{
     exec::{Command, ExecError},
+    fault::{Blame, Blamed},
     named,
 };
 use format::slurm::{
@@ -54,6 +55,20 @@ pub enum SlurmError {
         /// What it printed.
         said: String,
     },
+}
+
+impl Blamed for SlurmError {
+    /// Usage, where Slurm's programs are not here, or it understood and does not want to.
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Missing(_) | Self::Refused { .. } => Blame::Usage,
+            Self::Down(_)
+            | Self::NoConfiguration(_)
+            | Self::Credentials(_)
+            | Self::Exec(_)
+            | Self::NoId { .. } => Blame::Bench,
+        }
+    }
 }
 
 impl SlurmError {
@@ -250,6 +265,15 @@ pub enum FolderError {
     /// Reading or writing.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+impl Blamed for FolderError {
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Followed(_) | Self::Unknown { .. } | Self::Read { .. } => Blame::Usage,
+            Self::Io(_) => Blame::Bench,
+        }
+    }
 }
 
 /// Folder below the results that has one folder for each submission.

@@ -3,11 +3,11 @@
 
 use std::{path::Path, time::Duration};
 
-use base::{Arch, Errno};
+use base::{Arch, Errno, fault::Blame};
 use format::{klog, ssh::Login};
 use rustix::process::{Pid, Signal, kill_process};
 use vm::{
-    guest::{Blame, BootCause, BootLimits, Diagnosis, Guest, GuestPort as _, PortError},
+    guest::{BootCause, BootLimits, Diagnosis, Guest, GuestPort as _, PortError},
     machine::{Clock, End, Logs, MachineSpec, Qemu, StartOptions, Wait},
 };
 

@@ -7,6 +7,7 @@ use super::Attempt;
 use base::{
     ByteSize,
     exec::{shell_line, shell_quote},
+    fault::{Blame, Blamed},
 };
 
 /// What a script is made from. All folders are absolute, and seen by every node.
@@ -55,6 +56,12 @@ pub enum BadScript {
     /// An option that memrig sets.
     #[error("memrig sets {0} itself: leave it out of --sbatch-arg")]
     Ours(String),
+}
+
+impl Blamed for BadScript {
+    fn blame(&self) -> Blame {
+        Blame::Usage
+    }
 }
 
 /// Options on which the rest of the script stands.

@@ -22,7 +22,10 @@ use super::{
     seen::What,
 };
 use crate::{CaseRecord, CostRecord, Damage, Finish, ReadError, RunId, RunRecord, Seconds, journal};
-use base::named;
+use base::{
+    fault::{Blame, Blamed},
+    named,
+};
 
 /// Number of the tables below. An index with another number is thrown away and made anew.
 const TABLES: i64 = 2;
@@ -77,6 +80,15 @@ pub enum IndexError {
         /// Why.
         source: io::Error,
     },
+}
+
+impl Blamed for IndexError {
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Results { .. } => Blame::Usage,
+            Self::Sqlite { .. } | Self::Io { .. } => Blame::Bench,
+        }
+    }
 }
 
 /// An open index.

@@ -9,6 +9,7 @@ use std::{
 
 use super::files;
 use crate::cache::Key;
+use base::fault::{Blame, Blamed};
 use format::mail::{self, Choice, Mails, Series};
 
 /// A series by name: where it is, which of those there, and what it needs.
@@ -63,6 +64,12 @@ pub enum SeriesError {
     /// A file; the source has its path.
     #[error("reading a series")]
     Io(#[from] io::Error),
+}
+
+impl Blamed for SeriesError {
+    fn blame(&self) -> Blame {
+        Blame::Usage
+    }
 }
 
 /// A series that was read.

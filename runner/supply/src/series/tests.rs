@@ -11,6 +11,7 @@ use crate::{
     packages::Packages,
     tree::{Origin, SourceTree, TreeError},
 };
+use ::base::fault::{Blame, Blamed as _};
 use ::base::ui::Ui;
 
 /// A folder with something like a kernel's source in git, and a cache.
@@ -377,7 +378,7 @@ fn an_unpacked_source_is_as_good_as_a_git_tree() {
     drop(tree);
     let named = ground.open(Some("v1")).unwrap_err();
     assert!(
-        named.is_usage() && named.to_string().contains("is not the top of a git tree"),
+        named.blame() == Blame::Usage && named.to_string().contains("is not the top of a git tree"),
         "{named}"
     );
 }
@@ -387,7 +388,7 @@ fn what_is_no_source_is_told() {
     let ground = Ground::with_git();
     let missing = ground.open(Some("v9")).unwrap_err();
     assert!(
-        missing.is_usage() && missing.to_string().contains("has no commit `v9`"),
+        missing.blame() == Blame::Usage && missing.to_string().contains("has no commit `v9`"),
         "{missing}"
     );
     ground.git(&["rm", "-q", "Kconfig"]);

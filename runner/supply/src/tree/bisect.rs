@@ -4,7 +4,10 @@
 use std::path::Path;
 
 use crate::git::Git;
-use base::exec::ExecError;
+use base::{
+    exec::ExecError,
+    fault::{Blame, Blamed},
+};
 
 /// The state of a search for the first bad commit.
 #[derive(Debug)]
@@ -48,6 +51,15 @@ pub enum BisectError {
     /// Git.
     #[error("asking a git tree")]
     Git(#[from] ExecError),
+}
+
+impl Blamed for BisectError {
+    fn blame(&self) -> Blame {
+        match self {
+            Self::NoCommit(_) | Self::Order { .. } => Blame::Usage,
+            Self::Git(_) => Blame::Bench,
+        }
+    }
 }
 
 impl Bisection {

@@ -8,7 +8,10 @@ use crate::{
     host::HostError,
     packages::PackagesError,
 };
-use base::exec::ExecError;
+use base::{
+    exec::ExecError,
+    fault::{Blame, Blamed},
+};
 use format::deb::DebError;
 
 /// Why there is no source tree.
@@ -69,6 +72,22 @@ pub enum TreeError {
     Io(#[from] io::Error),
 }
 
+impl Blamed for TreeError {
+    /// Usage, where something was named wrong, or has to be installed.
+    fn blame(&self) -> Blame {
+        match self {
+            Self::NoFolder(_)
+            | Self::Named(_)
+            | Self::NoKernel(_)
+            | Self::NoCommit { .. }
+            | Self::NotGit { .. } => Blame::Usage,
+            Self::Host(error) => error.blame(),
+            Self::Io(error) if error.kind() == io::ErrorKind::NotFound => Blame::Usage,
+            _ => Blame::Bench,
+        }
+    }
+}
+
 impl TreeError {
     /// What would be got, where the cache is only looked at.
     pub fn not_here(&self) -> Option<&NotHere> {
@@ -76,20 +95,6 @@ impl TreeError {
             Self::Cache(CacheError::NotHere(what)) => Some(what),
             Self::Packages(error) => error.not_here(),
             _ => None,
-        }
-    }
-
-    /// Whether the user has named something wrong.
-    pub fn is_usage(&self) -> bool {
-        match self {
-            Self::NoFolder(_)
-            | Self::Named(_)
-            | Self::NoKernel(_)
-            | Self::NoCommit { .. }
-            | Self::NotGit { .. } => true,
-            Self::Host(error) => matches!(error, HostError::NeedsRoot { .. }),
-            Self::Io(error) => error.kind() == io::ErrorKind::NotFound,
-            _ => false,
         }
     }
 }

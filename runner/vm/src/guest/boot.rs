@@ -8,13 +8,14 @@ use std::{
 };
 
 use super::{
-    diagnosis::{Blame, Diagnosis, of_machine, show_tasks},
+    diagnosis::{Diagnosis, of_machine, show_tasks},
     line::LinePort,
     port::{GuestPort as _, Output, Port, PortError},
     ssh::SshPort,
     witness::Witness,
 };
 use crate::machine::{Clock, Logs, Machine, MachineError, MachineSpec, StartOptions, Wait};
+use base::fault::Blame;
 use format::{
     klog,
     ssh::{Login, SshError},

@@ -10,29 +10,10 @@ use super::{
     port::{GuestPort as _, PortError},
 };
 use crate::machine::{End, Machine, Wait};
-use base::fault::Verdict;
+use base::fault::Blame;
 
 /// Prints the tasks of a guest in the form that [`format::klog::tasks`] reads.
 const TASKS_SCRIPT: &str = include_str!("../../../../guest-images/rootfs/tasks.sh");
-
-/// Whom something that went wrong speaks against.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blame {
-    /// The guest's kernel: there is positive evidence.
-    Kernel,
-    /// memrig, QEMU or the host. Nothing is known about the kernel.
-    Bench,
-}
-
-impl Blame {
-    /// The verdict that it makes.
-    pub fn verdict(self) -> Verdict {
-        match self {
-            Self::Kernel => Verdict::Fail,
-            Self::Bench => Verdict::Error,
-        }
-    }
-}
 
 /// What was found when a guest did not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -269,6 +250,8 @@ pub(super) async fn show_tasks(machine: &Machine, keys: &[char], speed: Speed) {
 
 #[cfg(test)]
 mod tests {
+    use base::fault::Verdict;
+
     use super::*;
 
     #[test]

@@ -14,7 +14,7 @@ mod template;
 mod witness;
 
 pub use boot::{BootCause, BootError, BootLimits, Guest, Speed};
-pub use diagnosis::{Blame, Diagnosis};
+pub use diagnosis::Diagnosis;
 pub use line::LinePort;
 pub use port::{GuestPort, Output, Port, PortError};
 pub use ssh::SshPort;

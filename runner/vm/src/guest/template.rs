@@ -8,11 +8,10 @@ use std::{
 
 use super::{
     boot::{BootError, BootLimits, Guest, Speed, Ways},
-    diagnosis::Blame,
     port::{GuestPort as _, PortError},
 };
 use crate::machine::{Clock, Logs, Machine, MachineError, MachineSpec, Memory, StartOptions, State};
-use base::ByteSize;
+use base::{ByteSize, fault::Blame};
 use format::ssh::Login;
 
 /// A guest that was stopped right after it had booted.

@@ -19,7 +19,11 @@ use crate::{
     packages::Packages,
     tree::Origin,
 };
-use base::{Arch, ui::Ui};
+use base::{
+    Arch,
+    fault::{Blame, Blamed as _},
+    ui::Ui,
+};
 
 const MERGE: &str = "#!/bin/sh\n[ \"$1 $2\" = '-n -O' ] && [ \"$ARCH\" = x86_64 ] || exit 1\nout=$3\nshift 3\n\
     cat \"$@\" Kconfig.dropped > \"$out/.config\"\n";
@@ -179,7 +183,7 @@ fn an_option_that_the_bench_needs_must_be_there() {
     let ground = Ground::new();
     ground.write("Kconfig.dropped", "# CONFIG_VIRTIO_NET is not set\n");
     let error = refused(ground.build(&[]));
-    assert!(error.is_usage());
+    assert_eq!(error.blame(), Blame::Usage);
     assert!(
         error
             .to_string()
@@ -198,7 +202,7 @@ fn an_option_that_the_bench_needs_must_be_there() {
         "{lines:?}"
     );
     let unknown = refused(ground.build(&["kmsan"]));
-    assert!(unknown.is_usage() && unknown.to_string().contains("no configuration `kmsan`"));
+    assert!(unknown.blame() == Blame::Usage && unknown.to_string().contains("no configuration `kmsan`"));
 }
 
 impl Ground {
@@ -253,7 +257,10 @@ fn what_is_known_of_a_source_is_found_without_getting_anything() {
         let KernelError::Source(error) = ground.known(options).unwrap_err() else {
             panic!("{options}");
         };
-        assert!(error.is_usage() && error.to_string().contains(said), "{error}");
+        assert!(
+            error.blame() == Blame::Usage && error.to_string().contains(said),
+            "{error}"
+        );
     }
 }
 

@@ -22,7 +22,13 @@ use crate::{
     series::{self, ApplyError, LoadedSeries, NotApplied, SeriesError, SeriesSource},
     tree::{Origin, SourceTree, TreeError},
 };
-use base::{Arch, exec::ExecError, named, ui::Ui};
+use base::{
+    Arch,
+    exec::ExecError,
+    fault::{Blame, Blamed},
+    named,
+    ui::Ui,
+};
 use format::kconfig::KconfigError;
 
 /// Why there is no kernel of a source.
@@ -82,21 +88,11 @@ pub enum SourceKernelError {
     Io(#[from] io::Error),
 }
 
-impl SourceKernelError {
-    /// What would be got or built, where the cache is only looked at.
-    pub fn not_here(&self) -> Option<&NotHere> {
+impl Blamed for SourceKernelError {
+    /// Usage, where something was named wrong, or has to be installed.
+    fn blame(&self) -> Blame {
         match self {
-            Self::Cache(CacheError::NotHere(what)) => Some(what),
-            Self::Tree(error) => error.not_here(),
-            Self::Apply(error) => error.not_here(),
-            _ => None,
-        }
-    }
-
-    /// Whether the user has named something wrong, or has to install something.
-    pub fn is_usage(&self) -> bool {
-        match self {
-            Self::Tree(error) | Self::Apply(ApplyError::Tree(error)) => error.is_usage(),
+            Self::Tree(error) | Self::Apply(ApplyError::Tree(error)) => error.blame(),
             Self::Series(_)
             | Self::Apply(
                 ApplyError::Range(_)
@@ -106,10 +102,23 @@ impl SourceKernelError {
             )
             | Self::Patches { .. }
             | Self::Fragment(_)
-            | Self::Needed(_) => true,
-            Self::Host(error) => matches!(error, HostError::NeedsRoot { .. }),
-            Self::Compiler(error) => !matches!(error, CompilerError::Exec(_)),
-            _ => false,
+            | Self::Needed(_) => Blame::Usage,
+            Self::Host(error) => error.blame(),
+            Self::Compiler(CompilerError::Exec(_)) => Blame::Bench,
+            Self::Compiler(_) => Blame::Usage,
+            _ => Blame::Bench,
+        }
+    }
+}
+
+impl SourceKernelError {
+    /// What would be got or built, where the cache is only looked at.
+    pub fn not_here(&self) -> Option<&NotHere> {
+        match self {
+            Self::Cache(CacheError::NotHere(what)) => Some(what),
+            Self::Tree(error) => error.not_here(),
+            Self::Apply(error) => error.not_here(),
+            _ => None,
         }
     }
 }
