@@ -10,6 +10,8 @@ use std::{
 
 use tempfile::TempDir;
 
+use crate::PATIENCE;
+
 const SUITE: &str = "suite: own\ncases:\n  - id: A1\n    name: x\n    steps:\n      - add: { as: b }\n";
 const MATRIX: &str = "matrix: own\nkernels: [debian:sid]\nsuites: [quick]\n";
 
@@ -69,7 +71,7 @@ impl Place {
             if let Some(status) = child.try_wait().unwrap() {
                 break status;
             }
-            if started.elapsed() > Duration::from_secs(60) {
+            if started.elapsed() > PATIENCE {
                 child.kill().unwrap();
                 child.wait().unwrap();
                 panic!("{args:?} hangs");

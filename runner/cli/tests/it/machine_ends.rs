@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use vm::machine::{Clock, End, Logs, Machine, PanicSource, StartOptions, Wait};
 
-use crate::firmware::{Firmware, spec, start};
-
-/// More than any end takes to be noticed, less than any deadline.
-const SOON: Duration = Duration::from_secs(60);
+use crate::{
+    PATIENCE,
+    firmware::{Firmware, spec, start},
+};
 
 /// Runs a guest until something ends the wait for something that never comes.
 async fn run(image: Vec<u8>, limit: Duration) -> (Wait, String) {
@@ -30,7 +30,7 @@ async fn what_is_waited_for_wins_if_it_comes() {
     let mut lines = machine.console().from_start();
     machine.resume().await.unwrap();
     let ready = lines.find(|line| line.text.ends_with(": ready").then(|| line.text.clone()));
-    let ready = machine.wait_for(ready, SOON).await.unwrap();
+    let ready = machine.wait_for(ready, PATIENCE).await.unwrap();
     assert_eq!(ready.as_deref(), Some("memrig: ready"));
     assert_eq!(machine.console().text(), "starting\nmemrig: ready\n");
     machine.stop().await;
@@ -40,7 +40,7 @@ async fn what_is_waited_for_wins_if_it_comes() {
 async fn a_panic_on_the_console_ends_the_wait_at_once() {
     let text = "[    1.0] Kernel panic - not syncing: Attempted to kill init!\r\n[    1.1] CPU: 0\r\n";
     let started = Instant::now();
-    let (wait, console) = run(Firmware::default().print(text).hang(), SOON).await;
+    let (wait, console) = run(Firmware::default().print(text).hang(), PATIENCE).await;
     let Wait::Ended(End::Panicked { seen, line }) = wait else {
         panic!("{wait}")
     };
@@ -50,7 +50,7 @@ async fn a_panic_on_the_console_ends_the_wait_at_once() {
         "[    1.0] Kernel panic - not syncing: Attempted to kill init!"
     );
     assert_eq!(console, text, "what follows the panic is in the log");
-    assert!(started.elapsed() < SOON);
+    assert!(started.elapsed() < PATIENCE);
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn a_panic_in_a_line_that_never_ends_is_noticed() {
         Firmware::default()
             .print("Kernel panic - not syncing: cut")
             .hang(),
-        SOON,
+        PATIENCE,
     )
     .await;
     assert!(
@@ -70,7 +70,7 @@ async fn a_panic_in_a_line_that_never_ends_is_noticed() {
 
 #[tokio::test]
 async fn a_panic_that_only_the_machine_is_told_of_is_noticed() {
-    let (wait, _) = run(Firmware::default().out(0x505, 1).hang(), SOON).await;
+    let (wait, _) = run(Firmware::default().out(0x505, 1).hang(), PATIENCE).await;
     assert!(
         matches!(
             wait,
@@ -97,14 +97,14 @@ async fn a_sign_of_the_callers_ends_the_guest_too() {
         .await
         .unwrap();
     machine.resume().await.unwrap();
-    let end = tokio::time::timeout(SOON, machine.ended()).await.unwrap();
+    let end = tokio::time::timeout(PATIENCE, machine.ended()).await.unwrap();
     assert!(matches!(end, End::Panicked { line, .. } if line == "Oops: 0002"));
     machine.stop().await;
 }
 
 #[tokio::test]
 async fn a_guest_that_resets_itself_has_ended() {
-    let (wait, _) = run(Firmware::default().out(0xcf9, 6).hang(), SOON).await;
+    let (wait, _) = run(Firmware::default().out(0xcf9, 6).hang(), PATIENCE).await;
     assert_eq!(wait, Wait::Ended(End::Reset));
 }
 
@@ -122,7 +122,7 @@ async fn a_qemu_that_exits_is_no_panic() {
     machine.resume().await.unwrap();
     machine.type_text(b"x").await.unwrap();
     let wait = machine
-        .wait_for(std::future::pending::<()>(), SOON)
+        .wait_for(std::future::pending::<()>(), PATIENCE)
         .await
         .unwrap_err();
     let Wait::Ended(end @ End::QemuExited { status, .. }) = &wait else {
@@ -148,11 +148,11 @@ async fn the_first_cause_is_kept() {
     let machine = start(&spec(&image, folder.path()), folder.path()).await.unwrap();
     let mut events = machine.qmp().events();
     machine.resume().await.unwrap();
-    let first = tokio::time::timeout(SOON, machine.ended()).await.unwrap();
+    let first = tokio::time::timeout(PATIENCE, machine.ended()).await.unwrap();
     assert!(matches!(first, End::Panicked { .. }), "{first}");
     machine.type_text(b"x").await.unwrap();
     let shutdown = events.find(|event| (event.name == "SHUTDOWN").then_some(()));
-    tokio::time::timeout(SOON, shutdown).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, shutdown).await.unwrap().unwrap();
     // The reply comes after the event was handed out.
     assert_eq!(machine.run_state().await.unwrap(), "shutdown");
     assert_eq!(machine.end(), Some(first));
@@ -166,10 +166,10 @@ async fn a_sysrq_key_reaches_the_serial_port_after_a_break() {
     let machine = start(&spec(&image, folder.path()), folder.path()).await.unwrap();
     let mut lines = machine.console().from_start();
     machine.resume().await.unwrap();
-    machine.wait_for(lines.next(), SOON).await.unwrap().unwrap();
+    machine.wait_for(lines.next(), PATIENCE).await.unwrap().unwrap();
     machine.sysrq('t').await.unwrap();
     machine.type_text(b"\n").await.unwrap();
-    let echo = machine.wait_for(lines.next(), SOON).await.unwrap().unwrap();
+    let echo = machine.wait_for(lines.next(), PATIENCE).await.unwrap().unwrap();
     assert_eq!(echo.text, "\0t");
     machine.stop().await;
 }

@@ -31,3 +31,7 @@ mod slurm_fake;
 mod ssh_loopback;
 mod subtests;
 mod verbs;
+
+/// How long a test waits for what must come, by the wall's clock, before it calls that a hang. Machines that run tests do much else: a limit that is
+/// near to what is usual there is red on a busy day.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(600);

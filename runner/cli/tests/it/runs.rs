@@ -11,7 +11,10 @@ use base::fault::Verdict;
 use camino::Utf8Path;
 use record::{CaseRecord, Rounds, RunRecord};
 
-use crate::ground::{KERNELS, rig};
+use crate::{
+    PATIENCE,
+    ground::{KERNELS, rig},
+};
 
 /// The program, with a results folder of the test's own.
 fn memrig(results: &Path) -> Command {
@@ -401,7 +404,7 @@ fn after_a_kill_no_qemu_lives_and_the_run_is_finished_by_resume() {
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    let limit = Instant::now() + Duration::from_secs(10);
+    let limit = Instant::now() + PATIENCE;
     while qemus.iter().any(|pid| alive(*pid)) {
         assert!(Instant::now() < limit, "QEMU {qemus:?} outlived memrig");
         std::thread::sleep(Duration::from_millis(20));

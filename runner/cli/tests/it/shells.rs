@@ -17,7 +17,7 @@ use rustix::{
     termios::{LocalModes, OptionalActions, Termios, Winsize, tcgetattr, tcsetattr, tcsetwinsize},
 };
 
-use crate::{ground::rig, runs::qemus_of};
+use crate::{PATIENCE, ground::rig, runs::qemus_of};
 
 const LIMIT: Duration = Duration::from_secs(180);
 
@@ -156,9 +156,9 @@ impl Terminal {
     }
 
     fn soon(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
-        let until = Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + PATIENCE;
         while !is_so(self) {
-            assert!(Instant::now() < until, "not so within 20 s: {what}");
+            assert!(Instant::now() < until, "not so within {PATIENCE:?}: {what}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }

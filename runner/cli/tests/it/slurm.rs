@@ -13,7 +13,7 @@ use std::{
 use camino::Utf8Path;
 use record::RunRecord;
 
-use crate::ground;
+use crate::{PATIENCE, ground};
 
 const MATRIX: &str = "\
 matrix: small
@@ -160,10 +160,7 @@ fn private(path: &Path) {
 fn until(what: &str, mut is: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is() {
-        assert!(
-            begun.elapsed() < Duration::from_secs(60),
-            "{what}: not within a minute"
-        );
+        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
         std::thread::sleep(Duration::from_millis(100));
     }
 }

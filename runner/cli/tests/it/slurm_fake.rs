@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::ground;
+use crate::{PATIENCE, ground};
 
 /// Programs of this folder come first.
 fn fake(folder: &Path, program: &str, script: &str) {
@@ -159,7 +159,7 @@ fn interrupted(folder: &Path, args: &[&str]) -> (Option<i32>, String) {
     let child = memrig(folder, args).spawn().unwrap();
     let begun = Instant::now();
     while !folder.join("looked").exists() {
-        assert!(begun.elapsed() < Duration::from_secs(60));
+        assert!(begun.elapsed() < PATIENCE);
         std::thread::sleep(Duration::from_millis(50));
     }
     let pid = rustix::process::Pid::from_child(&child);
