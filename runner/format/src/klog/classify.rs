@@ -18,106 +18,51 @@ const OPEN_MAX: usize = 8;
 /// After so many lines of others, no open report goes on.
 const FOREIGN_MAX: u32 = 1000;
 
-/// Sorts a log that comes in pieces, cut anywhere.
-///
-/// Push bytes as they come; [`settle`](Self::settle) at the end of each step; [`finish`](Self::finish) at the end of the log.
-#[derive(Debug, Default)]
-pub struct Classifier {
-    /// The last line, which may still grow, and where it begins.
-    carry: Vec<u8>,
-    /// Offset of the carry's first byte in everything that was pushed.
-    at: u64,
-    /// Line ends before it.
-    line_ends: u64,
-    reports: Reports,
+/// All findings of a whole log, in order.
+pub fn classify(log: &[u8]) -> Vec<Finding> {
+    let mut reports = Reports::default();
+    let (mut pos, mut line_ends) = (0, 0);
+    loop {
+        let from = if reports.listening() {
+            pos
+        } else {
+            next_candidate(log, pos)
+        };
+        line_ends += count_line_ends(&log[pos..from]);
+        pos = from;
+        if pos == log.len() {
+            return reports.finish();
+        }
+        let (len, next) = piece(&log[pos..]);
+        reports.line(&log[pos..pos + len], pos as u64, line_ends + 1);
+        line_ends += count_line_ends(&log[pos + len..pos + next]);
+        pos += next;
+    }
 }
 
-impl Classifier {
-    /// Takes the next bytes.
-    pub fn push(&mut self, bytes: &[u8]) {
-        if self.carry.is_empty() {
-            let taken = self.read(bytes, false);
-            self.carry.extend_from_slice(&bytes[taken..]);
-        } else {
-            self.carry.extend_from_slice(bytes);
-            if bytes.iter().copied().any(is_end) || self.carry.len() >= PIECE_MAX {
-                let carry = std::mem::take(&mut self.carry);
-                let taken = self.read(&carry, false);
-                self.carry.extend_from_slice(&carry[taken..]);
-            }
-        }
-    }
-
-    /// How many bytes were pushed.
-    pub fn position(&self) -> u64 {
-        self.at + self.carry.len() as u64
-    }
-
-    /// Every finding since the last call, in order, also of reports that are not complete yet; the rest of these is swallowed when
-    /// it comes, and makes no second finding. A last line without an end waits for its end.
-    pub fn settle(&mut self) -> Vec<Finding> {
-        self.reports.settle()
-    }
-
-    /// Every finding since the last call of [`settle`](Self::settle), now that nothing more will come.
-    pub fn finish(mut self) -> Vec<Finding> {
-        let carry = std::mem::take(&mut self.carry);
-        self.read(&carry, true);
-        self.settle()
-    }
-
-    /// Reads all pieces of `buf` that are complete (all, if it is the last), and says how many bytes that were.
-    fn read(&mut self, buf: &[u8], last: bool) -> usize {
-        let mut pos = 0;
-        loop {
-            let from = if self.reports.listening() {
-                pos
-            } else {
-                self.next_candidate(buf, pos)
-            };
-            self.line_ends += count_line_ends(&buf[pos..from]);
-            pos = from;
-            let Some((len, next)) = piece(&buf[pos..])
-                .or_else(|| (last && pos < buf.len()).then_some((buf.len() - pos, buf.len() - pos)))
-            else {
-                break;
-            };
-            self.reports
-                .line(&buf[pos..pos + len], self.at + pos as u64, self.line_ends + 1);
-            self.line_ends += count_line_ends(&buf[pos + len..pos + next]);
-            pos += next;
-        }
-        self.at += pos as u64;
-        pos
-    }
-
-    /// Where the next piece begins that may begin a report; else where the last, incomplete piece begins.
-    fn next_candidate(&self, buf: &[u8], pos: usize) -> usize {
-        let hit = PREFILTER.find_at(buf, pos).map_or(buf.len(), |hit| hit.start());
-        let start = buf[pos..hit]
-            .iter()
-            .rposition(|byte| is_end(*byte))
-            .map_or(pos, |end| pos + end + 1);
-        start + (hit - start) / PIECE_MAX * PIECE_MAX
-    }
+/// Where the next piece begins that may begin a report; else where the last line begins.
+fn next_candidate(log: &[u8], pos: usize) -> usize {
+    let hit = PREFILTER.find_at(log, pos).map_or(log.len(), |hit| hit.start());
+    let start = log[pos..hit]
+        .iter()
+        .rposition(|byte| is_end(*byte))
+        .map_or(pos, |end| pos + end + 1);
+    start + (hit - start) / PIECE_MAX * PIECE_MAX
 }
 
 fn count_line_ends(bytes: &[u8]) -> u64 {
     bytes.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
-/// All findings of a whole log, in order.
-pub fn classify(log: &[u8]) -> Vec<Finding> {
-    let mut classifier = Classifier::default();
-    classifier.read(log, true);
-    classifier.settle()
-}
+/// What kernels print when they give up: `kernel/panic.c`, and the early exception handlers of x86.
+const LAST_WORDS: [&str; 2] = ["Kernel panic - not syncing", "PANIC: early exception"];
 
-/// The findings whose report begins at byte `start` or later; what is before only gives context.
-pub fn classify_since(log: &[u8], start: u64) -> Vec<Finding> {
-    let mut findings = classify(log);
-    findings.retain(|finding| finding.offset >= start);
-    findings
+/// Whether a line, or what has come of it, has a kernel's last words in it.
+///
+/// Anywhere in it: what another wrote may have broken printk's prefix, and whoever waits for a guest must hear of its end. What it died of,
+/// [`classify`] says.
+pub fn is_panic(line: &str) -> bool {
+    LAST_WORDS.iter().any(|words| line.contains(words))
 }
 
 /// Whether a kernel said anything in this log: a line has printk's prefix, or only the kernel prints it.
@@ -133,7 +78,7 @@ pub fn has_spoken(log: &[u8]) -> bool {
 
 /// Whether lines of this log carry printk's prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Stamps {
+enum Stamps {
     /// No line that tells was seen.
     #[default]
     Unknown,
@@ -145,7 +90,7 @@ pub(super) enum Stamps {
 
 impl Stamps {
     /// Learns from a line; says whether the line may be the kernel's.
-    pub(super) fn learn(&mut self, line: &Line<'_>) -> bool {
+    fn learn(&mut self, line: &Line<'_>) -> bool {
         if line.time_ns.is_some() {
             *self = Self::Yes;
         } else if *self == Self::Unknown && line.text.starts_with(b"Kernel command line: ") {
@@ -298,14 +243,10 @@ impl Reports {
         }
     }
 
-    fn settle(&mut self) -> Vec<Finding> {
-        for report in &mut self.open {
-            self.done.extend(report.finding());
-            report.silent = true;
-        }
-        let mut findings = std::mem::take(&mut self.done);
-        findings.sort_by_key(|finding| finding.offset);
-        findings
+    fn finish(mut self) -> Vec<Finding> {
+        self.close(|_| true);
+        self.done.sort_by_key(|finding| finding.offset);
+        self.done
     }
 }
 

@@ -3,18 +3,10 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
         /// The sort of event that a report in the kernel's log stands for.
-        ///
-        /// Text and serde use the same kebab-case words.
-        #[derive(
-            Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-        )]
-        #[serde(rename_all = "kebab-case")]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[non_exhaustive]
         pub enum Kind {
             $($(#[$doc])* $name,)*
@@ -150,7 +142,7 @@ impl FromStr for Kind {
 }
 
 /// One event that the kernel reported.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// What sort of event.
     pub kind: Kind,
@@ -159,23 +151,23 @@ pub struct Finding {
     pub title: String,
     /// Where it happened: `file:line in function`, as far as the kernel names both.
     pub place: Option<String>,
-    /// The report's first lines, without the printk prefix, at most [`MAX_LINES`].
+    /// The report's first lines, without the printk prefix, at most `MAX_LINES`.
     pub lines: Vec<String>,
     /// Byte offset of the report's first line in everything that was fed.
-    pub offset: u64,
+    pub(crate) offset: u64,
     /// Number of that line, from 1.
     pub line: u64,
     /// printk's time of that line in nanoseconds after boot, where there was one.
-    pub time_ns: Option<u64>,
+    pub(crate) time_ns: Option<u64>,
     /// The kernel does not go on after this.
-    pub fatal: bool,
+    pub(crate) fatal: bool,
     /// For how long something had not happened when the kernel said so. Such a report speaks against it only if its CPUs ran meanwhile. `None`
     /// where time plays no part.
     pub span: Option<Duration>,
 }
 
 /// How many lines a [`Finding`] keeps.
-pub const MAX_LINES: usize = 40;
+pub(crate) const MAX_LINES: usize = 40;
 
 #[cfg(test)]
 mod tests {
@@ -185,7 +177,6 @@ mod tests {
     fn words_come_back() {
         for kind in Kind::ALL {
             assert_eq!(kind.as_str().parse::<Kind>().as_ref(), Ok(kind));
-            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
         }
         assert!("Panic".parse::<Kind>().is_err());
     }

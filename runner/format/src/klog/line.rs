@@ -11,28 +11,26 @@ pub(super) const PIECE_MAX: usize = 8192;
 
 /// A line of the kernel's, or of whoever else writes to the console.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line<'a> {
+pub(crate) struct Line<'a> {
     /// Byte offset of the printk prefix (or of the text, without one) in the bytes that were parsed.
-    pub offset: usize,
+    pub(crate) offset: usize,
     /// printk's time, nanoseconds after boot. `None` means that nothing shows the line to be the kernel's.
-    pub time_ns: Option<u64>,
-    /// Level and facility as `dmesg -r` shows them: `<4>` is a warning.
-    pub level: Option<u8>,
+    pub(crate) time_ns: Option<u64>,
     /// Who printed it, on kernels with `CONFIG_PRINTK_CALLER`: `T12` or `C0`.
-    pub caller: Option<&'a str>,
+    pub(crate) caller: Option<&'a str>,
     /// The rest, without line end and without terminal escapes and control characters.
-    pub text: Cow<'a, [u8]>,
+    pub(crate) text: Cow<'a, [u8]>,
 }
 
 /// printk's prefix: `print_prefix()` of kernel/printk/printk.c, `[%5lu.%06lu]` and then the caller (Linux 6.1 to 7.2).
 static STAMP: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?-u)(?:<(\d{1,3})>)?\[([ \d]{4,9}\d)\.(\d{6})\](?:\[ *([TC]\d+)[^\]\n]{0,48}\])?(?: |$)")
+    Regex::new(r"(?-u)(?:<\d{1,3}>)?\[([ \d]{4,9}\d)\.(\d{6})\](?:\[ *([TC]\d+)[^\]\n]{0,48}\])?(?: |$)")
         .expect("a constant pattern")
 });
 
 /// A record of /dev/kmsg: `level,sequence,microseconds,flags[,caller=T1];text`.
 static RECORD: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?-u)^ ?(\d{1,3}),\d+,(\d{1,16}),[-c](?:,caller=([TC]\d+))?[^;\n]{0,64};")
+    Regex::new(r"(?-u)^ ?\d{1,3},\d+,(\d{1,16}),[-c](?:,caller=([TC]\d+))?[^;\n]{0,64};")
         .expect("a constant pattern")
 });
 
@@ -45,19 +43,15 @@ static NOISE: LazyLock<Regex> = LazyLock::new(|| {
 impl<'a> Line<'a> {
     /// Takes one console line (without its line end) apart. There is more than one `Line` when the kernel wrote into a line that another had
     /// begun: what stands before the prefix is the other's.
-    pub fn parse(raw: &'a [u8]) -> Vec<Self> {
+    pub(crate) fn parse(raw: &'a [u8]) -> Vec<Self> {
         if let Some(found) = RECORD.captures(raw) {
             return vec![Self {
                 offset: 0,
                 time_ns: found
-                    .get(2)
-                    .and_then(|m| number(m.as_bytes()))
-                    .and_then(|us| us.checked_mul(1000)),
-                level: found
                     .get(1)
                     .and_then(|m| number(m.as_bytes()))
-                    .and_then(|n| u8::try_from(n).ok()),
-                caller: found.get(3).and_then(|m| str::from_utf8(m.as_bytes()).ok()),
+                    .and_then(|us| us.checked_mul(1000)),
+                caller: found.get(2).and_then(|m| str::from_utf8(m.as_bytes()).ok()),
                 text: clean(&raw[found.get_match().end()..]),
             }];
         }
@@ -73,19 +67,15 @@ impl<'a> Line<'a> {
                 None if whole.start() > 0 => lines.push(Self::foreign(0, &raw[..whole.start()])),
                 None => {}
             }
-            let seconds = found.get(2).and_then(|m| number(m.as_bytes().trim_ascii_start()));
-            let micros = found.get(3).and_then(|m| number(m.as_bytes()));
+            let seconds = found.get(1).and_then(|m| number(m.as_bytes().trim_ascii_start()));
+            let micros = found.get(2).and_then(|m| number(m.as_bytes()));
             let time_ns = seconds
                 .zip(micros)
                 .and_then(|(s, us)| s.checked_mul(1_000_000_000)?.checked_add(us * 1000));
             let line = Self {
                 offset: whole.start(),
                 time_ns,
-                level: found
-                    .get(1)
-                    .and_then(|m| number(m.as_bytes()))
-                    .and_then(|n| u8::try_from(n).ok()),
-                caller: found.get(4).and_then(|m| str::from_utf8(m.as_bytes()).ok()),
+                caller: found.get(3).and_then(|m| str::from_utf8(m.as_bytes()).ok()),
                 text: Cow::Borrowed(b""),
             };
             open = Some((line, whole.end()));
@@ -104,7 +94,6 @@ impl<'a> Line<'a> {
         Self {
             offset,
             time_ns: None,
-            level: None,
             caller: None,
             text: clean(raw),
         }
@@ -124,13 +113,12 @@ pub(super) fn is_end(byte: u8) -> bool {
     byte == b'\n' || byte == b'\r'
 }
 
-/// The first piece of `buf`: its text's length, and where the next one begins. `None`: it may still grow.
-pub(super) fn piece(buf: &[u8]) -> Option<(usize, usize)> {
+/// The first piece of `buf`: its text's length, and where the next one begins.
+pub(super) fn piece(buf: &[u8]) -> (usize, usize) {
     let reach = buf.len().min(PIECE_MAX);
     match buf[..reach].iter().position(|byte| is_end(*byte)) {
-        Some(end) => Some((end, end + 1)),
-        None if reach == PIECE_MAX => Some((reach, reach)),
-        None => None,
+        Some(end) => (end, end + 1),
+        None => (reach, reach),
     }
 }
 
@@ -147,24 +135,18 @@ mod tests {
     #[test]
     fn prefixes() {
         let line = one("[    1.234567] hello");
-        assert_eq!(
-            (line.time_ns, line.level, line.caller),
-            (Some(1_234_567_000), None, None)
-        );
+        assert_eq!((line.time_ns, line.caller), (Some(1_234_567_000), None));
         assert_eq!(&*line.text, b"hello");
         let line = one("<4>[12345.000001][  T12] hello");
         assert_eq!(
-            (line.time_ns, line.level, line.caller),
-            (Some(12_345_000_001_000), Some(4), Some("T12"))
+            (line.time_ns, line.caller),
+            (Some(12_345_000_001_000), Some("T12"))
         );
         assert_eq!(&*line.text, b"hello");
         assert_eq!(one("[    0.000000][    C0] x").caller, Some("C0"));
         assert_eq!(one("[    5.000000][  T1:insmod] x").caller, Some("T1"));
         let line = one("4,339,5140900,-,caller=T7;BUG: x");
-        assert_eq!(
-            (line.time_ns, line.level, line.caller),
-            (Some(5_140_900_000), Some(4), Some("T7"))
-        );
+        assert_eq!((line.time_ns, line.caller), (Some(5_140_900_000), Some("T7")));
         assert_eq!(&*line.text, b"BUG: x");
     }
 
@@ -214,10 +196,9 @@ mod tests {
 
     #[test]
     fn pieces() {
-        assert_eq!(piece(b"ab\r\ncd"), Some((2, 3)));
-        assert_eq!(piece(b"cd"), None);
+        assert_eq!(piece(b"ab\r\ncd"), (2, 3));
+        assert_eq!(piece(b"cd"), (2, 2));
         let long = vec![b'x'; PIECE_MAX + 1];
-        assert_eq!(piece(&long), Some((PIECE_MAX, PIECE_MAX)));
-        assert_eq!(piece(&long[..PIECE_MAX - 1]), None);
+        assert_eq!(piece(&long), (PIECE_MAX, PIECE_MAX));
     }
 }

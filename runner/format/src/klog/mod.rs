@@ -6,7 +6,7 @@
 //! on the same line), so boot with `printk.time=1`. A log whose `Kernel command line:` line has no prefix is taken as a log
 //! without times, and from there every line counts.
 //!
-//! [`Watch`] says at once that the kernel died; [`Classifier`] says what happened, step by step; [`classify`] reads a whole log.
+//! [`is_panic`] says of a line that the kernel died; [`classify`] reads a whole log.
 //!
 //! It does no I/O, knows no suite and forgives nothing: which findings a case allows is the case's matter.
 
@@ -23,10 +23,9 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod title;
-mod watch;
 
-pub use classify::{Classifier, classify, classify_since, has_spoken};
-pub use kind::{Finding, Kind, MAX_LINES, UnknownKind};
-pub use line::Line;
+pub use classify::{classify, has_spoken, is_panic};
+pub use kind::{Finding, Kind, UnknownKind};
 pub use tasks::{Task, is_idle, stands_still, stuck, tasks};
-pub use watch::{Alarm, Watch, is_panic};
+
+pub(crate) use kind::MAX_LINES;

@@ -108,11 +108,6 @@ impl Rule {
     const fn banner(self) -> Self {
         Self { banner: true, ..self }
     }
-
-    /// Worth an alarm while the guest runs: the kernel is dead, or a thread of it.
-    pub(super) fn alarms(&self) -> bool {
-        self.fatal || self.dies || self.then_dies
-    }
 }
 
 use Kind::{

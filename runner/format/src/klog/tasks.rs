@@ -21,9 +21,9 @@ pub struct Task {
     /// The letter of its state: `D` for blocked, `R` for running, others for waiting of its own will.
     pub state: char,
     /// It is the kernel's own, where that is told.
-    pub kernel: bool,
+    pub(crate) kernel: bool,
     /// Ticks of processor time that it had, where that is told.
-    pub ticks: Option<u64>,
+    pub(crate) ticks: Option<u64>,
     /// Functions that it is in, the innermost first; those that the unwinder doubts are left out.
     pub frames: Vec<String>,
     /// What was printed of it, without printk's prefix.

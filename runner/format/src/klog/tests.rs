@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 
-use super::{Classifier, Finding, Kind, Watch, classify, classify_since, is_panic, line::PIECE_MAX};
+use super::{Kind, classify, corpus::in_order, is_panic, line::PIECE_MAX};
 
 /// Lines with printk's prefix, a millisecond apart.
 fn stamped(text: &str) -> String {
@@ -80,7 +80,7 @@ fn false_alarms() {
     }
     assert_eq!(found(&lines.join("\n")), []);
     for line in lines {
-        assert_eq!(Watch::default().push(stamped(line).as_bytes()), [], "{line}");
+        assert!(line.contains("Kernel panic") || !is_panic(line), "{line}");
     }
 }
 
@@ -104,13 +104,8 @@ fn userspace_says_the_same_words() {
         lines.join("\n")
     );
     assert_eq!(classify(log.as_bytes()), []);
-    assert_eq!(Watch::default().push(log.as_bytes()), []);
     // nor without a single line of the kernel's
     assert_eq!(classify(lines.join("\n").as_bytes()), []);
-    assert!(!is_panic(b"Kernel panic - not syncing: said a script"));
-    assert!(is_panic(
-        b"login: [    1.000000][    C0] Kernel panic - not syncing: x"
-    ));
 }
 
 #[test]
@@ -119,7 +114,7 @@ fn a_kernel_without_times() {
         "Linux version 6.12.0\nKernel command line: printk.time=0\nBUG: Bad page state in process a  pfn:1\n";
     assert_eq!(classify(log.as_bytes()).len(), 1);
     let log = "Linux version 6.12.0\nKernel command line: printk.time=0\nKernel panic - not syncing: x";
-    assert_eq!(Watch::default().push(log.as_bytes()).len(), 1);
+    assert_eq!(classify(log.as_bytes())[0].kind, Kind::Panic);
 }
 
 /// Its other reports are in the corpus.
@@ -224,7 +219,7 @@ fn before_printk_and_below_the_kernel() {
     let log =
         b"[    1.000000] x\nHCPGIR450W CP entered; disabled wait PSW 00020001 80000000 00000000 00012345\n";
     assert_eq!(classify(log)[0].kind, Kind::DisabledWait);
-    assert!(Watch::default().push(log)[0].fatal);
+    assert!(classify(log)[0].fatal);
 }
 
 #[test]
@@ -283,45 +278,26 @@ fn replays_are_one() {
 }
 
 #[test]
-fn since_a_step() {
-    let first = "[    1.000000] Kernel panic - not syncing: a\n";
-    let log = format!("{first}[    9.000000] Kernel panic - not syncing: b\n");
-    let titles: Vec<String> = classify_since(log.as_bytes(), first.len() as u64)
-        .into_iter()
-        .map(|finding| finding.title)
-        .collect();
-    assert_eq!(titles, ["panic: b"]);
-
-    let mut classifier = Classifier::default();
-    classifier
-        .push(b"[    1.000000] BUG: kernel NULL pointer dereference, address: 0\n[    1.000001] #PF: x\n");
-    assert_eq!(classifier.settle().len(), 1);
-    classifier.push(b"[    1.000002] Oops: Oops: 0002 [#1] SMP\n[    1.000003] ---[ end trace 0 ]---\n");
-    assert_eq!(classifier.settle(), []);
-    classifier.push(b"[    1.000004] Kernel panic - not syncing: Fata");
-    assert_eq!(classifier.settle(), []);
-    assert_eq!(classifier.finish().len(), 1);
+fn last_words() {
+    assert!(is_panic(
+        "login: [    1.000000][    C0] Kernel panic - not syncing: x"
+    ));
+    assert!(is_panic("[    1.0 a prompt # 00000] Kernel panic - not syncing"));
+    assert!(is_panic(
+        "PANIC: early exception 0x0e IP 10:ffffffff81000000 error 0 cr2 0x0"
+    ));
+    assert!(!is_panic("[    1.000000] Kernel panic"));
+    assert!(!is_panic(
+        "[    1.000000] BUG: kernel NULL pointer dereference, address: 0"
+    ));
 }
 
 #[test]
-fn split_anywhere() {
-    let log = b"x\n[    5.000001] Kernel panic - not syncing: lost\n[    5.000002] CPU: 0\n";
-    for cut in 0..log.len() {
-        let mut watch = Watch::default();
-        let mut alarms = watch.push(&log[..cut]);
-        alarms.extend(watch.push(&log[cut..]));
-        assert_eq!(alarms.len(), 1, "cut at {cut}: {alarms:?}");
-        assert_eq!((alarms[0].kind, alarms[0].offset), (Kind::Panic, 2));
-        let mut classifier = Classifier::default();
-        classifier.push(&log[..cut]);
-        classifier.push(&log[cut..]);
-        assert_eq!(classifier.finish(), classify(log), "cut at {cut}");
-    }
+fn a_log_that_is_cut_off() {
     // at the last byte, and no line end will ever come
     let end = b"[    5.000001] Kernel panic - not syncing";
     assert_eq!(classify(end).len(), 1);
-    assert_eq!(Watch::default().push(end).len(), 1);
-    assert_eq!(Watch::default().push(&end[..end.len() - 1]), []);
+    assert_eq!(classify(&end[..end.len() - 1]), []);
     assert_eq!(
         classify(b"[    5.000001] ------------[ cut here ]------------")[0].title,
         "report cut off"
@@ -354,25 +330,6 @@ fn a_report_ends_when_the_kernel_pauses() {
     log.push_str(&"userspace talks\n".repeat(1500));
     log.push_str("[    1.100000] unrelated\n");
     assert_eq!(classify(log.as_bytes())[0].lines.len(), 1);
-}
-
-fn alarm_offsets(log: &[u8], sizes: &[usize]) -> Vec<(Kind, u64)> {
-    let mut watch = Watch::default();
-    let mut alarms = Vec::new();
-    let mut rest = log;
-    for size in sizes.iter().cycle() {
-        if rest.is_empty() {
-            break;
-        }
-        let (chunk, later) = rest.split_at((*size).min(rest.len()));
-        alarms.extend(watch.push(chunk));
-        rest = later;
-    }
-    alarms.extend(watch.push(b"\n"));
-    alarms
-        .into_iter()
-        .map(|alarm| (alarm.kind, alarm.offset))
-        .collect()
 }
 
 fn fragment() -> impl Strategy<Value = Vec<u8>> {
@@ -408,23 +365,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn chunks_make_no_difference(parts in prop::collection::vec(fragment(), 0..14), sizes in prop::collection::vec(1usize..300, 1..8)) {
+    fn whatever_a_log_holds(parts in prop::collection::vec(fragment(), 0..14)) {
         let log = parts.concat();
-        let whole: Vec<Finding> = classify(&log);
-        let mut classifier = Classifier::default();
-        let mut rest = &log[..];
-        for size in sizes.iter().cycle() {
-            if rest.is_empty() { break; }
-            let (chunk, later) = rest.split_at((*size).min(rest.len()));
-            classifier.push(chunk);
-            rest = later;
-        }
-        prop_assert_eq!(classifier.finish(), whole.clone());
-        prop_assert!(whole.is_sorted_by_key(|finding| finding.offset));
-        for finding in &whole {
-            prop_assert!(finding.offset <= log.len() as u64 && !finding.title.is_empty());
-        }
-        alarm_offsets(&log, &sizes);
+        in_order(&log, &classify(&log))?;
     }
 }
 
