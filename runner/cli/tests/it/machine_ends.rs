@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use vm::machine::{Clock, End, Logs, Machine, PanicSource, StartOptions, Wait};
+use vm::machine::{End, PanicSource, Wait};
 
 use crate::{
     PATIENCE,
@@ -81,25 +81,6 @@ async fn a_panic_that_only_the_machine_is_told_of_is_noticed() {
         ),
         "{wait}"
     );
-}
-
-#[tokio::test]
-async fn a_sign_of_the_callers_ends_the_guest_too() {
-    let folder = tempfile::tempdir().unwrap();
-    let image = Firmware::default().print("Oops: 0002\r\n").hang();
-    let spec = spec(&image, folder.path());
-    let options = StartOptions {
-        sign: Some(Box::new(|line| line.starts_with("Oops:"))),
-        ..StartOptions::default()
-    };
-    let logs = Logs::in_folder(folder.path());
-    let machine = Machine::start(&spec, &logs, Clock::start(), options)
-        .await
-        .unwrap();
-    machine.resume().await.unwrap();
-    let end = tokio::time::timeout(PATIENCE, machine.ended()).await.unwrap();
-    assert!(matches!(end, End::Panicked { line, .. } if line == "Oops: 0002"));
-    machine.stop().await;
 }
 
 #[tokio::test]

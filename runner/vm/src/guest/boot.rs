@@ -58,16 +58,11 @@ pub struct Speed(f64);
 
 impl Speed {
     /// Nothing takes longer.
-    pub const NORMAL: Self = Self(1.0);
+    pub(crate) const NORMAL: Self = Self(1.0);
 
     /// The speed of a guest in which the fixed piece of work took this long. At most 50, so that a hang is still found.
-    pub fn of(measured: Duration) -> Self {
+    pub(crate) fn of(measured: Duration) -> Self {
         Self((measured.as_secs_f64() / SPEED_REFERENCE.as_secs_f64()).clamp(1.0, 50.0))
-    }
-
-    /// The factor.
-    pub fn factor(self) -> f64 {
-        self.0
     }
 
     /// A time limit for this guest.
@@ -229,7 +224,7 @@ impl Guest {
     ///
     /// # Errors
     /// As [`Guest::boot`].
-    pub async fn boot_machine(
+    pub(crate) async fn boot_machine(
         machine: Machine,
         login: &Login,
         limits: BootLimits,

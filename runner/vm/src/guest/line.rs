@@ -18,7 +18,7 @@ use format::line::{Answer, Question};
 
 /// A line that answers, or did until something went wrong on it.
 #[derive(Debug)]
-pub struct LinePort {
+pub(crate) struct LinePort {
     /// `None` after an answer that did not come: whatever comes later belongs to no question.
     stream: Mutex<Option<Line>>,
     /// What has come back to the last script.
@@ -34,7 +34,7 @@ struct Line {
 
 impl LinePort {
     /// A line to a guest that has booted: its shell has begun, and said so.
-    pub fn booted(stream: UnixStream) -> Self {
+    pub(crate) fn booted(stream: UnixStream) -> Self {
         Self {
             stream: Mutex::new(Some(Line { stream, first: true })),
             said: std::sync::Mutex::default(),
@@ -42,7 +42,7 @@ impl LinePort {
     }
 
     /// A line to a clone, whose shell has waited since before it was one.
-    pub fn cloned(stream: UnixStream) -> Self {
+    pub(crate) fn cloned(stream: UnixStream) -> Self {
         Self {
             stream: Mutex::new(Some(Line { stream, first: false })),
             said: std::sync::Mutex::default(),

@@ -106,7 +106,7 @@ pub struct Port {
 
 impl Port {
     /// A port to a guest; `line` is there if its shell waits at it.
-    pub fn new(line: Option<LinePort>, ssh: SshPort) -> Self {
+    pub(crate) fn new(line: Option<LinePort>, ssh: SshPort) -> Self {
         Self { line, ssh }
     }
 

@@ -32,7 +32,7 @@ impl SshPort {
     ///
     /// # Errors
     /// The last reason why it could not; a guest that refuses the key, or has another key than it should, is not asked again.
-    pub async fn connect(port: u16, login: &Login, limit: Duration) -> Result<Self, SshError> {
+    pub(crate) async fn connect(port: u16, login: &Login, limit: Duration) -> Result<Self, SshError> {
         let end = Instant::now() + limit;
         loop {
             let error = match timeout_at(end, Session::connect(port, login, LOGIN_LIMIT)).await {
@@ -55,7 +55,7 @@ impl SshPort {
     }
 
     /// A port that connects when it is used.
-    pub fn later(port: u16, login: &Login) -> Self {
+    pub(crate) fn later(port: u16, login: &Login) -> Self {
         Self {
             port,
             login: login.clone(),
@@ -66,13 +66,13 @@ impl SshPort {
     /// A second port to the same guest, with a session of its own.
     ///
     /// # Errors
-    /// As [`SshPort::connect`].
-    pub async fn another(&self, limit: Duration) -> Result<Self, SshError> {
+    /// As `SshPort::connect`.
+    pub(crate) async fn another(&self, limit: Duration) -> Result<Self, SshError> {
         Self::connect(self.port, &self.login, limit).await
     }
 
     /// Closes the session; the next call opens one.
-    pub async fn hang_up(&self) {
+    pub(crate) async fn hang_up(&self) {
         self.session.lock().await.take();
     }
 

@@ -19,7 +19,6 @@ use format::ssh::Login;
 /// Its memory is in files without names that end with this process; each clone maps them privately, so that it costs what it changes.
 #[derive(Debug)]
 pub struct Template {
-    /// What a clone is.
     spec: MachineSpec,
     memory: Memory,
     state: State,
@@ -127,7 +126,6 @@ impl Template {
     ) -> Result<Guest, BootError> {
         let options = StartOptions {
             said: Some(self.said.clone()),
-            ..StartOptions::default()
         };
         let machine = Machine::start(&self.spec, logs, clock, options).await;
         let machine = machine.map_err(BootError::of_machine)?;
@@ -151,11 +149,6 @@ impl Template {
     pub fn resident(&self) -> ByteSize {
         // A file that cannot be asked has no size that anybody could free.
         self.memory.resident().unwrap_or(ByteSize::bytes(0))
-    }
-
-    /// How many times longer things take in its guests than in one on an idle host.
-    pub fn speed(&self) -> Speed {
-        self.speed
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::spec::{Accel, Hotplug, MachineSpec, VirtioMem};
+use super::spec::{Accel, Hotplug, MachineSpec};
 use base::{Arch, ByteSize};
 
 /// How the outside reaches the machine.
@@ -109,13 +109,9 @@ fn processors(spec: &MachineSpec, args: &mut Arguments) {
 }
 
 fn memory(spec: &MachineSpec, args: &mut Arguments) {
-    let plugged: u64 = spec.virtio_mem.iter().map(|device| device.size.as_bytes()).sum();
     let mut size = vec![format!("size={}", spec.memory)];
     if let Hotplug::Dimms { slots, max } = &spec.hotplug {
         size.push(format!("slots={slots},maxmem={max}"));
-    } else if plugged > 0 {
-        let max = spec.memory + ByteSize::bytes(plugged);
-        size.push(format!("slots=1,maxmem={max}"));
     }
     args.pair("-m", size.join(","));
     if !spec.nodes.is_empty() {
@@ -131,23 +127,6 @@ fn memory(spec: &MachineSpec, args: &mut Arguments) {
         }
         args.pair("-object", memory);
     }
-    for device in &spec.virtio_mem {
-        virtio_mem(device, spec, args);
-    }
-}
-
-fn virtio_mem(device: &VirtioMem, spec: &MachineSpec, args: &mut Arguments) {
-    let memdev = format!("mem-{}", device.id);
-    args.pair("-object", backend(&memdev, device.size, spec));
-    let mut options = vec![
-        format!("virtio-mem-{}", bus(spec.arch)),
-        format!("id={}", device.id),
-        format!("memdev={memdev}"),
-        format!("requested-size={}", device.requested),
-    ];
-    options.extend(device.block.map(|size| format!("block-size={size}")));
-    options.extend(device.node.map(|node| format!("node={node}")));
-    args.pair("-device", options.join(","));
 }
 
 /// The nodes that the firmware's table (SRAT) would not name: those without memory at boot but the last, which has the memory for later. A DIMM
@@ -415,16 +394,9 @@ mod tests {
     fn every_memory_of_the_machine_has_a_file_or_none_has() {
         let mut spec = x86_64();
         spec.memory = ByteSize::gib(2);
-        spec.nodes = vec![ByteSize::gib(2), ByteSize::bytes(0)];
-        spec.virtio_mem = vec![VirtioMem {
-            id: "vm0".to_owned(),
-            size: ByteSize::gib(1),
-            requested: ByteSize::bytes(0),
-            block: None,
-            node: None,
-        }];
+        spec.nodes = vec![ByteSize::gib(1), ByteSize::bytes(0), ByteSize::gib(1)];
         let ids: Vec<String> = spec.memories().into_iter().map(|(id, _)| id).collect();
-        assert_eq!(ids, ["ram0", "mem-vm0"]);
+        assert_eq!(ids, ["ram0", "ram2"]);
         let path = |id: &String| (id.clone(), PathBuf::from("/f").join(id));
         let files = |ids: &[String]| {
             Some(MemoryFiles {
@@ -484,26 +456,6 @@ mod tests {
             spec.check().unwrap_err().to_string(),
             "s390x has no counted instructions under KVM"
         );
-    }
-
-    #[test]
-    fn virtio_mem() {
-        let mut spec = x86_64();
-        spec.virtio_mem = vec![VirtioMem {
-            id: "vm0".to_owned(),
-            size: ByteSize::gib(2),
-            requested: ByteSize::bytes(0),
-            block: Some(ByteSize::mib(4)),
-            node: None,
-        }];
-        let line = lines(&spec, None, &bench());
-        for part in [
-            "-m size=1G,slots=1,maxmem=3G\n",
-            "-object memory-backend-ram,id=mem-vm0,size=2G\n",
-            "-device virtio-mem-pci,id=vm0,memdev=mem-vm0,requested-size=0,block-size=4M\n",
-        ] {
-            assert!(line.contains(part), "{part} in {line}");
-        }
     }
 
     #[test]

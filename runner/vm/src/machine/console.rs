@@ -17,9 +17,7 @@ use super::{
     end::{End, Ending, PanicSource},
     logs::Clock,
 };
-
-/// What kernels print when they give up: `kernel/panic.c`, and the early exception handlers of x86.
-const LAST_WORDS: [&str; 2] = ["Kernel panic - not syncing", "PANIC: early exception"];
+use format::klog::is_panic;
 
 /// A line that does not end after so many bytes is cut.
 const LONGEST_LINE: usize = 64 * 1024;
@@ -31,13 +29,10 @@ const REST_OF_LINE: Duration = Duration::from_millis(300);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     /// When its end came, on the run's clock.
-    pub at: Duration,
+    pub(crate) at: Duration,
     /// The text without its end; bytes that are no UTF-8 are replaced.
     pub text: String,
 }
-
-/// A further sign, besides the kernel's own last words, that a line ends the guest.
-pub type Sign = Box<dyn FnMut(&str) -> bool + Send>;
 
 #[derive(Default)]
 struct Heard {
@@ -110,7 +105,7 @@ impl Console {
     }
 
     /// When a line came last, on the run's clock; `None` if it never did.
-    pub fn when(&self, text: &str) -> Option<Duration> {
+    pub(crate) fn when(&self, text: &str) -> Option<Duration> {
         let heard = self.heard();
         let line = heard
             .lines
@@ -124,11 +119,6 @@ impl Console {
         self.from_line(0)
     }
 
-    /// Reads what comes from now on.
-    pub fn from_now(&self) -> Lines {
-        self.from_line(self.count())
-    }
-
     /// Reads from a line on, by its number.
     pub fn from_line(&self, next: usize) -> Lines {
         Lines {
@@ -139,7 +129,7 @@ impl Console {
     }
 
     /// Waits until nothing new has come for `quiet`, or the console has closed, but no longer than `limit`. Cancel-safe.
-    pub async fn silence(&self, quiet: Duration, limit: Duration) {
+    pub(crate) async fn silence(&self, quiet: Duration, limit: Duration) {
         let end = Instant::now() + limit;
         let mut grown = self.grown.subscribe();
         while !self.heard().closed {
@@ -200,7 +190,6 @@ pub(super) struct Listener<W> {
     pub(super) log: W,
     pub(super) clock: Clock,
     pub(super) ending: Ending,
-    pub(super) sign: Option<Sign>,
 }
 
 impl<W: io::Write> Listener<W> {
@@ -248,7 +237,7 @@ impl<W: io::Write> Listener<W> {
             self.line(&partial);
             partial.clear();
         }
-        let suspect = has_last_words(&String::from_utf8_lossy(&partial));
+        let suspect = is_panic(&String::from_utf8_lossy(&partial));
         self.console.heard().partial = partial;
         self.console.grown.send_replace(());
         suspect
@@ -261,7 +250,7 @@ impl<W: io::Write> Listener<W> {
             at,
             text: text.clone(),
         });
-        if has_last_words(&text) || self.sign.as_mut().is_some_and(|sign| sign(&text)) {
+        if is_panic(&text) {
             self.panicked(&text);
         }
     }
@@ -272,10 +261,6 @@ impl<W: io::Write> Listener<W> {
             line: line.to_owned(),
         });
     }
-}
-
-fn has_last_words(text: &str) -> bool {
-    LAST_WORDS.iter().any(|words| text.contains(words))
 }
 
 #[cfg(test)]
@@ -296,7 +281,7 @@ mod tests {
         task: JoinHandle<()>,
     }
 
-    fn guest(sign: Option<Sign>) -> Guest {
+    fn guest() -> Guest {
         let (says, heard) = duplex(1 << 16);
         let (console, ending) = (Console::after("", Duration::ZERO), Ending::new());
         let listener = Listener {
@@ -304,7 +289,6 @@ mod tests {
             log: Vec::new(),
             clock: Clock::start(),
             ending: ending.clone(),
-            sign,
         };
         let task = tokio::spawn(listener.listen(heard));
         Guest {
@@ -317,7 +301,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn last_words_that_come_in_pieces_are_heard() {
-        let mut guest = guest(None);
+        let mut guest = guest();
         for byte in b"ok\r\n[ 1.0] Kernel panic - not syncing: in pieces" {
             guest.says.write_all(&[*byte]).await.unwrap();
             tokio::task::yield_now().await;
@@ -332,7 +316,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_line_of_last_words_that_never_ends_is_not_waited_for() {
-        let mut guest = guest(None);
+        let mut guest = guest();
         guest
             .says
             .write_all(b"PANIC: early exception 0x0e")
@@ -344,7 +328,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_misses_nothing_however_late_it_is() {
-        let mut guest = guest(None);
+        let mut guest = guest();
         let mut early = guest.console.from_start();
         let all: String = (0..10_000).map(|n| format!("line {n}\r\n")).collect();
         guest.says.write_all(all.as_bytes()).await.unwrap();
@@ -360,7 +344,6 @@ mod tests {
             count += 1;
         }
         assert_eq!(count, 10_001);
-        assert_eq!(guest.console.from_now().next().await, None);
     }
 
     #[test]
@@ -375,7 +358,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn silence_is_waited_for_and_noise_is_not_waited_out() {
-        let mut guest = guest(None);
+        let mut guest = guest();
         let console = guest.console.clone();
         let start = Instant::now();
         console.silence(Duration::from_secs(1), SOON).await;

@@ -3,7 +3,6 @@
 
 use std::{
     ffi::OsString,
-    fmt,
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
@@ -20,7 +19,7 @@ use tokio::{
 
 use super::{
     command_line::{Wiring, command_line},
-    console::{Console, Listener, Sign},
+    console::{Console, Listener},
     end::{End, Ending, Wait},
     logs::{Clock, Logs},
     meter::Meter,
@@ -42,21 +41,10 @@ const PORT_TRIES: u32 = 5;
 const STDERR_TAIL: u64 = 4096;
 
 /// What a start can be told besides the description.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct StartOptions {
-    /// A sign in a line of the console that also ends the guest, besides the kernel's own last words.
-    pub sign: Option<Sign>,
     /// What the guest said on its console before its state was saved; the console and its log begin with it.
-    pub said: Option<Arc<str>>,
-}
-
-impl fmt::Debug for StartOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StartOptions")
-            .field("sign", &self.sign.is_some())
-            .field("said", &self.said.as_ref().map(|said| said.len()))
-            .finish()
-    }
+    pub(crate) said: Option<Arc<str>>,
 }
 
 /// A QEMU that is connected, and that nobody watches yet.
@@ -259,7 +247,6 @@ fn watch(
         log,
         clock,
         ending: ending.clone(),
-        sign: options.sign,
     };
     watchers.spawn(listener.listen(heard));
     watchers.spawn(monitor::watch_events(

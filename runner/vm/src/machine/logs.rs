@@ -23,11 +23,6 @@ impl Clock {
         Self(Instant::now())
     }
 
-    /// A clock that has run since `start`.
-    pub fn since(start: Instant) -> Self {
-        Self(start)
-    }
-
     /// Time since its start.
     pub fn now(self) -> Duration {
         self.0.elapsed()
@@ -38,11 +33,11 @@ impl Clock {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Logs {
     /// What the guest writes to its console, byte by byte.
-    pub console: PathBuf,
+    pub(crate) console: PathBuf,
     /// Every line of the machine protocol, as `{"at": seconds, "way": "sent" | "received" | "damaged", "text": …}`.
-    pub qmp: PathBuf,
+    pub(crate) qmp: PathBuf,
     /// What QEMU itself prints.
-    pub qemu: PathBuf,
+    pub(crate) qemu: PathBuf,
 }
 
 impl Logs {

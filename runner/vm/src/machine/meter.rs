@@ -63,7 +63,7 @@ impl Meter {
 
     /// What the machine got in the span that ended at a moment of the run's clock, or within 5 s before: the worst. Without a moment the worst
     /// of all that is known. `None` if nothing is known.
-    pub fn worst(&self, span: Duration, at: Option<Duration>) -> Option<Share> {
+    pub(crate) fn worst(&self, span: Duration, at: Option<Duration>) -> Option<Share> {
         self.look();
         let (first, last) = match at {
             Some(at) => (at.saturating_sub(LATE), at),
@@ -83,7 +83,7 @@ impl Meter {
     }
 
     /// How much time the machine had so far: the wall's, without what it lost.
-    pub fn given(&self) -> Duration {
+    pub(crate) fn given(&self) -> Duration {
         self.look();
         let now = self.clock.now();
         match self.seen().history.given() {

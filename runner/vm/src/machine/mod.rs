@@ -20,14 +20,14 @@ mod share;
 mod spec;
 
 pub use command_line::{Wiring, command_line};
-pub use console::{Console, Line, Lines, Sign};
+pub use console::{Console, Line, Lines};
 pub use end::{End, PanicSource, Wait};
 pub use launch::StartOptions;
 pub use logs::{Clock, Logs};
 pub use meter::Meter;
 pub use running::{Machine, MachineError};
-pub use saved::{Memory, State};
+pub use saved::Memory;
 pub use share::Share;
-pub use spec::{
-    Accel, Counter, Hotplug, MachineSpec, MemoryFiles, Property, Qemu, SpecError, Standby, VirtioMem,
-};
+pub use spec::{Accel, Counter, Hotplug, MachineSpec, MemoryFiles, Property, Qemu, SpecError, Standby};
+
+pub(crate) use saved::State;

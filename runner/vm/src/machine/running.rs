@@ -205,7 +205,12 @@ impl Machine {
     ///
     /// # Errors
     /// As [`Machine::command`].
-    pub async fn set_property(&self, path: &str, property: &str, value: Value) -> Result<(), MachineError> {
+    pub(crate) async fn set_property(
+        &self,
+        path: &str,
+        property: &str,
+        value: Value,
+    ) -> Result<(), MachineError> {
         let arguments = json!({"path": path, "property": property, "value": value});
         self.command("qom-set", arguments).await.map(drop)
     }
@@ -248,7 +253,7 @@ impl Machine {
     }
 
     /// The host's end of the line; `None` if the machine has none, or somebody took it before.
-    pub fn take_line(&self) -> Option<UnixStream> {
+    pub(crate) fn take_line(&self) -> Option<UnixStream> {
         self.guest_line
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -351,7 +356,7 @@ impl Machine {
     ///
     /// # Errors
     /// As [`Machine::command`].
-    pub async fn nmi(&self) -> Result<(), MachineError> {
+    pub(crate) async fn nmi(&self) -> Result<(), MachineError> {
         self.command("inject-nmi", json!({})).await.map(drop)
     }
 

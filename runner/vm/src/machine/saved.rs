@@ -66,7 +66,7 @@ impl Memory {
     ///
     /// # Errors
     /// What the host's kernel says.
-    pub fn resident(&self) -> io::Result<ByteSize> {
+    pub(crate) fn resident(&self) -> io::Result<ByteSize> {
         let mut blocks = 0;
         for file in self.files.values() {
             blocks += u64::try_from(fstat(file)?.st_blocks).unwrap_or(0);
@@ -78,14 +78,7 @@ impl Memory {
 
 /// What a machine is without its memory: the state of its CPUs and devices.
 #[derive(Debug, Clone)]
-pub struct State(Vec<u8>);
-
-impl State {
-    /// Its size in bytes.
-    pub fn size(&self) -> usize {
-        self.0.len()
-    }
-}
+pub(crate) struct State(Vec<u8>);
 
 impl Machine {
     /// Stops the guest and takes the machine's state; its memory stays in its [`MemoryFiles`], which must be shared.
@@ -94,7 +87,7 @@ impl Machine {
     ///
     /// # Errors
     /// If QEMU cannot, ends, or takes longer than 60 s.
-    pub async fn save(&self) -> Result<State, MachineError> {
+    pub(crate) async fn save(&self) -> Result<State, MachineError> {
         self.pause().await?;
         self.leave_memory_out().await?;
         let path = self.folder.path().join("state");
@@ -118,7 +111,7 @@ impl Machine {
     ///
     /// # Errors
     /// If QEMU cannot, ends, or takes longer than 60 s.
-    pub async fn load(&self, state: &State) -> Result<(), MachineError> {
+    pub(crate) async fn load(&self, state: &State) -> Result<(), MachineError> {
         self.leave_memory_out().await?;
         let path = self.folder.path().join("state");
         let mut events = self.qmp.events();

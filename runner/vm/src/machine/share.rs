@@ -36,11 +36,11 @@ pub(super) struct Counted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
     /// The span; less than was asked for where the machine is younger.
-    pub span: Duration,
+    pub(crate) span: Duration,
     /// How long the thread ran.
-    pub ran: Duration,
+    pub(crate) ran: Duration,
     /// How long it wanted to, and did not.
-    pub lost: Duration,
+    pub(crate) lost: Duration,
 }
 
 impl Share {
@@ -48,7 +48,7 @@ impl Share {
     ///
     /// Few guests at once on a host lose more, and what speaks against the host is tried again when there is room. Nothing is lost by
     /// being strict.
-    pub fn is_starved(&self) -> bool {
+    pub(crate) fn is_starved(&self) -> bool {
         !self.lost.is_zero() && self.lost * 4 >= self.span
     }
 }

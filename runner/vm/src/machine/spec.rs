@@ -69,28 +69,13 @@ pub struct Standby {
     pub increment: Option<ByteSize>,
 }
 
-/// A virtio-mem device, plugged from the start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VirtioMem {
-    /// Its id, as events and properties name it.
-    pub id: String,
-    /// The most memory that it can hold.
-    pub size: ByteSize,
-    /// What it is asked for at the start.
-    pub requested: ByteSize,
-    /// Its smallest piece; `None` leaves it to QEMU.
-    pub block: Option<ByteSize>,
-    /// The NUMA node that it belongs to.
-    pub node: Option<u32>,
-}
-
 /// The guest's RAM as files, so that a stopped guest can be cloned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemoryFiles {
-    /// The file of each of [`MachineSpec::memories`], by its id.
+    /// The file of each of `MachineSpec::memories`, by its id.
     pub paths: BTreeMap<String, PathBuf>,
     /// Changes go to the files (the template) or stay with this machine (a clone).
-    pub shared: bool,
+    pub(crate) shared: bool,
 }
 
 /// A QEMU plugin that counts the guest's instructions (`guest-images/qemu/plugin/cost.c`).
@@ -132,8 +117,6 @@ pub struct MachineSpec {
     pub memory: ByteSize,
     /// Memory for later.
     pub hotplug: Hotplug,
-    /// virtio-mem devices.
-    pub virtio_mem: Vec<VirtioMem>,
     /// x86_64: boot memory of each NUMA node. All CPUs are in node 0; one that could come later is in each node that nothing else
     /// would name to the guest. Empty: no NUMA.
     pub nodes: Vec<ByteSize>,
@@ -168,7 +151,6 @@ impl MachineSpec {
             cmdline: String::new(),
             memory: ByteSize::gib(1),
             hotplug: Hotplug::None,
-            virtio_mem: Vec::new(),
             nodes: Vec::new(),
             cpus: 1,
             accel: Accel::Tcg,
@@ -199,9 +181,8 @@ impl MachineSpec {
         }
     }
 
-    /// The memories that the machine starts with, as QEMU's ids and sizes: RAM or that of each NUMA node, standby memory, and
-    /// virtio-mem devices.
-    pub fn memories(&self) -> Vec<(String, ByteSize)> {
+    /// The memories that the machine starts with, as QEMU's ids and sizes: RAM or that of each NUMA node, and standby memory.
+    pub(crate) fn memories(&self) -> Vec<(String, ByteSize)> {
         let mut memories = Vec::new();
         if self.nodes.is_empty() {
             memories.push(("ram".to_owned(), self.memory));
@@ -213,14 +194,12 @@ impl MachineSpec {
         if let Hotplug::Standby(standby) = &self.hotplug {
             memories.push(("standby".to_owned(), standby.size));
         }
-        let devices = self.virtio_mem.iter();
-        memories.extend(devices.map(|device| (format!("mem-{}", device.id), device.size)));
         memories
     }
 
     /// The same machine as it boots by itself: no files of memory, and no state that it waits for.
     #[must_use]
-    pub fn booting(&self) -> Self {
+    pub(crate) fn booting(&self) -> Self {
         Self {
             memory_files: None,
             incoming: false,
@@ -232,7 +211,7 @@ impl MachineSpec {
     ///
     /// # Errors
     /// [`SpecError`] says what contradicts what.
-    pub fn check(&self) -> Result<(), SpecError> {
+    pub(crate) fn check(&self) -> Result<(), SpecError> {
         let other = |what| {
             Err(SpecError::Arch {
                 arch: self.arch,
