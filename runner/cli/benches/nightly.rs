@@ -48,7 +48,6 @@ fn facts(run: u32) -> RunFacts {
         qemus: Vec::new(),
         images: Vec::new(),
         suites: Vec::new(),
-        seed: 0,
         part: None,
     }
 }

@@ -26,8 +26,7 @@ pub enum CostMethod {
 }
 
 impl CostMethod {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Plugin, Self::PluginByAddress, Self::GuestTime];
+    pub(crate) const ALL: [Self; 3] = [Self::Plugin, Self::PluginByAddress, Self::GuestTime];
 
     /// What who reads a number must know of it.
     pub fn caveat(self) -> &'static str {
@@ -136,7 +135,7 @@ impl OperationCost {
     }
 
     /// The lowest sample; `None` without any.
-    pub fn minimum(&self) -> Option<u64> {
+    pub(crate) fn minimum(&self) -> Option<u64> {
         self.samples.iter().copied().min()
     }
 

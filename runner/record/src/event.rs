@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The lines of the journal.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use base::ByteSize;
 
@@ -9,11 +9,10 @@ use super::{CaseKey, CaseRecord, RunFacts, StepRecord};
 
 /// One line of `events.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Seconds since the run started, by a clock that never goes back.
-    pub at: f64,
-    /// What happened.
-    pub event: Event,
+    pub(crate) at: f64,
+    pub(crate) event: Event,
 }
 
 /// Something that happened in a run. `case` is the [`CaseKey::id`] of the case concerned.
@@ -72,24 +71,6 @@ pub enum Event {
         /// The step.
         step: StepRecord,
     },
-    /// QEMU reported something by itself.
-    QemuEvent {
-        /// The case.
-        case: String,
-        /// The event's name, such as `DEVICE_DELETED`.
-        name: String,
-        /// What came with it.
-        data: serde_json::Value,
-    },
-    /// The console reached a place that something else in the journal refers to.
-    ConsoleMark {
-        /// The case.
-        case: String,
-        /// Offset into `console.log` in bytes.
-        offset: u64,
-        /// What is there, such as the line that the guest is ready.
-        what: String,
-    },
     /// A case ended; holds all of it.
     CaseFinished {
         /// The case.
@@ -105,4 +86,7 @@ pub enum Event {
         /// Exit code of memrig.
         exit: u8,
     },
+    /// An event that format 1 has and that nothing writes: it is passed over.
+    #[serde(rename = "qemu-event", alias = "console-mark", skip_serializing)]
+    Unwritten(IgnoredAny),
 }

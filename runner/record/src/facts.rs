@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The facts of a run: what was tested, with what, and where.
 
-use std::{collections::BTreeMap, fmt, fs, thread};
+use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -77,8 +77,6 @@ pub struct RunFacts {
     pub images: Vec<ImageFacts>,
     /// The suites that were read.
     pub suites: Vec<SuiteFacts>,
-    /// Seed of everything that is random in the run.
-    pub seed: u64,
     /// Which part of its plan it is; `None` in a folder of the first memrig, which did not write that down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<RunPart>,
@@ -112,24 +110,6 @@ pub struct HostFacts {
     pub cpus: u32,
     /// Memory of the machine.
     pub memory: ByteSize,
-}
-
-impl HostFacts {
-    /// The facts of this machine. What it does not tell is empty or zero.
-    pub fn of_this_machine() -> Self {
-        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-        let release = read("/proc/sys/kernel/osrelease");
-        let meminfo = read("/proc/meminfo");
-        let kib = meminfo
-            .lines()
-            .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB"))
-            .and_then(|kib| kib.trim().parse::<u64>().ok());
-        Self {
-            uname: format!("Linux {} {}", release.trim(), std::env::consts::ARCH),
-            cpus: thread::available_parallelism().map_or(0, |n| n.get() as u32),
-            memory: ByteSize::bytes(kib.unwrap_or(0) << 10),
-        }
-    }
 }
 
 /// A kernel under test.
@@ -211,13 +191,6 @@ pub struct SuiteFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn this_machine_has_facts() {
-        let host = HostFacts::of_this_machine();
-        assert!(host.uname.starts_with("Linux ") && host.uname.ends_with(std::env::consts::ARCH));
-        assert!(host.cpus > 0 && host.memory > ByteSize::mib(64));
-    }
 
     #[test]
     fn an_id_sorts_by_time_and_has_six_digits() {

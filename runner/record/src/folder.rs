@@ -277,7 +277,7 @@ impl CaseFolder {
     }
 
     /// Where what is seen beside the ledgers goes, where kernels are compared.
-    pub fn observed_json(&self) -> Utf8PathBuf {
+    pub(crate) fn observed_json(&self) -> Utf8PathBuf {
         self.path.join("observed.json")
     }
 

@@ -110,7 +110,7 @@ impl Journal {
     }
 
     /// The stamp of an instant. One before the journal was opened counts as the moment of its opening.
-    pub fn at(&self, instant: Instant) -> f64 {
+    pub(crate) fn at(&self, instant: Instant) -> f64 {
         let since: Duration = instant.saturating_duration_since(self.started);
         // Microseconds: more decimals would only be noise.
         self.offset + since.as_micros() as f64 / 1e6
@@ -133,7 +133,7 @@ impl Journal {
     /// # Errors
     ///
     /// As [`Journal::append`].
-    pub fn append_at(&self, instant: Instant, event: &Event) -> Result<(), JournalError> {
+    pub(crate) fn append_at(&self, instant: Instant, event: &Event) -> Result<(), JournalError> {
         self.write(self.at(instant), event)
             .map_err(|source| JournalError::Write {
                 path: self.path.clone(),
@@ -154,7 +154,7 @@ impl Journal {
     }
 
     fn write(&self, at: f64, event: &Event) -> io::Result<()> {
-        /// [`Entry`], without owning the event.
+        /// `Entry`, without owning the event.
         #[derive(serde::Serialize)]
         struct Line<'a> {
             at: f64,

@@ -39,7 +39,7 @@ pub struct CaseKey {
 #[error("two cases of the run are both called `{id}`: give one of them another id, variant or kernel label")]
 pub struct NotUnique {
     /// What both are called.
-    pub id: String,
+    pub(crate) id: String,
 }
 
 impl Blamed for NotUnique {
@@ -99,7 +99,7 @@ impl CaseKey {
     }
 
     /// Name of the case's folder inside that of its class: the id with safe characters.
-    pub fn folder(&self) -> String {
+    pub(crate) fn folder(&self) -> String {
         shortened(safe(&self.case))
     }
 

@@ -26,7 +26,7 @@ mod walk;
 
 pub use case::{Attempt, CaseRecord, FindingRecord, GuestEnd, MismatchRecord, StepRecord, SubcaseRecord};
 pub use cost::{CostMethod, CostRecord, OperationCost, steady};
-pub use event::{Entry, Event};
+pub use event::Event;
 pub use facts::{
     FORMAT, HostFacts, ImageFacts, KernelFacts, PackageFacts, QemuFacts, RunFacts, RunId, SuiteFacts,
 };
@@ -42,3 +42,5 @@ pub use rounds::{Differing, Rounds};
 pub use seconds::Seconds;
 pub use trace::{ConsoleLine, LedgerPoint, QmpLine, StepSpan, Trace, Traces};
 pub use walk::{WalkBuild, WalkCase, WalkPoint, WalkRecord};
+
+pub(crate) use event::Entry;

@@ -343,7 +343,7 @@ fn write(parts: &[Part], results: &Utf8Path, merged: &Merged) -> Result<Utf8Path
     for entry in &entries {
         last = entry.at;
         match &entry.event {
-            Event::RunStarted { .. } | Event::RunResumed { .. } => {}
+            Event::RunStarted { .. } | Event::RunResumed { .. } | Event::Unwritten(_) => {}
             Event::RunFinished { .. } => *exits.entry("finished").or_default() += 1,
             event => journal.append_as(entry.at, event)?,
         }

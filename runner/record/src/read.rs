@@ -61,11 +61,10 @@ impl Blamed for ReadError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
     /// The file, by its path in the folder.
-    pub file: String,
+    pub(crate) file: String,
     /// The line, from 1; `None` for the file as a whole.
     pub line: Option<usize>,
-    /// What is wrong with it.
-    pub what: String,
+    pub(crate) what: String,
 }
 
 impl fmt::Display for Damage {
@@ -277,10 +276,7 @@ impl Told {
             }
             Event::Note { text } => self.notes.push(text),
             Event::RunFinished { exit } => self.exit = Some(exit),
-            Event::TemplateMade { .. }
-            | Event::StepStarted { .. }
-            | Event::QemuEvent { .. }
-            | Event::ConsoleMark { .. } => {}
+            Event::TemplateMade { .. } | Event::StepStarted { .. } | Event::Unwritten(_) => {}
         }
     }
 

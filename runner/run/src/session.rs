@@ -374,7 +374,6 @@ pub(super) fn facts(request: &Request, folder: &RunFolder) -> RunFacts {
             })
             .collect(),
         suites,
-        seed: 0,
         part: Some(request.part.clone()),
     }
 }

@@ -243,8 +243,8 @@ fn facts(record: &RunRecord, key: &CaseKey) -> String {
     }
     let host = &facts.host;
     lines.line(format_args!(
-        "host: {}, {} CPUs, {}\nseed: {}",
-        host.uname, host.cpus, host.memory, facts.seed
+        "host: {}, {} CPUs, {}",
+        host.uname, host.cpus, host.memory
     ));
     lines.into_text()
 }

@@ -57,7 +57,7 @@ pub struct News {
 
 impl News {
     /// How many failures are new.
-    pub fn fresh(&self) -> usize {
+    pub(crate) fn fresh(&self) -> usize {
         let new = |standing: &&Standing| matches!(standing, Standing::New { .. });
         self.failures.values().filter(new).count()
     }
@@ -65,7 +65,7 @@ impl News {
 
 impl Standing {
     /// The standing in words, such as `new: passed in RUN`.
-    pub fn words(&self, kernel: &str) -> String {
+    pub(crate) fn words(&self, kernel: &str) -> String {
         let on = |past: &Past| {
             if past.kernel == kernel {
                 String::new()
@@ -205,7 +205,6 @@ pub(super) mod tests {
                 qemus: Vec::new(),
                 images: Vec::new(),
                 suites: Vec::new(),
-                seed: 0,
                 part: None,
             },
             cases: vec![case],

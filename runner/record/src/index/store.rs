@@ -106,7 +106,7 @@ pub struct Unread {
     /// What is wrong, and where.
     pub what: String,
     /// Nothing of the run was read: a newer memrig wrote it, or it holds no facts.
-    pub refused: bool,
+    pub(crate) refused: bool,
 }
 
 /// What bringing the index up to date came to.
@@ -115,9 +115,9 @@ pub struct Refreshed {
     /// Runs that were read.
     pub read: usize,
     /// Runs that were in the index as they are.
-    pub kept: usize,
+    pub(crate) kept: usize,
     /// Runs that are gone from the results.
-    pub gone: usize,
+    pub(crate) gone: usize,
     /// What of the runs could not be read, also in earlier times.
     pub unread: Vec<Unread>,
 }

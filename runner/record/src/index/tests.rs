@@ -100,7 +100,6 @@ fn run_of(results: &Utf8Path, day: u32, release: &str, cases: &[(CaseKey, Verdic
         qemus: Vec::new(),
         images: Vec::new(),
         suites: Vec::new(),
-        seed: 0,
         part: None,
     };
     let folder = RunFolder::of(&path, &facts);

@@ -73,7 +73,6 @@ pub(crate) fn facts() -> RunFacts {
             file: "suites/blocks.yaml".to_owned(),
             sha256: sha("blocks"),
         }],
-        seed: 42,
         part: None,
     }
 }
@@ -318,13 +317,6 @@ pub(crate) fn write(folder: &Utf8Path) {
             append(Event::StepFinished {
                 case: id.clone(),
                 step: step.clone(),
-            });
-        }
-        if let Some(GuestEnd::QemuExited(_)) = case.ended {
-            append(Event::QemuEvent {
-                case: id.clone(),
-                name: "SHUTDOWN".to_owned(),
-                data: json!({ "guest": false, "reason": "host-signal" }),
             });
         }
         append(Event::CaseFinished {
