@@ -33,8 +33,6 @@ pub struct Case {
     pub id: String,
     /// What must be true.
     pub name: String,
-    /// More about it.
-    pub about: Option<String>,
     /// Line of its id in the suite file, from 1.
     pub line: usize,
     /// What must be so for it to run.
@@ -109,17 +107,15 @@ pub enum Choice {
 #[derive(Debug, Clone)]
 pub struct Known {
     /// Releases that have it.
-    pub kernels: KernelRange,
+    pub(crate) kernels: KernelRange,
     /// Architectures that have it; all where it is `None`.
-    pub arch: Option<Vec<Arch>>,
+    pub(crate) arch: Option<Vec<Arch>>,
     /// Choices that have it; all where it is empty.
-    pub variants: Variants,
+    pub(crate) variants: Variants,
     /// What is wrong.
     pub reason: String,
     /// What it is recognised by.
     pub sign: Sign,
-    /// Where it can be seen.
-    pub evidence: Option<String>,
 }
 
 impl Suite {
@@ -149,7 +145,7 @@ impl Known {
 
 impl Choice {
     /// What is varied.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         match self {
             Self::MemmapOnMemory(_) => "memmap_on_memory",
             Self::Increment(_) => "increment",

@@ -59,8 +59,8 @@ impl Notes<'_> {
 /// Where a case can run, as far as its needs say.
 #[derive(Debug, Clone)]
 pub(super) struct Scope {
-    pub arches: Vec<Arch>,
-    pub generations: Option<Vec<Generation>>,
+    pub(crate) arches: Vec<Arch>,
+    pub(crate) generations: Option<Vec<Generation>>,
 }
 
 impl Scope {
@@ -219,7 +219,6 @@ fn case(
     Case {
         id: raw.id.clone(),
         name: raw.name.clone(),
-        about: raw.about.clone(),
         line,
         needs: needed,
         machine: merged,

@@ -210,6 +210,5 @@ fn issue(
         variants: raw.variants.clone(),
         reason: raw.reason.clone(),
         sign,
-        evidence: raw.evidence.clone(),
     }
 }

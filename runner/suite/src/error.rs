@@ -24,19 +24,18 @@ impl Blamed for SuiteErrors {
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Complaint {
+pub(crate) struct Complaint {
     /// Line, from 1.
-    pub line: usize,
+    pub(crate) line: usize,
     /// Column in characters, from 1.
-    pub column: usize,
+    pub(crate) column: usize,
     /// How many characters are meant, at least 1.
-    pub width: usize,
+    pub(crate) width: usize,
     /// The line as it is in the file.
-    pub source: String,
-    /// What is wrong.
-    pub message: String,
+    pub(crate) source: String,
+    pub(crate) message: String,
     /// What to do about it.
-    pub hint: Option<String>,
+    pub(crate) hint: Option<String>,
 }
 
 impl Complaint {
@@ -54,13 +53,6 @@ impl Complaint {
             message: message.into(),
             hint,
         }
-    }
-}
-
-impl SuiteErrors {
-    /// What is wrong, at least one thing.
-    pub fn complaints(&self) -> &[Complaint] {
-        &self.complaints
     }
 }
 

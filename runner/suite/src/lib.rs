@@ -28,7 +28,9 @@ mod raw;
 mod raw_step;
 #[cfg(test)]
 mod reader_tests;
+#[cfg(test)]
 mod reference;
+#[cfg(test)]
 mod schema;
 #[cfg(test)]
 mod shipped_tests;
@@ -43,18 +45,16 @@ mod yaml;
 pub use address::{Address, BadAddress};
 pub use case::{Case, Choice, Known, MachineSpec, Suite, Variant};
 pub use cmdline::words as command_line_words;
-pub use error::{Complaint, SuiteErrors};
-pub use matrix::{CheckName, Coordinates, Matrix, Pick};
+pub use error::SuiteErrors;
+pub use matrix::{Coordinates, Matrix};
 pub use names::{BadBlockRef, BlockName, BlockRef};
 pub use pattern::{BadPattern, BadTimeLimit, Pattern, TimeLimit};
-pub use range::{BadRange, KernelRange, KernelVersion};
-pub use raw::{Machine, Needs, Sclp, Variants};
+pub use range::{BadRange, KernelRange};
+pub use raw::Needs;
 pub use raw_step::{
     Assigned, AutoOnlineBlocks, Busy, Configure, Deconfigure, Free, Notifiers, Offline, Online, Pages,
     Remove, Uevents,
 };
-pub use reference::reference_text;
-pub use schema::{schema, schema_text};
 pub use sign::{Failure, Place, Sign};
 pub use step::{
     Action, Add, AddResult, Extent, File, Guest, Log, Read, RefuseAssign, Repeat, Step, Storage,

@@ -16,43 +16,39 @@ pub struct Matrix {
     /// Its name.
     pub name: String,
     /// Kernels, as on the command line.
-    pub kernels: Vec<String>,
-    /// Architectures.
-    pub arches: Vec<Arch>,
+    pub(crate) kernels: Vec<String>,
+    pub(crate) arches: Vec<Arch>,
     /// Suites, as on the command line.
-    pub suites: Vec<String>,
+    pub(crate) suites: Vec<String>,
     /// Choices of variants that are kept, such as `memmap_on_memory=on`. What is varied and not named here is kept whole.
-    pub variants: Vec<String>,
+    pub(crate) variants: Vec<String>,
     /// Words added to the kernel's command line; each list makes a job of its own.
-    pub cmdlines: Vec<Vec<String>>,
+    pub(crate) cmdlines: Vec<Vec<String>>,
     /// What is left out.
-    pub exclude: Vec<Pick>,
+    pub(crate) exclude: Vec<Pick>,
     /// What is added.
-    pub include: Vec<Pick>,
+    pub(crate) include: Vec<Pick>,
 }
 
 /// A part of a matrix; what is not said means all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Pick {
-    /// A kernel.
+pub(crate) struct Pick {
     #[serde(default)]
-    pub kernel: Option<String>,
-    /// An architecture.
+    pub(crate) kernel: Option<String>,
     #[serde(default)]
-    pub arch: Option<Arch>,
-    /// A suite.
+    pub(crate) arch: Option<Arch>,
     #[serde(default)]
-    pub suite: Option<String>,
+    pub(crate) suite: Option<String>,
     /// A case of it, by its id.
     #[serde(default)]
-    pub case: Option<String>,
+    pub(crate) case: Option<String>,
     /// A choice of a variant, such as `memmap_on_memory=on`.
     #[serde(default)]
-    pub variant: Option<String>,
+    pub(crate) variant: Option<String>,
     /// Words of the command line, one after another as in `cmdlines`.
     #[serde(default)]
-    pub cmdline: Option<Vec<String>>,
+    pub(crate) cmdline: Option<Vec<String>>,
 }
 
 /// What a job is, as far as a matrix asks.
@@ -93,7 +89,7 @@ struct RawMatrix {
 }
 
 /// Says what is wrong with a name, with a hint where there is one.
-pub type CheckName<'a> = &'a dyn Fn(&str) -> Result<(), (String, Option<String>)>;
+pub(crate) type CheckName<'a> = &'a dyn Fn(&str) -> Result<(), (String, Option<String>)>;
 
 impl Matrix {
     /// Reads a matrix. `kernel` and `suite` say whether a name means something.

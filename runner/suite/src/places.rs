@@ -13,8 +13,8 @@ pub(super) type Span = Range<usize>;
 /// A value and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Node {
-    pub span: Span,
-    pub kind: Kind,
+    pub(crate) span: Span,
+    pub(crate) kind: Kind,
 }
 
 /// What a value is.

@@ -10,7 +10,7 @@ use super::text::text_type;
 
 /// The leading numbers of a kernel release: `6.12.107+deb13-amd64` is 6.12.107.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct KernelVersion(Vec<u32>);
+pub(crate) struct KernelVersion(Vec<u32>);
 
 /// A range of kernel releases, both ends included.
 ///
@@ -44,7 +44,7 @@ pub enum BadRange {
 
 impl KernelVersion {
     /// Reads the leading numbers of a release as `uname -r` prints it; `None` where it does not begin with a number.
-    pub fn of_release(release: &str) -> Option<Self> {
+    pub(crate) fn of_release(release: &str) -> Option<Self> {
         let end = release
             .find(|c: char| !c.is_ascii_digit() && c != '.')
             .unwrap_or(release.len());

@@ -76,34 +76,34 @@ pub(super) enum RawStep {
 pub(super) struct RawAdd {
     /// What later steps call the blocks.
     #[serde(rename = "as")]
-    pub name: BlockName,
+    pub(crate) name: BlockName,
     /// Size of the DIMM, where it is not a number of blocks; x86_64. Not together with `blocks`.
     #[serde(default, deserialize_with = "text::option")]
-    pub size: Option<ByteSize>,
+    pub(crate) size: Option<ByteSize>,
     /// How many memory blocks of the running kernel. Default 1; up to 524288.
     #[serde(default)]
-    pub blocks: Option<u32>,
+    pub(crate) blocks: Option<u32>,
     /// How often: so many DIMMs, or runs of standby blocks, under one name. `b.0` is the first block of the first. Default 1; up to 1020.
     #[serde(default)]
-    pub times: Option<u32>,
+    pub(crate) times: Option<u32>,
     /// Where the DIMM is, in bytes from the start of the guest's memory; x86_64. Default: QEMU's choice.
     #[serde(default, deserialize_with = "text::option")]
-    pub address: Option<Address>,
+    pub(crate) address: Option<Address>,
     /// NUMA node of the DIMM; x86_64.
     #[serde(default)]
-    pub node: Option<u32>,
+    pub(crate) node: Option<u32>,
     /// Whether the memmap is asked to be in the block; s390x G2. Default: as the kernel has it.
     #[serde(default)]
-    pub memmap_on_memory: Option<bool>,
+    pub(crate) memmap_on_memory: Option<bool>,
     /// The errno that configuring must return; s390x G2.
     #[serde(default, deserialize_with = "text::option")]
-    pub fails: Option<Errno>,
+    pub(crate) fails: Option<Errno>,
     /// The guest's kernel refuses the DIMM: no block appears; x86_64.
     #[serde(default)]
-    pub refused: Option<bool>,
+    pub(crate) refused: Option<bool>,
     /// QEMU refuses the DIMM with an error that contains this text, which is not empty; x86_64.
     #[serde(default)]
-    pub rejected: Option<String>,
+    pub(crate) rejected: Option<String>,
 }
 
 /// Switches blocks on.
@@ -156,18 +156,18 @@ pub struct Remove {
 pub(super) struct RawWrite {
     /// Which blocks' file; with `file`.
     #[serde(default)]
-    pub block: Option<BlockRef>,
+    pub(crate) block: Option<BlockRef>,
     /// Name of the file in /sys/devices/system/memory/memoryN.
     #[serde(default)]
-    pub file: Option<String>,
+    pub(crate) file: Option<String>,
     /// Absolute path, in place of `block` and `file`.
     #[serde(default)]
-    pub path: Option<String>,
+    pub(crate) path: Option<String>,
     /// What is written, as it is: no newline is added. Empty, a file of sysfs gets an empty text; other files take no empty value.
-    pub value: String,
+    pub(crate) value: String,
     /// The errno that the write must return.
     #[serde(default, deserialize_with = "text::option")]
-    pub fails: Option<Errno>,
+    pub(crate) fails: Option<Errno>,
 }
 
 /// Reads a file in the guest. Exactly one of `block` with `file` and `path`; at least one of `is` and `matches`.
@@ -177,19 +177,19 @@ pub(super) struct RawWrite {
 pub(super) struct RawRead {
     /// Which blocks' file; with `file`.
     #[serde(default)]
-    pub block: Option<BlockRef>,
+    pub(crate) block: Option<BlockRef>,
     /// Name of the file in /sys/devices/system/memory/memoryN.
     #[serde(default)]
-    pub file: Option<String>,
+    pub(crate) file: Option<String>,
     /// Absolute path, in place of `block` and `file`.
     #[serde(default)]
-    pub path: Option<String>,
+    pub(crate) path: Option<String>,
     /// The whole content without white space at its end.
     #[serde(default)]
-    pub is: Option<Template>,
+    pub(crate) is: Option<Template>,
     /// What the content must match.
     #[serde(default)]
-    pub matches: Option<Pattern>,
+    pub(crate) matches: Option<Pattern>,
 }
 
 /// Looks at the kernel log since boot. At least one of `has` and `lacks`.
@@ -199,10 +199,10 @@ pub(super) struct RawRead {
 pub(super) struct RawLog {
     /// A line must match.
     #[serde(default)]
-    pub has: Option<Pattern>,
+    pub(crate) has: Option<Pattern>,
     /// No line may match.
     #[serde(default)]
-    pub lacks: Option<Pattern>,
+    pub(crate) lacks: Option<Pattern>,
 }
 
 /// Looks at the storage commands since the last step that acts.
@@ -211,10 +211,10 @@ pub(super) struct RawLog {
 #[schemars(rename = "StorageCommands")]
 pub(super) struct RawStorageCommands {
     /// One for each increment of `block` in ascending order and nothing else, or none at all.
-    pub are: StorageCommand,
+    pub(crate) are: StorageCommand,
     /// Which blocks; not with `none`. They may be removed by now.
     #[serde(default)]
-    pub block: Option<BlockRef>,
+    pub(crate) block: Option<BlockRef>,
 }
 
 /// Storage commands of the SCLP.
@@ -244,16 +244,16 @@ pub struct Assigned {
 pub(super) struct RawRefuseAssign {
     /// Only the n-th ASSIGN from now, counted from 1.
     #[serde(default)]
-    pub at: Option<u32>,
+    pub(crate) at: Option<u32>,
     /// Every one.
     #[serde(default)]
-    pub all: Option<bool>,
+    pub(crate) all: Option<bool>,
     /// None any more.
     #[serde(default)]
-    pub off: Option<bool>,
+    pub(crate) off: Option<bool>,
     /// SCLP response code, such as 0x0300. Default: QEMU's choice.
     #[serde(default)]
-    pub response: Option<u16>,
+    pub(crate) response: Option<u16>,
 }
 
 /// Lets error injection refuse an operation. Either `notifier` and `errno`, or `off`.
@@ -263,16 +263,16 @@ pub(super) struct RawRefuseAssign {
 pub(super) struct RawVeto {
     /// Which notification is refused.
     #[serde(default)]
-    pub notifier: Option<Vetoable>,
+    pub(crate) notifier: Option<Vetoable>,
     /// With which errno.
     #[serde(default, deserialize_with = "text::option")]
-    pub errno: Option<Errno>,
+    pub(crate) errno: Option<Errno>,
     /// Place in the chain: higher is called earlier. Default 0. The same in all `veto` steps of a case.
     #[serde(default)]
-    pub priority: Option<i32>,
+    pub(crate) priority: Option<i32>,
     /// Nothing is refused any more.
     #[serde(default)]
-    pub off: Option<bool>,
+    pub(crate) off: Option<bool>,
 }
 
 /// Looks at the notifications of the last step that acts.
@@ -281,14 +281,6 @@ pub(super) struct RawVeto {
 pub struct Notifiers {
     /// Which, in order.
     pub are: Vec<Notifier>,
-}
-
-impl Notifiers {
-    /// What a kernel sends: MEM_PREPARE_ONLINE and MEM_FINISH_OFFLINE only if it `has_prepare` (6.9 to 6.18).
-    pub fn of(&self, has_prepare: bool) -> Vec<Notifier> {
-        let sent = |notifier: &&Notifier| has_prepare || !notifier.only_6_9_to_6_18();
-        self.are.iter().filter(sent).copied().collect()
-    }
 }
 
 /// Sets what the kernel does with blocks that are added.
@@ -346,25 +338,25 @@ pub struct Free {
 #[schemars(rename = "Guest")]
 pub(super) struct RawGuest {
     /// The script, for busybox's sh.
-    pub run: String,
+    pub(crate) run: String,
     /// Blocks that it is about: the script finds the numbers N of their memoryN in `$block`, and the number of the first page of each in
     /// `$pfn`, separated by spaces.
     #[serde(default)]
-    pub block: Option<BlockRef>,
+    pub(crate) block: Option<BlockRef>,
     /// Files beside the suite's own file: they are put into `/run/files` of the guest, under the same names, and can be run. Not in suites that
     /// come with memrig.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub files: Vec<String>,
+    pub(crate) files: Vec<String>,
     /// The exit code it must end with, 1 to 125. Default: it must succeed.
     #[serde(default)]
-    pub fails: Option<u8>,
+    pub(crate) fails: Option<u8>,
     /// Its output is KTAP, and each test in it a subcase.
     #[serde(default)]
-    pub ktap: Option<bool>,
+    pub(crate) ktap: Option<bool>,
     /// Files of `tools/testing/selftests` in the source of the kernel under test, such as `mm/map_populate.c`: they are put into
     /// `/run/selftests` of the guest, scripts as they are, and of a C file the program that is built from it, under its name without `.c`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub selftests: Vec<String>,
+    pub(crate) selftests: Vec<String>,
 }
 
 /// Does steps several times.
@@ -373,9 +365,9 @@ pub(super) struct RawGuest {
 #[schemars(rename = "Repeat")]
 pub(super) struct RawRepeat {
     /// How often; up to 100000, with the `repeat` around it.
-    pub times: u32,
+    pub(crate) times: u32,
     /// What.
-    pub steps: Vec<RawStep>,
+    pub(crate) steps: Vec<RawStep>,
 }
 
 /// Configures standby blocks.
@@ -409,32 +401,14 @@ pub struct Deconfigure {
 #[schemars(rename = "Storage")]
 pub(super) struct RawStorage {
     /// Which blocks.
-    pub block: BlockRef,
+    pub(crate) block: BlockRef,
     /// What is written to `config`.
     #[serde(default)]
-    pub config: Option<String>,
+    pub(crate) config: Option<String>,
     /// What is written to `memmap_on_memory`.
     #[serde(default)]
-    pub memmap_on_memory: Option<String>,
+    pub(crate) memmap_on_memory: Option<String>,
     /// The errno that the write must return.
     #[serde(default, deserialize_with = "text::option")]
-    pub fails: Option<Errno>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_list_of_notifications_serves_all_kernels() {
-        let are = vec![
-            Notifier::PrepareOnline,
-            Notifier::GoingOnline,
-            Notifier::Online,
-            Notifier::FinishOffline,
-        ];
-        let notifiers = Notifiers { are: are.clone() };
-        assert_eq!(notifiers.of(true), are);
-        assert_eq!(notifiers.of(false), [Notifier::GoingOnline, Notifier::Online]);
-    }
+    pub(crate) fails: Option<Errno>,
 }

@@ -55,7 +55,7 @@ struct Reference {
 }
 
 /// The text of `docs/suite-reference.md`.
-pub fn reference_text() -> String {
+pub(crate) fn reference_text() -> String {
     let reference = Reference {
         root: schema().as_value().clone(),
     };

@@ -6,7 +6,7 @@ use schemars::{Schema, generate::SchemaSettings};
 use super::raw::RawSuite;
 
 /// The JSON schema (draft 7, which all editors know) of a suite file.
-pub fn schema() -> Schema {
+pub(crate) fn schema() -> Schema {
     let mut schema = SchemaSettings::draft07()
         .into_generator()
         .into_root_schema_for::<RawSuite>();
@@ -15,7 +15,7 @@ pub fn schema() -> Schema {
 }
 
 /// The text of `suites/suite.schema.json`.
-pub fn schema_text() -> String {
+pub(crate) fn schema_text() -> String {
     format!("{:#}\n", schema().as_value())
 }
 

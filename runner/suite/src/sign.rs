@@ -17,18 +17,18 @@ use super::{pattern::Pattern, words::FailureKind};
 #[schemars(rename = "Sign")]
 pub(super) struct RawSign {
     /// In which step it shows.
-    pub step: StepSign,
+    pub(crate) step: StepSign,
     /// How.
-    pub kind: FailureKind,
+    pub(crate) kind: FailureKind,
     /// What the failure says: the reason, of a mismatch each counter that differs (`COUNTER: predicted N, seen M`), of a finding its title or
     /// one of its lines.
-    pub pattern: Pattern,
+    pub(crate) pattern: Pattern,
     /// Findings of the kernel's log that come with it, by a line each. Any other finding is a failure.
     #[serde(default)]
-    pub log: Vec<Pattern>,
+    pub(crate) log: Vec<Pattern>,
     /// The steps after it are done too, and the model goes on from what was seen. Default: the case ends there.
     #[serde(default)]
-    pub go_on: bool,
+    pub(crate) go_on: bool,
 }
 
 /// Which step, as a suite names it.
@@ -113,13 +113,13 @@ impl fmt::Display for Place {
 #[derive(Debug, Clone)]
 pub struct Sign {
     /// Where it shows.
-    pub step: Place,
+    pub(crate) step: Place,
     /// How.
-    pub kind: FailureKind,
+    pub(crate) kind: FailureKind,
     /// What the failure says.
-    pub pattern: Pattern,
+    pub(crate) pattern: Pattern,
     /// Lines of the findings that come with it.
-    pub log: Vec<Pattern>,
+    pub(crate) log: Vec<Pattern>,
     /// Whether the case goes on after it.
     pub go_on: bool,
 }

@@ -278,8 +278,7 @@ pub enum StorageFile {
 }
 
 impl StorageFile {
-    /// Its name.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Config => "config",
             Self::MemmapOnMemory => "memmap_on_memory",
@@ -313,7 +312,7 @@ impl Action {
     }
 
     /// The word of the step in a suite.
-    pub fn word(&self) -> &'static str {
+    pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Add(_) => "add",
             Self::Online(_) => "online",

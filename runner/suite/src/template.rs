@@ -66,7 +66,7 @@ impl Template {
     }
 
     /// Whether a placeholder is about a block; the block size is about all of them.
-    pub fn needs_block(&self) -> bool {
+    pub(crate) fn needs_block(&self) -> bool {
         self.parts
             .iter()
             .any(|part| matches!(part, Part::Fact(fact) if *fact != Placeholder::BlockSize))

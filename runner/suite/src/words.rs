@@ -243,7 +243,7 @@ impl MemmapOnMemory {
 
 impl FailureKind {
     /// Whether the guest is not there any more.
-    pub fn ends_the_guest(self) -> bool {
+    pub(crate) fn ends_the_guest(self) -> bool {
         matches!(self, Self::Hang | Self::Panic | Self::Reset)
     }
 
