@@ -64,7 +64,7 @@ impl Errno {
     }
 
     /// The symbolic name, or `E` and the number where memrig knows no name.
-    pub fn name(self) -> Cow<'static, str> {
+    pub(crate) fn name(self) -> Cow<'static, str> {
         TABLE.iter().find(|(number, ..)| *number == self.0).map_or_else(
             || Cow::Owned(format!("E{}", self.0)),
             |(_, name, _)| Cow::Borrowed(*name),

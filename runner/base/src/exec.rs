@@ -186,7 +186,7 @@ impl Command {
     }
 
     /// The command as it could be typed into a shell.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         shell_line([&self.program].into_iter().chain(&self.args))
     }
 
@@ -324,7 +324,7 @@ pub struct Child {
     pid: Pid,
     exit: watch::Receiver<Option<ExitStatus>>,
     /// What it prints on stdout, where pipes were asked for.
-    pub stdout: Option<process::ChildStdout>,
+    pub(crate) stdout: Option<process::ChildStdout>,
     /// What it prints on stderr, where pipes were asked for.
     pub stderr: Option<process::ChildStderr>,
 }

@@ -24,19 +24,19 @@ pub struct CaseRounds {
 
 /// What a case came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Judged {
+pub(crate) struct Judged {
     /// How many things were seen in the first pair that could be compared.
-    pub observations: usize,
+    pub(crate) observations: usize,
     /// What differs in every pair.
-    pub differences: Vec<Difference>,
+    pub(crate) differences: Vec<Difference>,
     /// What differed in the first pair, and not in each, or in fewer pairs than are wanted.
-    pub unsteady: Vec<Difference>,
+    pub(crate) unsteady: Vec<Difference>,
     /// Why nothing can be said, where nothing can.
-    pub not: Option<Silence>,
+    pub(crate) not: Option<Silence>,
 }
 
 /// Judges a case by all of its pairs; a difference counts only if it was seen in `wanted` of them.
-pub fn judge(case: &CaseRounds, wanted: usize) -> Judged {
+pub(crate) fn judge(case: &CaseRounds, wanted: usize) -> Judged {
     let pairs: Vec<Pair> = case
         .rounds
         .iter()
@@ -296,7 +296,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Moment, Value};
+    use crate::seen::{Moment, Value};
 
     /// A case with a ledger of one counter after boot and after one step.
     fn seen(verdict: Verdict, values: [&str; 2]) -> CaseSeen {

@@ -29,16 +29,16 @@ pub struct Difference {
 
 /// Why nothing could be compared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Silence {
+pub(crate) struct Silence {
     /// `error` where something broke, `skip` where the case means nothing on one of the kernels.
-    pub verdict: Verdict,
+    pub(crate) verdict: Verdict,
     /// What was said.
-    pub why: String,
+    pub(crate) why: String,
 }
 
 /// What laying them beside each other came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pair {
+pub(crate) enum Pair {
     /// They were compared.
     Compared {
         /// How many things were seen on either.
@@ -55,7 +55,7 @@ impl Pair {
     ///
     /// A case that ends early on one kernel is compared up to there. Where its verdicts differ, that is the difference; it says
     /// what follows from it too.
-    pub fn of(base: &CaseSeen, new: &CaseSeen) -> Self {
+    pub(crate) fn of(base: &CaseSeen, new: &CaseSeen) -> Self {
         let why = |side: &str, seen: &CaseSeen| {
             let reason = seen.reason.as_deref().unwrap_or("no reason was told");
             Self::Not(Silence {
@@ -149,7 +149,7 @@ fn same(base: Option<&Value>, new: Option<&Value>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Moment;
+    use crate::seen::Moment;
 
     fn seen(verdict: Verdict, moments: &[&[(Dimension, &str, &str, u64)]]) -> CaseSeen {
         let moment = |(index, values): (usize, &&[(Dimension, &str, &str, u64)])| Moment {

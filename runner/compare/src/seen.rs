@@ -51,37 +51,35 @@ impl fmt::Display for Dimension {
 
 /// One thing that was observed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Value {
+pub(crate) struct Value {
     /// The value; counts after a step are how they moved.
-    pub text: String,
+    pub(crate) text: String,
     /// By how much a count may differ without saying anything; 0 where it is exact.
-    pub slack: u64,
+    pub(crate) slack: u64,
 }
 
 /// Everything that was observed at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Moment {
+pub(crate) struct Moment {
     /// The step, from 1; `None` for the boot and for the end.
-    pub step: Option<u32>,
+    pub(crate) step: Option<u32>,
     /// What the step does, or `boot`, or `end`.
-    pub text: String,
+    pub(crate) text: String,
     /// The observations by name.
-    pub values: BTreeMap<(Dimension, String), Value>,
+    pub(crate) values: BTreeMap<(Dimension, String), Value>,
     /// What could not be observed at this moment.
-    pub unseen: BTreeSet<Dimension>,
+    pub(crate) unseen: BTreeSet<Dimension>,
 }
 
 /// One case on one kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaseSeen {
-    /// Its verdict.
-    pub verdict: Verdict,
+    pub(crate) verdict: Verdict,
     /// Why, where it is not `pass`.
-    pub reason: Option<String>,
+    pub(crate) reason: Option<String>,
     /// MemTotal before the first step, in pages.
-    pub boot_memory: Option<i64>,
-    /// The moments in order.
-    pub moments: Vec<Moment>,
+    pub(crate) boot_memory: Option<i64>,
+    pub(crate) moments: Vec<Moment>,
 }
 
 /// How far apart the free pages of two guests with the same kernel are, in pages. Seen on 6.12 over five boots, as moves over a
@@ -261,7 +259,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{CaseName, CaseRounds, Difference, KernelSide, Kind, Pair, summed};
+    use crate::{CaseName, CaseRounds, Difference, KernelSide, Kind, pair::Pair, summed};
     use ::record::{CaseKey, FindingRecord, Seconds, StepRecord};
     use base::Arch;
 

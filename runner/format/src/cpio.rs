@@ -89,11 +89,6 @@ impl Tree {
         self.nodes.get(path.trim_start_matches('/')).map(|(node, _)| node)
     }
 
-    /// All paths, sorted.
-    pub fn paths(&self) -> impl Iterator<Item = &str> {
-        self.nodes.keys().map(String::as_str)
-    }
-
     /// The archive. Same tree, same bytes.
     ///
     /// # Errors

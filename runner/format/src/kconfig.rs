@@ -45,9 +45,8 @@ pub struct Kconfig {
 )]
 pub struct KconfigError {
     /// Line number, from 1.
-    pub line: usize,
-    /// The line.
-    pub text: String,
+    pub(crate) line: usize,
+    pub(crate) text: String,
 }
 
 impl Kconfig {
@@ -80,7 +79,7 @@ impl Kconfig {
     }
 
     /// What is said about a symbol, by its name with or without `CONFIG_`; `None` if the file does not name it.
-    pub fn get(&self, name: &str) -> Option<&Value> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
         self.symbols.get(name.strip_prefix("CONFIG_").unwrap_or(name))
     }
 

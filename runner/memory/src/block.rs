@@ -3,13 +3,12 @@
 
 use std::{fmt, str::FromStr};
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use base::ByteSize;
 
 /// The number N of the memory block `memoryN`; it starts at N times the block size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct BlockId(pub u64);
 
@@ -25,7 +24,7 @@ impl BlockId {
     }
 
     /// First page frame of the block.
-    pub fn start_pfn(self, block_size: ByteSize) -> u64 {
+    pub(crate) fn start_pfn(self, block_size: ByteSize) -> u64 {
         self.0 * block_size.pages().0.unsigned_abs()
     }
 
@@ -42,7 +41,7 @@ impl fmt::Display for BlockId {
 }
 
 /// A zone of the page allocator, by its name in `/proc/zoneinfo`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Zone {
     /// Below 16 MiB on x86, below 2 GiB on s390.
@@ -59,10 +58,10 @@ pub enum Zone {
 
 impl Zone {
     /// All zones, in the kernel's order.
-    pub const ALL: [Self; 5] = [Self::Dma, Self::Dma32, Self::Normal, Self::Movable, Self::Device];
+    pub(crate) const ALL: [Self; 5] = [Self::Dma, Self::Dma32, Self::Normal, Self::Movable, Self::Device];
 
     /// The name that the kernel prints.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Dma => "DMA",
             Self::Dma32 => "DMA32",
@@ -78,11 +77,10 @@ impl Zone {
 #[error("unknown {what} `{text}`: expected one of {expected}")]
 pub struct UnknownWord {
     /// What was expected, such as `zone`.
-    pub what: &'static str,
-    /// The text.
-    pub text: String,
+    pub(crate) what: &'static str,
+    pub(crate) text: String,
     /// The words that are known.
-    pub expected: String,
+    pub(crate) expected: String,
 }
 
 fn word<T: Copy>(
@@ -119,8 +117,7 @@ impl fmt::Display for Zone {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ZoneId {
-    /// Number of the node.
-    pub node: u32,
+    pub(crate) node: u32,
     /// The zone.
     pub zone: Zone,
 }
@@ -163,7 +160,7 @@ impl TryFrom<String> for ZoneId {
 /// State of a memory block, as its file `state` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum BlockState {
+pub(crate) enum BlockState {
     /// In use by the page allocator.
     Online,
     /// Known, not in use.
@@ -174,7 +171,7 @@ pub enum BlockState {
 
 impl BlockState {
     /// The word in the file `state`.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Online => "online",
             Self::Offline => "offline",
@@ -199,7 +196,7 @@ impl fmt::Display for BlockState {
 }
 
 /// How a block is put online: the word written to its file `state`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum OnlineKind {
     /// The kernel chooses the zone by its policy.
     #[serde(rename = "online")]
@@ -230,7 +227,7 @@ impl fmt::Display for OnlineKind {
 }
 
 /// What happens to a block when it is added: the content of `auto_online_blocks`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AutoOnline {
     /// It stays offline.
@@ -255,7 +252,7 @@ impl AutoOnline {
     }
 
     /// How an added block goes online; `None` if it does not.
-    pub fn kind(self) -> Option<OnlineKind> {
+    pub(crate) fn kind(self) -> Option<OnlineKind> {
         match self {
             Self::Offline => None,
             Self::Online => Some(OnlineKind::Default),

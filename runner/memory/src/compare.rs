@@ -11,15 +11,15 @@ use base::Pages;
 /// How far the free pages may be from the prediction after one step on one block, in pages.
 ///
 /// Idle noise of the meter is 2 pages; page tables, `struct memory_block` and sysfs take less than 32.
-pub const FREE_TOLERANCE: Pages = Pages(32);
+pub(crate) const FREE_TOLERANCE: Pages = Pages(32);
 
 /// How many more pages may be free after a step that puts blocks offline: MEM_GOING_OFFLINE makes the slab allocator give back
 /// its empty slabs (mm/slub.c `slab_mem_going_offline_callback`). Seen: up to 97 the first time, then nothing.
-pub const SHRINK_TOLERANCE: Pages = Pages(224);
+pub(crate) const SHRINK_TOLERANCE: Pages = Pages(224);
 
 /// How many fewer pages may be free after a step that gives a node its first memory: every slab cache gets its part for the
 /// node (mm/slub.c `slab_mem_going_online_callback`), and kswapd and kcompactd start. Seen: 43.
-pub const NODE_TOLERANCE: Pages = Pages(96);
+pub(crate) const NODE_TOLERANCE: Pages = Pages(96);
 
 /// How far the free pages may be from the prediction, each way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub struct FreeTolerance {
     /// So many fewer: a leak looks like this.
     pub below: Pages,
     /// So many more.
-    pub above: Pages,
+    pub(crate) above: Pages,
 }
 
 /// How much of what earlier steps took or gave beside the prediction may come back in one step, in pages: what the first step of its kind
@@ -52,7 +52,7 @@ pub struct Tolerance {
     /// Free pages; `None`: not compared, because the guest's command line makes the kernel allocate for itself.
     pub free: Option<FreeTolerance>,
     /// Is `nr_memmap_pages` compared? `page_owner=on` adds to it.
-    pub nr_memmap: bool,
+    pub(crate) nr_memmap: bool,
     /// Are the taints compared that a fault leaves? Not where the kernel's log says what they come from.
     pub taint: bool,
 }

@@ -43,7 +43,7 @@ pub enum MemmapMode {
 /// What of an `add_memory` call gets its memmap from itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum AltmapUnit {
+pub(crate) enum AltmapUnit {
     /// Only calls of exactly one block (6.1: mm/memory_hotplug.c `mhp_supports_memmap_on_memory`).
     WholeCall,
     /// Every block of a call for itself (from 6.8 on: `create_altmaps_and_memory_blocks`).
@@ -53,7 +53,7 @@ pub enum AltmapUnit {
 /// `memory_hotplug.online_policy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum OnlinePolicy {
+pub(crate) enum OnlinePolicy {
     /// A block inherits the zone that lies around it.
     ContigZones,
     /// By the ratio of movable to kernel memory.
@@ -68,46 +68,46 @@ pub struct MemoryFacts {
     /// `uname -r`; never used to decide anything.
     pub release: String,
     /// `/proc/cmdline`.
-    pub cmdline: String,
+    pub(crate) cmdline: String,
     /// `block_size_bytes`.
     pub block_size: ByteSize,
     /// `sizeof(struct page)`.
-    pub struct_page: ByteSize,
+    pub(crate) struct_page: ByteSize,
     /// `pageblock_nr_pages`.
-    pub pageblock: Pages,
+    pub(crate) pageblock: Pages,
     /// memmap_on_memory.
     pub memmap_on_memory: MemmapMode,
     /// What of an add call can carry its own memmap.
-    pub altmap_unit: AltmapUnit,
+    pub(crate) altmap_unit: AltmapUnit,
     /// Interface generation on s390; `None` on x86, which has one interface.
     pub generation: Option<Generation>,
     /// s390: the CPU has EDAT-1; without it 6.9 to 6.18 never use memmap_on_memory (drivers/s390/char/sclp_cmd.c, 6.12).
     /// `true` on x86.
-    pub edat1: bool,
+    pub(crate) edat1: bool,
     /// s390: size of a storage increment, from the hypervisor; `None` on x86 or without standby memory.
     pub increment: Option<ByteSize>,
     /// `/proc/vmstat` has nr_memmap_pages.
-    pub nr_memmap: bool,
+    pub(crate) nr_memmap: bool,
     /// How the zone of a plain `online` is chosen.
-    pub online_policy: OnlinePolicy,
+    pub(crate) online_policy: OnlinePolicy,
     /// `memory_hotplug.auto_movable_ratio`, in percent.
-    pub auto_movable_ratio: i64,
+    pub(crate) auto_movable_ratio: i64,
     /// `memory_hotplug.auto_movable_numa_aware`; `false` without NUMA.
-    pub auto_movable_numa_aware: bool,
+    pub(crate) auto_movable_numa_aware: bool,
     /// `movable_node` on the command line.
-    pub movable_node: bool,
+    pub(crate) movable_node: bool,
     /// `auto_online_blocks` after boot.
-    pub auto_online: AutoOnline,
+    pub(crate) auto_online: AutoOnline,
     /// Blocks have `valid_zones` and can be offlined (CONFIG_MEMORY_HOTREMOVE).
-    pub hotremove: bool,
+    pub(crate) hotremove: bool,
     /// `/sys/firmware/memory` is there.
-    pub firmware_memory: bool,
+    pub(crate) firmware_memory: bool,
     /// `page_owner=on`: onlining allocates from system memory and counts it in nr_memmap_pages.
-    pub page_owner: bool,
+    pub(crate) page_owner: bool,
     /// `debug_pagealloc=on`: memory is mapped page by page, so that page tables take much.
-    pub debug_pagealloc: bool,
+    pub(crate) debug_pagealloc: bool,
     /// KASAN: onlining allocates shadow memory.
-    pub kasan: bool,
+    pub(crate) kasan: bool,
 }
 
 /// Why a guest's facts could not be read.
@@ -223,7 +223,7 @@ impl MemoryFacts {
 
     /// The node that a DIMM comes to. The machine names its proximity domains as its nodes are numbered, and the kernel numbers them in that order
     /// (drivers/acpi/numa/srat.c `acpi_map_pxm_to_node`); told to ignore that, it has one node.
-    pub fn node_of(&self, dimm: &Dimm) -> u32 {
+    pub(crate) fn node_of(&self, dimm: &Dimm) -> u32 {
         let ignored = |word: &str| ["numa=off", "numa=noacpi"].contains(&word);
         if self.cmdline.split_whitespace().any(ignored) {
             0
@@ -238,7 +238,7 @@ impl MemoryFacts {
     }
 
     /// V0: pages that the memmap of one block takes.
-    pub fn memmap_pages(&self) -> Pages {
+    pub(crate) fn memmap_pages(&self) -> Pages {
         Pages(self.memmap_bytes().div_ceil(PAGE_SIZE) as i64)
     }
 
@@ -251,7 +251,7 @@ impl MemoryFacts {
     /// The caller of `add_memory` is taken to ask for it, as ACPI and SCLP do. `call_blocks` is the number of blocks of the
     /// call. After `mhp_supports_memmap_on_memory` (mm/memory_hotplug.c, 6.12; 6.1 has the same conditions for one
     /// block), and s390's `MHP_NONE` without EDAT-1 (drivers/s390/char/sclp_cmd.c, 6.12).
-    pub fn altmap(&self, call_blocks: usize) -> Option<Pages> {
+    pub(crate) fn altmap(&self, call_blocks: usize) -> Option<Pages> {
         let pageblock = self.pageblock.0.unsigned_abs();
         let v0 = self.memmap_pages().0.unsigned_abs();
         let v = match self.memmap_on_memory {

@@ -24,18 +24,18 @@ pub const LEDGER_SCRIPT: &str = ". /bin/memrig-ledger";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ZoneCounters {
     /// First page frame; 0 while the zone spans nothing.
-    pub start_pfn: u64,
+    pub(crate) start_pfn: u64,
     /// Pages from the first to the last.
-    pub spanned: Pages,
+    pub(crate) spanned: Pages,
     /// Those that are memory.
     pub present: Pages,
     /// Those that the page allocator has.
-    pub managed: Pages,
+    pub(crate) managed: Pages,
 }
 
 impl ZoneCounters {
     /// The page frames that the zone spans.
-    pub fn span(&self) -> std::ops::Range<u64> {
+    pub(crate) fn span(&self) -> std::ops::Range<u64> {
         self.start_pfn..self.start_pfn + self.spanned.0.unsigned_abs()
     }
 }
@@ -43,21 +43,16 @@ impl ZoneCounters {
 /// What sysfs says about one memory block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockLedger {
-    /// `state`.
-    pub state: BlockState,
-    /// `online`.
-    pub online: bool,
+    pub(crate) state: BlockState,
+    pub(crate) online: bool,
     /// `valid_zones`: of an online block its zone; of an offline block first the default zone, then the others that it
     /// could go to. Empty for `none` (several zones) and where the kernel has no such file.
-    pub valid_zones: Vec<Zone>,
-    /// `removable`.
-    pub removable: bool,
-    /// `phys_index`.
-    pub phys_index: u64,
-    /// `phys_device`.
-    pub phys_device: u64,
+    pub(crate) valid_zones: Vec<Zone>,
+    pub(crate) removable: bool,
+    pub(crate) phys_index: u64,
+    pub(crate) phys_device: u64,
     /// NUMA node, from the link `nodeM`; 0 without NUMA.
-    pub node: u32,
+    pub(crate) node: u32,
 }
 
 impl BlockLedger {
@@ -73,7 +68,7 @@ impl BlockLedger {
     }
 
     /// `valid_zones` as the kernel prints it.
-    pub fn valid_zones_text(&self) -> String {
+    pub(crate) fn valid_zones_text(&self) -> String {
         if self.valid_zones.is_empty() {
             return "none".to_owned();
         }
@@ -87,19 +82,16 @@ impl BlockLedger {
 pub struct Storage {
     /// `config`.
     pub configured: bool,
-    /// `memmap_on_memory`.
-    pub memmap_on_memory: bool,
+    pub(crate) memmap_on_memory: bool,
 }
 
 /// A top-level `System RAM` range of `/proc/iomem` (also `System RAM (kmem)` below a device).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct RamRange {
-    /// First address.
-    pub start: u64,
+pub(crate) struct RamRange {
+    pub(crate) start: u64,
     /// Last address (inclusive, as the kernel prints it).
-    pub last: u64,
-    /// Its name.
-    pub name: String,
+    pub(crate) last: u64,
+    pub(crate) name: String,
 }
 
 /// A pc-dimm, as QMP `query-memory-devices` shows it.
@@ -143,28 +135,27 @@ pub enum Hypervisor {
 /// All counters of a guest's memory at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
-    /// MemTotal.
-    pub mem_total: Pages,
+    pub(crate) mem_total: Pages,
     /// Free pages by the exact meter: `nr_free_pages` and every per-CPU `count:` of all zones.
     pub free: Pages,
     /// Zones that `/proc/zoneinfo` lists, empty ones included.
     pub zones: BTreeMap<ZoneId, ZoneCounters>,
     /// `nr_memmap_pages`: memmap of hot-added memory, wherever it lies (from 6.11 on).
-    pub nr_memmap: Option<Pages>,
+    pub(crate) nr_memmap: Option<Pages>,
     /// `nr_memmap_boot_pages` (from 6.11 on).
-    pub nr_memmap_boot: Option<Pages>,
+    pub(crate) nr_memmap_boot: Option<Pages>,
     /// Memory blocks.
     pub blocks: BTreeMap<BlockId, BlockLedger>,
     /// `/sys/firmware/memory`; empty if not there.
     pub storage: BTreeMap<BlockId, Storage>,
     /// `System RAM` in `/proc/iomem`, in order.
-    pub ram: Vec<RamRange>,
+    pub(crate) ram: Vec<RamRange>,
     /// `auto_online_blocks`.
-    pub auto_online: AutoOnline,
+    pub(crate) auto_online: AutoOnline,
     /// Pageblocks of type Isolate in `/proc/pagetypeinfo`; 0 after every operation.
-    pub isolated: u64,
+    pub(crate) isolated: u64,
     /// `/proc/sys/kernel/tainted`.
-    pub tainted: u64,
+    pub(crate) tainted: u64,
     /// What the hypervisor has handed out.
     pub hypervisor: Hypervisor,
 }
@@ -205,7 +196,7 @@ impl Ledger {
     }
 
     /// Blocks in a state, in order.
-    pub fn in_state(&self, state: BlockState) -> impl Iterator<Item = BlockId> + '_ {
+    pub(crate) fn in_state(&self, state: BlockState) -> impl Iterator<Item = BlockId> + '_ {
         let blocks = self.blocks.iter().filter(move |(_, block)| block.state == state);
         blocks.map(|(id, _)| *id)
     }

@@ -34,17 +34,17 @@ mod seeded;
 mod span;
 mod step;
 
-pub use self::compare::{
-    FREE_TOLERANCE, FreeTolerance, Mismatch, NODE_TOLERANCE, Reading, SHRINK_TOLERANCE, Tolerance, compare,
-};
+pub use self::compare::{FreeTolerance, Mismatch, Reading, Tolerance, compare};
 pub use attribute::{Attribute, in_sysfs, kernel_bool};
-pub use block::{AutoOnline, BlockId, BlockState, OnlineKind, UnknownWord, Zone, ZoneId};
-pub use facts::{
-    AltmapUnit, FACTS_SCRIPT, FactsError, Generation, MemmapMode, MemoryFacts, OnlinePolicy, SYMBOLS_SCRIPT,
-};
+pub use block::{AutoOnline, BlockId, OnlineKind, UnknownWord, Zone, ZoneId};
+pub use facts::{FACTS_SCRIPT, FactsError, Generation, MemmapMode, MemoryFacts, SYMBOLS_SCRIPT};
 pub use ledger::{
-    BlockLedger, Dimm, Hypervisor, LEDGER, LEDGER_FILE, LEDGER_SCRIPT, Ledger, LedgerError, RamRange,
-    Storage, ZoneCounters,
+    BlockLedger, Dimm, Hypervisor, LEDGER, LEDGER_FILE, LEDGER_SCRIPT, Ledger, LedgerError, Storage,
+    ZoneCounters,
 };
-pub use model::{Model, dimm_blocks};
+pub use model::Model;
 pub use op::{AddBy, Op, RemoveBy};
+
+pub(crate) use block::BlockState;
+pub(crate) use facts::OnlinePolicy;
+pub(crate) use ledger::RamRange;

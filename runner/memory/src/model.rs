@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    BlockId, BlockState, Dimm, Generation, Hypervisor, Ledger, MemoryFacts, Mismatch, Op, Tolerance,
-    ZoneCounters, ZoneId,
+    BlockId, BlockState, Generation, Hypervisor, Ledger, MemoryFacts, Mismatch, Op, Tolerance, ZoneCounters,
+    ZoneId,
     compare::{FREE_TOLERANCE, FreeTolerance, NODE_TOLERANCE, SHRINK_TOLERANCE, compare},
     step::Step,
 };
@@ -63,8 +63,8 @@ impl Model {
         }
     }
 
-    /// The facts.
-    pub fn facts(&self) -> &MemoryFacts {
+    #[cfg(test)]
+    pub(crate) fn facts(&self) -> &MemoryFacts {
         &self.facts
     }
 
@@ -78,7 +78,7 @@ impl Model {
 
     /// The ledger that must be seen after `op` is done in the state `before`.
     ///
-    /// What the kernel refuses (see [`Model::refusal`]) changes nothing.
+    /// What the kernel refuses (see `Model::refusal`) changes nothing.
     pub fn predict(&self, before: &Ledger, op: &Op) -> Ledger {
         let mut step = Step::new(self, before);
         step.run(op);
@@ -93,7 +93,7 @@ impl Model {
     }
 
     /// What of `seen`, the ledger after `op` was done in the state `before`, is not as predicted; empty if all is well.
-    pub fn check(&self, before: &Ledger, op: &Op, seen: &Ledger) -> Vec<Mismatch> {
+    pub(crate) fn check(&self, before: &Ledger, op: &Op, seen: &Ledger) -> Vec<Mismatch> {
         let predicted = self.predict(before, op);
         compare(before, &predicted, seen, self.tolerance(before, op))
     }
@@ -180,15 +180,4 @@ fn any(op: &Op, test: &dyn Fn(&Op) -> bool) -> bool {
         Op::Several(ops) => ops.iter().any(|op| any(op, test)),
         op => test(op),
     }
-}
-
-/// The DIMM's blocks, if the kernel takes it: a whole number of blocks at a block's start.
-pub fn dimm_blocks(dimm: &Dimm, facts: &MemoryFacts) -> Vec<BlockId> {
-    let block = facts.block_size.as_bytes();
-    let size = dimm.size.as_bytes();
-    if !dimm.address.is_multiple_of(block) || !size.is_multiple_of(block) {
-        return Vec::new();
-    }
-    let first = dimm.address / block;
-    (first..first + size / block).map(BlockId).collect()
 }

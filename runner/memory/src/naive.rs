@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::*;
+use super::{facts::AltmapUnit, *};
 use base::{Arch, ByteSize, Pages};
 
 pub(super) const BLOCK: u64 = 64 << 20;

@@ -99,7 +99,7 @@ pub enum RemoveBy {
 
 impl Op {
     /// Number of block-sized steps in it, by which the tolerance of the free pages grows; at least 1.
-    pub fn weight(&self) -> u32 {
+    pub(crate) fn weight(&self) -> u32 {
         match self {
             Self::Add { blocks, .. } | Self::Remove { blocks, .. } | Self::UnplugRefused { blocks, .. } => {
                 (blocks.len() as u32).max(1)

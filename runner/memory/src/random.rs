@@ -190,3 +190,14 @@ fn the_naive_world_uses_altmap_where_it_should() {
     assert!(facts(None, MemmapMode::On).altmap(3).is_some());
     assert_eq!(facts(Some(Generation::G0), MemmapMode::On).altmap(1), None);
 }
+
+/// The DIMM's blocks, if the kernel takes it: a whole number of blocks at a block's start.
+pub(crate) fn dimm_blocks(dimm: &Dimm, facts: &MemoryFacts) -> Vec<BlockId> {
+    let block = facts.block_size.as_bytes();
+    let size = dimm.size.as_bytes();
+    if !dimm.address.is_multiple_of(block) || !size.is_multiple_of(block) {
+        return Vec::new();
+    }
+    let first = dimm.address / block;
+    (first..first + size / block).map(BlockId).collect()
+}

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Faults put into recorded ledgers: the comparison must show each of them.
 
-use super::{replay::recording, *};
+use super::{
+    compare::{FREE_TOLERANCE, SHRINK_TOLERANCE},
+    random::dimm_blocks,
+    replay::recording,
+    *,
+};
 use base::{ByteSize, Errno, Pages};
 
 /// A guest with memmap_on_memory (x86, 6.12): the ledgers before and after the first block goes online, and the step.

@@ -15,27 +15,24 @@ use record::index::{Outcome, Seen, Unsteady, What};
 /// A case that comes out now one way and now another.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Flaky {
-    /// Which case it is.
     #[serde(flatten)]
-    pub what: What,
-    /// Its name in words.
-    pub name: String,
+    pub(crate) what: What,
+    pub(crate) name: String,
     /// The kernel on which it did: label, hyphen, release.
-    pub kernel: String,
+    pub(crate) kernel: String,
     /// Runs on that kernel that judged it.
-    pub runs: usize,
+    pub(crate) runs: usize,
     /// Those in which it failed.
-    pub failed: usize,
+    pub(crate) failed: usize,
     /// Those in which its attempts had different verdicts.
-    pub mixed: usize,
+    pub(crate) mixed: usize,
     /// Runs in which the bench broke.
-    pub errors: usize,
+    pub(crate) errors: usize,
     /// The run that first showed it: a second result, or attempts that differ.
-    pub since: String,
-    /// When that run started.
-    pub since_time: Timestamp,
+    pub(crate) since: String,
+    pub(crate) since_time: Timestamp,
     /// The last run in which it was the rarer result, or attempts differed.
-    pub last: String,
+    pub(crate) last: String,
 }
 
 /// The cases that are not steady, the worst first.

@@ -34,5 +34,5 @@ pub use junit::junit;
 pub use ktap::ktap;
 pub use news::{News, Past, Standing, news};
 pub use terminal::{Style, summary, summary_with};
-pub use trend::{Trend, TrendCost, trend, trend_text};
+pub use trend::{Trend, trend, trend_text};
 pub use walk::{walk_exit, walk_summary};

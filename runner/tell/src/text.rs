@@ -10,7 +10,6 @@ use jiff::Timestamp;
 pub(super) struct Lines(String);
 
 impl Lines {
-    /// Adds one line.
     pub(super) fn line(&mut self, line: Arguments<'_>) {
         put(&mut self.0, line);
         self.0.push('\n');

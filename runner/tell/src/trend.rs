@@ -20,29 +20,26 @@ use record::{
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Trend {
     /// Architecture of the guests.
-    pub arch: Arch,
-    /// The kernel line.
-    pub line: String,
-    /// The run.
-    pub run: String,
-    /// When it started.
-    pub started: Timestamp,
+    pub(crate) arch: Arch,
+    pub(crate) line: String,
+    pub(crate) run: String,
+    pub(crate) started: Timestamp,
     /// The kernel: label, hyphen, release.
-    pub kernel: String,
+    pub(crate) kernel: String,
     /// Cases that were run; none in a run that only counted what operations cost.
-    pub cases: usize,
+    pub(crate) cases: usize,
     /// Those that failed.
-    pub failed: usize,
+    pub(crate) failed: usize,
     /// Cases whose state after booting was read.
-    pub booted: usize,
+    pub(crate) booted: usize,
     /// Median over these of the memory that is not free after booting, in pages.
-    pub used_at_boot: Option<u64>,
+    pub(crate) used_at_boot: Option<u64>,
     /// Median over these of the time beside their steps; most of it is booting.
-    pub boot: Option<Seconds>,
+    pub(crate) boot: Option<Seconds>,
     /// What all cases took together.
-    pub seconds: Seconds,
+    pub(crate) seconds: Seconds,
     /// What operations on a memory block cost, where the run counted that.
-    pub costs: Vec<TrendCost>,
+    pub(crate) costs: Vec<TrendCost>,
 }
 
 /// What one operation on a memory block cost, in instructions of the guest.
@@ -50,17 +47,17 @@ pub struct Trend {
 /// Only counts with the same variant, method and QEMU can be held against each other: another QEMU may count a string instruction in
 /// another way, and a count by the guest's clock has idle time in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TrendCost {
+pub(crate) struct TrendCost {
     /// What was varied, such as `memmap_on_memory=on`.
-    pub variant: String,
+    pub(crate) variant: String,
     /// `online`, `offline`, `add` or `remove`.
-    pub operation: String,
+    pub(crate) operation: String,
     /// How many: what the repetitions agree on, or the lowest of them where they were not counted block by block.
-    pub instructions: u64,
+    pub(crate) instructions: u64,
     /// How they were counted.
-    pub method: CostMethod,
+    pub(crate) method: CostMethod,
     /// Version of the QEMU that executed them.
-    pub qemu: String,
+    pub(crate) qemu: String,
 }
 
 impl TrendCost {

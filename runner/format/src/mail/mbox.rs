@@ -9,7 +9,7 @@ use std::{
 use mailparse::{MailHeaderMap as _, parse_content_type, parse_headers};
 
 /// The largest mail that is read, in bytes. The largest patches of the kernel's lists are below 10 MB.
-pub const LARGEST_MAIL: usize = 32 << 20;
+pub(crate) const LARGEST_MAIL: usize = 32 << 20;
 
 /// The largest file that is read, in bytes, also after it was unpacked: a thread of the kernel's lists has some megabytes.
 pub const LARGEST_FILE: u64 = 256 << 20;
@@ -39,7 +39,7 @@ pub(super) fn unpacked(file: &[u8]) -> io::Result<Cow<'_, [u8]>> {
 /// A mail begins at a `From ` line that is the first line, or that has a time and a year at its end as `git mailsplit` wants it, or that
 /// follows an empty line and has a usual header behind it. Inside of the parts of a mail there are none. Quoted `>From ` lines of the bodies are as they were
 /// before. A byte order mark and empty lines before the first mail are nothing.
-pub fn mails(file: &[u8]) -> Vec<Vec<u8>> {
+pub(crate) fn mails(file: &[u8]) -> Vec<Vec<u8>> {
     let file = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file);
     let lines: Vec<&[u8]> = file.split_inclusive(|&byte| byte == b'\n').collect();
     let Some(first) = lines

@@ -8,7 +8,7 @@ use super::{LARGEST_MAIL, charsets, date, diff, flowed, mbox, subject::Subject};
 /// Why a mail cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
-    /// More than [`LARGEST_MAIL`].
+    /// More than `LARGEST_MAIL`.
     #[error("it has {} MiB, and mails of more than {} MiB are not read", .0 >> 20, LARGEST_MAIL >> 20)]
     TooLarge(usize),
     /// Not a mail.

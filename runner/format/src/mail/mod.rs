@@ -23,9 +23,11 @@ mod tests;
 
 pub use diff::DiffError;
 pub use gather::Mails;
-pub use mbox::{LARGEST_FILE, LARGEST_MAIL, mails};
+pub use mbox::LARGEST_FILE;
 pub use message::MessageError;
 pub use needs::Need;
 pub use patch::{Patch, PatchError};
 pub use series::{Choice, NamedBase, Series, SeriesError};
-pub use subject::{Subject, Version, VersionError};
+pub use subject::{Version, VersionError};
+
+pub(crate) use mbox::LARGEST_MAIL;

@@ -19,9 +19,9 @@ pub struct Patch {
     /// `Name <address>`.
     pub author: String,
     /// The mail's date, as git takes it; empty where there is none.
-    pub date: String,
+    pub(crate) date: String,
     /// The commit's message without the title.
-    pub message: String,
+    pub(crate) message: String,
     /// The files that it touches, by name.
     pub files: BTreeSet<String>,
     /// The diff and nothing else. A file of the tree may have any bytes.
@@ -130,7 +130,7 @@ impl Patch {
     }
 
     /// Whether two patches change the same lines in the same way, whatever is said about them.
-    pub fn same_change(&self, other: &Self) -> bool {
+    pub(crate) fn same_change(&self, other: &Self) -> bool {
         self.diff == other.diff
     }
 

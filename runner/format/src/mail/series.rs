@@ -13,8 +13,7 @@ use super::{
 pub struct Series {
     /// Title of the cover letter, else of the first patch.
     pub title: String,
-    /// Which version of the series it is.
-    pub version: Version,
+    pub(crate) version: Version,
     /// The commits that it names as its base, or its elders do; the most trustworthy first.
     pub bases: Vec<NamedBase>,
     /// What it says that must be in the tree before.

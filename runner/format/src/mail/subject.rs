@@ -7,14 +7,14 @@ use std::{fmt, str::FromStr};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
     /// The number before the point.
-    pub major: u32,
+    pub(crate) major: u32,
     /// The one after it; 0 where there is none. That of `v3b` is 2.
     pub minor: u32,
 }
 
 impl Version {
     /// The one of a series that names none.
-    pub const FIRST: Self = Self { major: 1, minor: 0 };
+    pub(crate) const FIRST: Self = Self { major: 1, minor: 0 };
 }
 
 impl fmt::Display for Version {
@@ -45,17 +45,17 @@ impl FromStr for Version {
 
 /// A subject, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subject {
+pub(crate) struct Subject {
     /// It answers another mail, or hands it on.
-    pub reply: bool,
+    pub(crate) reply: bool,
     /// A bracket has the word PATCH, RFC or RESEND, or a number.
-    pub patch: bool,
+    pub(crate) patch: bool,
     /// The number after `v`; `None` where none is given.
-    pub version: Option<Version>,
+    pub(crate) version: Option<Version>,
     /// Which of how many; 0 is the cover letter.
-    pub number: Option<(u32, u32)>,
+    pub(crate) number: Option<(u32, u32)>,
     /// What stands after the brackets.
-    pub title: String,
+    pub(crate) title: String,
 }
 
 /// What separates the words in the brackets of a subject.
@@ -74,7 +74,7 @@ const REPLIES: [&str; 15] = [
 
 impl Subject {
     /// Reads a subject that has no line ends any more.
-    pub fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let mut subject = Self {
             reply: false,
             patch: false,
@@ -103,7 +103,7 @@ impl Subject {
     }
 
     /// Which version it is of: the first one, where it does not say so.
-    pub fn version(&self) -> Version {
+    pub(crate) fn version(&self) -> Version {
         self.version.unwrap_or(Version::FIRST)
     }
 

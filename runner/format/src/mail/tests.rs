@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::{
     samples::{ENCODINGS, Encoding, body, diff, mail, mbox},
+    subject::Subject,
     *,
 };
 

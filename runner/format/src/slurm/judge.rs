@@ -65,8 +65,7 @@ const PATIENCE: u32 = 3;
 const RAN: [u8; 4] = [0, 1, 3, 4];
 
 impl Task {
-    /// Attempts so far.
-    pub fn attempts(&self) -> u32 {
+    pub(crate) fn attempts(&self) -> u32 {
         self.submissions + self.row.as_ref().map_or(0, |row| row.restarts)
     }
 

@@ -7,6 +7,8 @@ mod script;
 
 pub use judge::{Action, Attempt, Ended, MOST, Task};
 pub use queue::{
-    Exit, QUEUE_FORMAT, Row, SACCT_FORMAT, State, TroubleKind, job_id, parse_queue, parse_sacct, trouble,
+    QUEUE_FORMAT, Row, SACCT_FORMAT, State, TroubleKind, job_id, parse_queue, parse_sacct, trouble,
 };
 pub use script::{BadScript, Script, attempt_name};
+
+pub(crate) use queue::Exit;

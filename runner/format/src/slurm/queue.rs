@@ -18,18 +18,18 @@ pub struct Row {
     /// Its state.
     pub state: State,
     /// How its script ended; means nothing before it has.
-    pub exit: Exit,
+    pub(crate) exit: Exit,
     /// How often Slurm itself has put it back into the queue.
-    pub restarts: u32,
+    pub(crate) restarts: u32,
     /// Where it runs or ran.
-    pub node: String,
+    pub(crate) node: String,
     /// Why it waits, or why it ended.
-    pub reason: String,
+    pub(crate) reason: String,
 }
 
 /// How a script ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
+pub(crate) enum Exit {
     /// It exited.
     Code(u8),
     /// A signal killed it.
