@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use camino::Utf8Path;
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::plan::{Filter, Job, LoadedSuite, PlannedKernel, plan};
+use crate::plan::{Filter, Job, LoadedSuite, PlannedKernel, plan};
 use base::{
     Arch,
     fault::{Blame, Blamed, Verdict},

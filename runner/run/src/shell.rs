@@ -12,13 +12,10 @@ use camino::Utf8PathBuf;
 use rustix::process;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{
-    inside,
+use crate::{
+    case::{Trouble, chain, inside},
     plan::Job,
-    prepare::Rig,
-    schedule::Stop,
-    stage::{Origin, Stage},
-    trouble::{Trouble, chain},
+    session::{Origin, Rig, Stage, Stop},
 };
 use base::{
     fault::{Blame, Blamed, Exit, Verdict},

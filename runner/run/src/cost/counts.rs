@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::CostOptions;
+use super::measure::CostOptions;
 use base::Arch;
 use record::{OperationCost, steady};
 
@@ -231,7 +231,7 @@ pub(super) fn sorted(
 #[cfg(test)]
 mod tests {
     use super::{
-        super::plan::{said, tests::g2},
+        super::operations::{said, tests::g2},
         *,
     };
 

@@ -10,7 +10,7 @@ use base::Arch;
 
 /// What the order goes by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place<J> {
+pub(crate) struct Place<J> {
     /// The job.
     pub job: J,
     /// Its architecture.
@@ -24,7 +24,7 @@ pub(super) struct Place<J> {
 /// Puts jobs in order: the groups that take longest first, and in each the longest job; the architectures take turns by what is left of them.
 ///
 /// A group stays together, so that few templates are there at a time.
-pub(super) fn order<J>(places: Vec<Place<J>>) -> Vec<J> {
+pub(crate) fn order<J>(places: Vec<Place<J>>) -> Vec<J> {
     let mut groups: BTreeMap<(Arch, usize), Vec<Place<J>>> = BTreeMap::new();
     for place in places {
         groups.entry((place.arch, place.group)).or_default().push(place);

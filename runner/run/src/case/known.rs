@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which failures of a case are those that its suite lists as known. Pure.
 
-use super::{plan::Job, trouble::Trouble};
+use super::trouble::Trouble;
+use crate::plan::Job;
 use base::fault::Verdict;
 use memory::Mismatch;
 use record::{FindingRecord, GuestEnd};

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BTreeMap, fmt, str::FromStr};
 
 use sha2::{Digest, Sha256};
 
-use super::plan::Job;
+use super::jobs::Job;
 use record::{PlanFacts, RunPart, ShardFacts};
 
 /// One part of a plan.

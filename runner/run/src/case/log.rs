@@ -13,9 +13,9 @@ use vm::{
 
 /// What was found in a log.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(crate) struct Found {
     /// What speaks against the kernel.
-    pub(super) findings: Vec<FindingRecord>,
+    pub(crate) findings: Vec<FindingRecord>,
     /// What says that something did not happen for a while in which the host was too busy for the guest, and what the guest got of that while.
     pub(super) starved: Vec<(FindingRecord, Share)>,
 }
@@ -36,7 +36,7 @@ impl Found {
 }
 
 /// What a log shows that the case does not allow, each title once, with its number. `witness` tells what the guest got; without one all is the kernel's.
-pub(super) fn findings(log: &str, since_step: Option<u32>, case: &Case, witness: Option<&Witness>) -> Found {
+pub(crate) fn findings(log: &str, since_step: Option<u32>, case: &Case, witness: Option<&Witness>) -> Found {
     let mut found = Found::default();
     for finding in klog::classify(log.as_bytes()) {
         let allowed = |line: &String| {
@@ -104,7 +104,7 @@ pub(super) fn whole_log(answer: Result<Output, Trouble>) -> Result<String, Troub
 ///
 /// A panic is called by its cause, a step that nobody could judge and one whose task died by what the log shows of it. What else accuses the kernel
 /// keeps its words.
-pub(super) fn weigh(trouble: Option<Trouble>, found: &Found) -> Option<Trouble> {
+pub(crate) fn weigh(trouble: Option<Trouble>, found: &Found) -> Option<Trouble> {
     let Some(trouble) = trouble else {
         return found.trouble("");
     };
@@ -312,10 +312,10 @@ mod tests {
                 line: line.to_owned(),
             })
         };
-        let log = include_str!("../../format/tests/corpus/klog/killinit-6.12-amd64.txt");
+        let log = include_str!("../../../format/tests/corpus/klog/killinit-6.12-amd64.txt");
         let of_its_own = klog::classify(log.as_bytes());
         assert_eq!(of_its_own.len(), 1, "{of_its_own:#?}");
-        let log = include_str!("../../format/tests/corpus/klog/panic_on_oops-6.12-amd64.txt");
+        let log = include_str!("../../../format/tests/corpus/klog/panic_on_oops-6.12-amd64.txt");
         let findings: Vec<FindingRecord> = klog::classify(log.as_bytes())
             .into_iter()
             .map(|finding| found(finding.kind, &finding.title))

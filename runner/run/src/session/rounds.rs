@@ -13,7 +13,7 @@ const STARVED_ROUNDS: usize = 4;
 /// Whether a case is to be tried on one more guest: once after an error, and after a failure that nobody knows of, until
 /// there are three rounds with it; where the failure itself is `enough`, not even then. What the last attempt broke of may be `lasting`,
 /// so that no other guest changes it. `starved` attempts are those for which the host was too busy: they say nothing, and are made up for.
-pub(super) fn again(attempts: &[Attempt], starved: usize, enough: bool, lasting: bool) -> bool {
+pub(crate) fn again(attempts: &[Attempt], starved: usize, enough: bool, lasting: bool) -> bool {
     let first_fail = attempts
         .iter()
         .position(|attempt| attempt.verdict == Verdict::Fail);
@@ -28,7 +28,7 @@ pub(super) fn again(attempts: &[Attempt], starved: usize, enough: bool, lasting:
 }
 
 /// In how many of the guests that gave a verdict a case failed; `None` if it was tried once or did not fail.
-pub(super) fn how_often(attempts: &[Attempt]) -> Option<String> {
+pub(crate) fn how_often(attempts: &[Attempt]) -> Option<String> {
     let count = |verdict| {
         attempts
             .iter()

@@ -5,10 +5,10 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use super::{
-    plan::{Job, PlannedKernel},
     prepare::{Emulator, PrepareError, Prepared, Wanted, answering, firmware, host_packages, refused},
     stage,
 };
+use crate::plan::{Job, PlannedKernel};
 use base::{Arch, ui::Ui};
 use supply::{
     cache::Cache,

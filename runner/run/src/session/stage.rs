@@ -13,14 +13,14 @@ use std::{
 use serde_json::json;
 
 use super::{
-    log::{Found, findings, weigh},
-    notifiers,
-    plan::Job,
     prepare::{Emulator, Prepared, Rig},
     room::Room,
     schedule::Stop,
     templates::{Booted, Made, NotMade, Templates},
-    trouble::{Trouble, chain},
+};
+use crate::{
+    case::{Found, Trouble, chain, findings, notifiers, weigh},
+    plan::Job,
 };
 use base::{Arch, exec::shell_line, ui::Ui};
 use format::{
@@ -41,19 +41,19 @@ use vm::{
 };
 
 /// Everything that the cases of a run share.
-pub(super) struct Stage {
+pub(crate) struct Stage {
     rig: Rig,
-    pub(super) folder: RunFolder,
-    pub(super) journal: Arc<Journal>,
-    pub(super) stop: Stop,
-    pub(super) require_all: bool,
+    pub(crate) folder: RunFolder,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) stop: Stop,
+    pub(crate) require_all: bool,
     /// More is seen than a verdict needs, and failures are not tried again: two kernels are compared.
-    pub(super) watch: bool,
+    pub(crate) watch: bool,
     /// The run ends with the first failure.
-    pub(super) fail_fast: bool,
+    pub(crate) fail_fast: bool,
     pub(super) ui: Ui,
     /// Where attempts take place.
-    pub(super) room: Room,
+    pub(crate) room: Room,
     clock: Clock,
     /// The journal cannot be written any more, and the user knows.
     told: AtomicBool,
@@ -71,7 +71,7 @@ pub(super) struct Stage {
 
 /// Where a guest comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(crate) enum Origin {
     /// A template, if there is one.
     Clone,
     /// Its own boot.
@@ -79,7 +79,7 @@ pub(super) enum Origin {
 }
 
 /// Why a job has no guest.
-pub(super) struct NoGuest {
+pub(crate) struct NoGuest {
     /// Why.
     pub(super) trouble: Trouble,
     /// What its machine said and got, if there was one.
@@ -119,7 +119,7 @@ impl NoGuest {
     }
 
     /// Why there is none, beside what the guest said, and what the case does not allow of that.
-    pub(super) fn weighed(self, case: &Case) -> (Trouble, Found) {
+    pub(crate) fn weighed(self, case: &Case) -> (Trouble, Found) {
         let found = findings(&self.said, None, case, self.witness.as_ref());
         let trouble = weigh(Some(self.trouble.clone()), &found).unwrap_or(self.trouble);
         let trouble = match self.early {
@@ -133,14 +133,14 @@ impl NoGuest {
 }
 
 /// The keys of the run, and the ramdisk that brings them to a guest.
-pub(super) struct Keys {
-    pub(super) login: Login,
+pub(crate) struct Keys {
+    pub(crate) login: Login,
     /// Kept until the run is over.
     folder: Scratch,
 }
 
 impl Keys {
-    pub(super) fn make() -> Result<Self, Box<dyn std::error::Error>> {
+    pub(crate) fn make() -> Result<Self, Box<dyn std::error::Error>> {
         let keys = SshKeys::generate()?;
         let folder = Scratch::new()?;
         fs_err::write(
@@ -155,13 +155,13 @@ impl Keys {
         Ok(Self { login, folder })
     }
 
-    pub(super) fn ramdisk(&self) -> PathBuf {
+    pub(crate) fn ramdisk(&self) -> PathBuf {
         self.folder.path().join("keys.cpio")
     }
 }
 
 impl Stage {
-    pub(super) fn new(
+    pub(crate) fn new(
         rig: Rig,
         folder: RunFolder,
         journal: Arc<Journal>,
@@ -234,12 +234,12 @@ impl Stage {
     }
 
     /// The guests that others go on from.
-    pub(super) fn templates(&self) -> &Templates {
+    pub(crate) fn templates(&self) -> &Templates {
         &self.templates
     }
 
     /// What a job's template is found by: the kernel, and the machine with the keys of the run.
-    pub(super) fn booted(&self, job: &Job) -> Booted {
+    pub(crate) fn booted(&self, job: &Job) -> Booted {
         let initrd = self.rig.kernels[job.kernel].initrd.clone();
         (
             job.kernel,
@@ -253,36 +253,36 @@ impl Stage {
     }
 
     /// The kernel of a job.
-    pub(super) fn kernel(&self, job: &Job) -> &Kernel {
+    pub(crate) fn kernel(&self, job: &Job) -> &Kernel {
         &self.rig.kernels[job.kernel].kernel
     }
 
     /// Remembers what was seen of a job's kernel.
-    pub(super) fn learn(&self, job: &Job, facts: &MemoryFacts) {
+    pub(crate) fn learn(&self, job: &Job, facts: &MemoryFacts) {
         if let (Ok(mut known), Some(generation)) = (self.generations.lock(), facts.generation) {
             known.insert(job.kernel, generation);
         }
     }
 
     /// The interface generation of a job's kernel, if a guest with it has booted already in this run.
-    pub(super) fn generation(&self, job: &Job) -> Option<Generation> {
+    pub(crate) fn generation(&self, job: &Job) -> Option<Generation> {
         self.generations.lock().ok()?.get(&job.kernel).copied()
     }
 
     /// Which functions a kernel has, as [`SYMBOLS_SCRIPT`](memory::SYMBOLS_SCRIPT) prints them; `None` if no guest with it was asked yet.
-    pub(super) fn symbols(&self, kernel: usize) -> Option<String> {
+    pub(crate) fn symbols(&self, kernel: usize) -> Option<String> {
         self.symbols.lock().ok()?.get(&kernel).cloned()
     }
 
     /// Remembers which functions a kernel has.
-    pub(super) fn learn_symbols(&self, kernel: usize, symbols: String) {
+    pub(crate) fn learn_symbols(&self, kernel: usize, symbols: String) {
         if let Ok(mut known) = self.symbols.lock() {
             known.insert(kernel, symbols);
         }
     }
 
     /// What the notifier probe was told of a kernel; nothing, if no guest with it was watched yet.
-    pub(super) fn probe(&self, kernel: usize) -> String {
+    pub(crate) fn probe(&self, kernel: usize) -> String {
         let probes = self.probes.lock();
         probes.map_or_else(
             |_| String::new(),
@@ -291,14 +291,14 @@ impl Stage {
     }
 
     /// Remembers what the notifier probe was told of a kernel.
-    pub(super) fn learn_probe(&self, kernel: usize, known: String) {
+    pub(crate) fn learn_probe(&self, kernel: usize, known: String) {
         if let Ok(mut probes) = self.probes.lock() {
             probes.insert(kernel, known);
         }
     }
 
     /// Writes an event down. A journal that cannot be written any more is told when the case is over.
-    pub(super) fn note(&self, event: &Event) {
+    pub(crate) fn note(&self, event: &Event) {
         // Once is enough: a disk that is full takes no other event either.
         if let Err(error) = self.journal.append(event)
             && !self.told.swap(true, Ordering::Relaxed)
@@ -308,12 +308,12 @@ impl Stage {
     }
 
     /// The QEMU command of a guest, to be pasted.
-    pub(super) fn by_hand(&self, guest: &Guest) -> String {
+    pub(crate) fn by_hand(&self, guest: &Guest) -> String {
         shell_line(guest.machine.by_hand())
     }
 
     /// The same for a job whose guest never came to answer.
-    pub(super) fn by_hand_of(&self, job: &Job) -> String {
+    pub(crate) fn by_hand_of(&self, job: &Job) -> String {
         dry_run(
             job,
             &self.rig.kernels[job.kernel],
@@ -322,7 +322,7 @@ impl Stage {
     }
 
     /// Gives a job its guest, which can be talked to: a clone where there is a template for it, or one that boots; and says which.
-    pub(super) async fn guest(
+    pub(crate) async fn guest(
         &self,
         job: &Job,
         folder: &CaseFolder,

@@ -25,7 +25,7 @@ const STANDSTILL: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Runs a script. Its exit code is an answer, not an error.
-pub(super) async fn exec(guest: &Guest, script: &str, limit: Duration) -> Result<Output, Trouble> {
+pub(crate) async fn exec(guest: &Guest, script: &str, limit: Duration) -> Result<Output, Trouble> {
     judged(guest, guest.port.exec(script, longest(limit)), limit, || {
         script_of(script)
     })
@@ -149,7 +149,7 @@ fn script_of(script: &str) -> String {
 }
 
 /// Finds out who is to blame for a guest that did not answer.
-pub(super) async fn blame(guest: &Guest, error: PortError) -> Trouble {
+pub(crate) async fn blame(guest: &Guest, error: PortError) -> Trouble {
     let diagnosis = guest.diagnose(&error).await;
     accuse(guest, &error, &diagnosis).await
 }
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_hang_is_told_with_its_place() {
-        let log = include_str!("../../format/tests/corpus/klog/hard-6.12-lockdep-amd64.txt");
+        let log = include_str!("../../../format/tests/corpus/klog/hard-6.12-lockdep-amd64.txt");
         assert_eq!(hung_in(log).as_deref(), Some("splat_hard"));
         // Without unknown_nmi_panic that is all it says.
         let silent = "[   67.3] Uhhuh. NMI received for unknown reason 31 on CPU 0.\n[   67.4] Dazed and confused, but trying to continue\n";

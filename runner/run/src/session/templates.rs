@@ -13,11 +13,11 @@ use vm::{guest::Template, machine::MachineSpec};
 
 /// The machine of a template, with the kernel that it is for by its index: two kernels that are compared are booted apart, also where
 /// their files are the same.
-pub(super) type Booted = (usize, MachineSpec);
+pub(crate) type Booted = (usize, MachineSpec);
 
 /// Templates of a run, by the machine that they are of. `T` is the template.
 #[derive(Debug)]
-pub(super) struct Templates<T = Template> {
+pub(crate) struct Templates<T = Template> {
     slots: Vec<Slot<T>>,
 }
 
@@ -165,24 +165,24 @@ impl<T> Templates<T> {
     }
 
     /// What a clone of the template for a machine has told about itself; all of them are the same guest.
-    pub(super) fn facts(&self, booted: &Booted) -> Option<&str> {
+    pub(crate) fn facts(&self, booted: &Booted) -> Option<&str> {
         self.slot(booted)?.1.facts.get().map(String::as_str)
     }
 
     /// Keeps what a clone told about itself.
-    pub(super) fn keep_facts(&self, booted: &Booted, facts: &str) {
+    pub(crate) fn keep_facts(&self, booted: &Booted, facts: &str) {
         if let Some((_, slot)) = self.slot(booted) {
             slot.facts.get_or_init(|| facts.to_owned());
         }
     }
 
     /// The free pages that a clone of the template for a machine had when it had come to rest: another one that begins with as many is there.
-    pub(super) fn free_at_rest(&self, booted: &Booted) -> Option<Pages> {
+    pub(crate) fn free_at_rest(&self, booted: &Booted) -> Option<Pages> {
         self.slot(booted)?.1.free.get().copied()
     }
 
     /// Keeps the free pages of a clone at rest.
-    pub(super) fn keep_free_at_rest(&self, booted: &Booted, free: Pages) {
+    pub(crate) fn keep_free_at_rest(&self, booted: &Booted, free: Pages) {
         if let Some((_, slot)) = self.slot(booted) {
             slot.free.get_or_init(|| free);
         }

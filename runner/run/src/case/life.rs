@@ -8,12 +8,13 @@ use super::{
     known::unexplained,
     log::{Found, findings, weigh, whole_log},
     needs,
-    plan::Job,
-    rounds::again,
-    stage::{NoGuest, Origin, Stage},
     steps::{limit, steps},
     tale::{Tale, record, seconds},
     trouble::{Trouble, chain, end_of},
+};
+use crate::{
+    plan::Job,
+    session::{NoGuest, Origin, Stage, again},
 };
 use ::record::{Attempt, CaseFolder, CaseRecord, Event, GuestEnd};
 use base::fault::Verdict;
@@ -24,10 +25,10 @@ use vm::{
 };
 
 /// Why a case that somebody interrupted has no verdict.
-pub(super) const INTERRUPTED: &str = "interrupted";
+pub(crate) const INTERRUPTED: &str = "interrupted";
 
 /// Runs a case to its verdict. An error is tried once more on a fresh guest, and a failure twice, to tell always from sometimes.
-pub(super) async fn run(job: &Job, stage: &Stage) -> CaseRecord {
+pub(crate) async fn run(job: &Job, stage: &Stage) -> CaseRecord {
     let started = Instant::now();
     let skip = job
         .skip

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use super::{
     known::{PassedOver, failure, listed, shown, unexplained},
     log::Found,
-    plan::Job,
-    rounds::how_often,
-    stage::Stage,
     trouble::Trouble,
+};
+use crate::{
+    plan::Job,
+    session::{Stage, how_often},
 };
 use base::fault::Verdict;
 use format::klog;

@@ -6,12 +6,13 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    case::{self, INTERRUPTED},
-    order::{Place, order},
-    plan::Job,
     prepare::Rig,
     schedule::{Admission, Capacity, Stop, run_all},
     stage::Stage,
+};
+use crate::{
+    case::{self, INTERRUPTED},
+    plan::{Job, Place, order},
 };
 use base::{
     ByteSize,
@@ -234,7 +235,7 @@ impl Times {
 }
 
 /// What QEMU takes beside the guest's memory, in bytes: most of it is translated code. Seen: 100 MiB after a case.
-pub(super) const QEMU_OVERHEAD: ByteSize = ByteSize::mib(256);
+pub(crate) const QEMU_OVERHEAD: ByteSize = ByteSize::mib(256);
 
 /// The jobs in the order in which they are started, with what each can take.
 fn in_order(jobs: Vec<Job>, stage: &Stage, times: &Times) -> Vec<Admission<Job>> {
@@ -300,7 +301,7 @@ fn tell(record: &CaseRecord, ui: &Ui) {
     ));
 }
 
-pub(super) fn facts(request: &Request, folder: &RunFolder) -> RunFacts {
+pub(crate) fn facts(request: &Request, folder: &RunFolder) -> RunFacts {
     let mut suites: Vec<SuiteFacts> = Vec::new();
     for job in &request.jobs {
         if suites.iter().all(|suite| suite.file != job.suite.file) {

@@ -15,7 +15,7 @@ use vm::{
 
 /// The end of a step, or of a case, that did not pass.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     /// Positive evidence against the kernel.
     Kernel {
         /// What it did wrong, in one line.
@@ -58,7 +58,7 @@ pub(super) enum Trouble {
 
 impl Trouble {
     /// The kernel did something wrong that is not a counter.
-    pub(super) fn kernel(message: impl Into<String>) -> Self {
+    pub(crate) fn kernel(message: impl Into<String>) -> Self {
         Self::mismatch(message, Vec::new())
     }
 
@@ -85,7 +85,7 @@ impl Trouble {
     }
 
     /// Something else than the kernel broke.
-    pub(super) fn bench(message: impl Into<String>) -> Self {
+    pub(crate) fn bench(message: impl Into<String>) -> Self {
         Self::Bench {
             message: message.into(),
         }
@@ -99,7 +99,7 @@ impl Trouble {
     }
 
     /// Something else than the kernel is not as it must be, and no other guest changes that.
-    pub(super) fn lasting(message: impl Into<String>) -> Self {
+    pub(crate) fn lasting(message: impl Into<String>) -> Self {
         Self::Lasting {
             message: message.into(),
         }
@@ -111,7 +111,7 @@ impl Trouble {
     }
 
     /// The machine ended while something was done in it.
-    pub(super) fn ended(end: &End) -> Self {
+    pub(crate) fn ended(end: &End) -> Self {
         Self::of_guest(end.to_string(), &Diagnosis::Ended(end.clone()))
     }
 
@@ -126,7 +126,7 @@ impl Trouble {
     }
 
     /// A guest did not get ready.
-    pub(super) fn not_ready(error: &BootError) -> Self {
+    pub(crate) fn not_ready(error: &BootError) -> Self {
         let message = chain(&error.cause);
         match error.diagnosis() {
             Some(diagnosis) => Self::of_guest(message, diagnosis),
@@ -147,7 +147,7 @@ impl Trouble {
     }
 
     /// The verdict that it makes.
-    pub(super) fn verdict(&self) -> Verdict {
+    pub(crate) fn verdict(&self) -> Verdict {
         match self {
             Self::Kernel { .. } => Verdict::Fail,
             Self::Guest { blame, .. } => blame.verdict(),
@@ -175,7 +175,7 @@ impl Trouble {
     }
 
     /// What happened, in one line.
-    pub(super) fn message(&self) -> &str {
+    pub(crate) fn message(&self) -> &str {
         match self {
             Self::Kernel { message, .. }
             | Self::Guest { message, .. }
@@ -187,7 +187,7 @@ impl Trouble {
     }
 
     /// The same, told of another place.
-    pub(super) fn told(mut self, tell: impl FnOnce(&str) -> String) -> Self {
+    pub(crate) fn told(mut self, tell: impl FnOnce(&str) -> String) -> Self {
         match &mut self {
             Self::Kernel { message, .. }
             | Self::Guest { message, .. }
@@ -242,7 +242,7 @@ pub(super) fn expect(what: &str, got: Result<(), Errno>, fails: Option<Errno>) -
 }
 
 /// An error with its causes, in one line.
-pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

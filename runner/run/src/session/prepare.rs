@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{foresee, plan::PlannedKernel};
+use super::foresee;
+use crate::plan::PlannedKernel;
 use base::{
     Arch,
     exec::{Command, ExecError},

@@ -10,23 +10,22 @@
 //! s390x by 128. Neither their lowest nor the most frequent one need repeat from boot to boot; [`record::steady`] did, to the
 //! instruction. With a quarter that must agree it was off by 5 once, and with 12 repetitions by up to 33.
 
-mod counts;
-mod plan;
-
 use std::{path::Path, time::Duration};
 
-use counts::{
-    Counted, counted, entry_points, nanoseconds, of_threads, quiet_script, sorted, whole_functions,
-    without_known,
-};
-use plan::{LOOK, Look, Said, planned, said, script};
-
 use super::{
-    dimm::{plug, plug_and_eject},
-    inside,
-    prepare::{Emulator, Prepared},
-    stage::Keys,
-    trouble::Trouble,
+    counts::{
+        Counted, counted, entry_points, nanoseconds, of_threads, quiet_script, sorted, whole_functions,
+        without_known,
+    },
+    operations::{LOOK, Look, Said, planned, said, script},
+};
+use crate::{
+    case::{
+        Trouble,
+        dimm::{plug, plug_and_eject},
+        inside,
+    },
+    session::{Emulator, Keys, Prepared},
 };
 use base::{
     Arch, ByteSize, Errno,

@@ -56,7 +56,7 @@ cat $said
 
 /// The script that installs the probe and prints what [`Armed::parse`] reads. `known` is what it printed in another guest with the same
 /// kernel at the same place in memory, or nothing.
-pub(super) fn arm(known: &str) -> String {
+pub(crate) fn arm(known: &str) -> String {
     format!("known='{known}'{ARM}")
 }
 

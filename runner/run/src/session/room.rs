@@ -27,7 +27,7 @@ const IDLE: f64 = 0.8;
 
 /// Where the attempts of a run take place.
 #[derive(Debug, Default)]
-pub(super) struct Room {
+pub(crate) struct Room {
     guests: RwLock<()>,
     /// Room was waited for in vain: others keep the host busy.
     is_always_busy: AtomicBool,
@@ -35,7 +35,7 @@ pub(super) struct Room {
 
 /// A place of an attempt, as long as it is kept.
 #[derive(Debug)]
-pub(super) enum Place<'a> {
+pub(crate) enum Place<'a> {
     /// Others run beside it.
     Beside { _others: RwLockReadGuard<'a, ()> },
     /// No other guest of this run does.
@@ -44,7 +44,7 @@ pub(super) enum Place<'a> {
 
 impl Room {
     /// A place beside others.
-    pub(super) async fn beside(&self) -> Place<'_> {
+    pub(crate) async fn beside(&self) -> Place<'_> {
         Place::Beside {
             _others: self.guests.read().await,
         }
@@ -52,7 +52,7 @@ impl Room {
 
     /// A place alone, for a guest that the host gave too little: when those that run have ended, and a CPU of the host is idle, which is waited for
     /// a minute at the most, and less after it was in vain. Cancel-safe.
-    pub(super) async fn alone(&self) -> Place<'_> {
+    pub(crate) async fn alone(&self) -> Place<'_> {
         let all = self.guests.write().await;
         let patience = match self.is_always_busy.load(Ordering::Relaxed) {
             true => PATIENCE_LEFT,

@@ -39,7 +39,7 @@ impl Capacity {
     ///
     /// # Errors
     /// There is no cache.
-    pub(super) fn slots(&self, host: &HostFacts, ui: &Ui) -> Result<Arc<Slots>, CacheError> {
+    pub(crate) fn slots(&self, host: &HostFacts, ui: &Ui) -> Result<Arc<Slots>, CacheError> {
         let count = self.guests.max(usual_guests(host.cpus));
         let memory = host.memory.as_bytes().saturating_sub(HOST_RESERVE.as_bytes());
         let cache = Cache::open(ui)?;
@@ -114,7 +114,7 @@ impl Stop {
 
 /// A job and what it takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Admission<J> {
+pub(crate) struct Admission<J> {
     /// The job.
     pub job: J,
     /// What its guest can use at the most, in bytes; 0 if it has none.
@@ -161,7 +161,7 @@ impl<J> Waiting<J> {
 /// A job is started only when its memory is free beside that of the others and what `kept` says that is kept for them, and rather not
 /// while `waits` says that it would only wait for another one. After [`Stop`] none is started any more; running jobs are expected
 /// to watch it themselves. `done` returns whether to go on. A job with a guest begins when it has one of the `slots`.
-pub(super) async fn run_all<J, T, F>(
+pub(crate) async fn run_all<J, T, F>(
     jobs: Vec<Admission<J>>,
     (capacity, slots): (Capacity, &Arc<Slots>),
     stop: &Stop,

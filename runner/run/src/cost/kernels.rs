@@ -5,12 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{
-    cost::{self, CostError, CostOptions, CountingError, counting, measure},
-    prepare::{Emulator, Prepared},
-    schedule::{Admission, Stop, run_all},
-    session::{QEMU_OVERHEAD, Request, facts},
-    trouble::chain,
+use super::measure::{self, CostError, CostOptions, CountingError, counting, measure};
+use crate::{
+    case::chain,
+    session::{Admission, Emulator, Prepared, QEMU_OVERHEAD, Request, Stop, facts, run_all},
 };
 use base::{
     ByteSize,
@@ -158,7 +156,7 @@ pub async fn costs(request: Request, repetitions: u32, ui: &Ui) -> Result<Costs,
                 prepared: prepared.clone(),
                 options,
             },
-            memory: cost::most_memory() + QEMU_OVERHEAD,
+            memory: measure::most_memory() + QEMU_OVERHEAD,
         });
     let mut measured: BTreeMap<usize, Measured> = BTreeMap::new();
     let mut broken = None;

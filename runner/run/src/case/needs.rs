@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use super::{inside, plan::Job, trouble::Trouble};
+use super::{inside, trouble::Trouble};
+use crate::plan::Job;
 use memory::{Generation, MemmapMode, MemoryFacts};
 use suite::{Case, MemmapOnMemory};
 use vm::guest::Guest;

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::plan::{Filter, Job, LoadedSuite, PlannedKernel, plan};
+use super::jobs::{Filter, Job, LoadedSuite, PlannedKernel, plan};
 use record::{
     NotUnique, check_unique,
     index::{Seen, What},

@@ -11,10 +11,12 @@ use super::{
     known::{PassedOver, failure, listed, shown},
     log::{Found, findings, weigh},
     needs,
-    plan::Job,
-    stage::{Origin, Stage},
     tale::{Tale, seconds},
     trouble::{Trouble, chain},
+};
+use crate::{
+    plan::Job,
+    session::{Origin, Stage},
 };
 use base::{Arch, ByteSize, fault::Verdict};
 use format::standby::{self, property};

@@ -92,7 +92,7 @@ async fn reported<T, E: std::fmt::Display>(
 
 /// Plugs a DIMM into a guest, waits for the guest's answer, and does the same for its ejection: `rounds` times. Before each, the guest comes to
 /// rest: what the one before left to be done later would else be done now and then in the next.
-pub(super) async fn plug_and_eject(
+pub(crate) async fn plug_and_eject(
     guest: &Guest,
     id: &str,
     size: ByteSize,
@@ -118,7 +118,7 @@ pub(super) async fn plug_and_eject(
 }
 
 /// Plugs a DIMM into a guest, which may take its time to answer.
-pub(super) async fn plug(guest: &Guest, id: &str, size: ByteSize) -> Result<(), Trouble> {
+pub(crate) async fn plug(guest: &Guest, id: &str, size: ByteSize) -> Result<(), Trouble> {
     let memory = json!({ "qom-type": "memory-backend-ram", "id": backend(id), "size": size.as_bytes() });
     qmp(guest, "object-add", memory).await?;
     let dimm = json!({ "driver": "pc-dimm", "id": id, "memdev": backend(id) });

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The life of a case: the guest under test, the steps that act on it or look at it, its log, and what became of all that.
+
+mod act;
+mod bench;
+mod busy;
+pub(crate) mod dimm;
+pub(crate) mod inside;
+mod known;
+mod life;
+mod lists;
+mod log;
+mod look;
+mod needs;
+pub(crate) mod notifiers;
+mod script;
+mod selftests;
+mod steps;
+mod subtests;
+mod tale;
+mod trouble;
+mod watch;
+
+pub(crate) use life::{INTERRUPTED, run};
+pub(crate) use log::{Found, findings, weigh};
+pub(crate) use trouble::{Trouble, chain};

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the operations of memory hotplug cost, in instructions of the guest.
+
+mod counts;
+mod kernels;
+mod measure;
+mod operations;
+
+pub use kernels::{Costs, CostsError, costs};
+pub use measure::{CostError, CostOptions, CountingError, counting, measure};

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One run: what it needs is got, its jobs are started as the host has room for them, and their guests come from templates.
+
+mod foresee;
+mod prepare;
+mod room;
+mod rounds;
+mod run;
+mod schedule;
+mod stage;
+mod templates;
+
+pub use foresee::{Foreseen, foresee};
+pub use prepare::{Emulator, PrepareError, Prepared, Rig, Wanted, host_packages, prepare, qemu_version};
+pub(crate) use rounds::{again, how_often};
+pub use run::{Outcome, Request, RunError, run};
+pub(crate) use run::{QEMU_OVERHEAD, facts};
+pub(crate) use schedule::{Admission, run_all};
+pub use schedule::{Capacity, HOST_RESERVE, Stop, usual_guests};
+pub(crate) use stage::{Keys, NoGuest, Origin, Stage};
