@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::jobs::{Filter, Job, LoadedSuite, PlannedKernel, plan};
+use super::{
+    jobs::{Job, LoadedSuite, PlannedKernel, plan},
+    selection::Filter,
+};
 use record::{
     NotUnique, check_unique,
     index::{Seen, What},

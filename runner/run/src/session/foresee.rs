@@ -4,11 +4,8 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use super::{
-    prepare::{Emulator, PrepareError, Prepared, Wanted, answering, firmware, host_packages, refused},
-    stage,
-};
-use crate::plan::{Job, PlannedKernel};
+use super::prepare::{Emulator, PrepareError, Prepared, Wanted, answering, firmware, host_packages, refused};
+use crate::plan::{Job, PlannedKernel, dry_run};
 use base::{Arch, ui::Ui};
 use supply::{
     cache::Cache,
@@ -149,7 +146,7 @@ impl Foreseen {
     pub fn command(&self, job: &Job) -> Option<String> {
         let prepared = self.prepared[job.kernel].as_ref()?;
         let emulator = self.emulators.get(&job.key.arch)?;
-        Some(stage::dry_run(job, prepared, emulator))
+        Some(dry_run(job, prepared, emulator))
     }
 }
 

@@ -10,33 +10,26 @@ use std::{
     },
 };
 
-use serde_json::json;
-
 use super::{
-    prepare::{Emulator, Prepared, Rig},
+    prepare::Rig,
     room::Room,
     schedule::Stop,
     templates::{Booted, Made, NotMade, Templates},
 };
 use crate::{
     case::{Found, Trouble, chain, findings, notifiers, weigh},
-    plan::Job,
+    plan::{Job, dry_run, spec},
 };
-use base::{Arch, exec::shell_line, ui::Ui};
-use format::{
-    ssh::Login,
-    standby::{self, property},
-};
+use base::{exec::shell_line, ui::Ui};
+use format::ssh::Login;
 use memory::{Generation, LEDGER_SCRIPT, MemoryFacts};
 use record::{CaseFolder, Event, Journal, RunFolder};
-use suite::{Boot, Case, GuestClock, command_line_words};
+use suite::{Boot, Case};
 use supply::{image, kernel::Kernel};
 use vm::{
     guest::{BootError, BootLimits, Guest, Template, TemplateError, Witness},
     keys::SshKeys,
-    machine::{
-        Accel, Clock, Hotplug, Logs, MachineSpec, Property, Standby, StartOptions, Wiring, command_line,
-    },
+    machine::{Clock, Logs, MachineSpec, StartOptions},
     scratch::Scratch,
 };
 
@@ -477,80 +470,4 @@ fn shown(template: &Template, case: &Case) -> Option<String> {
 /// Whether a job is one of those that a template is there for.
 fn may_clone(job: &Job) -> bool {
     job.skip.is_none() && job.case().boot == Boot::Clone
-}
-
-/// What must be set before the guest's first instruction.
-fn properties(job: &Job) -> Vec<Property> {
-    let mut properties = Vec::new();
-    let mut set = |name: &str, value| {
-        properties.push(Property {
-            path: standby::PATH.to_owned(),
-            name: name.to_owned(),
-            value,
-        });
-    };
-    if job.key.arch == Arch::S390x {
-        if job.machine.max_element_id != 1 {
-            set(property::MAX_ELEMENT_ID, json!(job.machine.max_element_id));
-        }
-        if let Some(response) = job.machine.element_response {
-            set(property::ELEMENT_RESPONSE, json!(response));
-        }
-    }
-    properties
-}
-
-/// The machine of a job.
-fn spec(job: &Job, prepared: &Prepared, emulator: &Emulator, initrds: Vec<PathBuf>) -> MachineSpec {
-    let machine = &job.machine;
-    let mut spec = MachineSpec::new(job.key.arch, emulator.qemu.clone());
-    spec.kernel = Some(prepared.kernel.image.clone());
-    spec.initrds = initrds;
-    spec.cmdline = cmdline(job);
-    spec.memory = machine.memory;
-    spec.cpus = machine.cpus;
-    spec.accel = match machine.clock {
-        GuestClock::Host => emulator.accel,
-        GuestClock::Instructions => Accel::TcgIcount,
-    };
-    spec.properties = properties(job);
-    spec.hotplug = match job.key.arch {
-        Arch::X86_64 => Hotplug::Dimms {
-            slots: machine.slots,
-            max: machine.memory + machine.hotplug,
-        },
-        Arch::S390x => Hotplug::Standby(Standby {
-            size: machine.hotplug,
-            increment: machine.increment,
-        }),
-    };
-    for (from, row) in machine.dist.iter().enumerate() {
-        for (to, distance) in row.iter().enumerate() {
-            spec.extra.push("-numa".to_owned());
-            spec.extra
-                .push(format!("dist,src={from},dst={to},val={distance}"));
-        }
-    }
-    if machine.nodes > 1 {
-        spec.nodes = vec![machine.memory];
-        spec.nodes
-            .resize(machine.nodes as usize, base::ByteSize::bytes(0));
-    }
-    spec
-}
-
-/// The kernel's command line. What the job says comes last, so that it wins.
-fn cmdline(job: &Job) -> String {
-    let mut line = format!("console={}", MachineSpec::console(job.key.arch));
-    for word in command_line_words(job.key.arch, &job.cmdline) {
-        line.push(' ');
-        line.push_str(word);
-    }
-    line
-}
-
-/// The QEMU command that a job would run, to be pasted. The guest's keys are made for a run, so it lacks them.
-pub(super) fn dry_run(job: &Job, prepared: &Prepared, emulator: &Emulator) -> String {
-    let spec = spec(job, prepared, emulator, Vec::new());
-    shell_line(command_line(&spec, Some(&prepared.initrd), &Wiring::Terminal))
 }
