@@ -8,8 +8,8 @@ use super::{
     known::unexplained,
     log::{Found, findings, weigh, whole_log},
     needs,
+    outcome::{AttemptOutcome, record, seconds},
     steps::{limit, steps},
-    tale::{Tale, record, seconds},
     trouble::{Trouble, chain, end_of},
 };
 use crate::{
@@ -37,11 +37,11 @@ pub(crate) async fn run(job: &Job, stage: &Stage) -> CaseRecord {
     if let Some(reason) = &skip {
         return record(
             job,
-            Tale {
+            AttemptOutcome {
                 trouble: Some(Trouble::Lacking {
                     message: reason.clone(),
                 }),
-                ..Tale::default()
+                ..AttemptOutcome::default()
             },
             Vec::new(),
             started,
@@ -51,7 +51,7 @@ pub(crate) async fn run(job: &Job, stage: &Stage) -> CaseRecord {
     let mut attempts: Vec<Attempt> = Vec::new();
     let mut starved = 0;
     let mut alone = false;
-    let mut decided: Option<Tale> = None;
+    let mut decided: Option<AttemptOutcome> = None;
     loop {
         let number = attempts.len() as u32 + 1;
         let place = async {
@@ -78,30 +78,30 @@ pub(crate) async fn run(job: &Job, stage: &Stage) -> CaseRecord {
             true => Origin::Clone,
             false => Origin::Boot,
         };
-        let mut tale = match stage.folder.case(&job.key, number) {
+        let mut outcome = match stage.folder.case(&job.key, number) {
             Ok(folder) => attempt(job, stage, &folder, origin).await,
-            Err(error) => Tale {
+            Err(error) => AttemptOutcome {
                 trouble: Some(Trouble::bench(chain(&error))),
-                ..Tale::default()
+                ..AttemptOutcome::default()
             },
         };
-        tale.judge(job, stage);
+        outcome.judge(job, stage);
         attempts.push(Attempt {
-            verdict: tale.verdict(),
-            reason: tale.reason(),
+            verdict: outcome.verdict(),
+            reason: outcome.reason(),
             seconds: seconds(began.elapsed()),
         });
-        alone = tale.trouble.as_ref().is_some_and(Trouble::is_starved);
+        alone = outcome.trouble.as_ref().is_some_and(Trouble::is_starved);
         starved += usize::from(alone);
-        let lasting = tale.trouble.as_ref().is_some_and(Trouble::is_lasting);
+        let lasting = outcome.trouble.as_ref().is_some_and(Trouble::is_lasting);
         // Where kernels are compared, a failure is a difference or none; the other pair tells how often.
         let again = again(&attempts, starved, stage.watch, lasting)
-            && !enough_of_hangs(&attempts, tale.ended.as_ref(), stage.fail_fast)
+            && !enough_of_hangs(&attempts, outcome.ended.as_ref(), stage.fail_fast)
             && !stage.stop.is_asked();
         // The last of those with the verdict that counts is told of.
         let told = match decided.take() {
-            Some(before) if before.verdict() == Verdict::Fail && tale.verdict() != Verdict::Fail => before,
-            _ => tale,
+            Some(before) if before.verdict() == Verdict::Fail && outcome.verdict() != Verdict::Fail => before,
+            _ => outcome,
         };
         if !again {
             return record(job, told, attempts, started, stage);
@@ -121,8 +121,8 @@ fn enough_of_hangs(attempts: &[Attempt], ended: Option<&GuestEnd>, fail_fast: bo
 }
 
 /// One attempt: everything between two guests.
-async fn attempt(job: &Job, stage: &Stage, folder: &CaseFolder, origin: Origin) -> Tale {
-    let mut tale = Tale::default();
+async fn attempt(job: &Job, stage: &Stage, folder: &CaseFolder, origin: Origin) -> AttemptOutcome {
+    let mut outcome = AttemptOutcome::default();
     let booted = tokio::select! {
         booted = stage.guest(job, folder, origin) => booted,
         () = stage.stop.asked() => Err(NoGuest::from(Trouble::bench(INTERRUPTED))),
@@ -131,66 +131,66 @@ async fn attempt(job: &Job, stage: &Stage, folder: &CaseFolder, origin: Origin) 
         Ok(guest) => guest,
         Err(no_guest) => {
             let (trouble, found) = no_guest.weighed(job.case());
-            tale.log = fs_err::read_to_string(folder.console_log()).unwrap_or_else(|_| String::new());
-            tale.take(found);
-            tale.command_line = stage.by_hand_of(job);
-            tale.ended = Some(trouble.guest_end().cloned().unwrap_or(GuestEnd::NotReady));
-            tale.trouble = Some(trouble);
-            return tale;
+            outcome.log = fs_err::read_to_string(folder.console_log()).unwrap_or_else(|_| String::new());
+            outcome.take(found);
+            outcome.command_line = stage.by_hand_of(job);
+            outcome.ended = Some(trouble.guest_end().cloned().unwrap_or(GuestEnd::NotReady));
+            outcome.trouble = Some(trouble);
+            return outcome;
         }
     };
-    tale.command_line = stage.by_hand(&guest);
+    outcome.command_line = stage.by_hand(&guest);
     let mut ledgers = Vec::new();
     let done = tokio::select! {
-        done = steps(job, stage, (&guest, origin), folder, &mut tale, &mut ledgers) => Some(done),
+        done = steps(job, stage, (&guest, origin), folder, &mut outcome, &mut ledgers) => Some(done),
         () = stage.stop.asked() => None,
     };
     match done {
         Some(done) => {
-            tale.trouble = done.err().map(|trouble| of_host(trouble, &guest));
-            read_log(job.case(), &guest, &mut tale).await;
+            outcome.trouble = done.err().map(|trouble| of_host(trouble, &guest));
+            read_log(job.case(), &guest, &mut outcome).await;
         }
         // Whoever interrupts does not wait for a guest that may not answer.
         None => {
-            tale.trouble = Some(Trouble::bench(INTERRUPTED));
-            tale.log = guest.machine.console().text();
+            outcome.trouble = Some(Trouble::bench(INTERRUPTED));
+            outcome.log = guest.machine.console().text();
         }
     }
-    if let Err(error) = fs_err::write(folder.dmesg_log(), &tale.log) {
-        tale.trouble.get_or_insert(Trouble::bench(error.to_string()));
+    if let Err(error) = fs_err::write(folder.dmesg_log(), &outcome.log) {
+        outcome.trouble.get_or_insert(Trouble::bench(error.to_string()));
     }
     if let Some(tasks) = guest.tasks() {
-        tale.tasks = tasks.to_owned();
+        outcome.tasks = tasks.to_owned();
         if let Err(error) = fs_err::write(folder.tasks_log(), tasks) {
-            tale.trouble.get_or_insert(Trouble::bench(error.to_string()));
+            outcome.trouble.get_or_insert(Trouble::bench(error.to_string()));
         }
     }
     if let Err(error) = folder.write_ledgers(&ledgers) {
-        tale.trouble.get_or_insert(Trouble::bench(chain(&error)));
+        outcome.trouble.get_or_insert(Trouble::bench(chain(&error)));
     }
-    if let Some(observed) = &tale.observed
+    if let Some(observed) = &outcome.observed
         && let Err(error) = folder.write_observed(observed)
     {
-        tale.trouble.get_or_insert(Trouble::bench(chain(&error)));
+        outcome.trouble.get_or_insert(Trouble::bench(chain(&error)));
     }
-    tale.ended = Some(ended(guest.machine.end(), tale.trouble.as_ref()));
+    outcome.ended = Some(ended(guest.machine.end(), outcome.trouble.as_ref()));
     guest.stop().await;
-    tale
+    outcome
 }
 
 /// How long a guest in which something went wrong may take to tell its log, before the factor of its speed; the console has the same.
 const LOG_LIMIT: Duration = Duration::from_secs(10);
 
 /// Takes the kernel's log, from the guest where it answers and from the console where it does not, finds what was not seen yet, and weighs it all.
-async fn read_log(case: &Case, guest: &Guest, tale: &mut Tale) {
-    if tale.trouble.is_some() {
+async fn read_log(case: &Case, guest: &Guest, outcome: &mut AttemptOutcome) {
+    if outcome.trouble.is_some() {
         // Its kernel may still be telling what happened.
         guest.last_words().await;
     }
-    tale.log = guest.machine.console().text();
+    outcome.log = guest.machine.console().text();
     let mut said = guest.said();
     if guest.machine.end().is_none() && !guest.is_silent() {
-        let told = match &tale.trouble {
+        let told = match &outcome.trouble {
             None => whole_log(inside::exec(guest, "dmesg", limit(case, guest)).await),
             Some(_) => {
                 let limit = guest.speed.scale(LOG_LIMIT);
@@ -208,16 +208,16 @@ async fn read_log(case: &Case, guest: &Guest, tale: &mut Tale) {
         match told {
             Ok(log) => {
                 said.clone_from(&log);
-                tale.log = log;
+                outcome.log = log;
             }
             Err(trouble) => {
-                tale.trouble.get_or_insert(trouble);
+                outcome.trouble.get_or_insert(trouble);
             }
         }
     }
     let Found { findings, starved } = findings(&said, None, case, Some(&Witness::of(&guest.machine)));
     for finding in findings {
-        if let Some(known) = tale
+        if let Some(known) = outcome
             .findings
             .iter_mut()
             .find(|known| known.title == finding.title)
@@ -225,22 +225,22 @@ async fn read_log(case: &Case, guest: &Guest, tale: &mut Tale) {
             // It went on after the step that it was first seen in.
             known.times = known.times.max(finding.times);
         } else {
-            tale.findings.push(finding);
+            outcome.findings.push(finding);
         }
     }
     // What the case went on after was weighed there.
-    let passed_over = tale.passed_over.iter().map(|passed| &passed.known.sign);
+    let passed_over = outcome.passed_over.iter().map(|passed| &passed.known.sign);
     let mut found = Found {
-        findings: unexplained(&tale.findings, passed_over).cloned().collect(),
+        findings: unexplained(&outcome.findings, passed_over).cloned().collect(),
         starved: Vec::new(),
     };
     for (finding, share) in starved {
-        if tale.starved.iter().all(|known| known.title != finding.title) {
-            tale.starved.push(finding.clone());
+        if outcome.starved.iter().all(|known| known.title != finding.title) {
+            outcome.starved.push(finding.clone());
             found.starved.push((finding, share));
         }
     }
-    tale.trouble = weigh(tale.trouble.take(), &found);
+    outcome.trouble = weigh(outcome.trouble.take(), &found);
 }
 
 /// A panic by which the kernel answers to time that went by is the host's, where that was too busy for the guest.

@@ -13,11 +13,11 @@ mod log;
 mod look;
 mod needs;
 pub(crate) mod notifiers;
+mod outcome;
 mod script;
 mod selftests;
 mod steps;
 mod subtests;
-mod tale;
 mod trouble;
 mod watch;
 

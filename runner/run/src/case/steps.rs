@@ -11,7 +11,7 @@ use super::{
     known::{PassedOver, failure, listed, shown},
     log::{Found, findings, weigh},
     needs,
-    tale::{Tale, seconds},
+    outcome::{AttemptOutcome, seconds},
     trouble::{Trouble, chain},
 };
 use crate::{
@@ -37,7 +37,7 @@ pub(super) async fn steps(
     stage: &Stage,
     (guest, origin): (&Guest, Origin),
     folder: &CaseFolder,
-    tale: &mut Tale,
+    outcome: &mut AttemptOutcome,
     ledgers: &mut Vec<LedgerEntry<Ledger>>,
 ) -> Result<(), Trouble> {
     let case = job.case();
@@ -45,11 +45,11 @@ pub(super) async fn steps(
     let text = facts(job, stage, guest, origin, limit).await?;
     let facts = MemoryFacts::parse(&text, increment(job, guest).await?)
         .map_err(|error| Trouble::bench(format!("the guest's facts do not read: {error}")))?;
-    tale.facts = json!(facts);
-    tale.release = Some(facts.release.clone());
+    outcome.facts = json!(facts);
+    outcome.release = Some(facts.release.clone());
     stage.learn(job, &facts);
     needs::check(case, job, &facts, guest, limit).await?;
-    at_boot(case, guest, tale)?;
+    at_boot(case, guest, outcome)?;
     let cloned = (origin == Origin::Clone).then(|| (stage.templates(), stage.booted(job)));
     let at_rest = cloned
         .as_ref()
@@ -75,9 +75,9 @@ pub(super) async fn steps(
     if looks || stage.watch {
         bench.observe(&Op::Nothing, false).await?;
     }
-    let done = all_steps(job, stage, &mut bench, folder, tale, ledgers).await;
+    let done = all_steps(job, stage, &mut bench, folder, outcome, ledgers).await;
     let (observed, asked) = bench.observed(done.is_ok()).await;
-    tale.observed = observed;
+    outcome.observed = observed;
     // What broke first counts.
     done.and(asked)
 }
@@ -88,7 +88,7 @@ async fn all_steps(
     stage: &Stage,
     bench: &mut Bench<'_>,
     folder: &CaseFolder,
-    tale: &mut Tale,
+    outcome: &mut AttemptOutcome,
     ledgers: &mut Vec<LedgerEntry<Ledger>>,
 ) -> Result<(), Trouble> {
     let (case, guest) = (job.case(), bench.guest);
@@ -129,7 +129,7 @@ async fn all_steps(
         let mut trouble = weigh(done.err(), &since);
         let mut goes_on = trouble.as_ref().and_then(|trouble| {
             let failure = failure(trouble, Place::Step(number), &since.findings)?;
-            let release = tale.release.as_deref().unwrap_or_default();
+            let release = outcome.release.as_deref().unwrap_or_default();
             shown(listed(job, release), &failure, &since.findings).filter(|known| known.sign.go_on)
         });
         if goes_on.is_some()
@@ -137,7 +137,7 @@ async fn all_steps(
         {
             (trouble, goes_on) = (Some(worse), None);
         }
-        tale.take(since);
+        outcome.take(since);
         ledgers.push(LedgerEntry {
             step: Some(number),
             at: stage.journal.now(),
@@ -159,9 +159,9 @@ async fn all_steps(
             case: job.key.id(),
             step: record.clone(),
         });
-        tale.steps.push(record);
+        outcome.steps.push(record);
         match (trouble, goes_on) {
-            (Some(trouble), Some(known)) => tale.passed_over.push(PassedOver {
+            (Some(trouble), Some(known)) => outcome.passed_over.push(PassedOver {
                 known: known.clone(),
                 message: trouble.message().to_owned(),
             }),
@@ -320,11 +320,11 @@ fn looks_at_notifiers(steps: &[Step]) -> bool {
 }
 
 /// Findings of booting are the kernel's too.
-fn at_boot(case: &Case, guest: &Guest, tale: &mut Tale) -> Result<(), Trouble> {
+fn at_boot(case: &Case, guest: &Guest, outcome: &mut AttemptOutcome) -> Result<(), Trouble> {
     let text = guest.machine.console().text();
     let found = findings(&text, None, case, Some(&Witness::of(&guest.machine)));
     let trouble = found.trouble(", while booting");
-    tale.take(found);
+    outcome.take(found);
     trouble.map_or(Ok(()), Err)
 }
 

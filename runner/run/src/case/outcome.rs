@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What became of a case in one attempt, and the record that is made of it.
+//! The outcome of an attempt, and the record that is made of the one that counts.
 
 use std::time::{Duration, Instant};
 
@@ -20,9 +20,9 @@ use suite::{Known, Place};
 /// Lines of the log that a report shows.
 const EXCERPT_LINES: usize = 40;
 
-/// What became of a case in one attempt.
+/// The outcome of one attempt at a case.
 #[derive(Default)]
-pub(super) struct Tale {
+pub(super) struct AttemptOutcome {
     /// Why it did not pass; `None` if it did.
     pub(super) trouble: Option<Trouble>,
     /// The known issue that the trouble is, once it was judged.
@@ -53,7 +53,7 @@ pub(super) struct Tale {
     pub(super) observed: Option<ObservedCase>,
 }
 
-impl Tale {
+impl AttemptOutcome {
     /// The release of the job's kernel; without a guest, what its image tells.
     fn release<'a>(&'a self, job: &Job, stage: &'a Stage) -> &'a str {
         let told = self.release.as_deref();
@@ -127,24 +127,24 @@ impl Tale {
 /// Makes the record, and turns a failure that is known into `known`.
 pub(super) fn record(
     job: &Job,
-    tale: Tale,
+    outcome: AttemptOutcome,
     attempts: Vec<Attempt>,
     started: Instant,
     stage: &Stage,
 ) -> CaseRecord {
     let case = job.case();
-    let mut verdict = tale.verdict();
-    let mut reason = tale.reason();
+    let mut verdict = outcome.verdict();
+    let mut reason = outcome.reason();
     if let (Some(often), Some(reason)) = (how_often(&attempts), &mut reason) {
         *reason = format!("{reason} [{often}]");
     }
-    let listed = listed(job, tale.release(job, stage)).next();
+    let listed = listed(job, outcome.release(job, stage)).next();
     match (listed, verdict) {
         (Some(known), Verdict::Pass) => {
             reason = Some(format!("passes although it is listed as known: {}", known.reason))
         }
         (Some(known), Verdict::Fail) => {
-            reason = reason.map(|seen| match &tale.beside {
+            reason = reason.map(|seen| match &outcome.beside {
                 Some(title) => format!(
                     "{seen}; beside the known issue ({}) the log shows: {title}",
                     known.reason
@@ -157,8 +157,8 @@ pub(super) fn record(
         }
         _ => {}
     }
-    let shown = tale.passed_over.first().map(|passed| &passed.known);
-    let known = tale
+    let shown = outcome.passed_over.first().map(|passed| &passed.known);
+    let known = outcome
         .known
         .as_ref()
         .or(shown)
@@ -171,7 +171,7 @@ pub(super) fn record(
     let log_excerpt = if matches!(verdict, Verdict::Pass | Verdict::Skip) {
         String::new()
     } else {
-        excerpt(&tale)
+        excerpt(&outcome)
     };
     CaseRecord {
         key: job.key.clone(),
@@ -182,25 +182,25 @@ pub(super) fn record(
         reason,
         attempts,
         seconds: seconds(started.elapsed()),
-        steps: tale.steps,
-        findings: tale.findings,
-        command_line: tale.command_line,
-        ended: tale.ended,
-        facts: tale.facts,
+        steps: outcome.steps,
+        findings: outcome.findings,
+        command_line: outcome.command_line,
+        ended: outcome.ended,
+        facts: outcome.facts,
         log_excerpt,
         known,
     }
 }
 
 /// The lines that a reader needs first: those of the task that hangs, of the first finding, or the last ones of the log.
-fn excerpt(tale: &Tale) -> String {
-    if let Some(task) = klog::stuck(&tale.tasks) {
+fn excerpt(outcome: &AttemptOutcome) -> String {
+    if let Some(task) = klog::stuck(&outcome.tasks) {
         return task.lines[..task.lines.len().min(EXCERPT_LINES)].join("\n");
     }
-    if let Some(finding) = tale.findings.first().or(tale.starved.first()) {
+    if let Some(finding) = outcome.findings.first().or(outcome.starved.first()) {
         return finding.lines.join("\n");
     }
-    let lines: Vec<&str> = tale.log.lines().collect();
+    let lines: Vec<&str> = outcome.log.lines().collect();
     lines[lines.len().saturating_sub(EXCERPT_LINES)..].join("\n")
 }
 
@@ -225,23 +225,23 @@ mod tests {
 
     #[test]
     fn what_is_known_of_a_step_hides_nothing_that_comes_after_it() {
-        let mut tale = Tale {
+        let mut outcome = AttemptOutcome {
             passed_over: vec![PassedOver {
                 known: issue("leak"),
                 message: "2 is there".to_owned(),
             }],
-            ..Tale::default()
+            ..AttemptOutcome::default()
         };
-        let now = |tale: &Tale| (tale.verdict(), tale.reason().unwrap());
-        assert_eq!(now(&tale), (Verdict::Known, "leak: 2 is there".to_owned()));
-        tale.trouble = Some(Trouble::kernel("3 is gone"));
-        assert_eq!(now(&tale), (Verdict::Fail, "3 is gone".to_owned()));
-        tale.known = Some(issue("loss"));
+        let now = |outcome: &AttemptOutcome| (outcome.verdict(), outcome.reason().unwrap());
+        assert_eq!(now(&outcome), (Verdict::Known, "leak: 2 is there".to_owned()));
+        outcome.trouble = Some(Trouble::kernel("3 is gone"));
+        assert_eq!(now(&outcome), (Verdict::Fail, "3 is gone".to_owned()));
+        outcome.known = Some(issue("loss"));
         assert_eq!(
-            now(&tale),
+            now(&outcome),
             (Verdict::Known, "leak: 2 is there; loss: 3 is gone".to_owned())
         );
-        (tale.trouble, tale.known) = (Some(Trouble::bench("the line broke")), None);
-        assert_eq!(now(&tale), (Verdict::Error, "the line broke".to_owned()));
+        (outcome.trouble, outcome.known) = (Some(Trouble::bench("the line broke")), None);
+        assert_eq!(now(&outcome), (Verdict::Error, "the line broke".to_owned()));
     }
 }
