@@ -14,7 +14,7 @@ use super::{
     prepare::Rig,
     room::Room,
     schedule::Stop,
-    templates::{Booted, Made, NotMade, Templates},
+    templates::{Booted, NotMade, TemplateLookup, Templates},
 };
 use crate::{
     case::{Found, Trouble, chain, findings, notifiers, weigh},
@@ -415,8 +415,8 @@ impl Stage {
         };
         let (number, made) = self.templates.get(booted, make).await?;
         match made {
-            Made::There(template) => shown(&template, case).is_none().then_some(template),
-            Made::JustNow(template) => {
+            TemplateLookup::Existing(template) => shown(&template, case).is_none().then_some(template),
+            TemplateLookup::New(template) => {
                 self.note(&Event::TemplateMade {
                     number: number as u32,
                     kernel: self.rig.kernels[*kernel].kernel.label.clone(),
@@ -425,7 +425,7 @@ impl Stage {
                 });
                 Some(template)
             }
-            Made::Failed(NotMade { reason, lasting }) => {
+            TemplateLookup::Failed(NotMade { reason, lasting }) => {
                 let then = if lasting {
                     "its cases boot"
                 } else {
@@ -434,7 +434,7 @@ impl Stage {
                 self.ui.line(&format!("template {number}: {reason}; {then}"));
                 None
             }
-            Made::Never => None,
+            TemplateLookup::Unavailable => None,
         }
     }
 

@@ -58,17 +58,17 @@ pub(super) struct NotMade {
 /// How often the bench may break while it makes a template, before all its guests boot.
 const TRIES: u32 = 3;
 
-/// What became of asking for a template.
+/// What a lookup of a template gives.
 #[derive(Debug)]
-pub(super) enum Made<T = Template> {
+pub(super) enum TemplateLookup<T = Template> {
     /// It was there.
-    There(Arc<T>),
+    Existing(Arc<T>),
     /// It was made for whoever asks.
-    JustNow(Arc<T>),
-    /// It could not be made just now, and why: this guest boots.
+    New(Arc<T>),
+    /// It could not be made, and why: this guest boots.
     Failed(NotMade),
     /// It could not be made before.
-    Never,
+    Unavailable,
 }
 
 impl<T> Default for Templates<T> {
@@ -106,18 +106,18 @@ impl<T> Templates<T> {
         &self,
         booted: &Booted,
         make: impl AsyncFnOnce(usize) -> Result<T, NotMade>,
-    ) -> Option<(usize, Made<T>)> {
+    ) -> Option<(usize, TemplateLookup<T>)> {
         let (index, slot) = self.slot(booted)?;
         let number = index + 1;
         let mut state = slot.state.lock().await;
         let made = match &*state {
-            State::There(template) => Made::There(template.clone()),
-            State::Never => Made::Never,
+            State::There(template) => TemplateLookup::Existing(template.clone()),
+            State::Never => TemplateLookup::Unavailable,
             State::NotYet { broke } => match make(number).await {
                 Ok(template) => {
                     let template = Arc::new(template);
                     *state = State::There(template.clone());
-                    Made::JustNow(template)
+                    TemplateLookup::New(template)
                 }
                 Err(why) => {
                     let broke = broke + 1;
@@ -126,7 +126,7 @@ impl<T> Templates<T> {
                     } else {
                         State::NotYet { broke }
                     };
-                    Made::Failed(why)
+                    TemplateLookup::Failed(why)
                 }
             },
         };
@@ -244,11 +244,11 @@ mod tests {
         let other_kernel = (1, machine("a").1);
         assert!(templates.get(&other_kernel, never_called).await.is_none());
         let made = templates.get(&machine("a"), async |_| Ok("template")).await;
-        let Some((1, Made::JustNow(made))) = made else {
+        let Some((1, TemplateLookup::New(made))) = made else {
             panic!("{made:?}")
         };
         let again = templates.get(&machine("a"), never_called).await;
-        assert!(matches!(again, Some((1, Made::There(again))) if Arc::ptr_eq(&again, &made)));
+        assert!(matches!(again, Some((1, TemplateLookup::Existing(again))) if Arc::ptr_eq(&again, &made)));
         templates.done_with(&machine("a"));
         assert_eq!(Arc::strong_count(&made), 2);
         templates.done_with(&machine("a"));
@@ -286,19 +286,19 @@ mod tests {
             let templates = Templates::<()>::of(["a", "a"].map(machine).into_iter());
             for _ in 0..tries {
                 let failed = templates.get(&machine("a"), async |_| broken(lasting)).await;
-                assert!(matches!(failed, Some((1, Made::Failed(why))) if why.reason == "why"));
+                assert!(matches!(failed, Some((1, TemplateLookup::Failed(why))) if why.reason == "why"));
             }
             let never = async |_| panic!("that is enough");
             assert!(matches!(
                 templates.get(&machine("a"), never).await,
-                Some((1, Made::Never))
+                Some((1, TemplateLookup::Unavailable))
             ));
         }
         let templates = Templates::<()>::of(["a", "a"].map(machine).into_iter());
         templates.get(&machine("a"), async |_| broken(false)).await;
         let made = templates.get(&machine("a"), async |_| Ok(())).await;
         assert!(
-            matches!(made, Some((1, Made::JustNow(_)))),
+            matches!(made, Some((1, TemplateLookup::New(_)))),
             "the next one made it"
         );
     }
@@ -314,6 +314,6 @@ mod tests {
                 .is_err()
         );
         let made = templates.get(&machine("a"), async |_| Ok(1)).await;
-        assert!(matches!(made, Some((1, Made::JustNow(_)))));
+        assert!(matches!(made, Some((1, TemplateLookup::New(_)))));
     }
 }
