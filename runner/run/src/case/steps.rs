@@ -50,13 +50,13 @@ pub(super) async fn steps(
     stage.learn(job, &facts);
     needs::check(case, job, &facts, guest, limit).await?;
     at_boot(case, guest, outcome)?;
-    let cloned = (origin == Origin::Clone).then(|| (stage.templates(), stage.booted(job)));
+    let cloned = (origin == Origin::Clone).then(|| (stage.templates(), stage.template_key(job)));
     let at_rest = cloned
         .as_ref()
-        .and_then(|(templates, booted)| templates.free_at_rest(booted));
+        .and_then(|(templates, key)| templates.free_at_rest(key));
     let mut bench = Bench::new(guest, facts, job.machine.memory, limit, at_rest).await?;
-    if let Some((templates, booted)) = &cloned {
-        templates.keep_free_at_rest(booted, bench.ledger.free);
+    if let Some((templates, key)) = &cloned {
+        templates.keep_free_at_rest(key, bench.ledger.free);
     }
     bench.kernel = stage.kernel(job).label.clone();
     bench.beside = job.suite.folder().to_owned();
@@ -192,9 +192,9 @@ async fn facts(
     origin: Origin,
     limit: Duration,
 ) -> Result<String, Trouble> {
-    let booted = stage.booted(job);
+    let key = stage.template_key(job);
     let kept = match origin {
-        Origin::Clone => stage.templates().facts(&booted),
+        Origin::Clone => stage.templates().facts(&key),
         Origin::Boot => None,
     };
     if let Some(facts) = kept {
@@ -210,7 +210,7 @@ async fn facts(
     };
     facts += &inside::exec(guest, FACTS_SCRIPT, limit).await?.text();
     if origin == Origin::Clone {
-        stage.templates().keep_facts(&booted, &facts);
+        stage.templates().keep_facts(&key, &facts);
     }
     Ok(facts)
 }

@@ -14,7 +14,7 @@ use super::{
     prepare::Rig,
     room::Room,
     schedule::Stop,
-    templates::{Booted, NotMade, TemplateLookup, Templates},
+    templates::{NotMade, TemplateKey, TemplateLookup, Templates},
 };
 use crate::{
     case::{Found, Trouble, chain, findings, notifiers, weigh},
@@ -59,7 +59,7 @@ pub(crate) struct Stage {
     /// What the notifier probe was told of each kernel, by its index; only where kernels stay at one place in memory.
     probes: Mutex<BTreeMap<usize, String>>,
     /// Machines whose kernel died, or hung, before it had a console: they boot with an early one.
-    mute: Mutex<Vec<Booted>>,
+    mute: Mutex<Vec<TemplateKey>>,
 }
 
 /// Where a guest comes from.
@@ -198,32 +198,35 @@ impl Stage {
 
     /// Has the guests of these jobs go on from templates where several of them are alike.
     pub(super) fn cloning<'a>(mut self, jobs: impl Iterator<Item = &'a Job>) -> Self {
-        self.templates = Templates::of(jobs.filter(|job| may_clone(job)).map(|job| self.booted(job)));
+        self.templates = Templates::of(
+            jobs.filter(|job| may_clone(job))
+                .map(|job| self.template_key(job)),
+        );
         self
     }
 
     /// A job is about to start.
     pub(super) fn begin(&self, job: &Job) {
         if may_clone(job) {
-            self.templates.begin(&self.booted(job));
+            self.templates.begin(&self.template_key(job));
         }
     }
 
     /// Whether a job that is started now would only wait for the one that makes its template.
     pub(super) fn would_wait(&self, job: &Job) -> bool {
-        may_clone(job) && self.templates.is_coming(&self.booted(job))
+        may_clone(job) && self.templates.is_coming(&self.template_key(job))
     }
 
     /// A job has ended, and needs its template no more.
     pub(super) fn done_with(&self, job: &Job) {
         if may_clone(job) {
-            self.templates.done_with(&self.booted(job));
+            self.templates.done_with(&self.template_key(job));
         }
     }
 
     /// Which template a job's guest goes on from, counted from 0.
     pub(super) fn group(&self, job: &Job) -> Option<usize> {
-        self.templates.index(&self.booted(job))
+        self.templates.index(&self.template_key(job))
     }
 
     /// The guests that others go on from.
@@ -232,7 +235,7 @@ impl Stage {
     }
 
     /// What a job's template is found by: the kernel, and the machine with the keys of the run.
-    pub(crate) fn booted(&self, job: &Job) -> Booted {
+    pub(crate) fn template_key(&self, job: &Job) -> TemplateKey {
         let initrd = self.rig.kernels[job.kernel].initrd.clone();
         (
             job.kernel,
@@ -322,9 +325,9 @@ impl Stage {
         origin: Origin,
     ) -> Result<(Guest, Origin), NoGuest> {
         self.fits(job)?;
-        let booted = self.booted(job);
+        let key = self.template_key(job);
         if origin == Origin::Clone
-            && let Some(template) = self.template(&booted, job.case()).await
+            && let Some(template) = self.template(&key, job.case()).await
         {
             let logs = Logs::in_folder(folder.path().as_std_path());
             return template
@@ -334,17 +337,17 @@ impl Stage {
                 .map_err(NoGuest::from);
         }
         let words = MachineSpec::early_console(job.key.arch);
-        let is_mute = self.mute.lock().is_ok_and(|mute| mute.contains(&booted));
+        let is_mute = self.mute.lock().is_ok_and(|mute| mute.contains(&key));
         let error = match is_mute {
             true => None,
-            false => match self.boot(&booted.1, folder).await {
+            false => match self.boot(&key.1, folder).await {
                 Ok(guest) => return Ok((guest, Origin::Boot)),
                 Err(error) if error.is_mute() => Some(error),
                 Err(error) => return Err(NoGuest::after(error, None)),
             },
         };
         // What died before its console was up says why on an early one.
-        let mut early = booted.1.clone();
+        let mut early = key.1.clone();
         early.cmdline = format!("{} {words}", early.cmdline);
         match (self.boot(&early, folder).await, error) {
             (Ok(guest), None) => Ok((guest, Origin::Boot)),
@@ -355,9 +358,9 @@ impl Stage {
             }
             (Err(told), _) => {
                 if let Ok(mut mute) = self.mute.lock()
-                    && !mute.contains(&booted)
+                    && !mute.contains(&key)
                 {
-                    mute.push(booted);
+                    mute.push(key);
                 }
                 Err(NoGuest::after(told, Some(words)))
             }
@@ -381,8 +384,8 @@ impl Stage {
     ///
     /// One whose boot shows what the case does not allow is none: whether that was the kernel or chance is for a guest to say that boots, and no
     /// clone inherits it.
-    async fn template(&self, booted: &Booted, case: &Case) -> Option<Arc<Template>> {
-        let (kernel, spec) = booted;
+    async fn template(&self, key: &TemplateKey, case: &Case) -> Option<Arc<Template>> {
+        let (kernel, spec) = key;
         let make = async |number| {
             let broken = |error: &(dyn std::error::Error + 'static)| NotMade {
                 reason: chain(error),
@@ -413,7 +416,7 @@ impl Stage {
                 }),
             }
         };
-        let (number, made) = self.templates.get(booted, make).await?;
+        let (number, made) = self.templates.get(key, make).await?;
         match made {
             TemplateLookup::Existing(template) => shown(&template, case).is_none().then_some(template),
             TemplateLookup::New(template) => {

@@ -11,9 +11,9 @@ use tokio::sync::Mutex;
 use base::{ByteSize, Pages};
 use vm::{guest::Template, machine::MachineSpec};
 
-/// The machine of a template, with the kernel that it is for by its index: two kernels that are compared are booted apart, also where
+/// What a template is found by: its kernel, by the index, and its machine. Two kernels that are compared are booted apart, also where
 /// their files are the same.
-pub(crate) type Booted = (usize, MachineSpec);
+pub(crate) type TemplateKey = (usize, MachineSpec);
 
 /// Templates of a run, by the machine that they are of. `T` is the template.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct Templates<T = Template> {
 
 #[derive(Debug)]
 struct Slot<T> {
-    booted: Booted,
+    key: TemplateKey,
     /// Jobs that have not ended yet.
     left: AtomicUsize,
     state: Mutex<State<T>>,
@@ -80,13 +80,13 @@ impl<T> Default for Templates<T> {
 
 impl<T> Templates<T> {
     /// One for each machine that comes up more than once: a template for a single job costs more than it saves.
-    pub(super) fn of(machines: impl Iterator<Item = Booted>) -> Self {
+    pub(super) fn of(machines: impl Iterator<Item = TemplateKey>) -> Self {
         let mut slots: Vec<Slot<T>> = Vec::new();
-        for booted in machines {
-            match slots.iter_mut().find(|slot| slot.booted == booted) {
+        for key in machines {
+            match slots.iter_mut().find(|slot| slot.key == key) {
                 Some(slot) => *slot.left.get_mut() += 1,
                 None => slots.push(Slot {
-                    booted,
+                    key,
                     left: AtomicUsize::new(1),
                     state: Mutex::new(State::NotYet { broke: 0 }),
                     coming: AtomicBool::new(false),
@@ -104,10 +104,10 @@ impl<T> Templates<T> {
     /// Cancel-safe: a template that was not finished is made by the next who asks.
     pub(super) async fn get(
         &self,
-        booted: &Booted,
+        key: &TemplateKey,
         make: impl AsyncFnOnce(usize) -> Result<T, NotMade>,
     ) -> Option<(usize, TemplateLookup<T>)> {
-        let (index, slot) = self.slot(booted)?;
+        let (index, slot) = self.slot(key)?;
         let number = index + 1;
         let mut state = slot.state.lock().await;
         let made = match &*state {
@@ -134,15 +134,15 @@ impl<T> Templates<T> {
     }
 
     /// A job on this machine is about to start.
-    pub(super) fn begin(&self, booted: &Booted) {
-        if let Some((_, slot)) = self.slot(booted) {
+    pub(super) fn begin(&self, key: &TemplateKey) {
+        if let Some((_, slot)) = self.slot(key) {
             slot.coming.store(true, Ordering::SeqCst);
         }
     }
 
     /// Whether a job on this machine that is started now would only wait for the one that makes the template.
-    pub(super) fn is_coming(&self, booted: &Booted) -> bool {
-        self.slot(booted)
+    pub(super) fn is_coming(&self, key: &TemplateKey) -> bool {
+        self.slot(key)
             .is_some_and(|(_, slot)| match slot.state.try_lock().as_deref() {
                 Ok(State::NotYet { .. }) => slot.coming.load(Ordering::SeqCst),
                 Ok(State::There(_) | State::Never) => false,
@@ -151,12 +151,12 @@ impl<T> Templates<T> {
     }
 
     /// One job on this machine has ended; with the last, the template goes.
-    pub(super) fn done_with(&self, booted: &Booted) {
-        if let Some((_, slot)) = self.slot(booted) {
+    pub(super) fn done_with(&self, key: &TemplateKey) {
+        if let Some((_, slot)) = self.slot(key) {
             // One that ended without asking for it will not make it.
             slot.coming.store(false, Ordering::SeqCst);
         }
-        if let Some((_, slot)) = self.slot(booted)
+        if let Some((_, slot)) = self.slot(key)
             && slot.left.fetch_sub(1, Ordering::SeqCst) == 1
             && let Ok(mut state) = slot.state.try_lock()
         {
@@ -165,39 +165,36 @@ impl<T> Templates<T> {
     }
 
     /// What a clone of the template for a machine has told about itself; all of them are the same guest.
-    pub(crate) fn facts(&self, booted: &Booted) -> Option<&str> {
-        self.slot(booted)?.1.facts.get().map(String::as_str)
+    pub(crate) fn facts(&self, key: &TemplateKey) -> Option<&str> {
+        self.slot(key)?.1.facts.get().map(String::as_str)
     }
 
     /// Keeps what a clone told about itself.
-    pub(crate) fn keep_facts(&self, booted: &Booted, facts: &str) {
-        if let Some((_, slot)) = self.slot(booted) {
+    pub(crate) fn keep_facts(&self, key: &TemplateKey, facts: &str) {
+        if let Some((_, slot)) = self.slot(key) {
             slot.facts.get_or_init(|| facts.to_owned());
         }
     }
 
     /// The free pages that a clone of the template for a machine had when it had come to rest: another one that begins with as many is there.
-    pub(crate) fn free_at_rest(&self, booted: &Booted) -> Option<Pages> {
-        self.slot(booted)?.1.free.get().copied()
+    pub(crate) fn free_at_rest(&self, key: &TemplateKey) -> Option<Pages> {
+        self.slot(key)?.1.free.get().copied()
     }
 
     /// Keeps the free pages of a clone at rest.
-    pub(crate) fn keep_free_at_rest(&self, booted: &Booted, free: Pages) {
-        if let Some((_, slot)) = self.slot(booted) {
+    pub(crate) fn keep_free_at_rest(&self, key: &TemplateKey, free: Pages) {
+        if let Some((_, slot)) = self.slot(key) {
             slot.free.get_or_init(|| free);
         }
     }
 
     /// Which of the templates is that for a machine, counted from 0.
-    pub(super) fn index(&self, booted: &Booted) -> Option<usize> {
-        self.slot(booted).map(|(index, _)| index)
+    pub(super) fn index(&self, key: &TemplateKey) -> Option<usize> {
+        self.slot(key).map(|(index, _)| index)
     }
 
-    fn slot(&self, booted: &Booted) -> Option<(usize, &Slot<T>)> {
-        self.slots
-            .iter()
-            .enumerate()
-            .find(|(_, slot)| slot.booted == *booted)
+    fn slot(&self, key: &TemplateKey) -> Option<(usize, &Slot<T>)> {
+        self.slots.iter().enumerate().find(|(_, slot)| slot.key == *key)
     }
 }
 
@@ -221,7 +218,7 @@ mod tests {
     use base::Arch;
     use vm::machine::Qemu;
 
-    fn machine(cmdline: &str) -> Booted {
+    fn machine(cmdline: &str) -> TemplateKey {
         let spec = MachineSpec {
             cmdline: cmdline.to_owned(),
             ..MachineSpec::new(Arch::X86_64, Qemu::plain("qemu"))
