@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use record::{
     Attempt, CaseKey, CaseRecord, Event, FORMAT, GuestEnd, HostFacts, KernelFacts, LedgerEntry,
     MismatchRecord, RunFacts, RunFolder, RunId, RunRecord, Seconds, StepRecord,
-    index::{Index, What, Which},
+    index::{HistoryKey, Index, Which},
 };
 use serde_json::{Value, json};
 
@@ -237,10 +237,10 @@ fn index(root: &Utf8Path) -> Value {
         case: Some("B001".to_owned()),
         ..Which::default()
     };
-    let whats: Vec<What> = last
+    let keys: Vec<HistoryKey> = last
         .cases
         .iter()
-        .map(|case| What::of(&last.facts, &case.key))
+        .map(|case| HistoryKey::of(&last.facts, &case.key))
         .collect();
     json!({
         "runs": RUNS,
@@ -250,7 +250,7 @@ fn index(root: &Utf8Path) -> Value {
         "history_ms": worst(|| tell::history_text(&index.seen(&one).unwrap())),
         "flaky_ms": worst(|| tell::flaky(&index.unsteady(&Which::default()).unwrap())),
         "trend_of_30_runs_ms": worst(|| tell::trend(&index.seen(&Which { last: Some(30), ..Which::default() }).unwrap(), &[])),
-        "news_ms": worst(|| tell::news(&last, &index.before(last.facts.started, &whats).unwrap())),
+        "news_ms": worst(|| tell::news(&last, &index.before(last.facts.started, &keys).unwrap())),
     })
 }
 

@@ -11,7 +11,7 @@ use super::{
 use base::{fault::Exit, ui::Ui};
 use record::{
     RunRecord,
-    index::{Index, IndexError, Refreshed, Seen, What, Which},
+    index::{HistoryKey, Index, IndexError, Refreshed, Seen, Which},
 };
 use supply::cache::{self, Cache};
 use tell::News;
@@ -122,12 +122,12 @@ pub(super) fn news_of(record: &RunRecord, results: &Utf8Path, ui: &Ui) -> Option
 fn seen_before(record: &RunRecord, results: &Utf8Path, ui: &Ui) -> Result<Vec<Seen>, Failure> {
     let cache = Cache::open(ui).map_err(Failure::of)?;
     let (index, _) = fresh(results, &cache, false, ui)?;
-    let whats: Vec<What> = record
+    let keys: Vec<HistoryKey> = record
         .cases
         .iter()
-        .map(|case| What::of(&record.facts, &case.key))
+        .map(|case| HistoryKey::of(&record.facts, &case.key))
         .collect();
-    index.before(record.facts.started, &whats).map_err(Failure::of)
+    index.before(record.facts.started, &keys).map_err(Failure::of)
 }
 
 fn which(past: &Past, case: Option<&String>) -> Which {

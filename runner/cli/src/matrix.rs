@@ -17,7 +17,7 @@ use super::{
 };
 use ::run::{Foreseen, Job, LoadedSuite, PlannedKernel, Wanted, matrix_jobs, repeated, times};
 use base::{fault::Exit, named, ui::Ui};
-use record::{RunPart, RunRecord, index::What};
+use record::{RunPart, RunRecord, index::HistoryKey};
 use suite::Matrix;
 use supply::{host, kernel::KernelSource};
 
@@ -198,16 +198,16 @@ pub(super) fn history_of(
     results: &Utf8Path,
     ui: &Ui,
 ) -> BTreeMap<String, u64> {
-    let what = |job: &Job| What::on_line(&kernels[job.kernel].label, &job.key);
+    let key = |job: &Job| HistoryKey::on_line(&kernels[job.kernel].label, &job.key);
     if !results.is_dir() {
         return BTreeMap::new();
     }
-    let whats: Vec<What> = jobs.iter().map(what).collect();
+    let keys: Vec<HistoryKey> = jobs.iter().map(key).collect();
     let before = history::asked(results, ui, |index| {
-        index.before(Timestamp::now(), &whats).map_err(Failure::of)
+        index.before(Timestamp::now(), &keys).map_err(Failure::of)
     });
     match before {
-        Ok(before) => times(jobs, what, &before),
+        Ok(before) => times(jobs, key, &before),
         Err(failure) => {
             ui.warning("how long the jobs took before is not known:");
             failure.tell(ui);

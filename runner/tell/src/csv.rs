@@ -10,7 +10,7 @@ use super::{
 use base::fault::Verdict;
 use record::{
     CaseKey, RunRecord,
-    index::{Seen, What},
+    index::{HistoryKey, Seen},
 };
 
 /// Columns that say which case of which run a row is of.
@@ -126,7 +126,7 @@ pub fn history_csv(all: &[Seen]) -> String {
     ];
     let mut text = line(head.map(str::to_owned));
     for one in all {
-        let [arch, kernel_line, config, suite, variant, case] = what(&one.what);
+        let [arch, kernel_line, config, suite, variant, case] = key(&one.key);
         let boot = |value: fn(record::index::Boot) -> String| one.boot.map(value).unwrap_or_default();
         text.push_str(&line([
             one.run.clone(),
@@ -159,7 +159,7 @@ pub fn flaky_csv(all: &[Flaky]) -> String {
     ];
     let mut text = line(head.map(str::to_owned));
     for one in all {
-        let [arch, kernel_line, config, suite, variant, case] = what(&one.what);
+        let [arch, kernel_line, config, suite, variant, case] = key(&one.key);
         text.push_str(&line([
             arch,
             kernel_line,
@@ -241,14 +241,14 @@ pub fn trend_csv(all: &[Trend]) -> String {
     text
 }
 
-fn what(what: &What) -> [String; 6] {
+fn key(key: &HistoryKey) -> [String; 6] {
     [
-        what.arch.to_string(),
-        what.line.clone(),
-        what.config.clone(),
-        what.suite.clone(),
-        what.variant.clone(),
-        what.case.clone(),
+        key.arch.to_string(),
+        key.line.clone(),
+        key.config.clone(),
+        key.suite.clone(),
+        key.variant.clone(),
+        key.case.clone(),
     ]
 }
 

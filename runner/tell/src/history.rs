@@ -10,13 +10,13 @@ use super::{
     text::{Lines, count, minute, one_line},
 };
 use base::fault::Verdict;
-use record::index::{Outcome, Seen, Unsteady, What};
+use record::index::{HistoryKey, Outcome, Seen, Unsteady};
 
 /// A case that comes out now one way and now another.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Flaky {
     #[serde(flatten)]
-    pub(crate) what: What,
+    pub(crate) key: HistoryKey,
     pub(crate) name: String,
     /// The kernel on which it did: label, hyphen, release.
     pub(crate) kernel: String,
@@ -66,7 +66,7 @@ fn unsteady(case: &Unsteady) -> Option<Flaky> {
         .iter()
         .rfind(|one| one.mixed || (both && judges(one.verdict) && bad(one) == rarer_is_bad))?;
     Some(Flaky {
-        what: case.what.clone(),
+        key: case.key.clone(),
         name: case.name.clone(),
         kernel: case.kernel.clone(),
         runs: judged.len(),
@@ -80,14 +80,14 @@ fn unsteady(case: &Unsteady) -> Option<Flaky> {
 }
 
 /// `s390x debian:sid standby S08 variant`.
-fn title(what: &What) -> String {
+fn title(key: &HistoryKey) -> String {
     let parts = [
-        &*what.arch.to_string(),
-        &what.line,
-        &what.config,
-        &what.suite,
-        &what.case,
-        &what.variant,
+        &*key.arch.to_string(),
+        &key.line,
+        &key.config,
+        &key.suite,
+        &key.case,
+        &key.variant,
     ];
     let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     one_line(&parts.join(" "))
@@ -98,7 +98,7 @@ fn title(what: &What) -> String {
 /// `seen` is case by case, and each from its first run to its last, as the index gives it.
 pub fn history_text(seen: &[Seen]) -> String {
     let mut parts = Vec::new();
-    for runs in seen.chunk_by(|a, b| a.what == b.what) {
+    for runs in seen.chunk_by(|a, b| a.key == b.key) {
         let [first, .., last] = runs else {
             parts.push(one_case(&runs[0], &runs[0], runs));
             continue;
@@ -122,7 +122,7 @@ fn letter(one: &Seen) -> char {
 
 fn one_case(first: &Seen, last: &Seen, runs: &[Seen]) -> String {
     let mut lines = Lines::default();
-    lines.line(format_args!("{}: {}", title(&last.what), one_line(&last.name)));
+    lines.line(format_args!("{}: {}", title(&last.key), one_line(&last.name)));
     let letters: String = runs.iter().map(letter).collect();
     let when = match (minute(first.started), minute(last.started)) {
         (from, to) if from == to => from,
@@ -177,7 +177,7 @@ pub fn flaky_text(all: &[Flaky]) -> String {
     ];
     for one in all {
         rows.push(vec![
-            title(&one.what),
+            title(&one.key),
             one.kernel.clone(),
             one.failed.to_string(),
             one.mixed.to_string(),
@@ -202,7 +202,7 @@ pub(super) mod tests {
         Seen {
             run: format!("run-{day}"),
             started: Timestamp::from_second(day * 86_400).unwrap(),
-            what: What {
+            key: HistoryKey {
                 arch: Arch::X86_64,
                 line: "debian:sid".to_owned(),
                 config: String::new(),
@@ -238,7 +238,7 @@ pub(super) mod tests {
             match all.iter_mut().find(|unsteady| unsteady.kernel == one.kernel) {
                 Some(unsteady) => unsteady.runs.push(outcome),
                 None => all.push(Unsteady {
-                    what: one.what.clone(),
+                    key: one.key.clone(),
                     name: one.name.clone(),
                     kernel: one.kernel.clone(),
                     runs: vec![outcome],

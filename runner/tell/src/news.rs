@@ -10,7 +10,7 @@ use super::text::count;
 use base::fault::Verdict;
 use record::{
     RunRecord,
-    index::{Seen, What},
+    index::{HistoryKey, Seen},
 };
 
 /// One earlier run of a case.
@@ -94,9 +94,9 @@ impl Standing {
 /// `before` is what was seen of its cases in earlier runs, in any order. Only a run that judged the kernel counts: one in
 /// which the case was skipped, or in which the bench broke, says nothing, and the one before it is looked at.
 pub fn news(record: &RunRecord, before: &[Seen]) -> News {
-    let mut past: HashMap<&What, Vec<&Seen>> = HashMap::new();
+    let mut past: HashMap<&HistoryKey, Vec<&Seen>> = HashMap::new();
     for seen in before.iter().filter(|seen| judges(seen.verdict)) {
-        past.entry(&seen.what).or_default().push(seen);
+        past.entry(&seen.key).or_default().push(seen);
     }
     for all in past.values_mut() {
         all.sort_by(|a, b| (b.started, &b.run).cmp(&(a.started, &a.run)));
@@ -107,8 +107,8 @@ pub fn news(record: &RunRecord, before: &[Seen]) -> News {
         .iter()
         .filter(|case| matches!(case.verdict, Verdict::Fail | Verdict::Pass))
     {
-        let what = What::of(&record.facts, &case.key);
-        let runs = past.get(&what).map_or(&[][..], Vec::as_slice);
+        let key = HistoryKey::of(&record.facts, &case.key);
+        let runs = past.get(&key).map_or(&[][..], Vec::as_slice);
         let failed = runs
             .iter()
             .take_while(|seen| seen.verdict == Verdict::Fail)
@@ -219,11 +219,11 @@ pub(super) mod tests {
     /// Earlier runs, the first of them first.
     fn past(verdicts: &[Verdict]) -> Vec<Seen> {
         let record = record(Verdict::Pass);
-        let what = What::of(&record.facts, &record.cases[0].key);
+        let key = HistoryKey::of(&record.facts, &record.cases[0].key);
         let seen = |(at, verdict): (usize, &Verdict)| Seen {
             run: format!("run-{at}"),
             started: Timestamp::from_second(1_000 * at as i64).unwrap(),
-            what: what.clone(),
+            key: key.clone(),
             name: String::new(),
             kernel: "debian:sid-7.1.0".to_owned(),
             verdict: *verdict,
@@ -277,7 +277,7 @@ pub(super) mod tests {
     #[test]
     fn another_line_says_nothing() {
         let mut before = past(&[Verdict::Pass]);
-        before[0].what.line = "debian:trixie".to_owned();
+        before[0].key.line = "debian:trixie".to_owned();
         let news = news(&record(Verdict::Fail), &before);
         assert_eq!(news.failures.values().next(), Some(&Standing::Unseen));
     }

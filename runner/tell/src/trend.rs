@@ -94,7 +94,7 @@ pub fn trend(seen: &[Seen], costs: &[Cost]) -> Vec<Trend> {
     }
     let mut groups: BTreeMap<(Arch, &str, Timestamp, &str), Group<'_>> = BTreeMap::new();
     for one in seen.iter().filter(|one| one.verdict != Verdict::Skip) {
-        let key = (one.what.arch, &*one.what.line, one.started, &*one.run);
+        let key = (one.key.arch, &*one.key.line, one.started, &*one.run);
         groups
             .entry(key)
             .or_insert_with(|| Group::of(&one.kernel))

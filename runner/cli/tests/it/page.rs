@@ -5,7 +5,7 @@ use base::{Arch, fault::Verdict};
 use camino::{Utf8Path, Utf8PathBuf};
 use compare::{ArchComparison, CaseName, CompareRecord, Difference, Dimension, KernelSide, Kind, Row};
 use jiff::Timestamp;
-use record::{Event, FindingRecord, GuestEnd, RunFolder, RunRecord, index::What};
+use record::{Event, FindingRecord, GuestEnd, RunFolder, RunRecord, index::HistoryKey};
 use serde_json::json;
 use tell::{News, Past, Standing};
 
@@ -180,7 +180,10 @@ fn news(record: &RunRecord) -> News {
         news.failures.insert(case.key.id(), standing);
     }
     news.fixed.insert(record.cases[0].key.id(), past(Verdict::Fail));
-    assert_eq!(What::of(&record.facts, &record.cases[0].key).arch, Arch::X86_64);
+    assert_eq!(
+        HistoryKey::of(&record.facts, &record.cases[0].key).arch,
+        Arch::X86_64
+    );
     news
 }
 

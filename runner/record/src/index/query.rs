@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rusqlite::{Row, ToSql, types::Type};
 
 use super::{
-    seen::{Boot, Outcome, Seen, Unsteady, What},
+    seen::{Boot, HistoryKey, Outcome, Seen, Unsteady},
     store::{Index, IndexError},
 };
 use crate::Seconds;
@@ -78,18 +78,18 @@ impl Index {
         let mut all: Vec<Unsteady> = Vec::new();
         let mut last = None;
         while let Some(row) = rows.next()? {
-            let what: i64 = row.get(0)?;
+            let id: i64 = row.get(0)?;
             let kernel = row.get_ref(1)?.as_str()?;
-            if last != Some(what) || all.last().is_none_or(|one| one.kernel != kernel) {
-                let (what, name) = self.what(what)?;
+            if last != Some(id) || all.last().is_none_or(|one| one.kernel != kernel) {
+                let (key, name) = self.key(id)?;
                 all.push(Unsteady {
-                    what,
+                    key,
                     name,
                     kernel: kernel.to_owned(),
                     runs: Vec::new(),
                 });
             }
-            last = Some(what);
+            last = Some(id);
             if let (Some((run, started)), Some(one)) = (runs.get(&row.get(2)?), all.last_mut()) {
                 one.runs.push(Outcome {
                     run: run.clone(),
@@ -103,13 +103,13 @@ impl Index {
     }
 
     /// The case of a number, and its name in the last run that has it.
-    fn what(&self, id: i64) -> rusqlite::Result<(What, String)> {
+    fn key(&self, id: i64) -> rusqlite::Result<(HistoryKey, String)> {
         self.db
             .prepare_cached(
                 "SELECT arch, line, config, suite, variant, case_id,
                     (SELECT name FROM seen WHERE what = what.id ORDER BY run DESC LIMIT 1) FROM what WHERE id = ?1",
             )?
-            .query_row([id], |row| Ok((what(row, 0)?, row.get(6)?)))
+            .query_row([id], |row| Ok((key(row, 0)?, row.get(6)?)))
     }
 
     /// What was seen of the given cases in runs that started before `started`.
@@ -117,7 +117,7 @@ impl Index {
     /// # Errors
     ///
     /// The index does not read.
-    pub fn before(&self, started: Timestamp, whats: &[What]) -> Result<Vec<Seen>, IndexError> {
+    pub fn before(&self, started: Timestamp, keys: &[HistoryKey]) -> Result<Vec<Seen>, IndexError> {
         let sql = format!(
             "{COLUMNS} WHERE what.arch = ?1 AND what.line = ?2 AND what.config = ?3 AND what.suite = ?4 AND what.variant = ?5
              AND what.case_id = ?6 AND run.started < ?7 ORDER BY run.started DESC, run.name DESC LIMIT {PAST}"
@@ -125,15 +125,15 @@ impl Index {
         let ask = || {
             let mut statement = self.db.prepare_cached(&sql)?;
             let mut all = Vec::new();
-            for what in whats {
-                let arch = what.arch.to_string();
+            for key in keys {
+                let arch = key.arch.to_string();
                 let values = rusqlite::params![
                     arch,
-                    what.line,
-                    what.config,
-                    what.suite,
-                    what.variant,
-                    what.case,
+                    key.line,
+                    key.config,
+                    key.suite,
+                    key.variant,
+                    key.case,
                     started.as_millisecond()
                 ];
                 for row in statement.query_map(values, seen)? {
@@ -198,7 +198,7 @@ fn seen(row: &Row<'_>) -> rusqlite::Result<Seen> {
     Ok(Seen {
         run: row.get(0)?,
         started: time(row, 1)?,
-        what: what(row, 2)?,
+        key: key(row, 2)?,
         name: row.get(8)?,
         kernel: row.get(9)?,
         verdict: verdict(row.get_ref(10)?.as_str()?)?,
@@ -215,8 +215,8 @@ pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> 
 }
 
 /// The columns of a case, from the given one on.
-fn what(row: &Row<'_>, from: usize) -> rusqlite::Result<What> {
-    Ok(What {
+fn key(row: &Row<'_>, from: usize) -> rusqlite::Result<HistoryKey> {
+    Ok(HistoryKey {
         arch: row
             .get_ref(from)?
             .as_str()?

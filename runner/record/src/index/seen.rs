@@ -7,12 +7,12 @@ use serde::Serialize;
 use crate::{CaseKey, RunFacts, Seconds};
 use base::{Arch, fault::Verdict};
 
-/// What stays the same about a case from one run to the next.
+/// A case from one run to the next: its history is found by this.
 ///
 /// The kernel is named by its line: the label by which the user named it, such as `debian:sid`, whatever release it has on
 /// that day.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-pub struct What {
+pub struct HistoryKey {
     /// Architecture of the guest.
     pub arch: Arch,
     /// The kernel line.
@@ -27,7 +27,7 @@ pub struct What {
     pub case: String,
 }
 
-impl What {
+impl HistoryKey {
     /// The case of a run, by the kernel line that the run's facts give it.
     pub fn of(facts: &RunFacts, key: &CaseKey) -> Self {
         Self::on_line(facts.line_of(key), key)
@@ -56,7 +56,7 @@ pub struct Seen {
     pub started: Timestamp,
     /// Which case it is.
     #[serde(flatten)]
-    pub what: What,
+    pub key: HistoryKey,
     /// Its name in words.
     pub name: String,
     /// The kernel: label, hyphen, release.
@@ -90,7 +90,7 @@ pub struct Boot {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unsteady {
     /// Which case it is.
-    pub what: What,
+    pub key: HistoryKey,
     /// Its name in words.
     pub name: String,
     /// The kernel: label, hyphen, release.

@@ -19,7 +19,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, params};
 use super::{
     cost,
     head::{self, Counters},
-    seen::What,
+    seen::HistoryKey,
 };
 use crate::{CaseRecord, CostRecord, Damage, Finish, ReadError, RunId, RunRecord, Seconds, journal};
 use base::{
@@ -247,12 +247,12 @@ impl Index {
                     .prepare_cached("DELETE FROM run WHERE name = ?1")?
                     .execute([name])?;
             }
-            let mut whats = HashMap::new();
+            let mut keys = HashMap::new();
             let mut done = 0;
             read_all(results, &new, |run| {
                 see(done, new.len());
                 done += 1;
-                insert(&transaction, &mut whats, &run)
+                insert(&transaction, &mut keys, &run)
             })?;
             transaction.commit()
         };
@@ -378,7 +378,7 @@ fn at_boot(folder: &Utf8Path, case: &CaseRecord) -> Option<Counters> {
 
 fn insert(
     transaction: &Transaction<'_>,
-    whats: &mut HashMap<What, i64>,
+    keys: &mut HashMap<HistoryKey, i64>,
     read: &Read,
 ) -> rusqlite::Result<()> {
     let (started, seconds, exit) = match &read.record {
@@ -407,7 +407,7 @@ fn insert(
                 unread(&damage.to_string(), false)?;
             }
             for row in rows(record) {
-                let what = what(transaction, whats, row.what)?;
+                let what = key_id(transaction, keys, row.key)?;
                 insert_case(
                     transaction,
                     run,
@@ -433,7 +433,7 @@ fn insert(
 
 /// A row of a run.
 struct Row {
-    what: What,
+    key: HistoryKey,
     /// Which of the run's cases it tells of.
     at: usize,
     /// Rounds or attempts had different verdicts.
@@ -443,17 +443,17 @@ struct Row {
 /// One row for each case, however many rounds it had: the first of those with the gravest verdict stands for all.
 fn rows(record: &RunRecord) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
-    let mut known: HashMap<What, usize> = HashMap::new();
+    let mut known: HashMap<HistoryKey, usize> = HashMap::new();
     for (at, case) in record.cases.iter().enumerate() {
-        let what = What::of(&record.facts, &case.key);
+        let key = HistoryKey::of(&record.facts, &case.key);
         let mixed = case
             .attempts
             .iter()
             .any(|attempt| attempt.verdict != case.attempts[0].verdict);
-        match known.get(&what) {
+        match known.get(&key) {
             None => {
-                known.insert(what.clone(), rows.len());
-                rows.push(Row { what, at, mixed });
+                known.insert(key.clone(), rows.len());
+                rows.push(Row { key, at, mixed });
             }
             Some(row) => {
                 let row = &mut rows[*row];
@@ -480,8 +480,12 @@ fn refusal(error: &ReadError) -> String {
     }
 }
 
-fn what(transaction: &Transaction<'_>, whats: &mut HashMap<What, i64>, what: What) -> rusqlite::Result<i64> {
-    if let Some(id) = whats.get(&what) {
+fn key_id(
+    transaction: &Transaction<'_>,
+    keys: &mut HashMap<HistoryKey, i64>,
+    key: HistoryKey,
+) -> rusqlite::Result<i64> {
+    if let Some(id) = keys.get(&key) {
         return Ok(*id);
     }
     // The update changes nothing: without it a row that is there already would not be returned.
@@ -492,16 +496,16 @@ fn what(transaction: &Transaction<'_>, whats: &mut HashMap<What, i64>, what: Wha
         )?
         .query_row(
             params![
-                what.arch.to_string(),
-                what.line,
-                what.config,
-                what.suite,
-                what.variant,
-                what.case
+                key.arch.to_string(),
+                key.line,
+                key.config,
+                key.suite,
+                key.variant,
+                key.case
             ],
             |row| row.get(0),
         )?;
-    whats.insert(what, id);
+    keys.insert(key, id);
     Ok(id)
 }
 

@@ -135,7 +135,7 @@ fn run_of(results: &Utf8Path, day: u32, release: &str, cases: &[(CaseKey, Verdic
 fn letters(index: &Index) -> String {
     let seen = index.seen(&Which::default()).unwrap();
     seen.iter()
-        .map(|one| format!("{}{}{}", one.started.strftime("%d"), one.what.case, one.verdict))
+        .map(|one| format!("{}{}{}", one.started.strftime("%d"), one.key.case, one.verdict))
         .collect::<Vec<_>>()
         .join(" ")
 }
@@ -162,7 +162,7 @@ fn it_follows_the_results_and_a_new_one_says_the_same() {
     let seen = index.seen(&Which::default()).unwrap();
     // The line stays while the release changes.
     assert_eq!(
-        (&*seen[1].what.line, &*seen[1].kernel),
+        (&*seen[1].key.line, &*seen[1].kernel),
         ("debian:sid", "debian:sid-7.2.0")
     );
     let boot = seen[1].boot.unwrap();
@@ -211,7 +211,7 @@ fn the_rounds_of_a_case_are_one_row_and_the_gravest_stands_for_all() {
     assert_eq!(letters(&index), "01S01pass 02S01pass 02S02fail");
     let unsteady = index.unsteady(&Which::default()).unwrap();
     assert_eq!(unsteady.len(), 1);
-    assert_eq!(unsteady[0].what.case, "S02");
+    assert_eq!(unsteady[0].key.case, "S02");
 }
 
 #[test]
@@ -349,11 +349,11 @@ fn filters_and_the_runs_before() {
     );
     let unsteady = index.unsteady(&Which::default()).unwrap();
     assert_eq!(unsteady.len(), 1);
-    assert_eq!((&*unsteady[0].what.case, &*unsteady[0].name), ("S01", "a name"));
+    assert_eq!((&*unsteady[0].key.case, &*unsteady[0].name), ("S01", "a name"));
     let verdicts: Vec<_> = unsteady[0].runs.iter().map(|one| one.verdict).collect();
     assert_eq!(verdicts, [Verdict::Pass, Verdict::Fail, Verdict::Pass]);
     let third = "2026-09-03T01:00:00Z".parse().unwrap();
-    let before = index.before(third, &[unsteady[0].what.clone()]).unwrap();
+    let before = index.before(third, &[unsteady[0].key.clone()]).unwrap();
     assert_eq!(
         before.iter().map(|one| one.verdict).collect::<Vec<_>>(),
         [Verdict::Fail, Verdict::Pass],

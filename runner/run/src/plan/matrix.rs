@@ -9,7 +9,7 @@ use super::{
 };
 use record::{
     NotUnique, check_unique,
-    index::{Seen, What},
+    index::{HistoryKey, Seen},
 };
 use suite::{Coordinates, Matrix};
 
@@ -61,17 +61,17 @@ fn with_words(job: &Job, words: Vec<String>) -> Job {
 /// How long each job took in earlier runs, in milliseconds by the id of the case: the median of its last ten.
 ///
 /// `what` says what a job is in the index; jobs of which nothing is known are not in the answer.
-pub fn times(jobs: &[Job], what: impl Fn(&Job) -> What, before: &[Seen]) -> BTreeMap<String, u64> {
-    let mut seen: BTreeMap<&What, Vec<u64>> = BTreeMap::new();
+pub fn times(jobs: &[Job], key: impl Fn(&Job) -> HistoryKey, before: &[Seen]) -> BTreeMap<String, u64> {
+    let mut seen: BTreeMap<&HistoryKey, Vec<u64>> = BTreeMap::new();
     for one in before.iter().filter(|one| one.attempts > 0) {
-        let times = seen.entry(&one.what).or_default();
+        let times = seen.entry(&one.key).or_default();
         if times.len() < 10 {
             times.push(one.seconds.as_millis());
         }
     }
     jobs.iter()
         .filter_map(|job| {
-            let mut times = seen.get(&what(job))?.clone();
+            let mut times = seen.get(&key(job))?.clone();
             times.sort_unstable();
             let middle = *times.get(times.len() / 2)?;
             Some((job.key.id(), middle))
