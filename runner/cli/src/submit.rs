@@ -281,15 +281,15 @@ impl<'a> Follower<'a> {
                         (pause * 3 / 2).min(self.poll)
                     };
                 }
-                Err(Looking::Slurm(error)) if error.passes() && silent < SILENCE => {
+                Err(LookError::Slurm(error)) if error.passes() && silent < SILENCE => {
                     if silent == Duration::ZERO {
                         self.ui.warning(&format!("{error}; it is asked again"));
                     }
                     pause = (pause * 3 / 2).min(self.poll);
                     silent += pause;
                 }
-                Err(Looking::Slurm(error)) => return Err(Failure::of(error).hint(self.again())),
-                Err(Looking::Folder(error)) => return Err(Failure::broken(error).hint(self.again())),
+                Err(LookError::Slurm(error)) => return Err(Failure::of(error).hint(self.again())),
+                Err(LookError::Folder(error)) => return Err(Failure::broken(error).hint(self.again())),
             }
             if self.over.iter().all(Option::is_some) {
                 if let Some(bar) = bar {
@@ -317,7 +317,7 @@ impl<'a> Follower<'a> {
     }
 
     /// The lines of Slurm and the ends in the folder, put together for each task; then does what is to be done. Whether anything changed.
-    fn look(&mut self, bar: &mut Option<Bar>) -> Result<bool, Looking> {
+    fn look(&mut self, bar: &mut Option<Bar>) -> Result<bool, LookError> {
         let open: Vec<u32> = (1..=self.submission.shards)
             .filter(|task| self.over[*task as usize - 1].is_none())
             .collect();
@@ -509,18 +509,18 @@ impl<'a> Follower<'a> {
 }
 
 /// Why a look at the queue failed.
-enum Looking {
+enum LookError {
     Slurm(SlurmError),
     Folder(std::io::Error),
 }
 
-impl From<SlurmError> for Looking {
+impl From<SlurmError> for LookError {
     fn from(error: SlurmError) -> Self {
         Self::Slurm(error)
     }
 }
 
-impl From<std::io::Error> for Looking {
+impl From<std::io::Error> for LookError {
     fn from(error: std::io::Error) -> Self {
         Self::Folder(error)
     }
