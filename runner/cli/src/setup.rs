@@ -8,11 +8,11 @@ use base::{
     fault::{Blame, Blamed as _, Exit},
     ui::Ui,
 };
-use supply::{kernel::KernelSource, packages::Suite};
+use supply::{kernel::KernelSource, packages::DebianRelease};
 
 /// The kernels that are meant where none is named.
 pub(super) fn default_kernels() -> Vec<KernelSource> {
-    Suite::ALL.into_iter().map(KernelSource::Debian).collect()
+    DebianRelease::ALL.into_iter().map(KernelSource::Debian).collect()
 }
 
 /// Every kernel on every architecture; what is not named is the default.

@@ -20,7 +20,7 @@ use programs::Program;
 use super::{
     cache::{self, Cache, CacheError, Key, NotHere},
     kernel::{Kernel, ModuleError, ModuleFile, Modules},
-    packages::{PackageFacts, Packages, PackagesError, Suite},
+    packages::{DebianRelease, PackageFacts, Packages, PackagesError},
 };
 use base::{Arch, ui::Ui};
 use format::{
@@ -206,7 +206,7 @@ fn of_a_release(
         }
         outcome => outcome,
     };
-    let [usual, others @ ..] = userland::SUITES;
+    let [usual, others @ ..] = userland::RELEASES;
     let absent = match made(usual) {
         Err(ImageError::Packages(absent @ PackagesError::Absent { .. })) => absent,
         outcome => return outcome,
@@ -226,7 +226,7 @@ fn of_a_release(
 }
 
 fn attempt(
-    suite: Suite,
+    suite: DebianRelease,
     kernel: &Kernel,
     extra: &[Extra<'_>],
     packages: &Packages,

@@ -14,7 +14,7 @@ use std::{
 
 use super::{
     cache::{self, Cache, CacheError, NotHere},
-    packages::{PackageFacts, Packages, PackagesError, Suite, UnknownSuite},
+    packages::{DebianRelease, PackageFacts, Packages, PackagesError, UnknownRelease},
 };
 use base::{
     Arch,
@@ -36,7 +36,7 @@ pub use modules::{ModuleError, ModuleFile, Modules};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KernelSource {
     /// The newest kernel of a Debian release.
-    Debian(Suite),
+    Debian(DebianRelease),
     /// A file on this machine.
     Image {
         /// The bootable image (bzImage).
@@ -61,11 +61,11 @@ pub enum SourceError {
     Scheme(String),
     /// `debian:` and something else.
     #[error("`debian:{suite}` names no kernel: {why}")]
-    Suite {
+    Release {
         /// What stands after the colon.
         suite: String,
         /// Why.
-        why: UnknownSuite,
+        why: UnknownRelease,
     },
     /// `tree:` or `source:` and what does not say what to build.
     #[error(transparent)]
@@ -97,10 +97,13 @@ impl FromStr for KernelSource {
     fn from_str(text: &str) -> Result<Self, SourceError> {
         let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
         match scheme {
-            "debian" => rest.parse().map(Self::Debian).map_err(|why| SourceError::Suite {
-                suite: rest.to_owned(),
-                why,
-            }),
+            "debian" => rest
+                .parse()
+                .map(Self::Debian)
+                .map_err(|why| SourceError::Release {
+                    suite: rest.to_owned(),
+                    why,
+                }),
             "image" => image_source(text, rest),
             "tree" | "source" => Ok(Self::Source(BuildSpec::parse(text)?)),
             _ => Err(SourceError::Scheme(text.to_owned())),

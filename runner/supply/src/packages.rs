@@ -28,7 +28,7 @@ pub use sources::{Mirror, SourcesError};
 /// A release of Debian that memrig knows how to take kernels from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Suite {
+pub enum DebianRelease {
     /// Debian 12, Linux 6.1.
     Bookworm,
     /// Debian 13, Linux 6.12.
@@ -40,9 +40,9 @@ pub enum Suite {
 /// The text names no release that memrig knows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown Debian release `{0}`: expected bookworm, trixie or sid")]
-pub struct UnknownSuite(String);
+pub struct UnknownRelease(String);
 
-impl Suite {
+impl DebianRelease {
     /// All releases, oldest first.
     pub const ALL: [Self; 3] = [Self::Bookworm, Self::Trixie, Self::Sid];
 
@@ -56,20 +56,20 @@ impl Suite {
     }
 }
 
-impl fmt::Display for Suite {
+impl fmt::Display for DebianRelease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.codename())
     }
 }
 
-impl FromStr for Suite {
-    type Err = UnknownSuite;
+impl FromStr for DebianRelease {
+    type Err = UnknownRelease;
 
-    fn from_str(text: &str) -> Result<Self, UnknownSuite> {
+    fn from_str(text: &str) -> Result<Self, UnknownRelease> {
         Self::ALL
             .into_iter()
             .find(|suite| suite.codename() == text)
-            .ok_or_else(|| UnknownSuite(text.to_owned()))
+            .ok_or_else(|| UnknownRelease(text.to_owned()))
     }
 }
 
@@ -83,7 +83,7 @@ pub struct PackageFacts {
     /// Debian's name of its architecture, or `all`.
     pub architecture: String,
     /// Release whose index named it.
-    pub suite: Suite,
+    pub suite: DebianRelease,
     /// SHA-256 of the `.deb`, in hexadecimal.
     pub sha256: String,
     /// Size of the `.deb` in bytes.
@@ -132,7 +132,7 @@ pub enum PackagesError {
     )]
     NoSuchPackage {
         /// Release.
-        suite: Suite,
+        suite: DebianRelease,
         /// Debian's name of the architecture, or `source`.
         architecture: String,
         /// Name.
@@ -162,7 +162,7 @@ pub enum PackagesError {
         /// The package and its version.
         what: String,
         /// Release.
-        suite: Suite,
+        suite: DebianRelease,
         /// Debian's name of the architecture.
         architecture: String,
         /// URI of the mirror.
@@ -182,7 +182,7 @@ pub enum PackagesError {
         /// The package, or file.
         what: String,
         /// Release.
-        suite: Suite,
+        suite: DebianRelease,
         /// What is there instead.
         now: String,
     },
@@ -230,7 +230,7 @@ struct Shared {
     ui: Ui,
     /// Fetch indices anew, except those that this process has fetched.
     refresh: bool,
-    fresh: Mutex<BTreeSet<(Suite, &'static str)>>,
+    fresh: Mutex<BTreeSet<(DebianRelease, &'static str)>>,
     /// What the user was told of the mirror, also by those that only look.
     told: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -283,7 +283,7 @@ impl Packages {
     ///
     /// # Errors
     /// No mirror, or it cannot be reached, or its signature is bad.
-    pub fn ensure_index(&self, suite: Suite, arch: Arch) -> Result<(), PackagesError> {
+    pub fn ensure_index(&self, suite: DebianRelease, arch: Arch) -> Result<(), PackagesError> {
         self.root(suite, arch.debian())?.ensure_index()
     }
 
@@ -291,7 +291,12 @@ impl Packages {
     ///
     /// # Errors
     /// Those of [`Packages::ensure_index`], and no such package.
-    pub fn resolve(&self, suite: Suite, arch: Arch, package: &str) -> Result<PackageFacts, PackagesError> {
+    pub fn resolve(
+        &self,
+        suite: DebianRelease,
+        arch: Arch,
+        package: &str,
+    ) -> Result<PackageFacts, PackagesError> {
         self.root(suite, arch.debian())?.resolve(package)
     }
 
@@ -302,7 +307,7 @@ impl Packages {
     /// As [`Packages::resolve`].
     pub fn closure(
         &self,
-        suite: Suite,
+        suite: DebianRelease,
         arch: Arch,
         names: &[&str],
         follow: impl Fn(&Relation) -> bool,
@@ -317,7 +322,7 @@ impl Packages {
     /// Those of [`Packages::ensure_index`].
     pub fn names(
         &self,
-        suite: Suite,
+        suite: DebianRelease,
         arch: Arch,
         which: impl Fn(&str) -> bool,
     ) -> Result<Vec<String>, PackagesError> {
@@ -337,7 +342,7 @@ impl Packages {
     ///
     /// # Errors
     /// As [`Packages::fetch`].
-    pub fn fetch_source(&self, suite: Suite, source: &str) -> Result<SourceTarball, PackagesError> {
+    pub fn fetch_source(&self, suite: DebianRelease, source: &str) -> Result<SourceTarball, PackagesError> {
         self.root(suite, apt::SOURCE)?.fetch_source(source)
     }
 
@@ -350,7 +355,7 @@ impl Packages {
         }
     }
 
-    fn root(&self, suite: Suite, architecture: &'static str) -> Result<Root<'_>, PackagesError> {
+    fn root(&self, suite: DebianRelease, architecture: &'static str) -> Result<Root<'_>, PackagesError> {
         let Shared {
             cache,
             ui,
@@ -418,7 +423,7 @@ pub(super) mod tests {
             name: name.to_owned(),
             version: "1".to_owned(),
             architecture: "amd64".to_owned(),
-            suite: Suite::Sid,
+            suite: DebianRelease::Sid,
             sha256: String::new(),
             size: 0,
             filename: String::new(),
@@ -430,7 +435,7 @@ pub(super) mod tests {
     pub(crate) type Sample<'a> = (&'a str, &'a str, &'a [(&'a str, &'a [u8])]);
 
     /// Makes a cache know a package of these files, as if it had been looked up and fetched.
-    pub(crate) fn stock(cache: &Cache, suite: Suite, arch: Arch, packages: &[Sample<'_>]) {
+    pub(crate) fn stock(cache: &Cache, suite: DebianRelease, arch: Arch, packages: &[Sample<'_>]) {
         let debs = packages.iter().map(|(name, depends, files)| {
             let deb = format::samples::deb_of(&[
                 ("debian-binary", b"2.0\n"),
@@ -464,7 +469,7 @@ pub(super) mod tests {
             found
                 .map(|(name, depends)| facts(name, depends))
                 .ok_or_else(|| PackagesError::NoSuchPackage {
-                    suite: Suite::Sid,
+                    suite: DebianRelease::Sid,
                     architecture: "amd64".to_owned(),
                     package: name.to_owned(),
                 })
@@ -506,13 +511,13 @@ pub(super) mod tests {
     #[test]
     fn releases_by_name() {
         assert!(
-            Suite::ALL
+            DebianRelease::ALL
                 .iter()
                 .all(|suite| suite.to_string().parse() == Ok(*suite))
         );
         assert!(
             "jammy"
-                .parse::<Suite>()
+                .parse::<DebianRelease>()
                 .unwrap_err()
                 .to_string()
                 .contains("bookworm, trixie or sid")

@@ -7,7 +7,7 @@ use base::ByteSize;
 use base::{Arch, ui::Ui};
 use format::ssh::Login;
 use run::{Rig, Wanted, prepare};
-use supply::{host, image, kernel::KernelSource, packages::Suite};
+use supply::{host, image, kernel::KernelSource, packages::DebianRelease};
 use tempfile::TempDir;
 use vm::{
     keys::SshKeys,
@@ -15,7 +15,7 @@ use vm::{
 };
 
 /// The kernels that guests of tests boot.
-pub(crate) const KERNELS: [Suite; 2] = [Suite::Trixie, Suite::Sid];
+pub(crate) const KERNELS: [DebianRelease; 2] = [DebianRelease::Trixie, DebianRelease::Sid];
 
 /// Packages of the host that only tests need.
 const PACKAGES: [&str; 4] = [

@@ -19,7 +19,7 @@ use supply::{
     host::{self, HostError},
     image::{self, ImageError},
     kernel::{self, Kernel, KernelError, KernelSource},
-    packages::{Packages, PackagesError, Suite},
+    packages::{DebianRelease, Packages, PackagesError},
     qemu::{self, BuildError, Capabilities, CapabilityError},
 };
 use vm::{
@@ -334,7 +334,7 @@ fn standby_qemu(packages: &Packages, cache: &Cache, ui: &Ui) -> Result<qemu::Sta
     if let Some(built) = qemu::find(&pinned.at(""), cache.root())? {
         return Ok(built);
     }
-    let tarball = packages.fetch_source(Suite::Trixie, pinned.package)?;
+    let tarball = packages.fetch_source(DebianRelease::Trixie, pinned.package)?;
     if tarball.sha256 != pinned.sha256 {
         return Err(PrepareError::Source {
             wanted: pinned.version.to_owned(),

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     cache::{Cache, CacheError, Key, NotHere},
     image::{SPARE_MODULES, boot_modules},
-    packages::{PackageFacts, Packages, PackagesError, Suite},
+    packages::{DebianRelease, PackageFacts, Packages, PackagesError},
 };
 use base::{Arch, ui::Ui};
 use format::deb::{DebError, Member, MemberKind, Relation, members};
@@ -28,7 +28,7 @@ const LAYOUT: &str = "kernel 1";
 
 pub(super) fn obtain(
     label: String,
-    suite: Suite,
+    suite: DebianRelease,
     arch: Arch,
     packages: &Packages,
     cache: &Cache,
@@ -62,7 +62,7 @@ pub(super) fn obtain(
 fn attempt(
     name: &str,
     label: &str,
-    suite: Suite,
+    suite: DebianRelease,
     arch: Arch,
     packages: &Packages,
     cache: &Cache,
@@ -333,7 +333,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let ui = Ui::silent();
         let cache = Cache::at(dir.path(), &ui).unwrap();
-        let (suite, arch) = (Suite::Trixie, Arch::S390x);
+        let (suite, arch) = (DebianRelease::Trixie, Arch::S390x);
         let files: &[(&str, &[u8])] = &[
             ("boot/vmlinuz-6.1.0-50-s390x", &s390_image()),
             ("boot/config-6.1.0-50-s390x", b"CONFIG_X=y\n"),

@@ -16,7 +16,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    PackageFacts, PackagesError, SourceTarball, Suite, check, config,
+    DebianRelease, PackageFacts, PackagesError, SourceTarball, check, config,
     sources::{MIRROR_VARIABLE, Mirror, SignedBy},
 };
 use crate::cache::{Cache, Lock, NotHere};
@@ -36,7 +36,7 @@ const ATTEMPTS: u32 = 3;
 pub(super) struct Root<'a> {
     cache: &'a Cache,
     ui: &'a Ui,
-    suite: Suite,
+    suite: DebianRelease,
     architecture: &'static str,
     dir: PathBuf,
     /// Index files as text, and whether each is of security updates; read when first asked.
@@ -79,7 +79,7 @@ impl<'a> Root<'a> {
     pub(super) fn open(
         cache: &'a Cache,
         ui: &'a Ui,
-        suite: Suite,
+        suite: DebianRelease,
         architecture: &'static str,
     ) -> Result<Self, PackagesError> {
         let name = format!("{suite}-{architecture}");

@@ -3,16 +3,21 @@
 
 use std::path::Path;
 
-use super::{Suite, apt::SOURCE, sources::Mirror};
+use super::{DebianRelease, apt::SOURCE, sources::Mirror};
 
-pub(super) fn sources(mirror: &Mirror, suite: Suite, architecture: &str, signed_by: Option<&Path>) -> String {
+pub(super) fn sources(
+    mirror: &Mirror,
+    suite: DebianRelease,
+    architecture: &str,
+    signed_by: Option<&Path>,
+) -> String {
     let kind = if architecture == SOURCE { "deb-src" } else { "deb" };
     let options = signed_by
         .map(|path| format!("[signed-by={}] ", path.display()))
         .unwrap_or_default();
     let mut text = format!("{kind} {options}{} {suite} main\n", mirror.uri);
     // The long-term security archive of bookworm has amd64 and no s390x.
-    if let (Suite::Bookworm, "amd64", Some(uri)) = (suite, architecture, &mirror.security) {
+    if let (DebianRelease::Bookworm, "amd64", Some(uri)) = (suite, architecture, &mirror.security) {
         text += &[
             kind,
             " ",
@@ -79,16 +84,16 @@ mod tests {
         };
         let key = Path::new("/k.gpg");
         assert_eq!(
-            sources(&mirror, Suite::Bookworm, "amd64", Some(key)),
+            sources(&mirror, DebianRelease::Bookworm, "amd64", Some(key)),
             "deb [signed-by=/k.gpg] http://m.test/debian bookworm main\n\
              deb [signed-by=/k.gpg] http://m.test/security bookworm-security main\n"
         );
         assert_eq!(
-            sources(&mirror, Suite::Bookworm, "s390x", None),
+            sources(&mirror, DebianRelease::Bookworm, "s390x", None),
             "deb http://m.test/debian bookworm main\n"
         );
         assert_eq!(
-            sources(&mirror, Suite::Trixie, SOURCE, None),
+            sources(&mirror, DebianRelease::Trixie, SOURCE, None),
             "deb-src http://m.test/debian trixie main\n"
         );
     }

@@ -3,13 +3,13 @@
 
 use std::{fmt, path::PathBuf};
 
-use crate::packages::{Suite, UnknownSuite};
+use crate::packages::{DebianRelease, UnknownRelease};
 
 /// Where the source of a kernel comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// The newest `linux-source` of a Debian release.
-    Debian(Suite),
+    Debian(DebianRelease),
     /// A folder of the user's: a git tree, or an unpacked source.
     Path {
         /// The folder.
@@ -33,7 +33,7 @@ pub enum OriginError {
     Distribution(String),
     /// An unknown release.
     #[error(transparent)]
-    Suite(#[from] UnknownSuite),
+    Release(#[from] UnknownRelease),
 }
 
 impl Origin {

@@ -6,7 +6,7 @@ use super::*;
 /// Makes a cache know these packages, as if they had been looked up and fetched.
 pub(crate) fn stock(
     cache: &Cache,
-    suite: Suite,
+    suite: DebianRelease,
     architecture: &'static str,
     debs: &[(&PackageFacts, &[u8])],
 ) {
@@ -52,7 +52,7 @@ fn a_file_that_the_mirror_has_not_is_told_from_other_trouble() {
 }
 
 /// Makes a cache know that the mirror does not have a package, whatever the index says.
-pub(crate) fn lack(cache: &Cache, suite: Suite, architecture: &'static str, package: &str) {
+pub(crate) fn lack(cache: &Cache, suite: DebianRelease, architecture: &'static str, package: &str) {
     let ui = Ui::silent();
     let root = Root::open(cache, &ui, suite, architecture).unwrap();
     let mut known = root.known().unwrap();
@@ -63,7 +63,7 @@ pub(crate) fn lack(cache: &Cache, suite: Suite, architecture: &'static str, pack
 }
 
 /// Makes a cache have an index.
-pub(crate) fn index(cache: &Cache, suite: Suite, architecture: &'static str, text: &str) {
+pub(crate) fn index(cache: &Cache, suite: DebianRelease, architecture: &'static str, text: &str) {
     let ui = Ui::silent();
     let root = Root::open(cache, &ui, suite, architecture).unwrap();
     let lists = root.dir.join("state/lists");
@@ -82,14 +82,14 @@ fn what_is_known_to_be_absent_is_not_asked_for_again() {
         sha256: "00".to_owned(),
         ..super::super::tests::facts("x", "")
     };
-    stock(&cache, Suite::Sid, "amd64", &[(&facts, b"x")]);
+    stock(&cache, DebianRelease::Sid, "amd64", &[(&facts, b"x")]);
     let fetch = || {
-        Root::open(&cache, &ui, Suite::Sid, "amd64")
+        Root::open(&cache, &ui, DebianRelease::Sid, "amd64")
             .unwrap()
             .fetch(&facts)
     };
     assert!(fetch().is_ok());
-    lack(&cache, Suite::Sid, "amd64", "x");
+    lack(&cache, DebianRelease::Sid, "amd64", "x");
     let error = fetch().unwrap_err();
     assert!(matches!(error, PackagesError::Absent { .. }), "{error}");
     let said = error.to_string();
@@ -104,11 +104,11 @@ fn names_come_by_their_newest_version() {
     let dir = tempfile::tempdir().unwrap();
     let ui = Ui::silent();
     let cache = Cache::at(dir.path(), &ui).unwrap();
-    stock(&cache, Suite::Sid, "amd64", &[]);
+    stock(&cache, DebianRelease::Sid, "amd64", &[]);
     let text = "Package: k-6.12.9\nVersion: 6.12.9-1\n\nPackage: k-6.12.10\nVersion: 6.12.10-1\n\n\
         Package: other\nVersion: 9\n\nPackage: k-6.12.9\nVersion: 6.12.9-2\n\n";
-    index(&cache, Suite::Sid, "amd64", text);
-    let root = Root::open(&cache, &ui, Suite::Sid, "amd64").unwrap();
+    index(&cache, DebianRelease::Sid, "amd64", text);
+    let root = Root::open(&cache, &ui, DebianRelease::Sid, "amd64").unwrap();
     let names = root.names(|name| name.starts_with("k-")).unwrap();
     assert_eq!(names, ["k-6.12.10", "k-6.12.9"]);
 }
