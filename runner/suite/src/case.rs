@@ -38,7 +38,7 @@ pub struct Case {
     /// What must be so for it to run.
     pub needs: Needs,
     /// The machine.
-    pub machine: MachineSpec,
+    pub machine: CaseMachine,
     /// Words for the kernel's command line, besides those of the variant.
     pub cmdline: Vec<String>,
     /// What it runs for, at least one.
@@ -55,9 +55,9 @@ pub struct Case {
     pub steps: Vec<Step>,
 }
 
-/// A machine with nothing left open.
+/// The machine of a case, with nothing left open.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MachineSpec {
+pub struct CaseMachine {
     /// Memory at boot.
     pub memory: ByteSize,
     /// Memory that can be added.
@@ -210,12 +210,12 @@ impl Variant {
     }
 
     /// The machine of a case in this variant.
-    pub fn machine(&self, of_case: &MachineSpec) -> MachineSpec {
+    pub fn machine(&self, of_case: &CaseMachine) -> CaseMachine {
         let increment = self.choices.iter().find_map(|choice| match choice {
             Choice::Increment(size) => Some(*size),
             _ => None,
         });
-        MachineSpec {
+        CaseMachine {
             increment: increment.or(of_case.increment),
             ..of_case.clone()
         }
@@ -257,7 +257,7 @@ impl Variant {
     }
 }
 
-impl MachineSpec {
+impl CaseMachine {
     /// What the case says over what the suite says over the defaults.
     pub(super) fn merged(suite: &Machine, case: &Machine) -> Self {
         fn first<T: Clone>(case: &Option<T>, suite: &Option<T>) -> Option<T> {

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use super::{
-    case::{Case, MachineSpec, Suite, Variant},
+    case::{Case, CaseMachine, Suite, Variant},
     check_known, check_steps,
     error::{Complaint, SuiteErrors},
     limits,
@@ -209,7 +209,7 @@ fn case(
     }
     cmdline(raw, varied, at, notes);
     allowed(&raw.allow_log, &at.value("allow_log"), notes);
-    let merged = MachineSpec::merged(&suite.machine, &raw.machine);
+    let merged = CaseMachine::merged(&suite.machine, &raw.machine);
     machine(&merged, varied, &scope, at, suite_at, notes);
     let steps = check_steps::steps(&raw.steps, &scope, merged.nodes, &at.value("steps"), notes);
     let known = check_known::known(raw, &steps, varied, &scope, &at.value("known"), notes);
@@ -369,7 +369,7 @@ fn cmdline(raw: &RawCase, varied: &Variants, at: &Spot<'_>, notes: &mut Notes<'_
 }
 
 fn machine(
-    spec: &MachineSpec,
+    spec: &CaseMachine,
     varied: &Variants,
     scope: &Scope,
     at: &Spot<'_>,
@@ -483,7 +483,7 @@ fn machine(
 }
 
 /// Whether the distances are those between the machine's nodes, as QEMU takes them (hw/core/numa.c).
-fn distances(spec: &MachineSpec, at: &Spot<'_>, notes: &mut Notes<'_>) {
+fn distances(spec: &CaseMachine, at: &Spot<'_>, notes: &mut Notes<'_>) {
     let nodes = spec.nodes as usize;
     if spec.dist.is_empty() {
         return;

@@ -43,7 +43,7 @@ mod words;
 mod yaml;
 
 pub use address::{Address, BadAddress};
-pub use case::{Case, Choice, Known, MachineSpec, Suite, Variant};
+pub use case::{Case, CaseMachine, Choice, Known, Suite, Variant};
 pub use cmdline::words as command_line_words;
 pub use error::SuiteErrors;
 pub use matrix::{Coordinates, Matrix};

@@ -7,7 +7,7 @@ use super::selection::Filter;
 use base::{Arch, ByteSize};
 use format::kconfig::Kconfig;
 use record::{CaseKey, NotUnique, check_unique};
-use suite::{Action, Case, MachineSpec, Needs, Suite, Variant};
+use suite::{Action, Case, CaseMachine, Needs, Suite, Variant};
 
 /// A suite as it was read.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ pub struct Job {
     /// The kernel's label, without its release.
     pub label: String,
     /// The machine, with what the variant changes.
-    pub machine: MachineSpec,
+    pub machine: CaseMachine,
     /// Words for the kernel's command line.
     pub cmdline: Vec<String>,
     /// Why it is not run, where that can be seen without booting.
