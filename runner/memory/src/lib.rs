@@ -23,6 +23,7 @@ mod model;
 #[cfg(test)]
 mod naive;
 mod op;
+mod prediction;
 #[cfg(test)]
 mod random;
 mod read;
@@ -32,7 +33,6 @@ mod replay;
 #[cfg(test)]
 mod seeded;
 mod span;
-mod step;
 
 pub use self::compare::{FreeTolerance, Mismatch, Reading, Tolerance, compare};
 pub use attribute::{Attribute, in_sysfs, kernel_bool};

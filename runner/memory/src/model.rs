@@ -7,7 +7,7 @@ use super::{
     BlockId, BlockState, Generation, Hypervisor, Ledger, MemoryFacts, Mismatch, Op, Tolerance, ZoneCounters,
     ZoneId,
     compare::{FREE_TOLERANCE, FreeTolerance, NODE_TOLERANCE, SHRINK_TOLERANCE, compare},
-    step::Step,
+    prediction::Prediction,
 };
 use base::{PAGE_SIZE, Pages};
 
@@ -80,16 +80,16 @@ impl Model {
     ///
     /// What the kernel refuses (see `Model::refusal`) changes nothing.
     pub fn predict(&self, before: &Ledger, op: &Op) -> Ledger {
-        let mut step = Step::new(self, before);
-        step.run(op);
-        step.ledger
+        let mut predicted = Prediction::new(self, before);
+        predicted.run(op);
+        predicted.ledger
     }
 
     /// Remembers that `op` was done in the state `before` (as it was seen).
     pub fn commit(&mut self, before: &Ledger, op: &Op) {
-        let mut step = Step::new(self, before);
-        step.run(op);
-        *self = step.model;
+        let mut predicted = Prediction::new(self, before);
+        predicted.run(op);
+        *self = predicted.model;
     }
 
     /// What of `seen`, the ledger after `op` was done in the state `before`, is not as predicted; empty if all is well.

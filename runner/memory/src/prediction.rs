@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One step of the model, worked out on a ledger.
+//! What the model predicts of one step, worked out on a ledger.
 
 use std::collections::BTreeSet;
 
@@ -9,13 +9,13 @@ use super::{
 };
 use base::{Arch, Pages};
 
-/// A step being worked out.
-pub(super) struct Step {
+/// A prediction being worked out.
+pub(super) struct Prediction {
     pub(super) model: Model,
     pub(super) ledger: Ledger,
 }
 
-impl Step {
+impl Prediction {
     pub(super) fn new(model: &Model, before: &Ledger) -> Self {
         Self {
             model: model.clone(),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the kernel refuses, and with which errno.
 
-use super::{AddBy, BlockId, BlockState, Generation, Ledger, Model, Op, RemoveBy, step::Step};
+use super::{AddBy, BlockId, BlockState, Generation, Ledger, Model, Op, RemoveBy, prediction::Prediction};
 use base::Errno;
 
 impl Model {
@@ -69,12 +69,12 @@ impl Model {
                 Some(_) => None,
             },
             Op::Several(ops) => {
-                let mut step = Step::new(self, before);
+                let mut predicted = Prediction::new(self, before);
                 for op in ops {
-                    if let Some(errno) = step.model.refusal(&step.ledger, op) {
+                    if let Some(errno) = predicted.model.refusal(&predicted.ledger, op) {
                         return Some(errno);
                     }
-                    step.run(op);
+                    predicted.run(op);
                 }
                 None
             }
