@@ -5,9 +5,9 @@
 //! is not attached. Program interruptions: 1 operation, 4 protection, 5 addressing, 6 specification. Bits 0x04 and 0x02 of a
 //! storage key record that the page was read and written.
 
-/// One step of the guest.
+/// One step of the bare-metal guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Step {
+pub struct GuestStep {
     /// What it does, in words.
     pub about: &'static str,
     /// The storage command that it gives: command word, and increment or element.
@@ -25,7 +25,7 @@ pub struct Run {
     pub settings: &'static [(&'static str, &'static str)],
     /// What the standby memory is made of.
     pub backend: Backend,
-    /// Steps that must find something else than [`Step::expected`].
+    /// Steps that must find something else than [`GuestStep::expected`].
     pub differs: &'static [(usize, u64)],
 }
 
@@ -51,16 +51,16 @@ impl Run {
     }
 }
 
-const fn step(about: &'static str, expected: u64) -> Step {
-    Step {
+const fn step(about: &'static str, expected: u64) -> GuestStep {
+    GuestStep {
         about,
         call: None,
         expected,
     }
 }
 
-const fn call(about: &'static str, command: u32, number: u16, response: u64) -> Step {
-    Step {
+const fn call(about: &'static str, command: u32, number: u16, response: u64) -> GuestStep {
+    GuestStep {
         about,
         call: Some((command, number)),
         expected: response,
@@ -75,7 +75,7 @@ const fn pgm(code: u64, value: u64) -> u64 {
 const ADDRESSING: u64 = pgm(5, 0);
 
 /// The steps, in the order of the guest.
-pub const STEPS: &[Step] = &[
+pub const STEPS: &[GuestStep] = &[
     step("storage that is not assigned", ADDRESSING),
     step("initial storage", 0),
     call("assign before attach", 0x000d_0001, 6, 0x340),

@@ -33,7 +33,7 @@ pub(super) struct Trouble {
     pub(super) headline: String,
     pub(super) place: String,
     pub(super) attempts: String,
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<ShownStep>,
     pub(super) findings: Vec<Finding>,
     pub(super) timeline: Option<Timeline>,
     pub(super) plot: Option<Plot>,
@@ -44,7 +44,7 @@ pub(super) struct Trouble {
     pub(super) detailed: bool,
 }
 
-pub(super) struct Step {
+pub(super) struct ShownStep {
     pub(super) number: u32,
     pub(super) verdict: Verdict,
     pub(super) text: String,
@@ -148,11 +148,11 @@ pub(super) fn troubles(
         .collect()
 }
 
-fn shown(case: &CaseRecord, step: &StepRecord, all: bool) -> Option<Step> {
+fn shown(case: &CaseRecord, step: &StepRecord, all: bool) -> Option<ShownStep> {
     if !all && step.verdict == Verdict::Pass {
         return None;
     }
-    Some(Step {
+    Some(ShownStep {
         number: step.number,
         verdict: step.verdict,
         text: cut(&one_line(&step.text), evidence::LONGEST_TEXT),
