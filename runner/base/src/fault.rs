@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a result can be, and what a shell is told about it.
 
-use std::fmt;
+use std::{fmt, io};
 
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +57,16 @@ pub enum Blame {
 }
 
 impl Blame {
+    /// Of a folder that does not take what it should: usage, where another one has to be named.
+    pub fn of_place(error: &io::Error) -> Self {
+        use io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem};
+
+        match error.kind() {
+            NotADirectory | PermissionDenied | ReadOnlyFilesystem => Self::Usage,
+            _ => Self::Bench,
+        }
+    }
+
     /// The verdict that it makes of a case.
     pub fn verdict(self) -> Verdict {
         match self {
@@ -75,7 +85,7 @@ impl Blame {
     }
 }
 
-/// An error that says whom it speaks against. What a verb ends with comes of that, and of nothing else.
+/// An error that says whom it speaks against, and so what a verb ends with that it stops.
 pub trait Blamed: std::error::Error {
     /// Whom it speaks against.
     fn blame(&self) -> Blame;

@@ -43,18 +43,9 @@ pub enum FolderError {
 impl Blamed for FolderError {
     /// Usage, where another place has to be named.
     fn blame(&self) -> Blame {
-        use io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem};
-
         match self {
-            Self::Create { source, .. }
-                if matches!(
-                    source.kind(),
-                    NotADirectory | PermissionDenied | ReadOnlyFilesystem
-                ) =>
-            {
-                Blame::Usage
-            }
-            Self::Create { .. } | Self::Write { .. } => Blame::Bench,
+            Self::Create { source, .. } => Blame::of_place(source),
+            Self::Write { .. } => Blame::Bench,
         }
     }
 }
@@ -254,6 +245,16 @@ impl CaseFolder {
     /// Where everything that the guest printed goes.
     pub fn console_log(&self) -> Utf8PathBuf {
         self.path.join("console.log")
+    }
+
+    /// All that the guest printed so far, of a guest that is gone; for a person. Bytes that are no UTF-8 are replaced, and a log that cannot be
+    /// read says so in its place. Empty where no console was opened.
+    pub fn console_text(&self) -> String {
+        match fs::read(self.console_log()) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => format!("the console's log cannot be read: {error}"),
+        }
     }
 
     /// Where the kernel's log goes.
@@ -507,5 +508,18 @@ mod tests {
         let kept = |name: &str| fs::read_to_string(third.path().join(name)).unwrap();
         assert_eq!(kept("attempt-1/console.log"), "first");
         assert_eq!(kept("attempt-2/console.log"), "second");
+    }
+
+    #[test]
+    fn a_console_is_shown_whatever_bytes_are_in_it() {
+        let (_keep, results) = results();
+        let folder = RunFolder::create(&results).unwrap().case(&key(), 1).unwrap();
+        assert_eq!(folder.console_text(), "");
+        fs::write(folder.console_log(), b"up\n\xffpanic\n").unwrap();
+        assert_eq!(folder.console_text(), "up\n\u{fffd}panic\n");
+        fs::remove_file(folder.console_log()).unwrap();
+        fs::create_dir(folder.console_log()).unwrap();
+        let said = folder.console_text();
+        assert!(said.starts_with("the console's log cannot be read: "), "{said}");
     }
 }

@@ -154,9 +154,7 @@ pub async fn open_shell(job: &Job, rig: Rig, ui: &Ui) -> Result<Exit, NoShell> {
     let (guest, _) = tokio::select! {
         booted = stage.guest(job, &case_folder, Origin::Boot) => booted.map_err(|no_guest| {
             let (trouble, _) = no_guest.weighed(job.case());
-            // A console that was never opened has no last lines.
-            let console = fs_err::read_to_string(case_folder.console_log()).unwrap_or_else(|_| String::new());
-            NoShell::of(&trouble, tail(&console))
+            NoShell::of(&trouble, tail(&case_folder.console_text()))
         })?,
         () = ends.next() => {
             ui.line("interrupted");

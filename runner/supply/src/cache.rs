@@ -43,19 +43,10 @@ pub enum CacheError {
 impl Blamed for CacheError {
     /// Usage, where another place has to be named.
     fn blame(&self) -> Blame {
-        use io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem};
-
         match self {
             Self::NoPlace => Blame::Usage,
-            Self::Io { source, .. }
-                if matches!(
-                    source.kind(),
-                    NotADirectory | PermissionDenied | ReadOnlyFilesystem
-                ) =>
-            {
-                Blame::Usage
-            }
-            Self::NotHere(_) | Self::Io { .. } => Blame::Bench,
+            Self::Io { source, .. } => Blame::of_place(source),
+            Self::NotHere(_) => Blame::Bench,
         }
     }
 }

@@ -131,7 +131,7 @@ async fn attempt(job: &Job, stage: &Stage, folder: &CaseFolder, origin: Origin) 
         Ok(guest) => guest,
         Err(no_guest) => {
             let (trouble, found) = no_guest.weighed(job.case());
-            outcome.log = fs_err::read_to_string(folder.console_log()).unwrap_or_else(|_| String::new());
+            outcome.log = folder.console_text();
             outcome.take(found);
             outcome.command_line = stage.by_hand_of(job);
             outcome.ended = Some(trouble.guest_end().cloned().unwrap_or(GuestEnd::NotReady));
