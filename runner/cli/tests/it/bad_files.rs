@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Files that a user names and that are none, or hold something else: told at once, with exit code 2 and a word of what they are.
 
-use std::{
-    os::unix::net::UnixListener,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::{os::unix::net::UnixListener, path::PathBuf};
 
 use tempfile::TempDir;
 
-use crate::PATIENCE;
+use crate::told::{self, Told};
 
 const SUITE: &str = "suite: own\ncases:\n  - id: A1\n    name: x\n    steps:\n      - add: { as: b }\n";
 const MATRIX: &str = "matrix: own\nkernels: [debian:sid]\nsuites: [quick]\n";
@@ -19,12 +14,6 @@ const MATRIX: &str = "matrix: own\nkernels: [debian:sid]\nsuites: [quick]\n";
 struct Place {
     folder: TempDir,
     _listener: UnixListener,
-}
-
-struct Told {
-    code: Option<i32>,
-    out: String,
-    err: String,
 }
 
 impl Place {
@@ -53,37 +42,14 @@ impl Place {
         fs_err::write(self.path(name), bytes).unwrap();
     }
 
-    /// Calls memrig, and does not wait for one that hangs.
     fn memrig(&self, args: &[&str]) -> Told {
-        let (out, err) = (self.path("out"), self.path("err"));
-        let mut child = Command::new(env!("CARGO_BIN_EXE_memrig"))
+        let mut command = told::memrig();
+        command
             .args(args)
             .current_dir(self.folder.path())
             .env("MEMRIG_CACHE", self.path("cache"))
-            .env_remove("MEMRIG_RESULTS")
-            .stdin(Stdio::null())
-            .stdout(fs_err::File::create(&out).unwrap().into_parts().0)
-            .stderr(fs_err::File::create(&err).unwrap().into_parts().0)
-            .spawn()
-            .unwrap();
-        let started = Instant::now();
-        let status = loop {
-            if let Some(status) = child.try_wait().unwrap() {
-                break status;
-            }
-            if started.elapsed() > PATIENCE {
-                child.kill().unwrap();
-                child.wait().unwrap();
-                panic!("{args:?} hangs");
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        };
-        let text = |path: &Path| String::from_utf8_lossy(&fs_err::read(path).unwrap()).into_owned();
-        Told {
-            code: status.code(),
-            out: text(&out),
-            err: text(&err),
-        }
+            .env_remove("MEMRIG_RESULTS");
+        Told::by(&mut command)
     }
 
     /// Expects a refusal that says this, before anything was got.

@@ -1,27 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is wrong in the call or in a suite is told before anything boots, with exit code 2.
 
-use std::{
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::path::Path;
 
-struct Told {
-    code: Option<i32>,
-    text: String,
-}
+use crate::told::{self, Told};
 
 fn memrig(args: &[&str], results: &Path) -> Told {
-    let output = Command::new(env!("CARGO_BIN_EXE_memrig"))
-        .args(args)
-        .env("MEMRIG_RESULTS", results)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    Told {
-        code: output.status.code(),
-        text: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    Told::by(told::memrig().args(args).env("MEMRIG_RESULTS", results))
 }
 
 /// Runs a suite, and expects exit code 2 and each of the words.
@@ -30,9 +15,9 @@ fn refused(text: &str, words: &[&str]) {
     let path = folder.path().join("own.yaml");
     fs_err::write(&path, text).unwrap();
     let told = memrig(&["run", path.to_str().unwrap()], folder.path());
-    assert_eq!(told.code, Some(2), "{}", told.text);
+    assert_eq!(told.code, Some(2), "{}", told.err);
     for word in words {
-        assert!(told.text.contains(word), "no `{word}` in: {}", told.text);
+        assert!(told.err.contains(word), "no `{word}` in: {}", told.err);
     }
     assert!(!folder.path().join("latest").exists(), "a run was started");
 }
@@ -99,16 +84,16 @@ fn a_kernel_that_is_none_or_of_the_other_architecture() {
     let kernel = format!("image:{}", path.display());
     for arch in ["x86_64", "s390x"] {
         let told = memrig(&["run", "quick", "-a", arch, "-k", &kernel], folder.path());
-        assert_eq!(told.code, Some(2), "{}", told.text);
-        assert!(told.text.contains("cannot be booted"), "{}", told.text);
+        assert_eq!(told.code, Some(2), "{}", told.err);
+        assert!(told.err.contains("cannot be booted"), "{}", told.err);
     }
     let rig = crate::ground::rig();
     for prepared in &rig.kernels {
         let kernel = format!("image:{}", prepared.kernel.image.display());
         let other = memrig_base_other(prepared.kernel.arch);
         let told = memrig(&["run", "quick", "-a", other, "-k", &kernel], folder.path());
-        assert_eq!(told.code, Some(2), "{}", told.text);
-        assert!(told.text.contains("cannot be booted"), "{}", told.text);
+        assert_eq!(told.code, Some(2), "{}", told.err);
+        assert!(told.err.contains("cannot be booted"), "{}", told.err);
     }
 }
 
@@ -139,12 +124,12 @@ fn a_kernel_of_which_a_part_is_missing() {
         );
         for length in [image.len() / 10, image.len() / 2, image.len() - 8192] {
             let told = told(arch, &image[..length]);
-            assert_eq!(told.code, Some(2), "{length}: {}", told.text);
-            assert!(told.text.contains("it is cut off"), "{length}: {}", told.text);
+            assert_eq!(told.code, Some(2), "{length}: {}", told.err);
+            assert!(told.err.contains("it is cut off"), "{length}: {}", told.err);
         }
         let told = told(arch, b"");
-        assert_eq!(told.code, Some(2), "{}", told.text);
-        assert!(told.text.contains("it is empty"), "{}", told.text);
+        assert_eq!(told.code, Some(2), "{}", told.err);
+        assert!(told.err.contains("it is empty"), "{}", told.err);
     }
 }
 
@@ -161,11 +146,11 @@ fn a_results_folder_that_takes_nothing() {
     let file = folder.path().join("file");
     fs_err::write(&file, "").unwrap();
     let told = memrig(&["run", "quick"], &file.join("results"));
-    assert_eq!(told.code, Some(2), "{}", told.text);
+    assert_eq!(told.code, Some(2), "{}", told.err);
     assert!(
-        told.text.contains("results folder") && told.text.contains("--results"),
+        told.err.contains("results folder") && told.err.contains("--results"),
         "{}",
-        told.text
+        told.err
     );
 }
 
@@ -173,14 +158,14 @@ fn a_results_folder_that_takes_nothing() {
 fn a_suite_a_kernel_and_a_case_that_nobody_knows() {
     let folder = tempfile::tempdir().unwrap();
     let told = memrig(&["run", "quik"], folder.path());
-    assert_eq!(told.code, Some(2), "{}", told.text);
-    assert!(told.text.contains("there is no suite `quik`"), "{}", told.text);
+    assert_eq!(told.code, Some(2), "{}", told.err);
+    assert!(told.err.contains("there is no suite `quik`"), "{}", told.err);
     let told = memrig(&["run", "quick", "-k", "debian:potato"], folder.path());
-    assert_eq!(told.code, Some(2), "{}", told.text);
+    assert_eq!(told.code, Some(2), "{}", told.err);
     assert!(
-        told.text.contains("expected bookworm, trixie or sid"),
+        told.err.contains("expected bookworm, trixie or sid"),
         "{}",
-        told.text
+        told.err
     );
 }
 
@@ -188,16 +173,15 @@ fn a_suite_a_kernel_and_a_case_that_nobody_knows() {
 fn at_once(args: &[&str], code: i32, said: &str) {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("cache");
-    let output = Command::new(env!("CARGO_BIN_EXE_memrig"))
-        .args(args)
-        .env("MEMRIG_RESULTS", folder.path().join("results"))
-        .env("MEMRIG_CACHE", &cache)
-        .current_dir(folder.path())
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{text}");
+    let told = Told::by(
+        told::memrig()
+            .args(args)
+            .env("MEMRIG_RESULTS", folder.path().join("results"))
+            .env("MEMRIG_CACHE", &cache)
+            .current_dir(folder.path()),
+    );
+    let text = &told.err;
+    assert_eq!(told.code, Some(code), "{text}");
     assert!(text.contains(said), "no `{said}` in: {text}");
     let got = cache.exists() && fs_err::read_dir(&cache).unwrap().next().is_some();
     assert!(!got, "something was got first: {text}");
@@ -259,13 +243,13 @@ fn a_qemu_that_is_none_or_of_the_other_architecture() {
         let named = format!("{arch}={binary}");
         let args = ["run", "quick", "-a", arch, "-k", "debian:sid", "--qemu", &named];
         let told = memrig(&args, folder.path());
-        assert_eq!(told.code, Some(2), "{}", told.text);
+        assert_eq!(told.code, Some(2), "{}", told.err);
         assert!(
-            told.text.starts_with(&format!("error: --qemu {arch}=")),
+            told.err.starts_with(&format!("error: --qemu {arch}=")),
             "{}",
-            told.text
+            told.err
         );
-        assert!(told.text.contains(said), "{}", told.text);
+        assert!(told.err.contains(said), "{}", told.err);
     }
 }
 
@@ -275,16 +259,15 @@ fn a_cache_that_takes_nothing() {
     let file = folder.path().join("file");
     fs_err::write(&file, "").unwrap();
     for verb in ["run", "setup"] {
-        let output = Command::new(env!("CARGO_BIN_EXE_memrig"))
-            .arg(verb)
-            .env("MEMRIG_RESULTS", folder.path())
-            .env_remove("MEMRIG_CACHE")
-            .env("XDG_CACHE_HOME", &file)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{text}");
+        let told = Told::by(
+            told::memrig()
+                .arg(verb)
+                .env("MEMRIG_RESULTS", folder.path())
+                .env_remove("MEMRIG_CACHE")
+                .env("XDG_CACHE_HOME", &file),
+        );
+        let text = &told.err;
+        assert_eq!(told.code, Some(2), "{text}");
         let said = format!(
             "error: using the cache at `{}/memrig` (another place can be named by MEMRIG_CACHE)\n  caused by: failed to create directory",
             file.display()
@@ -296,19 +279,15 @@ fn a_cache_that_takes_nothing() {
 
 #[test]
 fn no_place_for_a_cache() {
-    let output = Command::new(env!("CARGO_BIN_EXE_memrig"))
-        .args(["setup", "-a", "x86_64"])
-        .env_remove("MEMRIG_CACHE")
-        .env_remove("XDG_CACHE_HOME")
-        .env_remove("HOME")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    let told = Told::by(
+        told::memrig()
+            .args(["setup", "-a", "x86_64"])
+            .env_remove("MEMRIG_CACHE")
+            .env_remove("XDG_CACHE_HOME")
+            .env_remove("HOME"),
+    );
     assert_eq!(
-        (
-            output.status.code(),
-            String::from_utf8_lossy(&output.stderr).as_ref()
-        ),
+        (told.code, &*told.err),
         (
             Some(2),
             "error: no place for the cache: set MEMRIG_CACHE to a directory, or HOME\n"
@@ -322,11 +301,11 @@ fn a_suite_that_is_no_text() {
     let path = folder.path().join("own.yaml");
     fs_err::write(&path, b"suite: own\nab\xff\n").unwrap();
     let told = memrig(&["run", path.to_str().unwrap()], folder.path());
-    assert_eq!(told.code, Some(2), "{}", told.text);
+    assert_eq!(told.code, Some(2), "{}", told.err);
     assert!(
-        told.text.contains("own.yaml:2:3: this is no UTF-8"),
+        told.err.contains("own.yaml:2:3: this is no UTF-8"),
         "{}",
-        told.text
+        told.err
     );
 }
 
@@ -339,5 +318,5 @@ fn nothing_selected_has_a_code_of_its_own() {
         &["run", "quick", "-k", "debian:trixie", "-a", "s390x", "-c", "Q06"],
         folder.path(),
     );
-    assert_eq!(told.code, Some(4), "{}", told.text);
+    assert_eq!(told.code, Some(4), "{}", told.err);
 }

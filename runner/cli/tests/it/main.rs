@@ -21,6 +21,7 @@ mod machine_starts;
 mod mails;
 mod merge;
 mod page;
+mod plans;
 mod qmp_qemu;
 mod results;
 mod runs;
@@ -30,6 +31,7 @@ mod slurm;
 mod slurm_fake;
 mod ssh_loopback;
 mod subtests;
+mod told;
 mod verbs;
 
 /// How long a test waits for what must come, by the wall's clock, before it calls that a hang. Machines that run tests do much else: a limit that is

@@ -117,14 +117,15 @@ fn a_guest_that_was_stopped_accuses_nobody() {
     let attempts: Vec<_> = case
         .attempts
         .iter()
-        .map(|attempt| (attempt.verdict, attempt.reason.clone().unwrap_or_default()))
+        .map(|attempt| (attempt.verdict, attempt.reason.as_deref()))
         .collect();
     assert!(
         attempts.iter().all(|(verdict, _)| *verdict != Verdict::Fail),
         "{attempts:#?}"
     );
-    let (verdict, reason) = &attempts[0];
-    assert_eq!(*verdict, Verdict::Error, "{attempts:#?}");
+    let [(Verdict::Error, Some(reason)), ..] = attempts[..] else {
+        panic!("the first one must be an error with its reason: {attempts:#?}");
+    };
     assert!(
         reason.contains("the host was too busy for the guest: it got ")
             && reason.contains(" that it wanted to run"),

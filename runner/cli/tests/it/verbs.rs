@@ -8,17 +8,15 @@ use camino::{Utf8Path, Utf8PathBuf};
 use record::{Event, Journal, SubcaseRecord};
 use serde_json::Value;
 
-use crate::{page, results::sample};
+use crate::{
+    page,
+    results::sample,
+    told::{self, Told},
+};
 
 struct Place {
     _dir: tempfile::TempDir,
     root: Utf8PathBuf,
-}
-
-struct Told {
-    code: Option<i32>,
-    out: String,
-    err: String,
 }
 
 /// A results folder with the sample as two runs, one after the other.
@@ -45,19 +43,16 @@ fn place() -> Place {
 }
 
 fn memrig(root: &Utf8Path, args: &[&str]) -> Told {
-    let output = Command::new(env!("CARGO_BIN_EXE_memrig"))
-        .args(args)
+    Told::by(call(root).args(args))
+}
+
+fn call(root: &Utf8Path) -> Command {
+    let mut command = told::memrig();
+    command
         .current_dir(root)
         .env("MEMRIG_CACHE", root.join("cache"))
-        .env_remove("MEMRIG_RESULTS")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    Told {
-        code: output.status.code(),
-        out: String::from_utf8_lossy(&output.stdout).into_owned(),
-        err: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+        .env_remove("MEMRIG_RESULTS");
+    command
 }
 
 #[test]
@@ -394,19 +389,8 @@ fn what_stdout_does_not_take_is_an_error_of_every_verb_that_prints() {
     let others = others.map(|words| words.split(' ').collect());
     for words in report.into_iter().chain(others) {
         let to = |stdout: Stdio| {
-            let output = Command::new(env!("CARGO_BIN_EXE_memrig"))
-                .args(&words)
-                .current_dir(&place.root)
-                .env("MEMRIG_CACHE", place.root.join("cache"))
-                .env_remove("MEMRIG_RESULTS")
-                .stdin(Stdio::null())
-                .stdout(stdout)
-                .output()
-                .unwrap();
-            (
-                output.status.code(),
-                String::from_utf8_lossy(&output.stderr).into_owned(),
-            )
+            let told = Told::by(call(&place.root).args(&words).stdout(stdout));
+            (told.code, told.err)
         };
         let full = fs_err::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let (code, said) = to(full.into_file().into());
@@ -469,16 +453,8 @@ fn a_report_without_a_name_is_of_the_last_run_in_the_results_folder() {
         "{}",
         told.out
     );
-    let output = Command::new(env!("CARGO_BIN_EXE_memrig"))
-        .arg("report")
-        .current_dir(elsewhere)
-        .env("MEMRIG_CACHE", elsewhere.join("cache"))
-        .env("MEMRIG_RESULTS", &results)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let out = String::from_utf8_lossy(&output.stdout);
-    assert!(out.contains(answer), "{out}");
+    let told = Told::by(call(elsewhere).arg("report").env("MEMRIG_RESULTS", &results));
+    assert!(told.out.contains(answer), "{}", told.out);
 }
 
 #[test]
@@ -502,10 +478,10 @@ fn what_is_no_file_in_a_run_is_told_by_its_kind_and_not_waited_for() {
             let place = place();
             let run = "results/20260914T101530Z-3f9a1c";
             put(&place.root.join(run).join(file), kind);
-            let told = in_time(&place.root, &["report", run]);
+            let told = memrig(&place.root, &["report", run]);
             let said = format!("{file}` is {kind}: expected a file");
             assert!(told.code == Some(2) && told.err.contains(&said), "{}", told.err);
-            let told = in_time(&place.root, &["history", "B01"]);
+            let told = memrig(&place.root, &["history", "B01"]);
             assert!(told.code == Some(0) && told.err.contains(&said), "{}", told.err);
         }
         for file in ["junit.xml", "report.html", "compare.json", "costs.json"] {
@@ -517,7 +493,7 @@ fn what_is_no_file_in_a_run_is_told_by_its_kind_and_not_waited_for() {
                 &["report", run, "--html"],
                 &["history", "B01"],
             ] {
-                let told = in_time(&place.root, args);
+                let told = memrig(&place.root, args);
                 assert!(
                     // The sample has a failure.
                     matches!(told.code, Some(0 | 1))
@@ -527,284 +503,5 @@ fn what_is_no_file_in_a_run_is_told_by_its_kind_and_not_waited_for() {
                 );
             }
         }
-    }
-}
-
-/// Calls memrig where it may hang; it is not waited for then.
-fn in_time(root: &Utf8Path, args: &[&str]) -> Told {
-    let limit = ["60", env!("CARGO_BIN_EXE_memrig")];
-    let output = Command::new("timeout")
-        .args(limit.iter().chain(args))
-        .current_dir(root)
-        .env("MEMRIG_CACHE", root.join("cache"))
-        .env_remove("MEMRIG_RESULTS")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    assert_ne!(output.status.code(), Some(124), "{args:?} hangs");
-    Told {
-        code: output.status.code(),
-        out: String::from_utf8_lossy(&output.stdout).into_owned(),
-        err: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
-}
-
-/// A place with an empty cache, a source that looks like a kernel's, and programs that write down that they were called.
-struct Watched {
-    _dir: tempfile::TempDir,
-    root: Utf8PathBuf,
-}
-
-/// Programs by which something is got, installed or built.
-const ACTING: [&str; 9] = [
-    "apt-get",
-    "apt-config",
-    "apt-helper",
-    "dpkg",
-    "make",
-    "ninja",
-    "patch",
-    "pip",
-    "sudo",
-];
-
-/// What git can be asked without changing anything.
-const ASKING: [&str; 7] = [
-    "cat-file",
-    "log",
-    "merge-base",
-    "rev-list",
-    "rev-parse",
-    "show",
-    "status",
-];
-
-impl Watched {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let root = Utf8PathBuf::from_path_buf(dir.path().to_owned()).unwrap();
-        let place = Self { _dir: dir, root };
-        for folder in ["bin", "linux", "cache", "series"] {
-            fs_err::create_dir(place.root.join(folder)).unwrap();
-        }
-        fs_err::write(place.root.join("linux/Makefile"), "").unwrap();
-        fs_err::write(place.root.join("linux/Kconfig"), "").unwrap();
-        place.git(&["init", "-q", "-b", "main"]);
-        place.git(&["add", "-A"]);
-        place.git(&["commit", "-q", "-m", "a source"]);
-        fs_err::write(place.root.join("linux/Kconfig"), "config X\n").unwrap();
-        place.git(&["commit", "-q", "-a", "-m", "a change"]);
-        place.git(&["format-patch", "-q", "-1", "-o", "../series"]);
-        for program in ACTING {
-            place.program(program, "exit 1");
-        }
-        let git = supply::host::in_path("git").unwrap();
-        place.program("git", &format!("exec {} \"$@\"", git.display()));
-        place
-    }
-
-    fn git(&self, args: &[&str]) {
-        let said = Command::new("git")
-            .args(["-c", "user.name=x", "-c", "user.email=x@x.test"])
-            .args(args)
-            .current_dir(self.root.join("linux"))
-            .output()
-            .unwrap();
-        assert!(said.status.success(), "{args:?}");
-    }
-
-    fn program(&self, name: &str, text: &str) {
-        use std::os::unix::fs::PermissionsExt;
-
-        let path = self.root.join("bin").join(name);
-        let text = format!("#!/bin/sh\necho \"{name} $*\" >> {}/called\n{text}\n", self.root);
-        fs_err::write(&path, text).unwrap();
-        fs_err::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
-    }
-
-    /// Calls memrig, and does not wait for one that hangs.
-    fn memrig(&self, args: &[&str]) -> Told {
-        let path = std::env::var("PATH").unwrap();
-        let output = Command::new("timeout")
-            .args(["60", env!("CARGO_BIN_EXE_memrig")])
-            .args(args)
-            .current_dir(&self.root)
-            .env("PATH", format!("{}/bin:{path}", self.root))
-            .env("XDG_CACHE_HOME", self.root.join("cache"))
-            .env_remove("MEMRIG_CACHE")
-            .env_remove("MEMRIG_RESULTS")
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        let told = Told {
-            code: output.status.code(),
-            out: String::from_utf8_lossy(&output.stdout).into_owned(),
-            err: String::from_utf8_lossy(&output.stderr).into_owned(),
-        };
-        assert_ne!(told.code, Some(124), "{args:?} hangs: {}", told.err);
-        told
-    }
-
-    /// All that is there but the list of calls, with its times.
-    fn all(&self) -> String {
-        let list = Command::new("find")
-            .args([".", "-mindepth", "2", "-printf", "%p %s %T@\n"])
-            .current_dir(&self.root)
-            .output()
-            .unwrap();
-        String::from_utf8(list.stdout).unwrap()
-    }
-
-    /// Calls that were not questions.
-    fn acted(&self) -> Vec<String> {
-        let called = fs_err::read_to_string(self.root.join("called")).unwrap_or_default();
-        let asks = |line: &&str| {
-            let mut words = line.strip_prefix("git ").unwrap_or_default().split(' ');
-            let words = std::iter::from_fn(|| match words.next() {
-                Some("-c") => {
-                    words.next();
-                    Some("")
-                }
-                word => word,
-            });
-            let subject: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-            subject.first().is_some_and(|word| ASKING.contains(word))
-        };
-        let acted = called.lines().filter(|line| !asks(line));
-        acted.map(str::to_owned).collect()
-    }
-
-    /// The kernels of which nothing is in the cache, and what is said of each.
-    fn kernels(&self) -> [(String, &'static str); 5] {
-        [
-            (
-                "debian:trixie".to_owned(),
-                "debian:trixie for x86_64 is not in the cache: the index of trixie for amd64 would be fetched",
-            ),
-            (
-                "source:debian:trixie".to_owned(),
-                "source:debian:trixie for x86_64 is not in the cache: the index of trixie for amd64 would be fetched",
-            ),
-            (
-                "tree:linux".to_owned(),
-                "tree:linux for x86_64 is not in the cache: ",
-            ),
-            (
-                "tree:linux@main".to_owned(),
-                "tree:linux@main for x86_64 is not in the cache: ",
-            ),
-            (
-                "tree:linux@main~1,series=series".to_owned(),
-                "for x86_64 is not in the cache: the series would be applied, and built",
-            ),
-        ]
-    }
-}
-
-#[test]
-fn a_plan_gets_nothing_and_says_what_would_be_got() {
-    let place = Watched::new();
-    let before = place.all();
-    let untouched = |what: &str| {
-        assert_eq!(place.all(), before, "{what} left something");
-        assert_eq!(place.acted(), Vec::<String>::new(), "{what}");
-    };
-    for (kernel, said) in place.kernels() {
-        let args = [
-            "run",
-            "quick",
-            "--dry-run",
-            "-a",
-            "x86_64",
-            "-c",
-            "Q02",
-            "-k",
-            &kernel,
-        ];
-        let told = place.memrig(&args);
-        assert_eq!(told.code, Some(0), "{}", told.err);
-        let lines = told.err.lines().filter(|line| line.contains(said)).count();
-        assert_eq!(lines, 1, "{kernel}: {}", told.err);
-        // The job goes by the label, without a release.
-        let label = kernel.split(',').next().unwrap();
-        assert!(told.out.starts_with(&format!("# x86_64 {label}")), "{}", told.out);
-        assert!(told.out.contains(" quick/Q02"), "{}", told.out);
-        assert!(told.out.contains("is not known before"), "{}", told.out);
-        untouched(&kernel);
-    }
-    let kernels = place
-        .kernels()
-        .map(|(kernel, _)| format!("'{kernel}'"))
-        .join(", ");
-    let matrix = format!("matrix: m\nkernels: [{kernels}]\nsuites: [quick]\n");
-    fs_err::write(place.root.join("m.yaml"), matrix).unwrap();
-    for args in [
-        &["plan", "m.yaml"][..],
-        &["plan", "m.yaml", "--format", "json"],
-        &["plan", "m.yaml", "--format", "times"],
-        &["submit", "--slurm", "--dry-run", "m.yaml"],
-    ] {
-        let told = place.memrig(args);
-        assert_eq!(told.code, Some(0), "{args:?}: {}", told.err);
-        for (_, said) in place.kernels() {
-            assert!(told.err.contains(said), "{args:?}: {}", told.err);
-        }
-        let said = "QEMU for s390x is not in the cache: it would be built";
-        assert_eq!(told.err.matches(said).count(), 1, "{args:?}: {}", told.err);
-        untouched(&args.join(" "));
-    }
-    let told = place.memrig(&["doctor"]);
-    assert!(
-        told.code == Some(3) && told.out.contains("is not built yet"),
-        "{}",
-        told.out
-    );
-    untouched("doctor");
-    for (kernel, said) in [
-        ("tree:linux@v9", "has no commit `v9`"),
-        ("tree:bin", "is no kernel source"),
-        ("tree:linux,series=bin", "has no files `*.patch`"),
-        ("debian:potato", "expected bookworm, trixie or sid"),
-    ] {
-        let told = place.memrig(&["run", "quick", "--dry-run", "-a", "x86_64", "-k", kernel]);
-        assert_eq!(told.code, Some(2), "{}", told.err);
-        assert!(told.err.contains(said), "{}", told.err);
-        untouched(kernel);
-    }
-}
-
-#[test]
-fn a_plan_waits_for_nobody_who_builds_or_fetches() {
-    use supply::cache::{Cache, Key};
-
-    let place = Watched::new();
-    let cache = place.root.join("cache/memrig");
-    let cache = Cache::at(cache.as_std_path(), &base::ui::Ui::silent()).unwrap();
-    let linux = fs_err::canonicalize(place.root.join("linux")).unwrap();
-    let tree = Key::new()
-        .with("tree 1")
-        .with("path")
-        .with(linux.as_os_str().as_encoded_bytes());
-    let names = [
-        format!("trees/{}", tree.finish()),
-        "apt/trixie-amd64".to_owned(),
-        "apt/trixie-s390x".to_owned(),
-        "apt/bookworm-amd64".to_owned(),
-    ];
-    let _held: Vec<_> = names.iter().map(|name| cache.lock(name).unwrap()).collect();
-    let kernels = place
-        .kernels()
-        .map(|(kernel, _)| format!("'{kernel}'"))
-        .join(", ");
-    let matrix = format!("matrix: m\nkernels: [{kernels}]\nsuites: [quick]\n");
-    fs_err::write(place.root.join("m.yaml"), matrix).unwrap();
-    for args in [
-        &["plan", "m.yaml"][..],
-        &["submit", "--slurm", "--dry-run", "m.yaml"],
-        &["run", "--dry-run", "-k", "tree:linux", "-k", "debian:trixie"],
-    ] {
-        let told = place.memrig(args);
-        assert_eq!(told.code, Some(0), "{args:?}: {}", told.err);
-        assert!(!told.err.contains("waiting for another memrig"), "{}", told.err);
     }
 }
