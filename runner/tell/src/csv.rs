@@ -126,17 +126,10 @@ pub fn history_csv(all: &[Seen]) -> String {
     ];
     let mut text = line(head.map(str::to_owned));
     for one in all {
-        let [arch, kernel_line, config, suite, variant, case] = key(&one.key);
         let boot = |value: fn(record::index::Boot) -> String| one.boot.map(value).unwrap_or_default();
-        text.push_str(&line([
-            one.run.clone(),
-            one.started.to_string(),
-            arch,
-            kernel_line,
-            config,
-            suite,
-            variant,
-            case,
+        let mut cells = vec![one.run.clone(), one.started.to_string()];
+        cells.extend(key(&one.key));
+        cells.extend([
             one.kernel.clone(),
             one.verdict.to_string(),
             one.reason.clone().unwrap_or_default(),
@@ -146,7 +139,8 @@ pub fn history_csv(all: &[Seen]) -> String {
             boot(|boot| boot.mem_total.to_string()),
             boot(|boot| boot.free.to_string()),
             boot(|boot| boot.seconds.to_string()),
-        ]));
+        ]);
+        text.push_str(&row(&cells));
     }
     text
 }
@@ -159,14 +153,8 @@ pub fn flaky_csv(all: &[Flaky]) -> String {
     ];
     let mut text = line(head.map(str::to_owned));
     for one in all {
-        let [arch, kernel_line, config, suite, variant, case] = key(&one.key);
-        text.push_str(&line([
-            arch,
-            kernel_line,
-            config,
-            suite,
-            variant,
-            case,
+        let mut cells = key(&one.key).to_vec();
+        cells.extend([
             one.kernel.clone(),
             one.runs.to_string(),
             one.failed.to_string(),
@@ -174,7 +162,8 @@ pub fn flaky_csv(all: &[Flaky]) -> String {
             one.errors.to_string(),
             one.since.clone(),
             one.last.clone(),
-        ]));
+        ]);
+        text.push_str(&row(&cells));
     }
     text
 }

@@ -13,17 +13,17 @@ pub(super) fn unflowed(text: &[u8], delsp: bool) -> Vec<u8> {
         let depth = content.iter().take_while(|&&byte| byte == b'>').count();
         // A signature begins with a line that ends in a space and does not go on.
         let signature = content == b"-- ";
-        if let Some((before, start)) = begun.take() {
-            if before == depth && !signature {
-                begun = Some((before, start));
-            } else {
+        let mut whole = match begun.take() {
+            Some((before, start)) if before == depth && !signature => start,
+            Some((before, start)) => {
                 // It said that it goes on, and does not.
                 fixed.extend(quoted(before, &start));
+                Vec::new()
             }
-        }
+            None => Vec::new(),
+        };
         let stuffed = &content[depth..];
         let bare = stuffed.strip_prefix(b" ").unwrap_or(stuffed);
-        let (_, mut whole) = begun.take().unwrap_or_default();
         match bare.strip_suffix(b" ") {
             Some(less) if !signature => {
                 whole.extend(if delsp { less } else { bare });

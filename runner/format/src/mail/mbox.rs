@@ -92,10 +92,11 @@ fn boundary(lines: &[&[u8]]) -> Option<String> {
 }
 
 fn is_start(lines: &[&[u8]], at: usize, first: usize) -> bool {
-    let (line, next) = (lines[at], lines.get(at + 1).copied().unwrap_or_default());
-    if !line.starts_with(b"From ") {
+    let line = lines[at];
+    // At the end of the file no mail begins.
+    let Some(next) = lines.get(at + 1).filter(|_| line.starts_with(b"From ")) else {
         return false;
-    }
+    };
     if at == first || has_time(line) {
         return is_header(next) || unquoted(next).starts_with(b"From ");
     }
@@ -118,8 +119,8 @@ fn is_usual_header(line: &[u8]) -> bool {
         "MIME-Version",
     ];
     let text = String::from_utf8_lossy(line);
-    let name = text.split(':').next().unwrap_or_default();
-    is_header(line) && USUAL.iter().any(|usual| usual.eq_ignore_ascii_case(name))
+    let is_usual = |(name, _): (&str, &str)| USUAL.iter().any(|usual| usual.eq_ignore_ascii_case(name));
+    is_header(line) && text.split_once(':').is_some_and(is_usual)
 }
 
 /// Whether a `From ` line has a time such as `00:00:00` and a year after it.

@@ -34,8 +34,8 @@ pub(super) struct Message {
     pub(super) subject: Subject,
     /// `From`, as `Name <address>`; empty where there is none.
     pub(super) author: String,
-    /// `Date`, as git takes it; empty where there is none.
-    pub(super) date: String,
+    /// `Date`, as git takes it.
+    pub(super) date: Option<String>,
     /// `Message-Id` without its brackets; empty where there is none.
     pub(super) id: String,
     /// The ids of the mails that it answers.
@@ -66,8 +66,11 @@ pub(super) struct Attached {
 impl Attached {
     /// Whether it is a mail or several, and no bare diff.
     pub(super) fn is_mail(&self) -> bool {
-        let first = mbox::mails(&self.bytes).into_iter().next().unwrap_or_default();
-        parse_mail(&first).is_ok_and(|parsed| parsed.headers.get_first_header("Subject").is_some())
+        // What does not read as a mail is none.
+        let has_subject = |mail: &Vec<u8>| {
+            parse_mail(mail).is_ok_and(|parsed| parsed.headers.get_first_header("Subject").is_some())
+        };
+        mbox::mails(&self.bytes).first().is_some_and(has_subject)
     }
 }
 
@@ -89,7 +92,8 @@ impl Message {
         let mut message = Self {
             subject: Subject::parse(&header("Subject")),
             author: header("From"),
-            date: date::for_git(&written).unwrap_or_default(),
+            date: date::for_git(&written),
+            // Many have none: an export, a file of git format-patch.
             id: ids(&header("Message-Id")).into_iter().next().unwrap_or_default(),
             answers: [ids(&header("In-Reply-To")), ids(&header("References"))].concat(),
             text: Vec::new(),
@@ -98,7 +102,7 @@ impl Message {
             no_text: None,
             warnings: Vec::new(),
         };
-        if message.date.is_empty() && !written.is_empty() {
+        if message.date.is_none() && !written.is_empty() {
             let said = format!("git does not take its date `{written}`: the commit has the first of 1970");
             message.warnings.push(said);
         }
@@ -155,7 +159,7 @@ impl Message {
         let bytes = mbox::unpacked(&bytes).map_or_else(|_| bytes.clone(), |bytes| bytes.into_owned());
         if kind == "message/rfc822" || diff::start_of_diff(&bytes).is_some() {
             self.attached.push(Attached {
-                name: name.map(|name| one_line(name)).unwrap_or_default(),
+                name: name.map_or_else(String::new, |name| one_line(name)),
                 handed_on: kind == "message/rfc822",
                 bytes,
             });
@@ -194,12 +198,12 @@ impl Message {
 /// What a text is that is a change and no mail.
 fn bare(mail: &[u8]) -> Option<&'static str> {
     let text = mail.trim_ascii_start();
-    let commit = text.strip_prefix(b"commit ").unwrap_or_default();
+    let digits = |id: &[u8]| id.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     if diff::start_of_diff(text) == Some(0) || text.starts_with(b"Index: ") {
         Some("a bare diff")
     } else if text.starts_with(b"# HG changeset patch") {
         Some("a changeset of Mercurial")
-    } else if commit.iter().take_while(|byte| byte.is_ascii_hexdigit()).count() >= 7 {
+    } else if text.strip_prefix(b"commit ").is_some_and(|id| digits(id) >= 7) {
         Some("what `git show` or `git log` prints")
     } else {
         None

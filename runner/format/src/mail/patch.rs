@@ -18,8 +18,8 @@ pub struct Patch {
     pub title: String,
     /// `Name <address>`.
     pub author: String,
-    /// The mail's date, as git takes it; empty where there is none.
-    pub(crate) date: String,
+    /// The mail's date, as git takes it.
+    pub(crate) date: Option<String>,
     /// The commit's message without the title.
     pub(crate) message: String,
     /// The files that it touches, by name.
@@ -119,7 +119,7 @@ impl Patch {
             } else if let Some(subject) = value("Subject:") {
                 self.title = Subject::parse(subject).title;
             } else if let Some(date) = value("Date:").and_then(date::for_git) {
-                self.date = date;
+                self.date = Some(date);
             } else {
                 break;
             }
@@ -141,12 +141,8 @@ impl Patch {
 
     /// The patch as a mail for `git am --patch-format=mboxrd`.
     pub fn for_git(&self) -> Vec<u8> {
-        let date = if self.date.is_empty() {
-            // Without one git takes the time of the day, and the same series makes another commit each time.
-            "Thu, 1 Jan 1970 00:00:00 +0000"
-        } else {
-            &self.date
-        };
+        // Without one git takes the time of the day, and the same series makes another commit each time.
+        let date = self.date.as_deref().unwrap_or("Thu, 1 Jan 1970 00:00:00 +0000");
         let mut mail = format!(
             "From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001\nFrom: {}\nDate: {date}\n\
              Subject: [PATCH] {}\nMIME-Version: 1.0\nContent-Type: text/plain; charset=UTF-8\n\

@@ -59,6 +59,7 @@ impl Room {
             false => PATIENCE,
         };
         let end = Instant::now() + patience;
+        // Where /proc does not say what the CPUs do, there is nothing to wait for.
         let mut before = cpu_times().ok();
         while let Some(then) = before {
             sleep(LOOK).await;

@@ -218,6 +218,7 @@ impl Host {
     /// What part of the time since the last question in which this host's CPUs ran it did not get.
     fn stolen(&mut self) -> f64 {
         let Ok(text) = std::fs::read_to_string("/proc/stat") else {
+            // What is not known is taken off nobody's time.
             return 0.0;
         };
         self.stolen_of(&text)
