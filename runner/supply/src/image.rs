@@ -184,11 +184,7 @@ pub fn obtain(
     ui: &Ui,
 ) -> Result<Image, ImageError> {
     let get = |packages: &Packages, cache: &Cache| of_a_release(kernel, extra, packages, cache, ui);
-    // Who finds it in the cache does not wait for one that fetches packages. What is not found is looked for again, and told then.
-    let found = packages
-        .looking()
-        .and_then(|packages| get(&packages, &cache.looking()).ok());
-    found.map_or_else(|| get(packages, cache), Ok)
+    packages.looked_first(cache, get)
 }
 
 /// The image with programs of the usual release, or of another one where the mirror lacks those.

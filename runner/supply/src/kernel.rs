@@ -351,11 +351,7 @@ pub fn obtain(
             let get = |packages: &Packages, cache: &Cache| {
                 debian::obtain(label.clone(), *suite, arch, packages, cache, ui)
             };
-            // Who finds it in the cache does not wait for one that fetches packages.
-            let found = packages
-                .looking()
-                .and_then(|packages| get(&packages, &cache.looking()).ok());
-            found.map_or_else(|| get(packages, cache), Ok)
+            packages.looked_first(cache, get)
         }
         KernelSource::Source(spec) => source::obtain(spec, arch, packages, cache, ui),
         KernelSource::Image {

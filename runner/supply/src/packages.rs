@@ -258,9 +258,22 @@ impl Packages {
         }
     }
 
+    /// What `get` finds in the cache, without waiting for a memrig that fetches or builds; else what it gets. Why it was not found is not told:
+    /// whatever is wrong is met again when it is got, and told then.
+    pub(crate) fn looked_first<T, E>(
+        &self,
+        cache: &Cache,
+        get: impl Fn(&Self, &Cache) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let found = self
+            .looking()
+            .and_then(|packages| get(&packages, &cache.looking()).ok());
+        found.map_or_else(|| get(self, cache), Ok)
+    }
+
     /// The same, of which only what is in the cache is known: nothing is fetched, and nobody is waited for. `None` where the user asked for
     /// newer indices, so that what is there is not what is meant.
-    pub fn looking(&self) -> Option<Self> {
+    fn looking(&self) -> Option<Self> {
         let Shared {
             cache,
             ui,

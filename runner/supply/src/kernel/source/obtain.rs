@@ -184,15 +184,9 @@ pub fn build_kernel(
     ui: &Ui,
 ) -> Result<BuiltKernel, KernelError> {
     // A tree is locked for as long as something is built of it; what was built needs no lock.
-    let found = packages
-        .looking()
-        .and_then(|packages| built(spec, arch, &packages, &cache.looking(), ui).ok());
-    let dir = match found {
-        Some(dir) => dir,
-        None => {
-            built(spec, arch, packages, cache, ui).map_err(|error| KernelError::Source(Box::new(error)))?
-        }
-    };
+    let dir = packages
+        .looked_first(cache, |packages, cache| built(spec, arch, packages, cache, ui))
+        .map_err(|error| KernelError::Source(Box::new(error)))?;
     let (image, config) = (dir.join(IMAGE), dir.join(CONFIG));
     let label = spec
         .label()
