@@ -127,8 +127,8 @@ fn possible(action: Option<&Action>) -> Vec<FailureKind> {
             let inner = repeat.steps.iter().flat_map(|step| possible(Some(&step.action)));
             inner.collect()
         }
-        Some(action) if action.only_looks() => vec![action.fails_by()],
-        Some(action) => vec![action.fails_by(), Mismatch],
+        Some(action @ Action::Look(_)) => vec![action.fails_by()],
+        Some(action @ Action::Act(_)) => vec![action.fails_by(), Mismatch],
     };
     let mut kinds = Vec::new();
     for kind in own.into_iter().chain([Finding, Hang, Panic, Reset]) {

@@ -15,7 +15,9 @@ use super::{
         RawGuest, RawLog, RawRead, RawRefuseAssign, RawRepeat, RawStep, RawStorageCommands, RawVeto,
         RawWrite, StorageCommand,
     },
-    step::{Action, File, Guest, Log, Read, RefuseAssign, Repeat, Step, StorageCommands, Veto, Write},
+    step::{
+        Act, Action, File, Guest, Log, Look, Read, RefuseAssign, Repeat, Step, StorageCommands, Veto, Write,
+    },
     words::{Via, ZoneChoice},
 };
 use base::Arch;
@@ -66,7 +68,7 @@ impl Checker<'_, '_, '_> {
 
     fn step(&mut self, raw: &RawStep, at: &Spot<'_>) -> Action {
         match raw {
-            RawStep::Add(raw) => Action::Add(self.add(raw, at)),
+            RawStep::Add(raw) => Action::Act(Act::Add(self.add(raw, at))),
             RawStep::Online(online) => {
                 self.uses(&online.block, Use::There, &at.value("block"));
                 if online.via == Some(Via::Online)
@@ -81,15 +83,15 @@ impl Checker<'_, '_, '_> {
                         Some("leave out `via: online`".to_owned()),
                     );
                 }
-                Action::Online(online.clone())
+                Action::Act(Act::Online(online.clone()))
             }
             RawStep::Offline(offline) => {
                 self.uses(&offline.block, Use::There, &at.value("block"));
-                Action::Offline(offline.clone())
+                Action::Act(Act::Offline(offline.clone()))
             }
             RawStep::Remove(remove) => {
                 self.remove(remove, at);
-                Action::Remove(remove.clone())
+                Action::Act(Act::Remove(remove.clone()))
             }
             RawStep::Write(RawWrite {
                 block,
@@ -107,13 +109,13 @@ impl Checker<'_, '_, '_> {
                     let message = "an empty value never reaches the kernel: only files of sysfs take one";
                     self.notes.wrong_but(&at.value("value"), message, hint);
                 }
-                Action::Write(Write {
+                Action::Act(Act::Write(Write {
                     file,
                     value: value.clone(),
                     fails: *fails,
-                })
+                }))
             }
-            RawStep::Read(raw) => Action::Read(self.read(raw, at)),
+            RawStep::Read(raw) => Action::Look(Look::Read(self.read(raw, at))),
             RawStep::Log(RawLog { has, lacks }) => {
                 if has.is_none() && lacks.is_none() {
                     self.notes
@@ -125,30 +127,32 @@ impl Checker<'_, '_, '_> {
                         self.notes.tests_something(pattern, &at.value(key), hint);
                     }
                 }
-                Action::Log(Log {
+                Action::Look(Look::Log(Log {
                     has: has.clone(),
                     lacks: lacks.clone(),
-                })
+                }))
             }
-            RawStep::StorageCommands(raw) => Action::StorageCommands(self.storage_commands(raw, at)),
+            RawStep::StorageCommands(raw) => {
+                Action::Look(Look::StorageCommands(self.storage_commands(raw, at)))
+            }
             RawStep::Assigned(assigned) => {
                 self.s390x("`assigned` looks at standby memory", at);
                 for (i, block) in assigned.are.iter().enumerate() {
                     self.uses(block, Use::Past, &at.value("are").item(i));
                 }
-                Action::Assigned(assigned.clone())
+                Action::Look(Look::Assigned(assigned.clone()))
             }
-            RawStep::RefuseAssign(raw) => Action::RefuseAssign(self.refuse_assign(raw, at)),
-            RawStep::Veto(raw) => Action::Veto(self.veto(raw, at)),
-            RawStep::Notifiers(notifiers) => Action::Notifiers(notifiers.clone()),
-            RawStep::AutoOnline(auto) => Action::AutoOnline(auto.clone()),
+            RawStep::RefuseAssign(raw) => Action::Act(Act::RefuseAssign(self.refuse_assign(raw, at))),
+            RawStep::Veto(raw) => Action::Act(Act::Veto(self.veto(raw, at))),
+            RawStep::Notifiers(notifiers) => Action::Look(Look::Notifiers(notifiers.clone())),
+            RawStep::AutoOnline(auto) => Action::Act(Act::AutoOnline(auto.clone())),
             RawStep::Uevents(uevents) => {
                 self.uses(&uevents.block, Use::Past, &at.value("block"));
-                Action::Uevents(uevents.clone())
+                Action::Look(Look::Uevents(uevents.clone()))
             }
             RawStep::Pages(pages) => {
                 self.uses(&pages.block, Use::There, &at.value("block"));
-                Action::Pages(pages.clone())
+                Action::Look(Look::Pages(pages.clone()))
             }
             RawStep::Busy(busy) => {
                 self.uses(&busy.block, Use::There, &at.value("block"));
@@ -160,7 +164,7 @@ impl Checker<'_, '_, '_> {
                         Some("free it first, or take another name".into()),
                     );
                 }
-                Action::Busy(busy.clone())
+                Action::Act(Act::Busy(busy.clone()))
             }
             RawStep::Free(free) => {
                 if self.busy.insert(free.busy.clone(), false) != Some(true) {
@@ -178,7 +182,7 @@ impl Checker<'_, '_, '_> {
                         hint,
                     );
                 }
-                Action::Free(free.clone())
+                Action::Act(Act::Free(free.clone()))
             }
             RawStep::Guest(RawGuest {
                 run,
@@ -222,25 +226,25 @@ impl Checker<'_, '_, '_> {
                         self.notes.wrong(&at.value("selftests"), message);
                     }
                 }
-                Action::Guest(Guest {
+                Action::Act(Act::Guest(Guest {
                     run: run.clone(),
                     block: block.clone(),
                     files: files.clone(),
                     exit: fails.unwrap_or(0),
                     ktap: ktap.unwrap_or(false),
                     selftests: selftests.clone(),
-                })
+                }))
             }
             RawStep::Repeat(raw) => Action::Repeat(self.repeat(raw, at)),
             RawStep::Configure(configure) => {
                 self.configure(configure, at);
-                Action::Configure(configure.clone())
+                Action::Act(Act::Configure(configure.clone()))
             }
             RawStep::Deconfigure(deconfigure) => {
                 self.deconfigure(deconfigure, at);
-                Action::Deconfigure(deconfigure.clone())
+                Action::Act(Act::Deconfigure(deconfigure.clone()))
             }
-            RawStep::Storage(raw) => Action::Storage(self.storage(raw, at)),
+            RawStep::Storage(raw) => Action::Act(Act::Storage(self.storage(raw, at))),
         }
     }
 

@@ -57,7 +57,7 @@ pub use raw_step::{
 };
 pub use sign::{Failure, Place, Sign};
 pub use step::{
-    Action, Add, AddResult, Extent, File, Guest, Log, Read, RefuseAssign, Repeat, Step, Storage,
+    Act, Action, Add, AddResult, Extent, File, Guest, Log, Look, Read, RefuseAssign, Repeat, Step, Storage,
     StorageCommands, StorageFile, Veto, Write,
 };
 pub use template::{BadTemplate, Placeholder, Template};

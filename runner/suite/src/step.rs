@@ -30,7 +30,7 @@ impl Step {
     /// The files beside the suite's that it brings into the guest, each with the line of the step.
     pub(super) fn files(&self) -> Vec<(usize, &str)> {
         match &self.action {
-            Action::Guest(guest) => guest
+            Action::Act(Act::Guest(guest)) => guest
                 .files
                 .iter()
                 .map(|file| (self.line, file.as_str()))
@@ -41,9 +41,20 @@ impl Step {
     }
 }
 
-/// What a step does. The variants up to [`Action::Repeat`] act; the others look at what is.
+/// What a step does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
+    /// Change something, in the guest or in what QEMU does.
+    Act(Act),
+    /// Look at what is, so that what "the last step" did stays the same.
+    Look(Look),
+    /// Do steps several times.
+    Repeat(Repeat),
+}
+
+/// A step that acts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
     /// Bring blocks into the guest, offline.
     Add(Add),
     /// Switch blocks on.
@@ -72,8 +83,11 @@ pub enum Action {
     Deconfigure(Deconfigure),
     /// Write a file of `/sys/firmware/memory/memoryN` as it is.
     Storage(Storage),
-    /// Do steps several times.
-    Repeat(Repeat),
+}
+
+/// A step that looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look {
     /// Read a file in the guest and compare it.
     Read(Read),
     /// Look at the kernel log since boot.
@@ -88,22 +102,6 @@ pub enum Action {
     Uevents(Uevents),
     /// Look at where the memmap of blocks is.
     Pages(Pages),
-}
-
-impl Action {
-    /// Whether the step changes nothing in the guest, so that what "the last step" did stays the same.
-    pub fn only_looks(&self) -> bool {
-        matches!(
-            self,
-            Self::Read(_)
-                | Self::Log(_)
-                | Self::StorageCommands(_)
-                | Self::Assigned(_)
-                | Self::Notifiers(_)
-                | Self::Uevents(_)
-                | Self::Pages(_)
-        )
-    }
 }
 
 /// Adds blocks: x86_64 plugs a DIMM; s390x takes the next free standby blocks, and G2 configures them.
@@ -299,20 +297,25 @@ impl Action {
     /// How it fails, where nothing more is said of that: a step that looks or runs a script by its own word.
     pub fn fails_by(&self) -> FailureKind {
         match self {
-            Self::Read(_) => FailureKind::Read,
-            Self::Log(_) => FailureKind::Log,
-            Self::StorageCommands(_) => FailureKind::StorageCommands,
-            Self::Assigned(_) => FailureKind::Assigned,
-            Self::Notifiers(_) => FailureKind::Notifiers,
-            Self::Uevents(_) => FailureKind::Uevents,
-            Self::Pages(_) => FailureKind::Pages,
-            Self::Guest(_) => FailureKind::Guest,
-            _ => FailureKind::Errno,
+            Self::Look(look) => look.fails_by(),
+            Self::Act(Act::Guest(_)) => FailureKind::Guest,
+            Self::Act(_) | Self::Repeat(_) => FailureKind::Errno,
         }
     }
 
     /// The word of the step in a suite.
     pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Act(act) => act.word(),
+            // A look fails by its own word.
+            Self::Look(look) => look.fails_by().word(),
+            Self::Repeat(_) => "repeat",
+        }
+    }
+}
+
+impl Act {
+    fn word(&self) -> &'static str {
         match self {
             Self::Add(_) => "add",
             Self::Online(_) => "online",
@@ -328,14 +331,20 @@ impl Action {
             Self::Configure(_) => "configure",
             Self::Deconfigure(_) => "deconfigure",
             Self::Storage(_) => "storage",
-            Self::Repeat(_) => "repeat",
-            Self::Read(_) => "read",
-            Self::Log(_) => "log",
-            Self::StorageCommands(_) => "storage_commands",
-            Self::Assigned(_) => "assigned",
-            Self::Notifiers(_) => "notifiers",
-            Self::Uevents(_) => "uevents",
-            Self::Pages(_) => "pages",
+        }
+    }
+}
+
+impl Look {
+    fn fails_by(&self) -> FailureKind {
+        match self {
+            Self::Read(_) => FailureKind::Read,
+            Self::Log(_) => FailureKind::Log,
+            Self::StorageCommands(_) => FailureKind::StorageCommands,
+            Self::Assigned(_) => FailureKind::Assigned,
+            Self::Notifiers(_) => FailureKind::Notifiers,
+            Self::Uevents(_) => FailureKind::Uevents,
+            Self::Pages(_) => FailureKind::Pages,
         }
     }
 }

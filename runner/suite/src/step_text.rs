@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::step::{Action, AddResult, Extent, File, RefuseAssign, Step, StorageCommands, Veto};
+use super::step::{Act, Action, AddResult, Extent, File, Look, RefuseAssign, Step, StorageCommands, Veto};
 
 /// Writes `step: { key: value, … }` as the suite has it.
 struct Line<'a, 'f> {
@@ -63,6 +63,21 @@ impl fmt::Display for Step {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = Line::new(f, self.word())?;
+        match self {
+            Self::Act(act) => act.keys(&mut line)?,
+            Self::Look(look) => look.keys(&mut line)?,
+            Self::Repeat(repeat) => {
+                line.key("times", repeat.times)?;
+                let words: Vec<_> = repeat.steps.iter().map(|step| step.action.word()).collect();
+                line.list("steps", &words)?;
+            }
+        }
+        line.end()
+    }
+}
+
+impl Act {
+    fn keys(&self, line: &mut Line<'_, '_>) -> fmt::Result {
         match self {
             Self::Add(add) => {
                 line.key("as", &add.name)?;
@@ -172,11 +187,14 @@ impl fmt::Display for Action {
                 line.text(storage.file.name(), &storage.value)?;
                 line.some("fails", storage.fails.as_ref())?;
             }
-            Self::Repeat(repeat) => {
-                line.key("times", repeat.times)?;
-                let words: Vec<_> = repeat.steps.iter().map(|step| step.action.word()).collect();
-                line.list("steps", &words)?;
-            }
+        }
+        Ok(())
+    }
+}
+
+impl Look {
+    fn keys(&self, line: &mut Line<'_, '_>) -> fmt::Result {
+        match self {
             Self::Read(read) => {
                 line.file(&read.file)?;
                 if let Some(is) = &read.is {
@@ -215,6 +233,6 @@ impl fmt::Display for Action {
                 line.key("memmap", pages.memmap)?;
             }
         }
-        line.end()
+        Ok(())
     }
 }

@@ -22,7 +22,7 @@ use base::{Arch, ByteSize, fault::Verdict};
 use format::standby::{self, property};
 use memory::{FACTS_SCRIPT, Ledger, MemoryFacts, Op, SYMBOLS_SCRIPT};
 use record::{CaseFolder, Event, LedgerEntry, MismatchRecord, StepRecord, SubcaseRecord};
-use suite::{Action, Case, FailureKind, Place, Step};
+use suite::{Act, Action, Case, FailureKind, Look, Place, Repeat, Step};
 use vm::guest::{Guest, Witness};
 
 /// How long one thing in the guest of a case may take.
@@ -111,7 +111,7 @@ async fn all_steps(
         let mut done = Box::pin(do_step(bench, step)).await;
         let gone =
             |done: &Result<(), Trouble>| done.as_ref().is_err_and(|trouble| trouble.guest_end().is_some());
-        if !step.action.only_looks() && !gone(&done) {
+        if !matches!(step.action, Action::Look(_)) && !gone(&done) {
             // A step that did not pass is the one to see; of a guest that is gone nothing can be seen.
             done = match (done, bench.look_around(Some(number)).await) {
                 (Ok(()), seen) => seen,
@@ -178,8 +178,12 @@ async fn all_steps(
 /// Whether the guest is as it must be after a step that met a fact which it lacks.
 fn leaves_all(step: &Step) -> bool {
     match &step.action {
-        Action::Repeat(repeat) => repeat.steps.iter().all(|step| step.action.only_looks()),
-        action => action.only_looks(),
+        Action::Repeat(repeat) => {
+            let mut steps = repeat.steps.iter();
+            steps.all(|step| matches!(step.action, Action::Look(_)))
+        }
+        Action::Look(_) => true,
+        Action::Act(_) => false,
     }
 }
 
@@ -227,59 +231,64 @@ async fn increment(job: &Job, guest: &Guest) -> Result<Option<ByteSize>, Trouble
 
 /// Does one step, and tells how it did not pass.
 async fn do_step(bench: &mut Bench<'_>, step: &Step) -> Result<(), Trouble> {
-    let done = act_or_look(bench, step).await;
+    let done = match &step.action {
+        Action::Act(act) => do_act(bench, act).await,
+        Action::Look(look) => do_look(bench, look).await,
+        Action::Repeat(repeat) => do_repeat(bench, repeat).await,
+    };
     done.map_err(|trouble| trouble.of(step.action.fails_by()))
 }
 
-/// Does one step and compares the guest's memory state with what the model predicts.
-async fn act_or_look(bench: &mut Bench<'_>, step: &Step) -> Result<(), Trouble> {
-    if let Action::Repeat(repeat) = &step.action {
-        let mut unseen = None;
-        for round in 1..=repeat.times {
-            for inner in &repeat.steps {
-                match Box::pin(do_step(bench, inner)).await {
-                    Err(trouble @ Trouble::Lacking { .. }) if leaves_all(inner) => {
-                        unseen.get_or_insert(trouble);
-                    }
-                    done => done.map_err(|trouble| in_round(trouble, round, inner))?,
+/// Does steps again and again, and goes on after a look at what the guest lacks.
+async fn do_repeat(bench: &mut Bench<'_>, repeat: &Repeat) -> Result<(), Trouble> {
+    let mut unseen = None;
+    for round in 1..=repeat.times {
+        for inner in &repeat.steps {
+            match Box::pin(do_step(bench, inner)).await {
+                Err(trouble @ Trouble::Lacking { .. }) if leaves_all(inner) => {
+                    unseen.get_or_insert(trouble);
                 }
+                done => done.map_err(|trouble| in_round(trouble, round, inner))?,
             }
         }
-        return unseen.map_or(Ok(()), Err);
     }
-    if step.action.only_looks() {
-        return match &step.action {
-            Action::Read(read) => bench.read_file(read).await,
-            Action::Log(log) => bench.log(log).await,
-            Action::StorageCommands(commands) => bench.storage_commands(commands).await,
-            Action::Assigned(assigned) => bench.assigned(assigned).await,
-            Action::Notifiers(notifiers) => bench.notifiers(notifiers).await,
-            Action::Uevents(uevents) => bench.uevents(uevents).await,
-            Action::Pages(pages) => bench.pages(pages).await,
-            _ => Err(Trouble::lasting("a step that looks has no eye")),
-        };
+    unseen.map_or(Ok(()), Err)
+}
+
+async fn do_look(bench: &mut Bench<'_>, look: &Look) -> Result<(), Trouble> {
+    match look {
+        Look::Read(read) => bench.read_file(read).await,
+        Look::Log(log) => bench.log(log).await,
+        Look::StorageCommands(commands) => bench.storage_commands(commands).await,
+        Look::Assigned(assigned) => bench.assigned(assigned).await,
+        Look::Notifiers(notifiers) => bench.notifiers(notifiers).await,
+        Look::Uevents(uevents) => bench.uevents(uevents).await,
+        Look::Pages(pages) => bench.pages(pages).await,
     }
+}
+
+/// Does a step that acts, and compares the guest's memory state with what the model predicts.
+async fn do_act(bench: &mut Bench<'_>, act: &Act) -> Result<(), Trouble> {
     bench.mark().await?;
     bench.mark_uevents().await?;
     bench.clear_probe().await?;
     let looks = bench.guest.looks();
-    let (op, exact) = match &step.action {
-        Action::Add(add) => (bench.add(add).await?, true),
-        Action::Online(online) => (bench.online(online).await?, true),
-        Action::Offline(offline) => (bench.offline(offline).await?, true),
-        Action::Remove(remove) => (bench.remove(remove).await?, true),
-        Action::Configure(configure) => (bench.configure(configure).await?, true),
-        Action::Deconfigure(deconfigure) => (bench.deconfigure(deconfigure).await?, true),
-        Action::Storage(storage) => (bench.storage(storage).await?, true),
-        Action::Write(write) => (bench.write_file(write).await?, true),
-        Action::AutoOnline(auto) => (bench.auto_online(auto).await?, true),
-        Action::RefuseAssign(refuse) => (bench.refuse_assign(refuse).await?, true),
+    let (op, exact) = match act {
+        Act::Add(add) => (bench.add(add).await?, true),
+        Act::Online(online) => (bench.online(online).await?, true),
+        Act::Offline(offline) => (bench.offline(offline).await?, true),
+        Act::Remove(remove) => (bench.remove(remove).await?, true),
+        Act::Configure(configure) => (bench.configure(configure).await?, true),
+        Act::Deconfigure(deconfigure) => (bench.deconfigure(deconfigure).await?, true),
+        Act::Storage(storage) => (bench.storage(storage).await?, true),
+        Act::Write(write) => (bench.write_file(write).await?, true),
+        Act::AutoOnline(auto) => (bench.auto_online(auto).await?, true),
+        Act::RefuseAssign(refuse) => (bench.refuse_assign(refuse).await?, true),
         // What follows starts programs, loads modules or fills memory: the free pages move.
-        Action::Veto(veto) => (bench.veto(veto).await?, false),
-        Action::Busy(busy) => (bench.busy(busy).await?, false),
-        Action::Free(free) => (bench.free(free).await?, false),
-        Action::Guest(program) => (bench.program(program).await?, false),
-        _ => return Err(Trouble::lasting("a step that acts has no hand")),
+        Act::Veto(veto) => (bench.veto(veto).await?, false),
+        Act::Busy(busy) => (bench.busy(busy).await?, false),
+        Act::Free(free) => (bench.free(free).await?, false),
+        Act::Guest(program) => (bench.program(program).await?, false),
     };
     // A guest that was looked at on its way has started programs for that.
     let exact = exact && bench.guest.looks() == looks;
@@ -313,9 +322,9 @@ fn in_round(trouble: Trouble, round: u32, step: &Step) -> Trouble {
 
 fn looks_at_notifiers(steps: &[Step]) -> bool {
     steps.iter().any(|step| match &step.action {
-        Action::Notifiers(_) => true,
+        Action::Look(Look::Notifiers(_)) => true,
         Action::Repeat(repeat) => looks_at_notifiers(&repeat.steps),
-        _ => false,
+        Action::Act(_) | Action::Look(_) => false,
     })
 }
 

@@ -7,7 +7,7 @@ use super::selection::Filter;
 use base::{Arch, ByteSize};
 use format::kconfig::Kconfig;
 use record::{CaseKey, NotUnique, check_unique};
-use suite::{Action, Case, CaseMachine, Needs, Suite, Variant};
+use suite::{Act, Action, Case, CaseMachine, Needs, Suite, Variant};
 
 /// A suite as it was read.
 #[derive(Debug)]
@@ -106,9 +106,10 @@ impl Job {
 fn plugs(action: &Action) -> bool {
     match action {
         // Such as /sys/devices/system/memory/auto_online_blocks.
-        Action::Guest(program) => program.run.contains("memory"),
+        Action::Act(Act::Guest(program)) => program.run.contains("memory"),
+        Action::Act(_) => true,
+        Action::Look(_) => false,
         Action::Repeat(repeat) => repeat.steps.iter().any(|step| plugs(&step.action)),
-        action => !action.only_looks(),
     }
 }
 
