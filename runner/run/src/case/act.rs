@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{
     bench::{Bench, standby_get, standby_set},
+    guest::UnderTest,
     inside,
     script::{self, Script},
     subtests,
@@ -30,7 +31,7 @@ fn together(mut ops: Vec<Op>) -> Op {
     }
 }
 
-impl Bench<'_> {
+impl<G: UnderTest> Bench<'_, G> {
     /// Writes a file of the guest. The kernel passes over a write of no bytes to a file of sysfs; the empty text is the NUL that ends it.
     async fn write(&self, path: &str, value: &str) -> Result<Result<(), Errno>, Trouble> {
         let bytes = if value.is_empty() && in_sysfs(path) {
@@ -431,7 +432,7 @@ impl Bench<'_> {
         let mut output = match self.exec(&format!("{about}{run}")).await {
             Ok(output) => output,
             Err(trouble) => {
-                self.said.stdout.extend(self.guest.port.unanswered());
+                self.said.stdout.extend(self.guest.unanswered());
                 return Err(trouble.told(|message| script.named(&message.replace(&about, ""))));
             }
         };

@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{inside, notifiers::Armed, trouble::Trouble, watch::Watch};
+use super::{guest::UnderTest, inside, notifiers::Armed, trouble::Trouble, watch::Watch};
 use base::{Arch, ByteSize, Pages};
 use format::{
     klog,
@@ -21,10 +21,7 @@ use format::{
 use memory::{BlockId, Dimm, Hypervisor, LEDGER_SCRIPT, Ledger, MemoryFacts, Mismatch, Model, Op, compare};
 use record::SubcaseRecord;
 use suite::{BlockName, BlockRef, File};
-use vm::{
-    guest::{Guest, Output},
-    machine::MachineError,
-};
+use vm::{guest::Output, machine::MachineError};
 
 /// Blocks that a step named.
 #[derive(Debug, Clone)]
@@ -66,8 +63,8 @@ impl Said {
 }
 
 /// A guest under test.
-pub(super) struct Bench<'a> {
-    pub(super) guest: &'a Guest,
+pub(super) struct Bench<'a, G> {
+    pub(super) guest: &'a G,
     pub(super) facts: MemoryFacts,
     /// Memory at boot, in bytes.
     pub(super) core: ByteSize,
@@ -114,10 +111,10 @@ pub(super) struct Bench<'a> {
 /// and later ones. A memmap is 512 pages or more, so that it cannot hide in this.
 const FIRST_TIME: Pages = Pages(96);
 
-impl<'a> Bench<'a> {
+impl<'a, G: UnderTest> Bench<'a, G> {
     /// Reads the first ledger and starts the model from it. `at_rest` are the free pages that a guest like this one had when it had settled.
     pub(super) async fn new(
-        guest: &'a Guest,
+        guest: &'a G,
         facts: MemoryFacts,
         core: ByteSize,
         limit: Duration,
@@ -146,7 +143,7 @@ impl<'a> Bench<'a> {
             watch: None,
             injection: None,
             commands_since: 0,
-            console_since: guest.machine.console().text().len(),
+            console_since: guest.console().len(),
             uevents_since: 0,
             kinds: BTreeSet::new(),
             kernel: String::new(),
@@ -338,7 +335,7 @@ impl<'a> Bench<'a> {
                 tolerance.free = None;
             }
             // What the log tells is judged by the suite's own words, whatever it leaves behind.
-            let console = self.guest.machine.console().text();
+            let console = self.guest.console();
             let since = console.get(self.console_since..).unwrap_or(&console);
             tolerance.taint = klog::classify(since.as_bytes()).is_empty();
             let mismatches = compare(&self.ledger, &predicted, &seen, tolerance);
@@ -355,12 +352,12 @@ impl<'a> Bench<'a> {
                 return Ok(mismatches);
             }
             left -= 1;
-            self.guest.machine.rest(Duration::from_millis(200)).await;
+            self.guest.rest(Duration::from_millis(200)).await;
         }
     }
 }
 
-impl Bench<'_> {
+impl<G: UnderTest> Bench<'_, G> {
     /// Takes the guest's memory state as it is, after a step that is known not to come to what the model predicts.
     pub(super) async fn takes_what_is_there(&mut self) -> Result<(), Trouble> {
         // What differs was told when the step failed.
@@ -387,7 +384,7 @@ const SETTLE_FIRST: u32 = 15;
 /// Reads the ledger until what booting left to be done no longer moves the free pages. Seen: 91 pages on Debian 7.2, x86_64, within a step that
 /// does nothing. One reading is enough where the free pages are as many as those `at_rest`.
 async fn settled(
-    guest: &Guest,
+    guest: &impl UnderTest,
     arch: Arch,
     limit: Duration,
     at_rest: Option<Pages>,
@@ -397,7 +394,7 @@ async fn settled(
         return Ok(last);
     }
     for _ in 0..SETTLE_FIRST {
-        guest.machine.rest(Duration::from_millis(100)).await;
+        guest.rest(Duration::from_millis(100)).await;
         let now = ledger(guest, arch, limit).await?;
         let moved = (now.free - last.free).abs().0;
         last = now;
@@ -412,7 +409,7 @@ async fn settled(
 const SETTLE: u32 = 3;
 
 /// Reads the whole memory state: one command in the guest, and a question or two to QEMU.
-async fn ledger(guest: &Guest, arch: Arch, limit: Duration) -> Result<Ledger, Trouble> {
+async fn ledger(guest: &impl UnderTest, arch: Arch, limit: Duration) -> Result<Ledger, Trouble> {
     let output = inside::exec(guest, LEDGER_SCRIPT, limit).await?;
     let text = String::from_utf8_lossy(&output.stdout);
     let hypervisor = hypervisor(guest, arch).await?;
@@ -433,7 +430,7 @@ pub(super) fn block_file(block: BlockId, file: &str) -> String {
 }
 
 /// What the hypervisor has handed out.
-async fn hypervisor(guest: &Guest, arch: Arch) -> Result<Hypervisor, Trouble> {
+async fn hypervisor(guest: &impl UnderTest, arch: Arch) -> Result<Hypervisor, Trouble> {
     match arch {
         Arch::X86_64 => dimms(guest).await.map(Hypervisor::Dimms),
         Arch::S390x => Ok(Hypervisor::Standby {
@@ -449,7 +446,7 @@ fn numbers(list: Value) -> Result<BTreeSet<u32>, Trouble> {
 }
 
 /// The plugged DIMMs, by QEMU's id.
-pub(super) async fn dimms(guest: &Guest) -> Result<BTreeMap<String, Dimm>, Trouble> {
+pub(super) async fn dimms(guest: &impl UnderTest) -> Result<BTreeMap<String, Dimm>, Trouble> {
     let devices = qmp(guest, "query-memory-devices", json!({})).await?;
     let shape = || Trouble::bench(format!("QEMU's list of memory devices does not read: {devices}"));
     let mut dimms = BTreeMap::new();
@@ -471,9 +468,8 @@ pub(super) async fn dimms(guest: &Guest) -> Result<BTreeMap<String, Dimm>, Troub
 }
 
 /// Sends a command to QEMU that must succeed.
-pub(super) async fn qmp(guest: &Guest, command: &str, arguments: Value) -> Result<Value, Trouble> {
+pub(super) async fn qmp(guest: &impl UnderTest, command: &str, arguments: Value) -> Result<Value, Trouble> {
     guest
-        .machine
         .qmp()
         .execute_raw(command, arguments)
         .await
@@ -481,7 +477,7 @@ pub(super) async fn qmp(guest: &Guest, command: &str, arguments: Value) -> Resul
 }
 
 /// Reads a property of the standby memory.
-pub(super) async fn standby_get(guest: &Guest, property: &str) -> Result<Value, Trouble> {
+pub(super) async fn standby_get(guest: &impl UnderTest, property: &str) -> Result<Value, Trouble> {
     qmp(
         guest,
         "qom-get",
@@ -491,7 +487,7 @@ pub(super) async fn standby_get(guest: &Guest, property: &str) -> Result<Value, 
 }
 
 /// Sets a property of the standby memory.
-pub(super) async fn standby_set(guest: &Guest, property: &str, value: Value) -> Result<(), Trouble> {
+pub(super) async fn standby_set(guest: &impl UnderTest, property: &str, value: Value) -> Result<(), Trouble> {
     qmp(
         guest,
         "qom-set",

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{bench::Bench, trouble::Trouble};
+use super::{bench::Bench, guest::UnderTest, trouble::Trouble};
 use base::Errno;
 use memory::{BlockId, BlockLedger, Op, Zone};
 use suite::{Busy, Filling, Free};
@@ -16,7 +16,7 @@ const INTERRUPT_AFTER: Duration = Duration::from_secs(3);
 const SIGNAL_EXIT: u8 = 128;
 const SIGTERM: u8 = 15;
 
-impl Bench<'_> {
+impl<G: UnderTest> Bench<'_, G> {
     /// Fills a block with what the kernel cannot move.
     pub(super) async fn busy(&mut self, busy: &Busy) -> Result<Op, Trouble> {
         let blocks = self.blocks(&busy.block)?;
@@ -77,7 +77,7 @@ echo $! >pid",
 
     /// Writes a file and, if the kernel is still at it after a while, interrupts the writer by a signal.
     pub(super) async fn interrupt(&self, path: &str, value: &str) -> Result<Result<(), Errno>, Trouble> {
-        let after = self.guest.speed.scale(INTERRUPT_AFTER).as_secs().max(1);
+        let after = self.guest.scale(INTERRUPT_AFTER).as_secs().max(1);
         let output = self
             .exec(&format!("timeout {after} sh -c 'echo -n {value} >{path}'"))
             .await?;

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{
     bench::{Bench, dimms, qmp},
+    guest::UnderTest,
     inside,
     trouble::{Trouble, expect},
 };
@@ -14,10 +15,7 @@ use base::{ByteSize, Errno};
 use format::qmp::Event;
 use memory::{AddBy, BlockId, Op, RemoveBy};
 use suite::{Add, AddResult, Extent};
-use vm::{
-    guest::{Guest, PortError},
-    machine::Wait,
-};
+use vm::{guest::PortError, machine::Wait};
 
 /// How the guest answers a request to eject a DIMM (ACPI `_OST`, include/linux/acpi.h).
 mod ost {
@@ -73,12 +71,12 @@ fn ends_ejection(event: &Event) -> Option<()> {
 
 /// Waits for something that QEMU reports.
 async fn reported<T, E: std::fmt::Display>(
-    guest: &Guest,
+    guest: &impl UnderTest,
     what: &str,
     event: impl Future<Output = Result<T, E>>,
     limit: Duration,
 ) -> Result<T, Trouble> {
-    match guest.machine.wait_for(event, limit).await {
+    match guest.wait_for(event, limit).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(lost)) => Err(Trouble::bench(format!("waiting for {what}: {lost}"))),
         Err(Wait::Ended(end)) => Err(Trouble::ended(&end)),
@@ -93,7 +91,7 @@ async fn reported<T, E: std::fmt::Display>(
 /// Plugs a DIMM into a guest, waits for the guest's answer, and does the same for its ejection: `rounds` times. Before each, the guest comes to
 /// rest: what the one before left to be done later would else be done now and then in the next.
 pub(crate) async fn plug_and_eject(
-    guest: &Guest,
+    guest: &impl UnderTest,
     id: &str,
     size: ByteSize,
     rounds: u32,
@@ -101,12 +99,12 @@ pub(crate) async fn plug_and_eject(
 ) -> Result<(), Trouble> {
     for _ in 0..rounds {
         inside::exec(guest, REST, limit).await?;
-        let mut events = guest.machine.qmp().events();
+        let mut events = guest.qmp().events();
         plug(guest, id, size).await?;
         let answered = events.find(|event| answers_plug(event, id));
         reported(guest, PLUG_ANSWERED, answered, limit).await?;
         inside::exec(guest, REST, limit).await?;
-        let mut events = guest.machine.qmp().events();
+        let mut events = guest.qmp().events();
         qmp(guest, "device_del", json!({ "id": id })).await?;
         let answer = events.find(|event| answers_ejection(event, id));
         let status = reported(guest, EJECTION_ANSWERED, answer, limit).await?;
@@ -118,7 +116,7 @@ pub(crate) async fn plug_and_eject(
 }
 
 /// Plugs a DIMM into a guest, which may take its time to answer.
-pub(crate) async fn plug(guest: &Guest, id: &str, size: ByteSize) -> Result<(), Trouble> {
+pub(crate) async fn plug(guest: &impl UnderTest, id: &str, size: ByteSize) -> Result<(), Trouble> {
     let memory = json!({ "qom-type": "memory-backend-ram", "id": backend(id), "size": size.as_bytes() });
     qmp(guest, "object-add", memory).await?;
     let dimm = json!({ "driver": "pc-dimm", "id": id, "memdev": backend(id) });
@@ -145,7 +143,7 @@ fn errno_of(status: u64) -> Option<Errno> {
     number.and_then(Errno::from_number)
 }
 
-impl Bench<'_> {
+impl<G: UnderTest> Bench<'_, G> {
     /// Plugs a DIMM, whose blocks are `more` of a name's, and waits until the guest's ACPI has answered.
     pub(super) async fn plug(&mut self, add: &Add, more: bool) -> Result<Op, Trouble> {
         let size = match add.extent {
@@ -161,7 +159,7 @@ impl Bench<'_> {
             json!({ "qom-type": "memory-backend-ram", "id": backend, "size": size.as_bytes() }),
         )
         .await?;
-        let mut events = self.guest.machine.qmp().events();
+        let mut events = self.guest.qmp().events();
         let mut device = json!({ "driver": "pc-dimm", "id": id, "memdev": backend });
         if let Some(node) = add.node {
             device["node"] = json!(node);
@@ -169,7 +167,7 @@ impl Bench<'_> {
         if let Some(address) = add.address {
             device["addr"] = json!(address.as_bytes());
         }
-        let plugged = self.guest.machine.qmp().execute_raw("device_add", device).await;
+        let plugged = self.guest.qmp().execute_raw("device_add", device).await;
         match (&add.result, plugged) {
             (AddResult::Rejected(text), Err(error)) if error.to_string().contains(text) => {
                 qmp(self.guest, "object-del", json!({ "id": backend })).await?;
@@ -216,7 +214,7 @@ impl Bench<'_> {
         blocks: &[BlockId],
         fails: Option<Errno>,
     ) -> Result<Op, Trouble> {
-        let mut events = self.guest.machine.qmp().events();
+        let mut events = self.guest.qmp().events();
         qmp(self.guest, "device_del", json!({ "id": id })).await?;
         let answer = events.find(|event| answers_ejection(event, id));
         let status = reported(self.guest, EJECTION_ANSWERED, answer, self.limit).await?;

@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
-use super::trouble::Trouble;
+use super::{guest::UnderTest, trouble::Trouble};
 use base::Errno;
 use format::klog;
 use vm::{
-    guest::{Diagnosis, Guest, GuestPort, Output, PortError},
+    guest::{Diagnosis, GuestPort as _, Output, PortError},
     machine::{Machine, Wait},
 };
 
@@ -25,8 +25,8 @@ const STANDSTILL: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Runs a script. Its exit code is an answer, not an error.
-pub(crate) async fn exec(guest: &Guest, script: &str, limit: Duration) -> Result<Output, Trouble> {
-    judged(guest, guest.port.exec(script, longest(limit)), limit, || {
+pub(crate) async fn exec(guest: &impl UnderTest, script: &str, limit: Duration) -> Result<Output, Trouble> {
+    judged(guest, guest.port().exec(script, longest(limit)), limit, || {
         script_of(script)
     })
     .await
@@ -34,11 +34,11 @@ pub(crate) async fn exec(guest: &Guest, script: &str, limit: Duration) -> Result
 
 /// Reads a file. The kernel's errno is an answer, not an error.
 pub(super) async fn read(
-    guest: &Guest,
+    guest: &impl UnderTest,
     path: &str,
     limit: Duration,
 ) -> Result<Result<String, Errno>, Trouble> {
-    judged(guest, guest.port.read(path, longest(limit)), limit, || {
+    judged(guest, guest.port().read(path, longest(limit)), limit, || {
         format!("read of {path}")
     })
     .await
@@ -46,14 +46,14 @@ pub(super) async fn read(
 
 /// Writes a file. The kernel's errno is an answer, not an error.
 pub(super) async fn write(
-    guest: &Guest,
+    guest: &impl UnderTest,
     path: &str,
     value: &str,
     limit: Duration,
 ) -> Result<Result<(), Errno>, Trouble> {
     judged(
         guest,
-        guest.port.write(path, value, longest(limit)),
+        guest.port().write(path, value, longest(limit)),
         limit,
         || format!("write of `{value}` to {path}"),
     )
@@ -61,24 +61,24 @@ pub(super) async fn write(
 }
 
 async fn judged<T>(
-    guest: &Guest,
+    guest: &impl UnderTest,
     work: impl Future<Output = Result<T, PortError>>,
     limit: Duration,
     what: impl Fn() -> String,
 ) -> Result<T, Trouble> {
-    let asked = guest.machine.clock().now();
-    let starved = || guest.machine.meter().starved_since(asked);
+    let asked = guest.now();
+    let starved = || guest.starved_since(asked);
     let late = |limit| PortError::Deadline { what: what(), limit };
     let mut work = pin!(work);
     let done = match in_two_looks(guest, work.as_mut(), limit).await {
         Begun::Done(done) => done,
         Begun::Stands(diagnosis) => {
-            let standstill = guest.speed.scale(STANDSTILL);
+            let standstill = guest.scale(STANDSTILL);
             return Err(accuse(guest, &late(standstill), &diagnosis).await);
         }
         Begun::GoesOn(after) => {
             let left = limit.saturating_sub(after);
-            guest.machine.wait_for(work, left).await
+            guest.wait_for(work, left).await
         }
     };
     match done {
@@ -106,18 +106,18 @@ enum Begun<T> {
 
 /// Waits for something; a guest that has not done it after a while is looked at twice, half of [`STANDSTILL`] apart.
 async fn in_two_looks<T>(
-    guest: &Guest,
+    guest: &impl UnderTest,
     mut work: Pin<&mut impl Future<Output = T>>,
     limit: Duration,
 ) -> Begun<T> {
-    let half = guest.speed.scale(STANDSTILL / 2);
-    if limit > guest.speed.scale(STEP_LIMIT) || limit <= half * 2 {
+    let half = guest.scale(STANDSTILL / 2);
+    if limit > guest.scale(STEP_LIMIT) || limit <= half * 2 {
         return Begun::GoesOn(Duration::ZERO);
     }
-    let asked = guest.machine.clock().now();
+    let asked = guest.now();
     let mut before: Option<Option<String>> = None;
     for _ in 0..2 {
-        match guest.machine.wait_for(work.as_mut(), half).await {
+        match guest.wait_for(work.as_mut(), half).await {
             Err(Wait::Deadline(_)) => {}
             done => return Begun::Done(done),
         }
@@ -149,13 +149,13 @@ fn script_of(script: &str) -> String {
 }
 
 /// Finds out who is to blame for a guest that did not answer.
-pub(crate) async fn blame(guest: &Guest, error: PortError) -> Trouble {
+pub(crate) async fn blame(guest: &impl UnderTest, error: PortError) -> Trouble {
     let diagnosis = guest.diagnose(&error).await;
     accuse(guest, &error, &diagnosis).await
 }
 
 /// Tells what was found of a guest that did not answer, and where it hangs, if it does.
-async fn accuse(guest: &Guest, error: &PortError, diagnosis: &Diagnosis) -> Trouble {
+async fn accuse(guest: &impl UnderTest, error: &PortError, diagnosis: &Diagnosis) -> Trouble {
     let trouble = Trouble::silent(error, diagnosis);
     if !matches!(diagnosis, Diagnosis::Hangs | Diagnosis::StuckAlone) {
         return trouble;

@@ -4,9 +4,10 @@
 use std::time::{Duration, Instant};
 
 use super::{
+    guest::{Guests, UnderTest},
     inside,
     known::unexplained,
-    log::{Found, findings, weigh, whole_log},
+    log::{Found, findings_of, weigh, whole_log},
     needs,
     outcome::{AttemptOutcome, record, seconds},
     steps::{limit, steps},
@@ -20,7 +21,7 @@ use ::record::{Attempt, CaseFolder, CaseRecord, Event, GuestEnd};
 use base::fault::Verdict;
 use suite::Case;
 use vm::{
-    guest::{Guest, GuestPort as _, Witness},
+    guest::GuestPort as _,
     machine::{End, Machine},
 };
 
@@ -29,6 +30,11 @@ pub(crate) const INTERRUPTED: &str = "interrupted";
 
 /// Runs a case to its verdict. An error is tried once more on a fresh guest, and a failure twice, to tell always from sometimes.
 pub(crate) async fn run(job: &Job, stage: &Stage) -> CaseRecord {
+    live(job, stage, stage).await
+}
+
+/// The same with guests that somebody starts.
+async fn live(job: &Job, stage: &Stage, guests: &impl Guests) -> CaseRecord {
     let started = Instant::now();
     let skip = job
         .skip
@@ -79,7 +85,7 @@ pub(crate) async fn run(job: &Job, stage: &Stage) -> CaseRecord {
             false => Origin::Boot,
         };
         let mut outcome = match stage.folder.case(&job.key, number) {
-            Ok(folder) => attempt(job, stage, &folder, origin).await,
+            Ok(folder) => attempt(job, stage, guests, &folder, origin).await,
             Err(error) => AttemptOutcome {
                 trouble: Some(Trouble::bench(chain(&error))),
                 ..AttemptOutcome::default()
@@ -121,10 +127,16 @@ fn enough_of_hangs(attempts: &[Attempt], ended: Option<&GuestEnd>, fail_fast: bo
 }
 
 /// One attempt: everything between two guests.
-async fn attempt(job: &Job, stage: &Stage, folder: &CaseFolder, origin: Origin) -> AttemptOutcome {
+async fn attempt(
+    job: &Job,
+    stage: &Stage,
+    guests: &impl Guests,
+    folder: &CaseFolder,
+    origin: Origin,
+) -> AttemptOutcome {
     let mut outcome = AttemptOutcome::default();
     let booted = tokio::select! {
-        booted = stage.guest(job, folder, origin) => booted,
+        booted = guests.guest(job, folder, origin) => booted,
         () = stage.stop.asked() => Err(NoGuest::from(Trouble::bench(INTERRUPTED))),
     };
     let (guest, origin) = match booted {
@@ -139,7 +151,7 @@ async fn attempt(job: &Job, stage: &Stage, folder: &CaseFolder, origin: Origin) 
             return outcome;
         }
     };
-    outcome.command_line = stage.by_hand(&guest);
+    outcome.command_line = guests.by_hand(&guest);
     let mut ledgers = Vec::new();
     let done = tokio::select! {
         done = steps(job, stage, (&guest, origin), folder, &mut outcome, &mut ledgers) => Some(done),
@@ -153,7 +165,7 @@ async fn attempt(job: &Job, stage: &Stage, folder: &CaseFolder, origin: Origin) 
         // Whoever interrupts does not wait for a guest that may not answer.
         None => {
             outcome.trouble = Some(Trouble::bench(INTERRUPTED));
-            outcome.log = guest.machine.console().text();
+            outcome.log = guest.console();
         }
     }
     if let Err(error) = fs_err::write(folder.dmesg_log(), &outcome.log) {
@@ -173,7 +185,7 @@ async fn attempt(job: &Job, stage: &Stage, folder: &CaseFolder, origin: Origin) 
     {
         outcome.trouble.get_or_insert(Trouble::bench(chain(&error)));
     }
-    outcome.ended = Some(ended(guest.machine.end(), outcome.trouble.as_ref()));
+    outcome.ended = Some(ended(guest.end(), outcome.trouble.as_ref()));
     guest.stop().await;
     outcome
 }
@@ -182,21 +194,20 @@ async fn attempt(job: &Job, stage: &Stage, folder: &CaseFolder, origin: Origin) 
 const LOG_LIMIT: Duration = Duration::from_secs(10);
 
 /// Takes the kernel's log, from the guest where it answers and from the console where it does not, finds what was not seen yet, and weighs it all.
-async fn read_log(case: &Case, guest: &Guest, outcome: &mut AttemptOutcome) {
+async fn read_log(case: &Case, guest: &impl UnderTest, outcome: &mut AttemptOutcome) {
     if outcome.trouble.is_some() {
         // Its kernel may still be telling what happened.
         guest.last_words().await;
     }
-    outcome.log = guest.machine.console().text();
+    outcome.log = guest.console();
     let mut said = guest.said();
-    if guest.machine.end().is_none() && !guest.is_silent() {
+    if guest.end().is_none() && !guest.is_silent() {
         let told = match &outcome.trouble {
             None => whole_log(inside::exec(guest, "dmesg", limit(case, guest)).await),
             Some(_) => {
-                let limit = guest.speed.scale(LOG_LIMIT);
+                let limit = guest.scale(LOG_LIMIT);
                 let told = guest
-                    .machine
-                    .wait_for(guest.port.exec("dmesg", Machine::longest(limit)), limit)
+                    .wait_for(guest.port().exec("dmesg", Machine::longest(limit)), limit)
                     .await;
                 whole_log(
                     told.map_err(|wait| wait.to_string())
@@ -215,7 +226,7 @@ async fn read_log(case: &Case, guest: &Guest, outcome: &mut AttemptOutcome) {
             }
         }
     }
-    let Found { findings, starved } = findings(&said, None, case, Some(&Witness::of(&guest.machine)));
+    let Found { findings, starved } = findings_of(guest, &said, None, case);
     for finding in findings {
         if let Some(known) = outcome
             .findings
@@ -244,9 +255,9 @@ async fn read_log(case: &Case, guest: &Guest, outcome: &mut AttemptOutcome) {
 }
 
 /// A panic by which the kernel answers to time that went by is the host's, where that was too busy for the guest.
-fn of_host(trouble: Trouble, guest: &Guest) -> Trouble {
-    let end = guest.machine.end();
-    match end.and_then(|end| Witness::of(&guest.machine).starved_end(&end)) {
+fn of_host(trouble: Trouble, guest: &impl UnderTest) -> Trouble {
+    let end = guest.end();
+    match end.and_then(|end| guest.starved_end(&end)) {
         Some(share) if trouble.guest_end() == Some(&GuestEnd::Panicked) => Trouble::starved(format!(
             "{}, and the host was too busy for the guest: {share}",
             trouble.message()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the kernel's log says about a case. Pure.
 
-use super::trouble::Trouble;
+use super::{guest::UnderTest, trouble::Trouble};
 use base::fault::{Blame, Verdict};
 use format::klog;
 use record::{FindingRecord, GuestEnd};
@@ -37,6 +37,21 @@ impl Found {
 
 /// What a log shows that the case does not allow, each title once, with its number. `witness` tells what the guest got; without one all is the kernel's.
 pub(crate) fn findings(log: &str, since_step: Option<u32>, case: &Case, witness: Option<&Witness>) -> Found {
+    shown(log, since_step, case, |finding| witness?.starved(log, finding))
+}
+
+/// The same for a guest under test.
+pub(super) fn findings_of(guest: &impl UnderTest, log: &str, since_step: Option<u32>, case: &Case) -> Found {
+    shown(log, since_step, case, |finding| guest.starved(log, finding))
+}
+
+/// The same where `starved` tells what the guest got of the time that a finding speaks of, if that was too little.
+fn shown(
+    log: &str,
+    since_step: Option<u32>,
+    case: &Case,
+    starved: impl Fn(&klog::Finding) -> Option<Share>,
+) -> Found {
     let mut found = Found::default();
     for finding in klog::classify(log.as_bytes()) {
         let allowed = |line: &String| {
@@ -47,7 +62,7 @@ pub(crate) fn findings(log: &str, since_step: Option<u32>, case: &Case, witness:
         if finding.lines.iter().any(allowed) {
             continue;
         }
-        let share = witness.and_then(|witness| witness.starved(log, &finding));
+        let share = starved(&finding);
         let held_back = held_back(&finding);
         let same = |known: &FindingRecord| match held_back {
             Some(_) => known.title.starts_with(&finding.title),

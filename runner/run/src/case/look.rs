@@ -5,6 +5,7 @@ use std::{fmt::Display, time::Duration};
 
 use super::{
     bench::Bench,
+    guest::UnderTest,
     inside, lists,
     notifiers::{self, Armed, Numbers},
     trouble::Trouble,
@@ -53,7 +54,7 @@ fn told(message: impl Into<String>, mismatches: Vec<Mismatch>) -> Result<(), Tro
     }
 }
 
-impl Bench<'_> {
+impl<G: UnderTest> Bench<'_, G> {
     pub(super) async fn read_file(&self, read: &Read) -> Result<(), Trouble> {
         for (block, path) in self.targets(&read.file)? {
             let content = match inside::read(self.guest, &path, self.limit).await? {
@@ -241,7 +242,7 @@ impl Bench<'_> {
             if differing.is_ok() {
                 break;
             }
-            self.guest.machine.rest(Duration::from_millis(100)).await;
+            self.guest.rest(Duration::from_millis(100)).await;
         }
         differing
     }

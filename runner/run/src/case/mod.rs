@@ -5,6 +5,7 @@ mod act;
 mod bench;
 mod busy;
 pub(crate) mod dimm;
+mod guest;
 pub(crate) mod inside;
 mod known;
 mod life;

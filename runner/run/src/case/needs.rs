@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
-use super::{inside, trouble::Trouble};
+use super::{guest::UnderTest, inside, trouble::Trouble};
 use crate::plan::Job;
 use memory::{Generation, MemmapMode, MemoryFacts};
 use suite::{Case, MemmapOnMemory};
-use vm::guest::Guest;
 
 fn words<T: ToString>(list: &[T]) -> String {
     list.iter().map(T::to_string).collect::<Vec<_>>().join(" or ")
@@ -36,7 +35,7 @@ pub(super) async fn check(
     case: &Case,
     job: &Job,
     facts: &MemoryFacts,
-    guest: &Guest,
+    guest: &impl UnderTest,
     limit: Duration,
 ) -> Result<(), Trouble> {
     if let Some(message) = lacking(case, job, facts) {

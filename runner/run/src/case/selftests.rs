@@ -7,6 +7,7 @@ use flate2::{Compression, write::GzEncoder};
 
 use super::{
     bench::Bench,
+    guest::UnderTest,
     trouble::{Trouble, chain},
 };
 use base::ui::Ui;
@@ -27,7 +28,7 @@ fn quoted(text: &str) -> String {
 /// Characters of a file that go into the guest with one script.
 const PORTION: usize = 48 << 10;
 
-impl Bench<'_> {
+impl<G: UnderTest> Bench<'_, G> {
     /// Puts files of the selftests into the guest.
     pub(super) async fn bring(&mut self, files: &[String]) -> Result<(), Trouble> {
         for file in files {

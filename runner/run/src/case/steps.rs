@@ -7,9 +7,10 @@ use serde_json::json;
 
 use super::{
     bench::Bench,
+    guest::UnderTest,
     inside::{self, STEP_LIMIT},
     known::{PassedOver, failure, listed, shown},
-    log::{Found, findings, weigh},
+    log::{Found, findings_of, weigh},
     needs,
     outcome::{AttemptOutcome, seconds},
     trouble::{Trouble, chain},
@@ -23,19 +24,18 @@ use format::standby::{self, property};
 use memory::{FACTS_SCRIPT, Ledger, MemoryFacts, Op, SYMBOLS_SCRIPT};
 use record::{CaseFolder, Event, LedgerEntry, MismatchRecord, StepRecord, SubcaseRecord};
 use suite::{Act, Action, Case, FailureKind, Look, Place, Repeat, Step};
-use vm::guest::{Guest, Witness};
 
 /// How long one thing in the guest of a case may take.
-pub(super) fn limit(case: &Case, guest: &Guest) -> Duration {
+pub(super) fn limit(case: &Case, guest: &impl UnderTest) -> Duration {
     let limit = case.time_limit.map_or(STEP_LIMIT, |limit| limit.duration());
-    guest.speed.scale(limit)
+    guest.scale(limit)
 }
 
 /// Looks at the guest, checks that the case means something on it, and does the steps.
 pub(super) async fn steps(
     job: &Job,
     stage: &Stage,
-    (guest, origin): (&Guest, Origin),
+    (guest, origin): (&impl UnderTest, Origin),
     folder: &CaseFolder,
     outcome: &mut AttemptOutcome,
     ledgers: &mut Vec<LedgerEntry<Ledger>>,
@@ -86,7 +86,7 @@ pub(super) async fn steps(
 async fn all_steps(
     job: &Job,
     stage: &Stage,
-    bench: &mut Bench<'_>,
+    bench: &mut Bench<'_, impl UnderTest>,
     folder: &CaseFolder,
     outcome: &mut AttemptOutcome,
     ledgers: &mut Vec<LedgerEntry<Ledger>>,
@@ -107,7 +107,7 @@ async fn all_steps(
             text: step.to_string(),
         });
         let began = Instant::now();
-        let console = guest.machine.console().text().len();
+        let console = guest.console().len();
         let mut done = Box::pin(do_step(bench, step)).await;
         let gone =
             |done: &Result<(), Trouble>| done.as_ref().is_err_and(|trouble| trouble.guest_end().is_some());
@@ -192,7 +192,7 @@ fn leaves_all(step: &Step) -> bool {
 async fn facts(
     job: &Job,
     stage: &Stage,
-    guest: &Guest,
+    guest: &impl UnderTest,
     origin: Origin,
     limit: Duration,
 ) -> Result<String, Trouble> {
@@ -220,17 +220,17 @@ async fn facts(
 }
 
 /// The size of the storage increments that the machine really has; `None` on x86_64, which knows none.
-async fn increment(job: &Job, guest: &Guest) -> Result<Option<ByteSize>, Trouble> {
+async fn increment(job: &Job, guest: &impl UnderTest) -> Result<Option<ByteSize>, Trouble> {
     if job.key.arch == Arch::X86_64 {
         return Ok(None);
     }
-    let size = guest.machine.property(standby::PATH, property::INCREMENT_SIZE);
+    let size = guest.property(standby::PATH, property::INCREMENT_SIZE);
     let size = size.await.map_err(|error| Trouble::bench(chain(&error)))?;
     Ok(size.as_u64().map(ByteSize::bytes))
 }
 
 /// Does one step, and tells how it did not pass.
-async fn do_step(bench: &mut Bench<'_>, step: &Step) -> Result<(), Trouble> {
+async fn do_step(bench: &mut Bench<'_, impl UnderTest>, step: &Step) -> Result<(), Trouble> {
     let done = match &step.action {
         Action::Act(act) => do_act(bench, act).await,
         Action::Look(look) => do_look(bench, look).await,
@@ -240,7 +240,7 @@ async fn do_step(bench: &mut Bench<'_>, step: &Step) -> Result<(), Trouble> {
 }
 
 /// Does steps again and again, and goes on after a look at what the guest lacks.
-async fn do_repeat(bench: &mut Bench<'_>, repeat: &Repeat) -> Result<(), Trouble> {
+async fn do_repeat(bench: &mut Bench<'_, impl UnderTest>, repeat: &Repeat) -> Result<(), Trouble> {
     let mut unseen = None;
     for round in 1..=repeat.times {
         for inner in &repeat.steps {
@@ -255,7 +255,7 @@ async fn do_repeat(bench: &mut Bench<'_>, repeat: &Repeat) -> Result<(), Trouble
     unseen.map_or(Ok(()), Err)
 }
 
-async fn do_look(bench: &mut Bench<'_>, look: &Look) -> Result<(), Trouble> {
+async fn do_look(bench: &mut Bench<'_, impl UnderTest>, look: &Look) -> Result<(), Trouble> {
     match look {
         Look::Read(read) => bench.read_file(read).await,
         Look::Log(log) => bench.log(log).await,
@@ -268,7 +268,7 @@ async fn do_look(bench: &mut Bench<'_>, look: &Look) -> Result<(), Trouble> {
 }
 
 /// Does a step that acts, and compares the guest's memory state with what the model predicts.
-async fn do_act(bench: &mut Bench<'_>, act: &Act) -> Result<(), Trouble> {
+async fn do_act(bench: &mut Bench<'_, impl UnderTest>, act: &Act) -> Result<(), Trouble> {
     bench.mark().await?;
     bench.mark_uevents().await?;
     bench.clear_probe().await?;
@@ -329,18 +329,18 @@ fn looks_at_notifiers(steps: &[Step]) -> bool {
 }
 
 /// Findings of booting are the kernel's too.
-fn at_boot(case: &Case, guest: &Guest, outcome: &mut AttemptOutcome) -> Result<(), Trouble> {
-    let text = guest.machine.console().text();
-    let found = findings(&text, None, case, Some(&Witness::of(&guest.machine)));
+fn at_boot(case: &Case, guest: &impl UnderTest, outcome: &mut AttemptOutcome) -> Result<(), Trouble> {
+    let text = guest.console();
+    let found = findings_of(guest, &text, None, case);
     let trouble = found.trouble(", while booting");
     outcome.take(found);
     trouble.map_or(Ok(()), Err)
 }
 
-fn findings_since(guest: &Guest, console: usize, step: u32, case: &Case) -> Found {
+fn findings_since(guest: &impl UnderTest, console: usize, step: u32, case: &Case) -> Found {
     let text = guest.said();
     let since = text.get(console..).unwrap_or(&text);
-    findings(since, Some(step), case, Some(&Witness::of(&guest.machine)))
+    findings_of(guest, since, Some(step), case)
 }
 
 fn step_record(

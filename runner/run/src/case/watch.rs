@@ -7,7 +7,7 @@ use std::{
     sync::Mutex,
 };
 
-use super::{bench::Bench, trouble::Trouble};
+use super::{bench::Bench, guest::UnderTest, trouble::Trouble};
 use base::Errno;
 use record::{Observed, ObservedCase};
 
@@ -74,7 +74,7 @@ impl Watch {
     }
 }
 
-impl Bench<'_> {
+impl<G: UnderTest> Bench<'_, G> {
     /// Begins to watch. A kernel that cannot show notifications is watched without them.
     ///
     /// `known` is what a guest alike was told about the notifier probe, or nothing; what the next one can be told comes back.
