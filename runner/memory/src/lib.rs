@@ -20,10 +20,12 @@ mod compare;
 mod facts;
 mod ledger;
 mod model;
-#[cfg(test)]
-mod naive;
+#[cfg(any(test, feature = "naive"))]
+pub mod naive;
 mod op;
 mod prediction;
+#[cfg(any(test, feature = "naive"))]
+mod print;
 #[cfg(test)]
 mod random;
 mod read;

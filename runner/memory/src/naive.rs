@@ -8,18 +8,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{facts::AltmapUnit, *};
 use base::{Arch, ByteSize, Pages};
 
-pub(super) const BLOCK: u64 = 64 << 20;
+/// Bytes of a block.
+pub const BLOCK: u64 = 64 << 20;
 /// Pages in a chunk: all that changes hands does so in multiples of it.
 const CHUNK: u64 = 256;
 /// Chunks of a block.
 const N: u64 = BLOCK / 4096 / CHUNK;
 /// Pages of a block's memmap: 16384 x 64 bytes.
+#[cfg(test)]
 pub(super) const V0: u64 = 256;
-pub(super) const CORE: u64 = 4;
-pub(super) const BLOCKS: u64 = 12;
-const INCREMENT: u64 = 16 << 20;
+/// Blocks at boot.
+pub const CORE: u64 = 4;
+/// Blocks that there can be beside them.
+pub const BLOCKS: u64 = 12;
+/// Bytes of a storage increment.
+pub const INCREMENT: u64 = 16 << 20;
 
-pub(super) fn facts(generation: Option<Generation>, memmap_on_memory: MemmapMode) -> MemoryFacts {
+/// A guest of this interface generation; `None` on x86_64.
+pub fn facts(generation: Option<Generation>, memmap_on_memory: MemmapMode) -> MemoryFacts {
     MemoryFacts {
         arch: if generation.is_some() {
             Arch::S390x
@@ -68,8 +74,9 @@ pub(super) struct Book {
     call: u32,
 }
 
-#[derive(Clone)]
-pub(super) struct World {
+/// The memory of one guest.
+#[derive(Debug, Clone)]
+pub struct World {
     pub(super) facts: MemoryFacts,
     /// By chunk: the zone in which it is online, and what it is used for.
     pages: Vec<Option<(Zone, Use)>>,
@@ -89,7 +96,8 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(facts: &MemoryFacts) -> Self {
+    /// A guest with [`CORE`] blocks, that has just booted.
+    pub fn new(facts: &MemoryFacts) -> Self {
         let v0 = facts.memmap_pages().0 as u64 / CHUNK;
         let mut world = Self {
             pages: vec![None; ((CORE + BLOCKS) * N) as usize],
@@ -230,7 +238,7 @@ impl World {
     }
 
     /// Does the step; returns whether the kernel does it.
-    pub(super) fn step(&mut self, op: &Op) -> bool {
+    pub fn step(&mut self, op: &Op) -> bool {
         match op {
             Op::Online {
                 block,
@@ -387,7 +395,18 @@ impl World {
         }
     }
 
-    pub(super) fn ledger(&self) -> Ledger {
+    /// Pages at the start of a block that hold its own memmap.
+    pub fn altmap(&self, block: BlockId) -> u64 {
+        let own = self.books.get(&block.0).is_some_and(|book| book.altmap);
+        if own {
+            self.facts.memmap_pages().0 as u64
+        } else {
+            0
+        }
+    }
+
+    /// All counters of it.
+    pub fn ledger(&self) -> Ledger {
         let zones = [Zone::Dma, Zone::Normal, Zone::Movable];
         let zones: BTreeMap<_, _> = zones
             .into_iter()

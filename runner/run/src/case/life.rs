@@ -34,7 +34,7 @@ pub(crate) async fn run(job: &Job, stage: &Stage) -> CaseRecord {
 }
 
 /// The same with guests that somebody starts.
-async fn live(job: &Job, stage: &Stage, guests: &impl Guests) -> CaseRecord {
+pub(super) async fn live(job: &Job, stage: &Stage, guests: &impl Guests) -> CaseRecord {
     let started = Instant::now();
     let skip = job
         .skip

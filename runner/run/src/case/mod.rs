@@ -2,16 +2,24 @@
 //! The life of a case: the guest under test, the steps that act on it or look at it, its log, and what became of all that.
 
 mod act;
+#[cfg(test)]
+mod act_tests;
 mod bench;
 mod busy;
 pub(crate) mod dimm;
+#[cfg(test)]
+mod fake;
 mod guest;
 pub(crate) mod inside;
 mod known;
 mod life;
+#[cfg(test)]
+mod life_tests;
 mod lists;
 mod log;
 mod look;
+#[cfg(test)]
+mod look_tests;
 mod needs;
 pub(crate) mod notifiers;
 mod outcome;

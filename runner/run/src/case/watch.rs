@@ -14,7 +14,7 @@ use record::{Observed, ObservedCase};
 /// Prints every file of sysfs that memory hotplug makes, as `N PATH`, and every line in it, as `C PATH:LINE`.
 ///
 /// Of nodes the names are enough: their files hold counters that move by themselves. A device's power management is not ours.
-const SYSFS: &str = r#"
+pub(super) const SYSFS: &str = r#"
 cd /sys || exit 1
 trees='devices/system/memory'
 [ -d firmware/memory ] && trees="$trees firmware/memory"
@@ -38,7 +38,7 @@ const IN_LEDGER: [&str; 9] = [
 ];
 
 /// Prints what lockdep knows; ends with 3 where there is none.
-const LOCKDEP: &str = "[ -r /proc/lockdep ] || exit 3; cat /proc/lockdep";
+pub(super) const LOCKDEP: &str = "[ -r /proc/lockdep ] || exit 3; cat /proc/lockdep";
 
 /// Parts of names of locks that memory hotplug takes. All the others come and go with what else the guest did.
 const LOCKS: [&str; 4] = ["hotplug", "memory_chain", "sclp_mem", "mhp_"];

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A guest without QEMU: the naive books of its memory, a shell that knows the scripts of the bench, and QEMU's answers to its questions. It can
+//! be told to lie, to refuse, to hang, to die and to lose the connection.
+
+mod fault;
+mod guest;
+mod kernel;
+mod lab;
+mod qemu;
+
+pub(super) use fault::{Death, Fault};
+pub(super) use guest::Fake;
+pub(super) use lab::{Lab, Setup, cases, comes_to, steps_of, tried};

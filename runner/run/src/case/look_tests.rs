@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Steps that look, in a guest that is none: each is seen to pass, and to find what is wrong.
+
+use super::fake::{Fault, Lab, Setup, cases, comes_to, steps_of, tried};
+use base::fault::Verdict;
+
+/// A block that is online, and what is looked at then.
+fn then(steps: &str) -> String {
+    format!("add: {{ as: b }}\nonline: {{ block: b, zone: movable }}\n{steps}")
+}
+
+const FILE: &str = "/sys/devices/system/memory/memory4/phys_index";
+
+// Files and the log.
+cases! {
+    a_file_says_what_it_must: Setup::x86().file(FILE, "00000004\n"),
+        &then("read: { block: b, file: phys_index, is: '{phys_index}' }") => Pass;
+    a_file_that_says_something_else_fails: Setup::x86().file(FILE, "00000005\n"),
+        &then("read: { block: b, file: phys_index, is: '{phys_index}' }") => Fail, "does not say what it must";
+    a_file_matches: Setup::x86().file("/proc/version", "Linux 6.12\n"),
+        "read: { path: /proc/version, matches: '^Linux 6' }" => Pass;
+    a_file_that_does_not_match_fails: Setup::x86().file("/proc/version", "Linux 6.12\n"),
+        "read: { path: /proc/version, matches: '^Linux 7' }" => Fail, "says \"Linux 6.12\", and must match";
+    a_file_that_is_not_there_fails: Setup::x86(),
+        "read: { path: /proc/version, matches: '^Linux 7' }" => Fail, "reading /proc/version failed with ENOENT";
+    a_line_of_the_log_is_found: Setup::x86().boots_saying("hello"), "log: { has: hello }" => Pass;
+    a_line_that_the_log_lacks_fails: Setup::x86(), "log: { has: hello }" => Fail, "no line of the kernel log matches hello";
+    a_line_that_must_not_be_is_not: Setup::x86(), "log: { lacks: hello }" => Pass;
+    a_line_that_must_not_be_fails: Setup::x86().boots_saying("hello"), "log: { lacks: hello }"
+        => Fail, "a line of the kernel log matches hello: [    8.000000] hello";
+    a_log_that_cannot_be_read_is_nobodys_failure: Setup::x86().always("dmesg", Fault::Exit(1, "dmesg: klogctl")),
+        "log: { lacks: hello }" => Error, "reading the kernel log: the script ended with 1: dmesg: klogctl";
+}
+
+// Storage.
+cases! {
+    going_online_assigns_the_blocks_increments: Setup::g1(), &then("storage_commands: { are: assign, block: b }") => Pass;
+    going_offline_unassigns_them: Setup::g1(),
+        &then("offline: { block: b }\nstorage_commands: { are: unassign, block: b }") => Pass;
+    adding_what_is_there_asks_for_no_storage: Setup::g1(), "add: { as: b }\nstorage_commands: { are: none }" => Pass;
+    configuring_assigns_storage: Setup::g2(), "add: { as: b }\nstorage_commands: { are: assign, block: b }" => Pass;
+    a_command_too_many_fails: Setup::g1(), &then("storage_commands: { are: none }")
+        => Fail, "storage commands: Assign 17 Assign 18 Assign 19 Assign 20 too much";
+    a_command_that_is_missing_fails: Setup::g1(), "add: { as: b }\nstorage_commands: { are: assign, block: b }"
+        => Fail, "storage commands: Assign 17 Assign 18 Assign 19 Assign 20 missing";
+    another_command_fails: Setup::g1(), &then("storage_commands: { are: unassign, block: b }")
+        => Fail, "Unassign 20 missing";
+    what_is_assigned_is_seen: Setup::g1(), &then("assigned: { are: [b] }") => Pass;
+    nothing_is_assigned_before: Setup::g1(), "add: { as: b }\nassigned: { are: [] }" => Pass;
+    what_is_assigned_too_much_fails: Setup::g1(), &then("assigned: { are: [] }")
+        => Fail, "assigned standby increments: 17 18 19 20 too much";
+    what_is_not_assigned_fails: Setup::g1(), "add: { as: b }\nassigned: { are: [b] }"
+        => Fail, "assigned standby increments: 17 18 19 20 missing";
+}
+
+const SENT: &str = "notifiers: { are: [MEM_GOING_ONLINE, MEM_ONLINE] }";
+
+// Notifications, uevents, pages.
+cases! {
+    what_online_notifies_is_seen: Setup::x86(), &then(SENT) => Pass;
+    what_a_refusal_notifies_is_seen: Setup::x86().busy(4),
+        &then("offline: { block: b, fails: EBUSY }\nnotifiers: { are: [MEM_GOING_OFFLINE, MEM_CANCEL_OFFLINE] }") => Pass;
+    another_notification_fails: Setup::x86(), &then("notifiers: { are: [MEM_GOING_ONLINE, MEM_CANCEL_ONLINE] }")
+        => Fail, "notifications: MEM_CANCEL_ONLINE missing, MEM_ONLINE too much";
+    a_notification_that_is_not_sent_fails: Setup::x86(), &then("online: { block: b, via: online }\nnotifiers: { are: [MEM_ONLINE] }")
+        => Fail, "notifications: MEM_ONLINE missing";
+    a_kernel_that_does_not_prepare_is_not_held_to_it: Setup::x86(),
+        &then("notifiers: { are: [MEM_PREPARE_ONLINE, MEM_GOING_ONLINE, MEM_ONLINE] }") => Pass;
+    a_kernel_that_prepares_is_held_to_it: Setup::x86().probe(Some("ffff0000 flags yes")),
+        &then("notifiers: { are: [MEM_PREPARE_ONLINE, MEM_GOING_ONLINE, MEM_ONLINE] }") => Fail, "MEM_PREPARE_ONLINE missing";
+    a_kernel_without_btf_tells_by_the_first: Setup::x86().probe(Some("ffff0000 unknown no")), &then(SENT) => Pass;
+    another_numbering_is_another_notification: Setup::x86().probe(Some("ffff0000 enum no")), &then(SENT)
+        => Error, "the trace has 8, which stands for no notification";
+    a_kernel_whose_notifications_cannot_be_seen_skips: Setup::x86().probe(None), &then(SENT)
+        => Skip, "the kernel lacks what it takes to see notifications";
+    a_probe_that_breaks_is_nobodys_failure: Setup::x86().always("known='", Fault::Exit(1, "sh: out of memory")), &then(SENT)
+        => Error, "installing the notifier probe ended with 1: sh: out of memory";
+    what_online_tells_user_space_is_seen: Setup::x86(), &then("uevents: { block: b, are: [online] }") => Pass;
+    what_a_dimm_tells_user_space_is_seen: Setup::x86(), "add: { as: b }\nuevents: { block: b, are: [add] }" => Pass;
+    what_an_ejection_tells_user_space_is_seen: Setup::x86(),
+        &then("remove: { block: b }\nuevents: { block: b, are: [offline, remove] }") => Pass;
+    another_uevent_fails: Setup::x86().uevents(&["add", "offline"]), &then("uevents: { block: b, are: [online] }")
+        => Fail, "uevents of memory4: online missing, offline too much";
+    a_uevent_that_is_not_sent_fails: Setup::x86(), "add: { as: b }\nuevents: { block: b, are: [add, online] }"
+        => Fail, "uevents of memory4: online missing";
+    a_listener_without_a_log_is_nobodys_failure: Setup::x86().always("wc -c", Fault::Exit(0, "")), "add: { as: b }"
+        => Error, "the log of uevents has no length";
+    a_memmap_on_the_block_itself_is_seen: Setup::x86_altmap(), &then("pages: { block: b, memmap: altmap }") => Pass;
+    a_memmap_in_system_memory_is_seen: Setup::x86(), &then("pages: { block: b, memmap: system }") => Pass;
+    a_memmap_that_is_elsewhere_by_the_kernels_rules_skips: Setup::x86(), &then("pages: { block: b, memmap: altmap }")
+        => Skip, "on this kernel the memmap of the block is in system memory";
+    pages_that_do_not_read_are_nobodys_failure: Setup::x86().always("kpageflags", Fault::Exit(1, "dd: bad")),
+        &then("pages: { block: b, memmap: system }") => Error, "gave 0 bytes in place of 131072";
+}
+
+// Several, and again and again.
+cases! {
+    what_is_repeated_passes_in_each_round: Setup::x86(),
+        &then("repeat: { times: 3, steps: [{ offline: { block: b } }, { online: { block: b, zone: movable } }] }") => Pass;
+    a_round_that_fails_is_told:
+        Setup::x86().once("state offline", 1, Fault::Refuse("EIO".parse().unwrap())),
+        &then("repeat: { times: 3, steps: [{ offline: { block: b } }, { online: { block: b, zone: movable } }] }")
+        => Fail, "round 2, `offline: { block: b }`: writing \"offline\"";
+    a_round_that_cannot_look_goes_on: Setup::x86().probe(None),
+        &then("repeat: { times: 2, steps: [{ notifiers: { are: [MEM_ONLINE] } }, { read: { path: /nothing, is: x } }] }")
+        => Fail, "round 1, `read: { path: /nothing, is: \"x\" }`: reading /nothing failed with ENOENT";
+    what_cannot_be_looked_at_hides_no_failure: Setup::x86().probe(None),
+        &then("notifiers: { are: [MEM_ONLINE] }\noffline: { block: b, fails: EIO }") => Fail, "succeeded, and must fail with EIO";
+    what_cannot_be_looked_at_in_any_round_skips: Setup::x86().probe(None),
+        &then("repeat: { times: 2, steps: [{ notifiers: { are: [MEM_ONLINE] } }] }\noffline: { block: b }")
+        => Skip, "the kernel lacks what it takes to see notifications";
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_after_one_that_cannot_look_is_done() {
+    let record = tried(
+        &then("notifiers: { are: [MEM_ONLINE] }\noffline: { block: b }"),
+        [Setup::x86().probe(None)],
+    )
+    .await;
+    let verdicts: Vec<Verdict> = record.steps.iter().map(|step| step.verdict).collect();
+    assert_eq!(
+        verdicts,
+        [Verdict::Pass, Verdict::Pass, Verdict::Skip, Verdict::Pass]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_only_looks_leaves_what_the_last_step_did() {
+    // The second look at the same notifications sees them too.
+    let record = tried(
+        &then(&format!("{SENT}\nlog: {{ lacks: hello }}\n{SENT}")),
+        [Setup::x86()],
+    )
+    .await;
+    comes_to(&record, Verdict::Pass, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_is_no_reason_to_read_the_ledger() {
+    let asked = async |steps: &str| {
+        let lab = Lab::new(&steps_of(steps), [Setup::x86()]);
+        lab.run().await;
+        lab.asked("memrig-ledger")
+    };
+    let look = "uevents: { block: b, are: [online] }";
+    assert_eq!(asked(&then(look)).await, asked(&then("")).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_kernels_are_compared_each_step_that_acts_is_watched() {
+    let mut lab = Lab::new(&steps_of(&then(SENT)), [Setup::x86()]);
+    lab.stage.watch = true;
+    comes_to(&lab.run().await, Verdict::Pass, None);
+    assert_eq!(
+        lab.asked("trees="),
+        3,
+        "before the first step, and after each of two"
+    );
+    assert_eq!(lab.asked("/proc/lockdep"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_watched_of_a_step_is_what_its_writes_returned_and_sent() {
+    let mut lab = Lab::new(&steps_of(&then("")), [Setup::g1()]);
+    lab.stage.watch = true;
+    comes_to(&lab.run().await, Verdict::Pass, None);
+    let seen = lab.kept("observed.json");
+    for part in [
+        "memory4/state <- online_movable: ok",
+        "MEM_GOING_ONLINE",
+        "Assign 17: 0x0020",
+    ] {
+        assert!(seen.contains(part), "{part}: {seen}");
+    }
+}
