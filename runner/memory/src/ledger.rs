@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{AutoOnline, BlockId, BlockState, Zone, ZoneId};
+use super::{AddBy, AutoOnline, BlockId, BlockState, Op, RemoveBy, Zone, ZoneId};
 use base::{ByteSize, Pages};
 
 /// What a guest has in [`LEDGER_FILE`]: prints what [`Ledger::parse`] reads.
@@ -193,6 +193,35 @@ impl Ledger {
     /// A line does not read, something that every kernel shows is missing, or the output is cut off.
     pub fn parse(text: &str, hypervisor: Hypervisor) -> Result<Self, LedgerError> {
         super::read::ledger(text, hypervisor)
+    }
+
+    /// Whether what a write asks for is so already, so that taking it changes nothing.
+    pub fn has(&self, op: &Op) -> bool {
+        let state = |block: &BlockId, state| self.blocks.get(block).is_some_and(|is| is.state == state);
+        let configured = |blocks: &[BlockId], on| {
+            let is = |block: &BlockId| self.storage.get(block).is_none_or(|is| is.configured == on);
+            blocks.iter().all(is)
+        };
+        match op {
+            Op::Online { block, .. } => state(block, BlockState::Online),
+            Op::Offline { block, .. } => state(block, BlockState::Offline),
+            Op::SetAutoOnline(policy) => self.auto_online == *policy,
+            Op::SetMemmapOnMemory { block, on } => self
+                .storage
+                .get(block)
+                .is_some_and(|is| is.memmap_on_memory == *on),
+            Op::Add {
+                blocks,
+                by: AddBy::Configure,
+            } => configured(blocks, true),
+            Op::Remove {
+                blocks,
+                by: RemoveBy::Deconfigure,
+            } => configured(blocks, false),
+            Op::Nothing => true,
+            Op::Several(ops) => ops.iter().all(|op| self.has(op)),
+            Op::Add { .. } | Op::Remove { .. } | Op::UnplugRefused { .. } => false,
+        }
     }
 
     /// Blocks in a state, in order.

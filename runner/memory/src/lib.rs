@@ -7,8 +7,9 @@
 //! facts  = MemoryFacts::parse(output of SYMBOLS_SCRIPT and FACTS_SCRIPT, increment size)
 //! before = Ledger::parse(output of LEDGER_SCRIPT, hypervisor)
 //! model  = Model::new(facts, &before)
-//! a step: (do it); seen = Ledger::parse(...); mismatches = model.check(&before, &op, &seen);
-//!         model.commit(&before, &op)
+//! a step: (do it); seen = Ledger::parse(...); predicted = model.predict(&before, &op);
+//!         mismatches = compare(&before, &predicted.ledger, &seen, predicted.tolerance(&before, &op));
+//!         model = predicted.model
 //! ```
 //!
 //! It may use `base`.
@@ -46,6 +47,7 @@ pub use ledger::{
 };
 pub use model::Model;
 pub use op::{AddBy, Op, RemoveBy};
+pub use prediction::Prediction;
 
 pub(crate) use block::BlockState;
 pub(crate) use facts::OnlinePolicy;

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The model: what the ledger must be after a step.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{
-    BlockId, BlockState, Generation, Hypervisor, Ledger, MemoryFacts, Mismatch, Op, Tolerance, ZoneCounters,
-    ZoneId,
-    compare::{FREE_TOLERANCE, FreeTolerance, NODE_TOLERANCE, SHRINK_TOLERANCE, compare},
-    prediction::Prediction,
+    BlockId, BlockState, Generation, Hypervisor, Ledger, MemoryFacts, Op, Prediction, ZoneCounters, ZoneId,
 };
-use base::{PAGE_SIZE, Pages};
+use base::Pages;
 
 /// Where the memmap of a block lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,62 +73,19 @@ impl Model {
         }
     }
 
-    /// The ledger that must be seen after `op` is done in the state `before`.
+    /// What must be so after `op` is done in the state `before` (as it was seen).
     ///
     /// What the kernel refuses (see `Model::refusal`) changes nothing.
-    pub fn predict(&self, before: &Ledger, op: &Op) -> Ledger {
+    pub fn predict(&self, before: &Ledger, op: &Op) -> Prediction {
         let mut predicted = Prediction::new(self, before);
         predicted.run(op);
-        predicted.ledger
-    }
-
-    /// Remembers that `op` was done in the state `before` (as it was seen).
-    pub fn commit(&mut self, before: &Ledger, op: &Op) {
-        let mut predicted = Prediction::new(self, before);
-        predicted.run(op);
-        *self = predicted.model;
-    }
-
-    /// What of `seen`, the ledger after `op` was done in the state `before`, is not as predicted; empty if all is well.
-    pub(crate) fn check(&self, before: &Ledger, op: &Op, seen: &Ledger) -> Vec<Mismatch> {
-        let predicted = self.predict(before, op);
-        compare(before, &predicted, seen, self.tolerance(before, op))
-    }
-
-    /// How far the ledger after `op`, done in the state `before`, may be from the prediction.
-    pub fn tolerance(&self, before: &Ledger, op: &Op) -> Tolerance {
-        let facts = &self.facts;
-        // Page by page, the mapping of a block and of its memmap takes a page table of 2 KiB (s390) per MiB.
-        let tables = if !facts.edat1 && any(op, &|op| matches!(op, Op::Add { .. } | Op::Remove { .. })) {
-            (facts.block_size.as_bytes() + facts.memmap_pages().0.unsigned_abs() * PAGE_SIZE) >> 21
-        } else {
-            0
-        };
-        let waking = populated(&self.predict(before, op))
-            .difference(&populated(before))
-            .count();
-        let below =
-            i64::from(op.weight()) * (FREE_TOLERANCE.0 + tables as i64) + waking as i64 * NODE_TOLERANCE.0;
-        let below = Pages(below);
-        let offlines = any(op, &|op| {
-            matches!(
-                op,
-                Op::Offline { .. } | Op::Remove { .. } | Op::UnplugRefused { .. }
-            )
-        });
-        let above = if offlines { below + SHRINK_TOLERANCE } else { below };
-        let exact = !facts.page_owner && !facts.kasan && !facts.debug_pagealloc;
-        Tolerance {
-            free: exact.then_some(FreeTolerance { below, above }),
-            nr_memmap: !facts.page_owner,
-            taint: true,
-        }
+        predicted
     }
 
     /// The step that a refused unplug of a DIMM's `blocks` was, by what was seen after it.
     ///
     /// Which block could not go offline is not known before; of all possibilities this takes the one that explains `seen`
-    /// best. If nothing explains it, the mismatches remain: hand them to [`compare`].
+    /// best. If nothing explains it, the mismatches remain: hand them to [`compare`](super::compare).
     pub fn unplug_refused(&self, before: &Ledger, seen: &Ledger, blocks: &[BlockId]) -> Op {
         let online: Vec<BlockId> = blocks
             .iter()
@@ -163,21 +117,7 @@ impl Model {
         candidates
             .into_iter()
             .map(some_busy)
-            .min_by_key(|op| self.check(before, op, seen).len())
+            .min_by_key(|op| self.predict(before, op).check(before, op, seen).len())
             .unwrap_or(Op::Nothing)
-    }
-}
-
-/// Nodes with memory in use.
-fn populated(ledger: &Ledger) -> BTreeSet<u32> {
-    let used = ledger.zones.iter().filter(|(_, zone)| zone.present.0 > 0);
-    used.map(|(id, _)| id.node).collect()
-}
-
-/// Does a step, or one that it is made of, satisfy `test`?
-fn any(op: &Op, test: &dyn Fn(&Op) -> bool) -> bool {
-    match op {
-        Op::Several(ops) => ops.iter().any(|op| any(op, test)),
-        op => test(op),
     }
 }

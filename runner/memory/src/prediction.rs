@@ -4,15 +4,21 @@
 use std::collections::BTreeSet;
 
 use super::{
-    AddBy, BlockId, BlockLedger, BlockState, Generation, Hypervisor, Ledger, Model, OnlineKind, Op, RamRange,
-    RemoveBy, Storage, Zone, ZoneCounters, ZoneId, choose, model::Memmap, span,
+    AddBy, BlockId, BlockLedger, BlockState, FreeTolerance, Generation, Hypervisor, Ledger, Mismatch, Model,
+    OnlineKind, Op, RamRange, RemoveBy, Storage, Tolerance, Zone, ZoneCounters, ZoneId, choose,
+    compare::{FREE_TOLERANCE, NODE_TOLERANCE, SHRINK_TOLERANCE, compare},
+    model::Memmap,
+    span,
 };
-use base::{Arch, Pages};
+use base::{Arch, PAGE_SIZE, Pages};
 
-/// A prediction being worked out.
-pub(super) struct Prediction {
-    pub(super) model: Model,
-    pub(super) ledger: Ledger,
+/// What the model predicts of a step.
+#[derive(Debug)]
+pub struct Prediction {
+    /// The model after it: what a ledger does not show is remembered.
+    pub model: Model,
+    /// The ledger that must be seen.
+    pub ledger: Ledger,
 }
 
 impl Prediction {
@@ -68,6 +74,39 @@ impl Prediction {
             Op::Several(ops) => ops.iter().for_each(|op| self.run(op)),
         }
         self.refresh_valid_zones();
+    }
+
+    /// What of `seen`, the ledger after `op` was done in the state `before`, is not as predicted; empty if all is well.
+    pub(super) fn check(&self, before: &Ledger, op: &Op, seen: &Ledger) -> Vec<Mismatch> {
+        compare(before, &self.ledger, seen, self.tolerance(before, op))
+    }
+
+    /// How far the ledger after `op`, done in the state `before`, may be from the predicted one.
+    pub fn tolerance(&self, before: &Ledger, op: &Op) -> Tolerance {
+        let facts = &self.model.facts;
+        // Page by page, the mapping of a block and of its memmap takes a page table of 2 KiB (s390) per MiB.
+        let tables = if !facts.edat1 && any(op, &|op| matches!(op, Op::Add { .. } | Op::Remove { .. })) {
+            (facts.block_size.as_bytes() + facts.memmap_pages().0.unsigned_abs() * PAGE_SIZE) >> 21
+        } else {
+            0
+        };
+        let waking = populated(&self.ledger).difference(&populated(before)).count();
+        let below =
+            i64::from(op.weight()) * (FREE_TOLERANCE.0 + tables as i64) + waking as i64 * NODE_TOLERANCE.0;
+        let below = Pages(below);
+        let offlines = any(op, &|op| {
+            matches!(
+                op,
+                Op::Offline { .. } | Op::Remove { .. } | Op::UnplugRefused { .. }
+            )
+        });
+        let above = if offlines { below + SHRINK_TOLERANCE } else { below };
+        let exact = !facts.page_owner && !facts.kasan && !facts.debug_pagealloc;
+        Tolerance {
+            free: exact.then_some(FreeTolerance { below, above }),
+            nr_memmap: !facts.page_owner,
+            taint: true,
+        }
     }
 
     /// ACPI puts what it can offline, and then back online by the policy: the former zone is forgotten
@@ -336,5 +375,19 @@ impl Prediction {
                 block.valid_zones = zones;
             }
         }
+    }
+}
+
+/// Nodes with memory in use.
+fn populated(ledger: &Ledger) -> BTreeSet<u32> {
+    let used = ledger.zones.iter().filter(|(_, zone)| zone.present.0 > 0);
+    used.map(|(id, _)| id.node).collect()
+}
+
+/// Does a step, or one that it is made of, satisfy `test`?
+fn any(op: &Op, test: &dyn Fn(&Op) -> bool) -> bool {
+    match op {
+        Op::Several(ops) => ops.iter().any(|op| any(op, test)),
+        op => test(op),
     }
 }

@@ -124,10 +124,10 @@ fn replay(file: &str, text: &str) {
             note(format!("the model says {refusal:?}"));
         }
         let done = done(&model, &before, &seen, &op, message.is_some());
-        for mismatch in model.check(&before, &done, &seen) {
+        for mismatch in model.predict(&before, &done).check(&before, &done, &seen) {
             note(mismatch.to_string());
         }
-        model.commit(&before, &done);
+        model = model.predict(&before, &done).model;
         before = seen;
     }
     assert!(wrong.is_empty(), "{file}:\n{}", wrong.join("\n"));

@@ -18,7 +18,7 @@ fn first_online() -> (Model, Ledger, Op, Ledger) {
         if matches!(op, Op::Online { .. }) {
             return (model, before, op, seen);
         }
-        model.commit(&before, &op);
+        model = model.predict(&before, &op).model;
         before = seen;
     }
     panic!("no block goes online");
@@ -27,7 +27,7 @@ fn first_online() -> (Model, Ledger, Op, Ledger) {
 fn wrong(fault: impl FnOnce(&mut Ledger)) -> Vec<String> {
     let (model, before, op, mut seen) = first_online();
     fault(&mut seen);
-    let mismatches = model.check(&before, &op, &seen);
+    let mismatches = model.predict(&before, &op).check(&before, &op, &seen);
     mismatches.iter().map(ToString::to_string).collect()
 }
 
@@ -119,10 +119,10 @@ fn what_a_module_taints_is_no_fault() {
 fn a_taint_that_the_log_explains_is_not_compared() {
     let (model, before, op, mut seen) = first_online();
     seen.tainted |= 1 << 9;
-    let predicted = model.predict(&before, &op);
+    let predicted = model.predict(&before, &op).ledger;
     let tolerance = |taint| Tolerance {
         taint,
-        ..model.tolerance(&before, &op)
+        ..model.predict(&before, &op).tolerance(&before, &op)
     };
     assert_eq!(compare(&before, &predicted, &seen, tolerance(true)).len(), 1);
     assert_eq!(compare(&before, &predicted, &seen, tolerance(false)), vec![]);
@@ -138,10 +138,10 @@ fn an_altmap_that_was_not_used_is_seen_at_add_and_at_online() {
     let mut before = recording.boot;
     let mut found = Vec::new();
     for (op, _, seen) in recording.steps.into_iter().take(2) {
-        for mismatch in model.check(&before, &op, &seen) {
+        for mismatch in model.predict(&before, &op).check(&before, &op, &seen) {
             found.push(mismatch.counter);
         }
-        model.commit(&before, &op);
+        model = model.predict(&before, &op).model;
         before = seen;
     }
     let free = "free (nr_free_pages + pcp count)";
@@ -153,10 +153,12 @@ fn what_the_command_line_disturbs_is_not_compared() {
     let (model, before, op, mut seen) = first_online();
     let mut facts = model.facts().clone();
     facts.page_owner = true;
-    let tolerance = Model::new(facts, &before).tolerance(&before, &op);
+    let tolerance = Model::new(facts, &before)
+        .predict(&before, &op)
+        .tolerance(&before, &op);
     seen.free.0 -= 5000;
     seen.nr_memmap = Some(Pages(9));
-    let predicted = model.predict(&before, &op);
+    let predicted = model.predict(&before, &op).ledger;
     assert_eq!(compare(&before, &predicted, &seen, tolerance), vec![]);
     seen.mem_total.0 += 1;
     assert_eq!(compare(&before, &predicted, &seen, tolerance).len(), 1);
@@ -169,7 +171,7 @@ fn an_offline_may_free_slabs_but_must_not_lose_pages() {
         block: BLOCK,
         via_online_file: false,
     };
-    let free = |op: &Op| model.tolerance(&before, op).free.unwrap();
+    let free = |op: &Op| model.predict(&before, op).tolerance(&before, op).free.unwrap();
     assert_eq!(free(&offline).below, FREE_TOLERANCE);
     assert_eq!(free(&offline).above, FREE_TOLERANCE + SHRINK_TOLERANCE);
     // All are well below V, so that a memmap in the wrong place cannot hide.
@@ -187,10 +189,10 @@ fn mem_total_kib(file: &str) -> Vec<i64> {
     for (op, message, seen) in recording.steps {
         if message.is_none() {
             if matches!(op, Op::Online { .. }) {
-                let grown = model.predict(&before, &op).mem_total - before.mem_total;
+                let grown = model.predict(&before, &op).ledger.mem_total - before.mem_total;
                 deltas.push(grown.0 * 4);
             }
-            model.commit(&before, &op);
+            model = model.predict(&before, &op).model;
         }
         before = seen;
     }
@@ -243,8 +245,8 @@ fn a_dimm_that_is_no_whole_number_of_blocks_makes_none() {
 fn a_refused_unplug_forgets_the_zone_of_what_came_back() {
     let (mut model, before, op, _) = first_online();
     let blocks = vec![BLOCK];
-    let online = model.predict(&before, &op);
-    model.commit(&before, &op);
+    let online = model.predict(&before, &op).ledger;
+    model = model.predict(&before, &op).model;
     // Busy itself, the block never left Movable.
     assert_eq!(
         model.unplug_refused(&online, &online, &blocks),
@@ -254,7 +256,7 @@ fn a_refused_unplug_forgets_the_zone_of_what_came_back() {
         }
     );
     let moved = Op::UnplugRefused { blocks, busy: vec![] };
-    let after = model.predict(&online, &moved);
+    let after = model.predict(&online, &moved).ledger;
     assert_eq!(after.blocks[&BLOCK].valid_zones, [Zone::Normal]);
     assert_eq!(after.mem_total, online.mem_total);
 }
@@ -285,12 +287,12 @@ fn refusals_of_a_standby_block_follow_its_state() {
     assert_eq!(errno(&model, &boot, &choose(false)), None);
     let both = Op::Several(vec![configure.clone(), online.clone()]);
     assert_eq!(errno(&model, &boot, &both), None);
-    let after = model.predict(&boot, &both);
-    model.commit(&boot, &both);
+    let after = model.predict(&boot, &both).ledger;
+    model = model.predict(&boot, &both).model;
     assert_eq!(errno(&model, &after, &deconfigure), Some(16));
     assert_eq!(errno(&model, &after, &choose(false)), Some(16));
     // EOPNOTSUPP is looked for before EBUSY.
     assert_eq!(errno(&model, &after, &choose(true)), Some(95));
     assert_eq!(errno(&model, &after, &online), Some(22));
-    assert_eq!(model.predict(&after, &deconfigure), after);
+    assert_eq!(model.predict(&after, &deconfigure).ledger, after);
 }

@@ -104,8 +104,7 @@ impl<G: UnderTest> Bench<'_, G> {
                 attribute.path()
             ))
         })?;
-        let idle = self.model.predict(&self.ledger, &op) == self.ledger;
-        Ok((!idle).then_some(op))
+        Ok((!self.ledger.has(&op)).then_some(op))
     }
 
     /// The file of memory hotplug that a path of a step leads to, by whatever links.

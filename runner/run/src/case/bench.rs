@@ -312,6 +312,7 @@ impl<'a, G: UnderTest> Bench<'a, G> {
     pub(super) async fn observe(&mut self, op: &Op, exact: bool) -> Result<Vec<Mismatch>, Trouble> {
         let first = self.is_first(op);
         let mut left = SETTLE;
+        let mut foreseen = None;
         loop {
             // After a step that starts programs, the next one is measured from where the guest has come to rest.
             let seen = if exact {
@@ -319,14 +320,19 @@ impl<'a, G: UnderTest> Bench<'a, G> {
             } else {
                 settled(self.guest, self.facts.arch, self.limit, None).await?
             };
-            let op = match op {
-                Op::UnplugRefused { blocks, .. } => self.model.unplug_refused(&self.ledger, &seen, blocks),
-                op => op.clone(),
+            let (op, predicted) = match (op, foreseen.take()) {
+                (_, Some(foreseen)) => foreseen,
+                // Which of its blocks did not go offline shows in what is seen.
+                (Op::UnplugRefused { blocks, .. }, None) => {
+                    let op = self.model.unplug_refused(&self.ledger, &seen, blocks);
+                    let predicted = self.model.predict(&self.ledger, &op);
+                    (op, predicted)
+                }
+                (op, None) => (op.clone(), self.model.predict(&self.ledger, op)),
             };
-            let mut tolerance = self.model.tolerance(&self.ledger, &op);
-            let predicted = self.model.predict(&self.ledger, &op);
+            let mut tolerance = predicted.tolerance(&self.ledger, &op);
             if let Some(free) = &mut tolerance.free {
-                if first || populates(&self.ledger, &predicted) {
+                if first || populates(&self.ledger, &predicted.ledger) {
                     free.below = free.below + FIRST_TIME;
                 }
                 *free = free.after(self.drift);
@@ -338,20 +344,21 @@ impl<'a, G: UnderTest> Bench<'a, G> {
             let console = self.guest.console();
             let since = console.get(self.console_since..).unwrap_or(&console);
             tolerance.taint = klog::classify(since.as_bytes()).is_empty();
-            let mismatches = compare(&self.ledger, &predicted, &seen, tolerance);
+            let mismatches = compare(&self.ledger, &predicted.ledger, &seen, tolerance);
             // What the guest does on its own (freeing in the background, other CPUs' lists) settles; what an operation did stays.
             if mismatches.is_empty() || left == 0 {
                 self.drift = if exact {
-                    self.drift + (seen.free - predicted.free)
+                    self.drift + (seen.free - predicted.ledger.free)
                 } else {
                     Pages(0)
                 };
-                self.model.commit(&self.ledger, &op);
+                self.model = predicted.model;
                 self.ledger = seen;
                 self.console_since = console.len();
                 return Ok(mismatches);
             }
             left -= 1;
+            foreseen = (!matches!(op, Op::UnplugRefused { .. })).then_some((op, predicted));
             self.guest.rest(Duration::from_millis(200)).await;
         }
     }

@@ -127,7 +127,7 @@ fn enough_of_hangs(attempts: &[Attempt], ended: Option<&GuestEnd>, fail_fast: bo
 }
 
 /// One attempt: everything between two guests.
-async fn attempt(
+pub(super) async fn attempt(
     job: &Job,
     stage: &Stage,
     guests: &impl Guests,
