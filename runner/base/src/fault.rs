@@ -89,6 +89,16 @@ impl Blame {
 pub trait Blamed: std::error::Error {
     /// Whom it speaks against.
     fn blame(&self) -> Blame;
+
+    /// What a verb ends with that it stops.
+    fn exit(&self) -> Exit {
+        self.blame().exit()
+    }
+
+    /// What somebody can do who meets it, where its message does not say that.
+    fn hint(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Exit code of the program. The numbers are part of its interface.

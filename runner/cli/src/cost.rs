@@ -1,39 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `memrig cost`: what an operation on a memory block costs, in instructions.
 
-use std::{collections::BTreeSet, num::NonZeroUsize};
+use std::collections::BTreeSet;
 
-use camino::Utf8PathBuf;
-
-use super::{
-    args::Cost,
-    failure::Failure,
-    run::{capacity, check_results, utf8},
-    setup::{self, get},
-};
+use super::{args::Cost, failure::Failure, places};
 use ::compare::COST_SLACK;
-use ::run::{Request, Rig, Wanted, costs};
+use ::run::{Selected, Wanted, costs, kernels};
 use base::{fault::Exit, ui::Ui};
-use record::{CostRecord, RunPart};
-use supply::host;
+use record::CostRecord;
 
 pub(super) fn cost(args: &Cost, ui: &Ui) -> Result<Exit, Failure> {
-    let results = utf8(&args.places.results)?;
-    check_results(&results)?;
-    let host = host::facts().map_err(Failure::broken)?;
-    let rig = get(
-        &Wanted {
-            kernels: setup::kernels(&args.kernels, &args.arches),
-            qemus: args.places.qemus.iter().cloned().collect(),
-            refresh: false,
-        },
-        ui,
-    )?;
-    let request = request(rig, results, host, args.jobs)?;
-    let runtime = tokio::runtime::Runtime::new().map_err(Failure::broken)?;
-    let measured = runtime
-        .block_on(costs(request, args.repetitions, ui))
-        .map_err(Failure::of)?;
+    let results = places::results(&args.places.results)?;
+    let wanted = Wanted {
+        kernels: kernels(&args.kernels, &args.arches),
+        qemus: args.places.qemus(),
+        refresh: false,
+    };
+    let selected = Selected::kernels(&wanted, ui).map_err(Failure::of)?;
+    let measured = costs(&selected, &results, args.jobs, args.repetitions, ui).map_err(Failure::of)?;
     if args.json {
         ui.out(&serde_json::to_string_pretty(&measured.records).map_err(Failure::broken)?);
     } else {
@@ -46,28 +30,6 @@ pub(super) fn cost(args: &Cost, ui: &Ui) -> Result<Exit, Failure> {
         ui.line(&format!("not counted: {missing}"));
     }
     Ok(measured.exit)
-}
-
-/// What is asked for where only costs are counted: guests that share the host count the same.
-pub(super) fn request(
-    rig: Rig,
-    results: Utf8PathBuf,
-    host: host::HostFacts,
-    jobs: Option<NonZeroUsize>,
-) -> Result<Request, Failure> {
-    Ok(Request {
-        jobs: Vec::new(),
-        part: RunPart::Whole,
-        rig,
-        results,
-        resume: None,
-        capacity: capacity(jobs, &host)?,
-        fail_fast: None,
-        require_all: false,
-        clone: false,
-        watch: false,
-        host,
-    })
 }
 
 /// What the numbers do not say, for who compares them.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `memrig doctor`: what is there, what is missing, and what to do. It only looks: nothing is got, and nothing is made.
 
-use super::{args::Doctor, failure::Failure, setup};
-use ::run::{Wanted, host_packages, qemu_version};
+use super::{args::Doctor, failure::Failure};
+use ::run::{Wanted, host_packages, kernels, qemu_version};
 use base::{Arch, fault::Exit, ui::Ui};
 use supply::{cache::Cache, host, qemu::Capabilities};
 
@@ -118,8 +118,8 @@ fn room(cache: &Cache) -> Look {
 /// Packages that the default run needs with the QEMUs that are named.
 fn packages(args: &Doctor) -> Look {
     let wanted = Wanted {
-        kernels: setup::kernels(&[], &[]),
-        qemus: args.places.qemus.iter().cloned().collect(),
+        kernels: kernels(&[], &[]),
+        qemus: args.places.qemus(),
         refresh: false,
     };
     match host::missing_packages(&host_packages(&wanted)) {

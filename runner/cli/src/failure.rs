@@ -29,7 +29,12 @@ impl Unblamed for serde_json::Error {}
 impl Failure {
     /// It ends as the error says.
     pub(super) fn of(error: impl Blamed + Send + Sync + 'static) -> Self {
-        Self::by(error.blame(), error)
+        let (exit, hint) = (error.exit(), error.hint());
+        Self {
+            exit,
+            hint,
+            error: error.into(),
+        }
     }
 
     /// The call was wrong: nothing was started.
@@ -48,13 +53,6 @@ impl Failure {
             error: error.into(),
             hint: None,
         }
-    }
-
-    /// The same, with another exit code.
-    #[must_use]
-    pub(super) fn exit(mut self, exit: Exit) -> Self {
-        self.exit = exit;
-        self
     }
 
     /// Adds what the user can do next.

@@ -11,24 +11,30 @@ mod doctor;
 mod failure;
 mod history;
 mod list;
+mod matrices;
 mod matrix;
+mod merge;
 mod pages;
+mod places;
+mod plan;
 mod prune;
+mod replay;
 mod report;
 mod run;
 mod setup;
 mod shell;
 mod submit;
 mod suites;
+mod told;
 mod walk;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
+use ::run::code_for_git;
 use args::{Cli, Verb};
 use base::{fault::Exit, ui::Ui};
-use bisect::code_for_git;
 use failure::Failure;
 
 /// Runs the program with the arguments of this process.
@@ -40,7 +46,7 @@ fn main() -> ExitCode {
             if !error.use_stderr() {
                 let ui = Ui::terminal();
                 ui.out(error.render().ansi().to_string().trim_end());
-                return ExitCode::from(told(Exit::Pass, &ui).code());
+                return ExitCode::from(said(Exit::Pass, &ui).code());
             }
             // Where nobody can be told any more, the exit code still says it.
             let _ = error.print();
@@ -71,12 +77,12 @@ fn act(cli: &Cli) -> Exit {
         Verb::Setup(args) => setup::setup(args, &ui),
         Verb::Doctor(args) => doctor::doctor(args, &ui),
         Verb::Shell(args) => shell::shell(args, &ui),
-        Verb::Replay(args) => run::replay(args, &ui),
+        Verb::Replay(args) => replay::replay(args, &ui),
         Verb::Report(args) => report::report(args, &ui),
         Verb::Matrix(args) => matrix::matrix(args, &ui),
-        Verb::Plan(args) => matrix::plan(args, &ui),
+        Verb::Plan(args) => plan::plan(args, &ui),
         Verb::Submit(args) => submit::submit(args, &ui),
-        Verb::Merge(args) => matrix::merge(args, &ui),
+        Verb::Merge(args) => merge::merge(args, &ui),
         Verb::History(args) => history::history(args, &ui),
         Verb::Flaky(args) => history::flaky(args, &ui),
         Verb::Trend(args) => history::trend(args, &ui),
@@ -90,11 +96,11 @@ fn act(cli: &Cli) -> Exit {
             Exit::Pass
         }),
     };
-    told(done.unwrap_or_else(|failure| failure.tell(&ui)), &ui)
+    said(done.unwrap_or_else(|failure| failure.tell(&ui)), &ui)
 }
 
 /// The exit code of a verb whose results are on stdout, or should be: what is read there must not be taken for all of it.
-fn told(exit: Exit, ui: &Ui) -> Exit {
+fn said(exit: Exit, ui: &Ui) -> Exit {
     let Some(error) = ui.lost() else { return exit };
     Failure::broken(anyhow::Error::new(error).context("stdout did not take all that was printed"))
         .hint("what a run wrote down is in its folder: `memrig report RUN` prints it again")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `memrig prune`: old runs keep what a reader still needs.
 
-use super::{args::Prune, failure::Failure, run::utf8};
+use super::{args::Prune, failure::Failure, places::utf8};
 use base::{ByteSize, fault::Exit, ui::Ui};
 
 pub(super) fn prune(args: &Prune, ui: &Ui) -> Result<Exit, Failure> {

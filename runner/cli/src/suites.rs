@@ -5,7 +5,11 @@ use std::{path::Path, sync::Arc};
 
 use super::failure::Failure;
 use ::run::LoadedSuite;
-use base::named::{self, NoText};
+use base::{
+    named::{self, NoText},
+    ui::Ui,
+};
+use record::RunRecord;
 use suite::Suite;
 use supply::cache;
 
@@ -47,6 +51,33 @@ pub(super) fn load(names: &[String], instead: &[&str]) -> Result<Vec<Arc<LoadedS
         }
     }
     Ok(suites)
+}
+
+/// Reads the suites of an earlier run; tells which of them are not what they were.
+pub(super) fn of_run(record: &RunRecord, ui: &Ui) -> Result<Vec<Arc<LoadedSuite>>, Failure> {
+    let then = &record.facts.suites;
+    let files: Vec<String> = then.iter().map(|suite| ours_or_path(&suite.file)).collect();
+    let suites = load(&files, &[])?;
+    for suite in &suites {
+        if then
+            .iter()
+            .any(|then| then.file == suite.file && then.sha256 != suite.sha256)
+        {
+            ui.warning(&format!("{} is not what it was in that run", suite.file));
+        }
+    }
+    Ok(suites)
+}
+
+/// The name under which a suite of an earlier run is found again.
+fn ours_or_path(file: &str) -> String {
+    let name = file
+        .strip_prefix("suites/")
+        .and_then(|file| file.strip_suffix(".yaml"));
+    match name {
+        Some(name) if names().contains(&name) => name.to_owned(),
+        _ => file.to_owned(),
+    }
 }
 
 /// The names of all suites that come with memrig.

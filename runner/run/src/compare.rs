@@ -30,7 +30,7 @@ const NO_KASLR: &str = "nokaslr";
 ///
 /// # Errors
 /// Two cases have the same name.
-pub fn compare_jobs(
+pub(crate) fn compare_jobs(
     suites: &[std::sync::Arc<LoadedSuite>],
     kernels: &[PlannedKernel],
     filter: &Filter,
@@ -57,7 +57,7 @@ fn on_side(mut job: Job, side: &str, offset: usize) -> Job {
 }
 
 /// A case of a comparison: the same on both kernels.
-pub fn compared(key: &CaseKey) -> (Arch, CaseName) {
+pub(crate) fn compared(key: &CaseKey) -> (Arch, CaseName) {
     let name = CaseName {
         suite: key.suite.clone(),
         case: key.case.clone(),
@@ -67,7 +67,7 @@ pub fn compared(key: &CaseKey) -> (Arch, CaseName) {
 }
 
 /// Cases of a comparison in the order of the plan, each with the pairs that were run.
-pub type Rounds = BTreeMap<(Arch, usize), CaseRounds>;
+pub(crate) type Rounds = BTreeMap<(Arch, usize), CaseRounds>;
 
 /// Why what was seen of a case cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +95,7 @@ impl Blamed for SeenError {
 ///
 /// # Errors
 /// What was seen of a case does not read.
-pub fn add_round(
+pub(crate) fn add_round(
     rounds: &mut Rounds,
     planned: &[(Arch, CaseName)],
     record: &RunRecord,

@@ -1,25 +1,37 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Running: from suites and kernels to a record. `plan` makes jobs, `session` gets what they need and starts them, `case` is the life of one, and `cost`
-//! measures what an operation takes.
+//! Running: from what is asked for to a record. `select` and `again` find out what is meant, `plan` makes jobs, `session` gets what they need and
+//! starts them, `case` is the life of one, and `cost` measures what an operation takes. On top of runs are the pairs of a comparison, a search
+//! for a commit, a walk along a series, the tasks of a cluster, and what earlier runs say.
 //!
 //! It may use all crates but `tell` and `cli`. It is where `supply` and `vm` meet: what the one made is handed to the other.
 
+mod again;
+mod bisect;
 mod case;
+mod cluster;
 mod compare;
 mod cost;
+mod onto;
+mod pairs;
+mod past;
 mod plan;
+mod select;
 mod session;
 mod shell;
 mod walk;
 
-pub use self::compare::{Rounds, SeenError, add_round, compare_jobs, compared};
+pub use again::{AgainError, replayed, resumed, selection_of};
+pub use bisect::{Range, Search, SearchError, Step, code_for_git, good, good_word};
+pub use cluster::{ClusterError, Followed, Follower, Order, Parts, submit, task_memory};
 pub use cost::{CostError, CostOptions, Costs, CostsError, CountingError, costs, counting, measure};
-pub use plan::{
-    BadShard, By, Filter, Job, LoadedSuite, Missed, PlannedKernel, Shard, matrix_jobs, plan, repeated, times,
-};
+pub use onto::OntoError;
+pub use pairs::{After, Comparison, ComparisonError, Pair};
+pub use past::{PastError, open_index, seen_before, times_before};
+pub use plan::{BadShard, By, Filter, Job, LoadedSuite, PlannedKernel, Shard, repeated};
+pub use select::{LoadedMatrix, SelectError, Selected, Selection, get, kernels};
 pub use session::{
-    Capacity, Emulator, Foreseen, HOST_RESERVE, Outcome, PrepareError, Prepared, Request, Rig, RunError,
-    Stop, Wanted, foresee, host_packages, prepare, qemu_version, run, usual_guests,
+    Emulator, Foreseen, How, Outcome, PrepareError, Prepared, Request, Rig, RunError, Wanted, host_packages,
+    prepare, qemu_version, run,
 };
 pub use shell::{NoShell, open_shell};
-pub use walk::{Walk, WalkError, fill, walk};
+pub use walk::{Walk, fill, walk};

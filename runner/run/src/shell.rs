@@ -15,7 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::{
     case::{Trouble, chain, inside},
     plan::Job,
-    session::{Origin, Rig, Stage, Stop},
+    session::{Origin, Rig, Stage, Stop, waited_for},
 };
 use base::{
     fault::{Blame, Blamed, Exit, Verdict},
@@ -136,7 +136,12 @@ enum Session {
 ///
 /// # Errors
 /// Why there is no guest, or not any more.
-pub async fn open_shell(job: &Job, rig: Rig, ui: &Ui) -> Result<Exit, NoShell> {
+pub fn open_shell(job: &Job, rig: Rig, ui: &Ui) -> Result<Exit, NoShell> {
+    let opened = waited_for(shell(job, rig, ui));
+    opened.map_err(|error| NoShell::bench(error.to_string()))?
+}
+
+async fn shell(job: &Job, rig: Rig, ui: &Ui) -> Result<Exit, NoShell> {
     let told = |error: &(dyn std::error::Error + 'static)| NoShell::bench(chain(error));
     let mut ends = Ends::watch().map_err(|error| told(&error))?;
     let scratch = Scratch::new().map_err(|error| told(&error))?;

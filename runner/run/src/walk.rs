@@ -3,19 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base::{
-    Arch,
-    fault::{Blame, Blamed},
-    ui::Ui,
-};
+use crate::onto::{Onto, OntoError};
+use base::{Arch, ui::Ui};
 use record::{RunRecord, WalkBuild, WalkCase, WalkPoint, WalkRecord};
 use supply::{
-    cache::{Cache, CacheError},
     kernel::{
         KernelError, KernelSource,
-        source::{BuildSpec, SourceKernelError, Warning, build_kernel, prospect},
+        source::{SourceKernelError, Warning},
     },
-    packages::Packages,
     series::SeriesSource,
 };
 
@@ -28,73 +23,27 @@ pub struct Walk {
     pub kernels: Vec<(KernelSource, Arch)>,
 }
 
-/// Why there is no walk.
-#[derive(Debug, thiserror::Error)]
-pub enum WalkError {
-    /// The base is no source.
-    #[error(
-        "`{0}` is no source that patches can be applied to: expected tree:PATH[@COMMIT] or source:debian:SUITE"
-    )]
-    Base(String),
-    /// The base names a series itself.
-    #[error("`{0}` has a series already: name it with --series")]
-    Series(String),
-    /// The source or the series.
-    #[error(transparent)]
-    Source(#[from] SourceKernelError),
-    /// A kernel.
-    #[error(transparent)]
-    Kernel(#[from] KernelError),
-    /// The cache.
-    #[error(transparent)]
-    Cache(#[from] CacheError),
-}
-
-impl Blamed for WalkError {
-    fn blame(&self) -> Blame {
-        match self {
-            Self::Base(_) | Self::Series(_) => Blame::Usage,
-            Self::Source(error) => error.blame(),
-            Self::Kernel(error) => error.blame(),
-            Self::Cache(error) => error.blame(),
-        }
-    }
-}
-
 /// Applies a series, and builds its base and each of its patches for each architecture.
 ///
 /// A patch that does not apply or does not build is a part of the record.
 ///
 /// # Errors
 /// What keeps all of it from being tried.
-pub fn walk(base: &KernelSource, series: &SeriesSource, arches: &[Arch], ui: &Ui) -> Result<Walk, WalkError> {
-    let KernelSource::Source(spec) = base else {
-        return Err(WalkError::Base(base.to_string()));
-    };
-    if spec.series.is_some() {
-        return Err(WalkError::Series(base.to_string()));
-    }
-    let cache = Cache::open(ui)?;
-    let packages = Packages::open(&cache, ui);
-    let found = prospect(&spec.origin, series, &packages, &cache, ui)?;
-    ui.line(&format!("base: {} ({})", found.base, found.why));
+pub fn walk(base: &KernelSource, series: &SeriesSource, arches: &[Arch], ui: &Ui) -> Result<Walk, OntoError> {
+    let onto = Onto::look(base, series, ui)?;
+    let found = &onto.found;
     let mut walk = Walk {
         record: WalkRecord {
-            series: found.title,
-            base: found.base,
-            why: found.why,
+            series: found.title.clone(),
+            base: found.base.clone(),
+            why: found.why.clone(),
             points: Vec::new(),
         },
         kernels: Vec::new(),
     };
     for number in 0..=found.titles.len() {
         let stopped = found.stopped.as_ref().map(|stopped| stopped.number);
-        let spec = BuildSpec {
-            series: Some(series.clone()),
-            patches: Some(number),
-            ..spec.clone()
-        };
-        let kernel = spec.label().map_err(SourceKernelError::from)?;
+        let kernel = onto.spec(Some(number)).label().map_err(SourceKernelError::from)?;
         walk.record.points.push(WalkPoint {
             number,
             title: number
@@ -117,13 +66,9 @@ pub fn walk(base: &KernelSource, series: &SeriesSource, arches: &[Arch], ui: &Ui
             if point.not_applied.is_some() || point.not_tried {
                 continue;
             }
-            let spec = BuildSpec {
-                series: Some(series.clone()),
-                patches: Some(point.number),
-                ..spec.clone()
-            };
+            let spec = onto.spec(Some(point.number));
             let mut build = WalkBuild::default();
-            match build_kernel(&spec, arch, &packages, &cache, ui) {
+            match onto.build(&spec, arch, ui) {
                 Ok(built) => {
                     if point.number > 0 {
                         let new = built.warnings.difference(&known);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is run, where and how.
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf, sync::Arc};
 
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::Part;
-use ::run::Filter;
+use ::run::{self as run, Filter, LoadedSuite, Selection, kernels};
 use base::{Arch, fault::Verdict};
 use supply::kernel::KernelSource;
 
@@ -65,6 +65,18 @@ impl Which {
     }
 }
 
+impl Select {
+    /// What is selected of these suites.
+    pub(crate) fn of<'a>(&self, suites: &'a [Arc<LoadedSuite>], places: &Places) -> Selection<'a> {
+        Selection {
+            kernels: kernels(&self.kernels, &self.which.arches),
+            suites,
+            filter: self.which.filter(),
+            qemus: places.qemus(),
+        }
+    }
+}
+
 /// How often each job is run.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct Repeat {
@@ -90,6 +102,13 @@ pub(crate) struct Places {
     /// Folder that gets one folder for each run
     #[arg(long, value_name = "DIR", default_value = "results", env = "MEMRIG_RESULTS", value_hint = ValueHint::DirPath)]
     pub(crate) results: PathBuf,
+}
+
+impl Places {
+    /// The QEMU of each architecture that is named; of two for one, the last.
+    pub(crate) fn qemus(&self) -> BTreeMap<Arch, PathBuf> {
+        self.qemus.iter().cloned().collect()
+    }
 }
 
 fn qemu_choice(text: &str) -> Result<(Arch, PathBuf), String> {
@@ -165,6 +184,19 @@ pub(crate) struct How {
     pub(crate) require_all: bool,
 }
 
+impl How {
+    /// The same, as a run takes it.
+    pub(crate) fn how(&self) -> run::How {
+        run::How {
+            guests: self.jobs,
+            fail_fast: self.fail_fast.map(FailFast::verdict),
+            require_all: self.require_all,
+            no_clone: self.no_clone,
+            watch: false,
+        }
+    }
+}
+
 /// After what no more jobs are started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FailFast {
@@ -176,7 +208,7 @@ pub(crate) enum FailFast {
 
 impl FailFast {
     /// The least verdict that ends it.
-    pub(crate) fn verdict(self) -> Verdict {
+    fn verdict(self) -> Verdict {
         match self {
             Self::Fail => Verdict::Fail,
             Self::Error => Verdict::Error,

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A plan in parts, on one machine or many.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::{How, Places, Repeat};
-use ::run::{By, Shard};
+use ::run::{By, Selected, Shard};
 use base::ByteSize;
 use format::slurm::MOST;
 
@@ -20,6 +20,20 @@ pub(crate) struct Part {
     /// How long jobs take, from `memrig plan --format times`; every machine needs the same file
     #[arg(long, value_name = "FILE", requires = "shard", value_hint = ValueHint::FilePath)]
     pub(crate) times: Option<PathBuf>,
+}
+
+impl Part {
+    /// Leaves the jobs of the part that is meant; `times` are those of the file, and `require_all` is a part of what the plan is.
+    pub(crate) fn narrow<R>(
+        &self,
+        selected: &mut Selected<R>,
+        times: &BTreeMap<String, u64>,
+        require_all: bool,
+    ) {
+        if let Some(shard) = &self.shard {
+            selected.narrow(shard, times, require_all);
+        }
+    }
 }
 
 /// The jobs of a matrix, or a part of them.

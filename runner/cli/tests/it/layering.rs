@@ -325,6 +325,82 @@ fn pure_crates_do_no_io() {
     assert!(wrong.is_empty(), "I/O in pure crates:\n{}", wrong.join("\n"));
 }
 
+/// The verbs that a text names by their files, out of those that there are.
+fn verbs_named<'a>(text: &str, verbs: &'a BTreeSet<String>) -> Vec<&'a str> {
+    let mut found = Vec::new();
+    paths(&code(text), "", &mut found);
+    let is_named = |verb: &&String| {
+        found.iter().any(|path| {
+            let mut parts = path.split("::");
+            matches!(parts.next(), Some("super" | "crate"))
+                && parts.find(|part| *part != "super") == Some(verb.as_str())
+        })
+    };
+    verbs.iter().filter(is_named).map(String::as_str).collect()
+}
+
+/// The files of the program's verbs: of each variant of `Verb` that has one.
+fn verbs(source: &Path) -> BTreeSet<String> {
+    let text = fs_err::read_to_string(source.join("args/verbs.rs")).expect("the verbs");
+    let tokens = code(&text);
+    let list = tokens.windows(2).find_map(|pair| match pair {
+        [TokenTree::Ident(name), TokenTree::Group(list)] if name == "Verb" => Some(list.stream()),
+        _ => None,
+    });
+    let variants = list
+        .expect("the list of verbs")
+        .into_iter()
+        .filter_map(|token| match token {
+            TokenTree::Ident(name) => Some(name.to_string().to_lowercase()),
+            _ => None,
+        });
+    variants
+        .filter(|verb| source.join(format!("{verb}.rs")).is_file())
+        .collect()
+}
+
+#[test]
+fn no_verb_uses_another_one() {
+    let source = runner().join("cli/src");
+    let verbs = verbs(&source);
+    assert!(verbs.len() >= 15, "only {verbs:?} were found");
+    let mut wrong = Vec::new();
+    for folder in [source.clone(), source.join("args")] {
+        for entry in fs_err::read_dir(folder).expect("the sources") {
+            let file = entry.expect("a source file").path();
+            if file.is_file() && !file.ends_with("main.rs") {
+                let text = fs_err::read_to_string(&file).expect("a source file");
+                for verb in verbs_named(&text, &verbs) {
+                    wrong.push(format!("{} uses {verb}", file.display()));
+                }
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "what verbs have in common is in `run`, or in a file of no verb:\n{}",
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn a_verb_is_seen_however_it_is_named() {
+    let verbs = BTreeSet::from(["report", "run"].map(str::to_owned));
+    let named = |text: &str| verbs_named(text, &verbs);
+    assert_eq!(
+        named("use super::{args::Run, failure::Failure, report, run::{self, x}};"),
+        ["report", "run"]
+    );
+    assert_eq!(named("fn f() { crate::report::report() }"), ["report"]);
+    assert_eq!(named("use super::super::run::run;"), ["run"]);
+    let none: [&str; 0] = [];
+    // A crate has the name of a verb, and arguments have its words.
+    assert_eq!(
+        named("use ::run::run; use super::{args::report, told::run}; fn f() { run::go(super::x) }"),
+        none
+    );
+}
+
 #[test]
 fn the_reader_of_sources_sees_what_it_must() {
     let named = |text: &str| io_named(text);

@@ -3,13 +3,13 @@
 
 use std::fs;
 
-use base::{Arch, ByteSize, ui::Ui};
+use base::{Arch, ui::Ui};
 use camino::{Utf8Path, Utf8PathBuf};
 use record::{
     CaseRecord, Event, Finish, Journal, PlanFacts, RunFacts, RunFolder, RunId, RunPart, RunRecord,
     ShardFacts, merge,
 };
-use run::{Capacity, Request, Rig};
+use run::{How, Request, Rig, Selected};
 use supply::host;
 
 use crate::results::sample;
@@ -352,27 +352,17 @@ fn the_record_says_which_part_a_run_is_whatever_was_typed() {
 fn a_run_writes_down_which_part_it_is() {
     let place = place();
     let part = shard(2, 3, plan(&sample::cases()));
-    let request = Request {
-        jobs: Vec::new(),
-        part: part.clone(),
+    let selected = Selected {
         rig: Rig {
             kernels: Vec::new(),
             emulators: Default::default(),
         },
-        results: place.root.join("results"),
-        resume: None,
-        capacity: Capacity {
-            guests: 1,
-            memory: ByteSize::gib(1),
-        },
-        fail_fast: None,
-        require_all: false,
-        clone: false,
-        watch: false,
+        jobs: Vec::new(),
+        part: part.clone(),
         host: host::facts().unwrap(),
     };
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let done = runtime.block_on(run::run(request, &Ui::silent())).unwrap();
+    let request = Request::of(selected, place.root.join("results"), How::default());
+    let done = run::run(request, &Ui::silent()).unwrap();
     assert_eq!(done.record.facts.part.as_ref(), Some(&part));
     // It is in the first line of the journal too, where run.json is lost.
     fs::remove_file(done.folder.join("run.json")).unwrap();

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Measuring several kernels, as many at once as the host takes, and writing down what comes of it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, io, num::NonZeroUsize, sync::Arc};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::measure::{self, CostError, CostOptions, CountingError, counting, measure};
 use crate::{
     case::chain,
-    session::{Admission, Emulator, Prepared, QEMU_OVERHEAD, Request, Stop, facts, run_all},
+    select::Selected,
+    session::{Admission, Capacity, Emulator, Prepared, QEMU_OVERHEAD, Stop, facts, run_all, waited_for},
 };
 use base::{
     ByteSize,
@@ -36,7 +37,10 @@ pub enum CostsError {
     Counting(#[from] CountingError),
     /// A file, or the signals.
     #[error("measuring costs")]
-    Io(#[from] std::io::Error),
+    Io(#[from] io::Error),
+    /// The host does not say what it has, or gives no threads.
+    #[error(transparent)]
+    Host(io::Error),
     /// A record does not become JSON.
     #[error("writing costs down")]
     Json(#[from] serde_json::Error),
@@ -48,7 +52,7 @@ impl Blamed for CostsError {
             Self::Folder(error) => error.blame(),
             Self::Cache(error) => error.blame(),
             Self::Counting(error) => error.blame(),
-            Self::Journal(_) | Self::Io(_) | Self::Json(_) => Blame::Bench,
+            Self::Journal(_) | Self::Io(_) | Self::Host(_) | Self::Json(_) => Blame::Bench,
         }
     }
 }
@@ -80,7 +84,7 @@ type Measured = (String, Result<CostRecord, NotMeasured>);
 enum NotMeasured {
     Cost(CostError),
     /// The folder of its logs.
-    Io(std::io::Error),
+    Io(io::Error),
     /// Somebody said stop.
     Interrupted,
 }
@@ -108,25 +112,42 @@ impl Measuring {
     }
 }
 
-/// Measures each kernel of a request, without and with memmap_on_memory where it has that. The request's jobs are not run.
+/// Measures each kernel, without and with memmap_on_memory where it has that; jobs are not run. Guests that share the host count the same.
 ///
 /// `cost.json` in the run's folder has what was measured so far.
 ///
 /// # Errors
 /// If nothing can be measured at all, or something cannot be written down.
-pub async fn costs(request: Request, repetitions: u32, ui: &Ui) -> Result<Costs, CostsError> {
+pub fn costs(
+    selected: &Selected,
+    results: &Utf8Path,
+    guests: Option<NonZeroUsize>,
+    repetitions: u32,
+    ui: &Ui,
+) -> Result<Costs, CostsError> {
+    let capacity = Capacity::of(guests, &selected.host).map_err(CostsError::Host)?;
+    waited_for(measure_all(selected, results, capacity, repetitions, ui)).map_err(CostsError::Host)?
+}
+
+async fn measure_all(
+    selected: &Selected,
+    results: &Utf8Path,
+    capacity: Capacity,
+    repetitions: u32,
+    ui: &Ui,
+) -> Result<Costs, CostsError> {
     let stop = Stop::on_signals()?;
     if let Err(error) = scratch::sweep() {
         ui.warning(&format!("folders of runs that were killed stay: {error}"));
     }
-    let slots = request.capacity.slots(&request.host, ui)?;
+    let slots = capacity.slots(&selected.host, ui)?;
     let mut by_arch = BTreeMap::new();
-    for (arch, emulator) in &request.rig.emulators {
+    for (arch, emulator) in &selected.rig.emulators {
         by_arch.insert(*arch, counting(emulator, ui)?);
     }
-    let folder = RunFolder::create(&request.results)?;
+    let folder = RunFolder::create(results)?;
     let journal = Arc::new(Journal::create(folder.path())?);
-    let facts = facts(&request, &folder);
+    let facts = facts(selected, &folder);
     folder.write_facts(&facts)?;
     journal.append(&Event::RunStarted {
         facts: Box::new(facts),
@@ -138,7 +159,7 @@ pub async fn costs(request: Request, repetitions: u32, ui: &Ui) -> Result<Costs,
         missing: Vec::new(),
         exit: Exit::Pass,
     };
-    let variants = request.rig.kernels.iter().flat_map(|prepared| {
+    let variants = selected.rig.kernels.iter().flat_map(|prepared| {
         [false, true].map(|memmap_on_memory| {
             let options = CostOptions {
                 repetitions,
@@ -162,13 +183,13 @@ pub async fn costs(request: Request, repetitions: u32, ui: &Ui) -> Result<Costs,
     let mut broken = None;
     run_all(
         jobs.collect(),
-        (request.capacity, &slots),
+        (capacity, &slots),
         &stop,
         || ByteSize::bytes(0),
         |_| false,
         |job| {
             let arch = job.prepared.kernel.arch;
-            let (emulator, counting) = (request.rig.emulators[&arch].clone(), by_arch[&arch].clone());
+            let (emulator, counting) = (selected.rig.emulators[&arch].clone(), by_arch[&arch].clone());
             let (stop, ui) = (stop.clone(), ui.clone());
             let logs = folder.path().join(format!("guests/{}", job.number));
             async move {

@@ -117,7 +117,7 @@ fn plugs(action: &Action) -> bool {
 ///
 /// A case that does not mean anything on an architecture makes no job there. One that lacks something else makes a job that is
 /// skipped with the reason.
-pub fn plan(
+pub(crate) fn plan(
     suites: &[Arc<LoadedSuite>],
     kernels: &[PlannedKernel],
     filter: &Filter,

@@ -18,7 +18,7 @@ use suite::{Coordinates, Matrix};
 /// # Errors
 ///
 /// Two jobs cannot be told apart.
-pub fn matrix_jobs(
+pub(crate) fn matrix_jobs(
     matrix: &Matrix,
     suites: &[(String, Arc<LoadedSuite>)],
     kernels: &[PlannedKernel],
@@ -61,7 +61,11 @@ fn with_words(job: &Job, words: Vec<String>) -> Job {
 /// How long each job took in earlier runs, in milliseconds by the id of the case: the median of its last ten.
 ///
 /// `what` says what a job is in the index; jobs of which nothing is known are not in the answer.
-pub fn times(jobs: &[Job], key: impl Fn(&Job) -> HistoryKey, before: &[Seen]) -> BTreeMap<String, u64> {
+pub(crate) fn times(
+    jobs: &[Job],
+    key: impl Fn(&Job) -> HistoryKey,
+    before: &[Seen],
+) -> BTreeMap<String, u64> {
     let mut seen: BTreeMap<&HistoryKey, Vec<u64>> = BTreeMap::new();
     for one in before.iter().filter(|one| one.attempts > 0) {
         let times = seen.entry(&one.key).or_default();

@@ -8,9 +8,10 @@ mod order;
 mod selection;
 mod shard;
 
-pub use jobs::{Job, LoadedSuite, PlannedKernel, plan, repeated};
+pub(crate) use jobs::plan;
+pub use jobs::{Job, LoadedSuite, PlannedKernel, repeated};
 pub(crate) use machine::{dry_run, spec};
-pub use matrix::{matrix_jobs, times};
+pub(crate) use matrix::{matrix_jobs, times};
 pub(crate) use order::{Place, order};
-pub use selection::{Filter, Missed};
+pub use selection::Filter;
 pub use shard::{BadShard, By, Shard};

@@ -33,7 +33,7 @@ pub struct Foreseen {
 ///
 /// # Errors
 /// What the user named is wrong, as far as that can be seen so.
-pub fn foresee(wanted: &Wanted, ui: &Ui) -> Result<Foreseen, PrepareError> {
+pub(crate) fn foresee(wanted: &Wanted, ui: &Ui) -> Result<Foreseen, PrepareError> {
     let cache = Cache::look(ui)?;
     let mut foreseen = Foreseen {
         kernels: Vec::new(),

@@ -10,11 +10,11 @@ mod schedule;
 mod stage;
 mod templates;
 
-pub use foresee::{Foreseen, foresee};
+pub use foresee::Foreseen;
+pub(crate) use foresee::foresee;
 pub use prepare::{Emulator, PrepareError, Prepared, Rig, Wanted, host_packages, prepare, qemu_version};
 pub(crate) use rounds::{again, how_often};
-pub use run::{Outcome, Request, RunError, run};
+pub use run::{How, Outcome, Request, RunError, run};
 pub(crate) use run::{QEMU_OVERHEAD, facts};
-pub(crate) use schedule::{Admission, run_all};
-pub use schedule::{Capacity, HOST_RESERVE, Stop, usual_guests};
+pub(crate) use schedule::{Admission, Capacity, Stop, for_guests, run_all, waited_for};
 pub(crate) use stage::{Keys, NoGuest, Origin, Stage};

@@ -38,6 +38,17 @@ pub struct Wanted {
     pub refresh: bool,
 }
 
+impl Wanted {
+    /// Kernels on the QEMUs that the user names, by what is there.
+    pub(crate) fn of(kernels: Vec<(KernelSource, Arch)>, qemus: BTreeMap<Arch, PathBuf>) -> Self {
+        Self {
+            kernels,
+            qemus,
+            refresh: false,
+        }
+    }
+}
+
 /// What is there.
 #[derive(Debug, Clone)]
 pub struct Rig {
@@ -355,12 +366,17 @@ impl Emulator {
     }
 }
 
-impl Prepared {
-    /// What a plan must know of it.
-    pub fn planned(&self) -> PlannedKernel {
-        foresee::planned(&self.kernel)
+impl Rig {
+    /// What a plan must know of its kernels.
+    pub fn planned(&self) -> Vec<PlannedKernel> {
+        let kernels = self.kernels.iter();
+        kernels
+            .map(|prepared| foresee::planned(&prepared.kernel))
+            .collect()
     }
+}
 
+impl Prepared {
     /// Options of the configuration that say something about memory hotplug.
     pub(super) fn telling_options(&self) -> BTreeMap<String, String> {
         const TELLING: [&str; 12] = [

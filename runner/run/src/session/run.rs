@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One run: a folder, a journal, the jobs, and what came of them.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, io, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    prepare::Rig,
-    schedule::{Admission, Capacity, Stop, run_all},
+    schedule::{Admission, Capacity, Stop, run_all, waited_for},
     stage::Stage,
 };
 use crate::{
     case::{self, INTERRUPTED},
     plan::{Job, Place, order},
+    select::Selected,
 };
 use base::{
     ByteSize,
@@ -21,36 +21,49 @@ use base::{
 };
 use record::{
     CaseKey, CaseRecord, Event, FORMAT, FolderError, HostFacts, ImageFacts, Journal, JournalError,
-    KernelFacts, PackageFacts, QemuFacts, ReadError, RunFacts, RunFolder, RunPart, RunRecord, SuiteFacts,
+    KernelFacts, PackageFacts, QemuFacts, ReadError, RunFacts, RunFolder, RunRecord, SuiteFacts,
 };
-use supply::{cache::CacheError, host::HostFacts as Host};
+use supply::cache::CacheError;
 use vm::scratch;
 
 /// What is to be run, and how.
 #[derive(Debug)]
 pub struct Request {
-    /// The jobs, in their order.
-    pub jobs: Vec<Job>,
-    /// Which part of a plan they are.
-    pub part: RunPart,
-    /// Kernels, images and emulators; jobs refer to its kernels by index.
-    pub rig: Rig,
+    /// The jobs, and what they need.
+    pub selected: Selected,
     /// The folder that gets the run's folder.
     pub results: Utf8PathBuf,
     /// The folder of a run to go on with, instead of a new one.
     pub resume: Option<Utf8PathBuf>,
-    /// What the host gives.
-    pub capacity: Capacity,
+    /// How.
+    pub how: How,
+}
+
+impl Request {
+    /// A new run.
+    pub fn of(selected: Selected, results: Utf8PathBuf, how: How) -> Self {
+        Self {
+            selected,
+            results,
+            resume: None,
+            how,
+        }
+    }
+}
+
+/// How jobs are run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct How {
+    /// Guests at once, where somebody says how many.
+    pub guests: Option<NonZeroUsize>,
     /// Start no more jobs after a case that came to this or worse.
     pub fail_fast: Option<Verdict>,
     /// A skip is an error.
     pub require_all: bool,
-    /// Guests go on from templates where several are alike; otherwise all of them boot.
-    pub clone: bool,
+    /// All guests boot; otherwise they go on from templates where several are alike.
+    pub no_clone: bool,
     /// See what the comparison of two kernels needs.
     pub watch: bool,
-    /// The host.
-    pub host: Host,
 }
 
 /// Why a run could not be made or kept.
@@ -73,7 +86,10 @@ pub enum RunError {
     Stage(String),
     /// Signals cannot be caught.
     #[error("catching signals")]
-    Signals(#[from] std::io::Error),
+    Signals(#[from] io::Error),
+    /// The host does not say what it has, or gives no threads.
+    #[error(transparent)]
+    Host(io::Error),
 }
 
 impl Blamed for RunError {
@@ -81,7 +97,9 @@ impl Blamed for RunError {
         match self {
             Self::Folder(error) => error.blame(),
             Self::Cache(error) => error.blame(),
-            Self::Journal(_) | Self::Read(_) | Self::Stage(_) | Self::Signals(_) => Blame::Bench,
+            Self::Journal(_) | Self::Read(_) | Self::Stage(_) | Self::Signals(_) | Self::Host(_) => {
+                Blame::Bench
+            }
         }
     }
 }
@@ -101,50 +119,57 @@ pub struct Outcome {
 ///
 /// # Errors
 /// If something cannot be written down. What was written before stays.
-pub async fn run(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
+pub fn run(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
+    waited_for(run_jobs(request, ui)).map_err(RunError::Host)?
+}
+
+async fn run_jobs(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
+    let how = request.how;
+    let capacity = Capacity::of(how.guests, &request.selected.host).map_err(RunError::Host)?;
     let stop = Stop::on_signals()?;
     // What a run that was killed left behind is in nobody's way; one that cannot be swept neither.
     if let Err(error) = scratch::sweep() {
         ui.warning(&format!("folders of runs that were killed stay: {error}"));
     }
-    let slots = request.capacity.slots(&request.host, ui)?;
+    let slots = capacity.slots(&request.selected.host, ui)?;
     let times = Times::of_latest(&request.results);
     let (folder, journal) = match &request.resume {
         None => begin(&request)?,
         Some(path) => take_up(path)?,
     };
+    let Selected { rig, jobs, .. } = request.selected;
     ui.line(&format!(
         "{} {}, {} at once, record in {}",
-        request.jobs.len(),
-        match request.jobs.len() {
+        jobs.len(),
+        match jobs.len() {
             1 => "job",
             _ => "jobs",
         },
-        request.capacity.guests,
+        capacity.guests,
         folder.path()
     ));
     let path = folder.path().to_owned();
     let stage = Stage::new(
-        request.rig,
+        rig,
         folder,
         journal.clone(),
         stop.clone(),
-        request.require_all,
+        how.require_all,
         ui.clone(),
     )
     .map_err(RunError::Stage)?
-    .failing_fast(request.fail_fast.is_some());
-    let stage = if request.clone {
-        stage.cloning(request.jobs.iter())
-    } else {
+    .failing_fast(how.fail_fast.is_some());
+    let stage = if how.no_clone {
         stage
+    } else {
+        stage.cloning(jobs.iter())
     };
-    let stage = Arc::new(if request.watch { stage.watching() } else { stage });
-    let jobs = in_order(request.jobs, &stage, &times);
+    let stage = Arc::new(if how.watch { stage.watching() } else { stage });
+    let jobs = in_order(jobs, &stage, &times);
     let mut broken = None;
     run_all(
         jobs,
-        (request.capacity, &slots),
+        (capacity, &slots),
         &stop,
         || stage.templates().resident(),
         |job| stage.would_wait(job),
@@ -163,7 +188,7 @@ pub async fn run(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
         },
         |record: CaseRecord| {
             tell(&record, ui);
-            let enough = request.fail_fast.is_some_and(|least| record.verdict >= least);
+            let enough = how.fail_fast.is_some_and(|least| record.verdict >= least);
             // An interrupted case stays unfinished in the journal, so that a resumed run does it again.
             if record.reason.as_deref() == Some(INTERRUPTED) {
                 return true;
@@ -188,9 +213,9 @@ pub async fn run(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
 fn begin(request: &Request) -> Result<(RunFolder, Arc<Journal>), RunError> {
     let folder = RunFolder::create(&request.results)?;
     let journal = Arc::new(Journal::create(folder.path())?);
-    let facts = facts(request, &folder);
+    let facts = facts(&request.selected, &folder);
     folder.write_facts(&facts)?;
-    let planned = request.jobs.iter().map(|job| job.key.clone()).collect();
+    let planned = request.selected.jobs.iter().map(|job| job.key.clone()).collect();
     journal.append(&Event::RunStarted {
         facts: Box::new(facts),
         planned,
@@ -301,9 +326,9 @@ fn tell(record: &CaseRecord, ui: &Ui) {
     ));
 }
 
-pub(crate) fn facts(request: &Request, folder: &RunFolder) -> RunFacts {
+pub(crate) fn facts(selected: &Selected, folder: &RunFolder) -> RunFacts {
     let mut suites: Vec<SuiteFacts> = Vec::new();
-    for job in &request.jobs {
+    for job in &selected.jobs {
         if suites.iter().all(|suite| suite.file != job.suite.file) {
             suites.push(SuiteFacts {
                 file: job.suite.file.clone(),
@@ -320,12 +345,12 @@ pub(crate) fn facts(request: &Request, folder: &RunFolder) -> RunFacts {
         host: HostFacts {
             uname: format!(
                 "{} {} {}",
-                request.host.system, request.host.kernel, request.host.machine
+                selected.host.system, selected.host.kernel, selected.host.machine
             ),
-            cpus: request.host.cpus as u32,
-            memory: request.host.memory,
+            cpus: selected.host.cpus as u32,
+            memory: selected.host.memory,
         },
-        kernels: request
+        kernels: selected
             .rig
             .kernels
             .iter()
@@ -348,7 +373,7 @@ pub(crate) fn facts(request: &Request, folder: &RunFolder) -> RunFacts {
                 config: prepared.telling_options(),
             })
             .collect(),
-        qemus: request
+        qemus: selected
             .rig
             .emulators
             .iter()
@@ -364,7 +389,7 @@ pub(crate) fn facts(request: &Request, folder: &RunFolder) -> RunFacts {
                 accel: emulator.accel_word().to_owned(),
             })
             .collect(),
-        images: request
+        images: selected
             .rig
             .kernels
             .iter()
@@ -375,6 +400,6 @@ pub(crate) fn facts(request: &Request, folder: &RunFolder) -> RunFacts {
             })
             .collect(),
         suites,
-        part: Some(request.part.clone()),
+        part: Some(selected.part.clone()),
     }
 }

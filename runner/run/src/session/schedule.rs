@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Many jobs at once: as many as processors and memory allow, until all are done or somebody says stop.
 
-use std::{collections::VecDeque, future::Future, sync::Arc};
+use std::{collections::VecDeque, future::Future, io, num::NonZeroUsize, sync::Arc};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -12,44 +12,67 @@ use tokio::{
 use base::{ByteSize, ui::Ui};
 use supply::{
     cache::{Cache, CacheError},
-    host::HostFacts,
+    host::{HostFacts, available_memory},
     slots::Slots,
 };
 
 /// What the host gives to guests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Capacity {
+pub(crate) struct Capacity {
     /// Guests at once.
-    pub guests: usize,
+    pub(crate) guests: usize,
     /// Memory for all of them together, in bytes.
-    pub memory: ByteSize,
+    pub(crate) memory: ByteSize,
+}
+
+/// Runs what waits for guests or for a cluster to its end.
+///
+/// # Errors
+/// The host gives no threads.
+pub(crate) fn waited_for<T>(work: impl Future<Output = T>) -> io::Result<T> {
+    Ok(tokio::runtime::Runtime::new()?.block_on(work))
 }
 
 /// Guests at once where nobody says how many: a guest waits for a quarter of its time and more, for its devices
 /// and for what it is told next.
-pub fn usual_guests(cpus: usize) -> usize {
+fn usual_guests(cpus: usize) -> usize {
     cpus.max(1) + cpus / 2
 }
 
 /// Memory of the host that guests leave alone, in bytes.
-pub const HOST_RESERVE: ByteSize = ByteSize::gib(1);
+const HOST_RESERVE: ByteSize = ByteSize::gib(1);
+
+/// How much of the host's memory guests can have, in bytes.
+pub(crate) fn for_guests(memory: ByteSize) -> ByteSize {
+    ByteSize::bytes(memory.as_bytes().saturating_sub(HOST_RESERVE.as_bytes()))
+}
 
 impl Capacity {
+    /// So many guests, or the usual number, and the memory that they share.
+    ///
+    /// # Errors
+    /// The host does not say what it has.
+    pub(crate) fn of(guests: Option<NonZeroUsize>, host: &HostFacts) -> io::Result<Self> {
+        Ok(Self {
+            guests: guests.map_or_else(|| usual_guests(host.cpus), NonZeroUsize::get),
+            memory: for_guests(available_memory()?),
+        })
+    }
+
     /// The places for its guests, shared with other memrigs on the host.
     ///
     /// # Errors
     /// There is no cache.
     pub(crate) fn slots(&self, host: &HostFacts, ui: &Ui) -> Result<Arc<Slots>, CacheError> {
         let count = self.guests.max(usual_guests(host.cpus));
-        let memory = host.memory.as_bytes().saturating_sub(HOST_RESERVE.as_bytes());
         let cache = Cache::open(ui)?;
-        Ok(Arc::new(Slots::of(&cache, count, ByteSize::bytes(memory), ui)))
+        Ok(Arc::new(Slots::of(&cache, count, for_guests(host.memory), ui)))
     }
 }
 
 /// Asks running jobs to end. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Stop {
+pub(crate) struct Stop {
     asked: watch::Receiver<bool>,
     ask: Arc<watch::Sender<bool>>,
 }
@@ -68,7 +91,7 @@ impl Stop {
     /// A stop that is asked for by SIGINT, SIGTERM or SIGHUP.
     ///
     /// A second signal ends the process at once: guests die with it.
-    pub fn on_signals() -> std::io::Result<Self> {
+    pub(crate) fn on_signals() -> std::io::Result<Self> {
         let stop = Self::default();
         let (mut interrupt, mut terminate, mut hangup) = (
             signal(SignalKind::interrupt())?,
@@ -93,17 +116,18 @@ impl Stop {
     }
 
     /// Asks for it.
-    pub fn ask(&self) {
+    #[cfg(test)]
+    fn ask(&self) {
         self.ask.send_replace(true);
     }
 
     /// Whether it was asked for.
-    pub fn is_asked(&self) -> bool {
+    pub(crate) fn is_asked(&self) -> bool {
         *self.asked.borrow()
     }
 
     /// Ends when it is asked for. Cancel-safe.
-    pub async fn asked(&self) {
+    pub(crate) async fn asked(&self) {
         let mut asked = self.asked.clone();
         if asked.wait_for(|asked| *asked).await.is_err() {
             // The sender lives in `self`; without it nobody could ask.

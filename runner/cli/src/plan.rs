@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `memrig plan`: what a matrix comes to.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::{
+    args::{Plan, PlanFormat},
+    failure::Failure,
+    matrices,
+    places::utf8,
+};
+use ::run::Job;
+use base::{fault::Exit, ui::Ui};
+
+pub(super) fn plan(args: &Plan, ui: &Ui) -> Result<Exit, Failure> {
+    let loaded = matrices::load(&args.planned.file)?;
+    if args.format == PlanFormat::Github {
+        let parts: Vec<_> = (1..=args.shards.max(1))
+            .map(|number| json!({ "shard": format!("{}:{number}/{}", args.by.word(), args.shards.max(1)) }))
+            .collect();
+        ui.out(&json!({ "include": parts }).to_string());
+        return Ok(Exit::Pass);
+    }
+    let given = matrices::times_of(&args.planned.part)?;
+    let results = utf8(&args.planned.places.results)?;
+    let mut selected = loaded
+        .foresee(args.planned.places.qemus(), ui)
+        .map_err(Failure::of)?;
+    args.planned.part.narrow(&mut selected, &given, false);
+    let times = matrices::history_of(&selected.jobs, &selected.rig.kernels, &results, ui);
+    match args.format {
+        PlanFormat::Times => ui.out(&serde_json::to_string_pretty(&times).map_err(Failure::broken)?),
+        PlanFormat::Json => {
+            let jobs: Vec<_> = selected
+                .jobs
+                .iter()
+                .map(|job| {
+                    json!({ "id": job.key.id(), "key": job.key, "skip": job.skip, "cmdline": job.cmdline,
+                        "seconds": times.get(&job.key.id()).map(|ms| *ms as f64 / 1000.0) })
+                })
+                .collect();
+            ui.out(&serde_json::to_string_pretty(&jobs).map_err(Failure::broken)?);
+        }
+        _ => ui.out(text(&selected.jobs, &times).trim_end()),
+    }
+    Ok(Exit::Pass)
+}
+
+/// Jobs and their time by kernel and suite.
+fn text(jobs: &[Job], times: &BTreeMap<String, u64>) -> String {
+    let mut groups: BTreeMap<(String, String, String), Vec<&Job>> = BTreeMap::new();
+    for job in jobs {
+        let key = (
+            job.key.arch.to_string(),
+            job.key.kernel.clone(),
+            job.key.suite.clone(),
+        );
+        groups.entry(key).or_default().push(job);
+    }
+    let sum = |jobs: &mut dyn Iterator<Item = &&Job>| -> (u64, usize) {
+        let all: Vec<Option<&u64>> = jobs
+            .filter(|job| job.skip.is_none())
+            .map(|job| times.get(&job.key.id()))
+            .collect();
+        (
+            all.iter().flatten().copied().sum(),
+            all.iter().filter(|time| time.is_none()).count(),
+        )
+    };
+    let told = |(ms, unknown): (u64, usize)| {
+        let minutes = format!("{:.1} min", ms as f64 / 60_000.0);
+        match unknown {
+            0 => minutes,
+            n => format!("{minutes} and {n} of which nothing is known"),
+        }
+    };
+    let mut lines = Vec::new();
+    for ((arch, kernel, suite), jobs) in &groups {
+        let skips = jobs.iter().filter(|job| job.skip.is_some()).count();
+        let skipped = if skips > 0 {
+            format!(", {skips} skipped")
+        } else {
+            String::new()
+        };
+        let jobs_text = format!("{} jobs{skipped}", jobs.len());
+        lines.push(format!(
+            "{arch:6} {kernel:36} {suite:12} {jobs_text:22} {}",
+            told(sum(&mut jobs.iter()))
+        ));
+    }
+    let all: Vec<&Job> = jobs.iter().collect();
+    lines.push(format!(
+        "{} jobs, {} one after another",
+        jobs.len(),
+        told(sum(&mut all.iter()))
+    ));
+    lines.join("\n")
+}

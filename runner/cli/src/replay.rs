@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `memrig replay`: a case of an earlier run again.
+
+use super::{
+    args::Replay,
+    failure::Failure,
+    places::{run_folder, utf8},
+    suites, told,
+};
+use ::run::{How, Request, repeated, replayed, run, selection_of};
+use base::{fault::Exit, ui::Ui};
+use record::RunRecord;
+
+pub(super) fn replay(args: &Replay, ui: &Ui) -> Result<Exit, Failure> {
+    let folder = run_folder(&args.run, &args.places.results)?;
+    let (record, _) = RunRecord::read(&folder).map_err(Failure::of)?;
+    let ended = record.cases.iter().map(|case| &case.key);
+    let keys: Vec<_> = ended
+        .chain(&record.not_run)
+        .filter(|key| key.case == args.case || key.id() == args.case)
+        .map(|key| key.without_round())
+        .collect();
+    if keys.is_empty() {
+        return Err(Failure::usage(anyhow::anyhow!(
+            "the run in `{folder}` has no case `{}`",
+            args.case
+        ))
+        .hint("name it by its id, as B03, or by classname/id as in the reports"));
+    }
+    let suites = suites::of_run(&record, ui)?;
+    let selection = selection_of(&record, &keys, &suites, args.places.qemus()).map_err(Failure::of)?;
+    let mut selected = selection.select(ui).map_err(Failure::of)?;
+    for line in replayed(&mut selected, &record.facts, &keys).map_err(Failure::of)? {
+        ui.line(&line);
+    }
+    selected.jobs = repeated(selected.jobs, args.repeat.rounds());
+    let results = utf8(&args.places.results)?;
+    let request = Request::of(selected, results.clone(), How::default());
+    told::over(&run(request, ui).map_err(Failure::of)?, &results, ui)
+}

@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A comparison from its two kernels to its last pair of guests: what is not sure yet is run once more.
+
+use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf, sync::Arc};
+
+use camino::Utf8PathBuf;
+
+use crate::{
+    compare::{Rounds, SeenError, add_round, compare_jobs, compared},
+    cost::{CostsError, costs},
+    onto::{Onto, OntoError},
+    plan::{Filter, Job, LoadedSuite},
+    select::{SelectError, Selected, check_memory, get},
+    session::{How, Outcome, Request, Rig, RunError, Wanted, run},
+};
+use base::{
+    Arch,
+    fault::{Blame, Blamed, Exit},
+    ui::Ui,
+};
+use compare::{
+    ArchComparison, CaseName, CaseRounds, CompareRecord, CostRow, KernelSide, cost_rows, cost_unpaired, open,
+    summed,
+};
+use record::{NotUnique, RunPart};
+use supply::{
+    host,
+    kernel::{KernelError, KernelSource, source::SourceKernelError},
+    series::SeriesSource,
+};
+
+/// How often each operation is counted.
+const REPETITIONS: u32 = 20;
+
+/// The kernel after.
+#[derive(Debug, Clone)]
+pub enum After {
+    /// Another one.
+    Kernel(KernelSource),
+    /// The kernel before with this series.
+    Series(SeriesSource),
+}
+
+/// What is compared.
+#[derive(Debug)]
+pub struct Pair<'a> {
+    /// The kernel before.
+    pub base: KernelSource,
+    /// The kernel after.
+    pub after: After,
+    /// Architectures.
+    pub arches: Vec<Arch>,
+    /// The suites, and how the user named them.
+    pub suites: (&'a [Arc<LoadedSuite>], Vec<String>),
+    /// Which of their cases.
+    pub filter: Filter,
+    /// In how many pairs of guests something has to differ to count.
+    pub pairs: usize,
+    /// QEMU binaries that the user names.
+    pub qemus: BTreeMap<Arch, PathBuf>,
+    /// Guests at once, where somebody says how many.
+    pub guests: Option<NonZeroUsize>,
+    /// The folder that gets the runs' folders.
+    pub results: Utf8PathBuf,
+}
+
+/// Why there is no comparison, or no more of it.
+#[derive(Debug, thiserror::Error)]
+pub enum ComparisonError {
+    /// The kernels.
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    /// The series.
+    #[error(transparent)]
+    Series(#[from] OntoError),
+    /// Two cases have one name.
+    #[error(transparent)]
+    NotUnique(#[from] NotUnique),
+    /// No case.
+    #[error(
+        "nothing is selected: no case fits the kernels, architectures, names and variants that were given"
+    )]
+    Nothing,
+    /// A run.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// What was seen in it.
+    #[error(transparent)]
+    Seen(#[from] SeenError),
+    /// Counting.
+    #[error(transparent)]
+    Costs(#[from] CostsError),
+}
+
+impl Blamed for ComparisonError {
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Select(error) => error.blame(),
+            Self::Series(error) => error.blame(),
+            Self::NotUnique(error) => error.blame(),
+            Self::Nothing => Blame::Usage,
+            Self::Run(error) => error.blame(),
+            Self::Seen(error) => error.blame(),
+            Self::Costs(error) => error.blame(),
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Nothing => Exit::NothingSelected,
+            Self::Select(error) => error.exit(),
+            other => other.blame().exit(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Select(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
+/// Two kernels, and what is known of the series between them.
+struct Sides {
+    base: KernelSource,
+    new: KernelSource,
+    series: Option<String>,
+    applied: Option<String>,
+}
+
+impl Sides {
+    fn of(pair: &Pair<'_>, ui: &Ui) -> Result<Self, OntoError> {
+        match &pair.after {
+            After::Kernel(new) => Ok(Self {
+                base: pair.base.clone(),
+                new: new.clone(),
+                series: None,
+                applied: None,
+            }),
+            After::Series(series) => Self::with_series(&pair.base, series, &pair.arches, ui),
+        }
+    }
+
+    /// The base of a series and the series on top of it, both built.
+    fn with_series(
+        base: &KernelSource,
+        series: &SeriesSource,
+        arches: &[Arch],
+        ui: &Ui,
+    ) -> Result<Self, OntoError> {
+        let onto = Onto::look(base, series, ui)?;
+        if let Some(stopped) = &onto.found.stopped {
+            return Err(OntoError::NotApplied(stopped.to_string()));
+        }
+        let (before, after) = (onto.spec(Some(0)), onto.spec(None));
+        // The base first: only its objects make the series quick to build.
+        for &arch in arches {
+            onto.build(&before, arch, ui)?;
+            match onto.build(&after, arch, ui) {
+                Err(KernelError::Source(error)) if matches!(*error, SourceKernelError::NotBuilt(_)) => {
+                    let why = error.to_string();
+                    return Err(OntoError::NotBuilt { arch, why });
+                }
+                built => built?,
+            };
+        }
+        Ok(Self {
+            base: KernelSource::Source(before),
+            new: KernelSource::Source(after),
+            series: Some(onto.found.title),
+            applied: Some(format!("{} ({})", onto.found.base, onto.found.why)),
+        })
+    }
+}
+
+/// A comparison that is going on.
+#[derive(Debug)]
+pub struct Comparison {
+    /// What is known up to now.
+    pub record: CompareRecord,
+    /// The kernels, and all jobs.
+    all: Selected,
+    arches: Vec<Arch>,
+    planned: Vec<(Arch, CaseName)>,
+    rounds: Rounds,
+    guests: Option<NonZeroUsize>,
+    results: Utf8PathBuf,
+}
+
+impl Comparison {
+    /// Builds and gets both kernels, and plans.
+    ///
+    /// # Errors
+    /// There are no two kernels, or there is nothing to run on them.
+    pub fn new(pair: Pair<'_>, ui: &Ui) -> Result<Self, ComparisonError> {
+        let (suites, names) = &pair.suites;
+        let host = host::facts().map_err(SelectError::Host)?;
+        check_memory(*suites, &host)?;
+        let sides = Sides::of(&pair, ui)?;
+        // One kernel for each architecture, of the base and then of the other side.
+        let kernels = [&sides.base, &sides.new]
+            .into_iter()
+            .flat_map(|source| pair.arches.iter().map(|arch| (source.clone(), *arch)));
+        let rig = get(&Wanted::of(kernels.collect(), pair.qemus), ui)?;
+        let jobs = compare_jobs(suites, &rig.planned(), &pair.filter)?;
+        if jobs.is_empty() {
+            return Err(ComparisonError::Nothing);
+        }
+        let mut planned = Vec::new();
+        for job in &jobs {
+            let name = compared(&job.key);
+            if !planned.contains(&name) {
+                planned.push(name);
+            }
+        }
+        let label = |at: usize| rig.kernels[at].kernel.label.clone();
+        let record = CompareRecord {
+            base: label(0),
+            new: label(rig.kernels.len() / 2),
+            series: sides.series,
+            applied: sides.applied,
+            suites: names.clone(),
+            runs: Vec::new(),
+            pairs: pair.pairs,
+            arches: BTreeMap::new(),
+            costs: Vec::new(),
+            not_counted: Vec::new(),
+        };
+        Ok(Self {
+            record,
+            all: Selected {
+                rig,
+                jobs,
+                part: RunPart::Whole,
+                host,
+            },
+            arches: pair.arches,
+            planned,
+            rounds: Rounds::new(),
+            guests: pair.guests,
+            results: pair.results,
+        })
+    }
+
+    /// Runs what is not sure yet on one more pair of guests, at first everything; `None` where all is sure. After a run that was interrupted
+    /// there is no next one.
+    ///
+    /// # Errors
+    /// The run cannot be made or read.
+    pub fn next_pair(&mut self, ui: &Ui) -> Result<Option<Outcome>, ComparisonError> {
+        let left = self.left();
+        if left.is_empty() {
+            return Ok(None);
+        }
+        if !self.record.runs.is_empty() {
+            ui.line(&format!(
+                "run on one more pair of guests: {} of {} cases",
+                left.len() / 2,
+                self.planned.len()
+            ));
+        }
+        let selected = Selected {
+            jobs: left,
+            ..self.all.clone()
+        };
+        let how = How {
+            guests: self.guests,
+            watch: true,
+            ..How::default()
+        };
+        let outcome = run(Request::of(selected, self.results.clone(), how), ui)?;
+        self.record.runs.push(outcome.record.facts.id.to_string());
+        add_round(&mut self.rounds, &self.planned, &outcome.record)?;
+        self.record.arches = self.sum();
+        Ok(Some(outcome))
+    }
+
+    /// The jobs of which another pair would tell more.
+    fn left(&self) -> Vec<Job> {
+        let jobs = self.all.jobs.iter();
+        if self.record.runs.is_empty() {
+            return jobs.cloned().collect();
+        }
+        let is_open = |job: &&Job| {
+            let name = compared(&job.key);
+            let case = self.planned.iter().position(|planned| *planned == name);
+            let case = case.and_then(|at| self.rounds.get(&(name.0, at)));
+            case.is_some_and(|case| open(case, self.record.pairs))
+        };
+        jobs.filter(is_open).cloned().collect()
+    }
+
+    /// Counts what operations cost on both kernels, and once more where that differs. What was not counted is told and judges nothing, so
+    /// that the exit code says only whether the user wanted no more of it.
+    ///
+    /// # Errors
+    /// Nothing can be counted at all, or something cannot be written down.
+    pub fn count(&mut self, ui: &Ui) -> Result<Exit, CostsError> {
+        let record = &mut self.record;
+        let Rig { kernels, emulators } = &self.all.rig;
+        let half = kernels.len() / 2;
+        for pair in 1..=2 {
+            let mut sides = Vec::new();
+            for kernels in [&kernels[..half], &kernels[half..]] {
+                let side = Selected {
+                    rig: Rig {
+                        kernels: kernels.to_vec(),
+                        emulators: emulators.clone(),
+                    },
+                    jobs: Vec::new(),
+                    part: RunPart::Whole,
+                    host: self.all.host.clone(),
+                };
+                let counted = costs(&side, &self.results, self.guests, REPETITIONS, ui)?;
+                if let Some(run) = counted.folder.file_name() {
+                    record.runs.push(run.to_owned());
+                }
+                record.not_counted.extend(counted.missing);
+                if counted.exit == Exit::Interrupted {
+                    record.not_counted.push("it was interrupted".to_owned());
+                    return Ok(Exit::Interrupted);
+                }
+                sides.push(counted.records);
+            }
+            let rows = cost_rows(&sides[0], &sides[1]);
+            record.not_counted.extend(cost_unpaired(&sides[0], &sides[1]));
+            if pair == 1 {
+                record.costs = rows;
+            } else {
+                let first = std::mem::take(&mut record.costs);
+                record.costs = first.into_iter().map(|row| row.with_second(&rows)).collect();
+            }
+            if !record.costs.iter().any(CostRow::differs) {
+                break;
+            }
+        }
+        record.not_counted.sort();
+        record.not_counted.dedup();
+        Ok(Exit::Pass)
+    }
+
+    /// What came of each architecture up to now.
+    fn sum(&self) -> BTreeMap<Arch, ArchComparison> {
+        let side = |at: usize| {
+            let kernel = &self.all.rig.kernels[at].kernel;
+            KernelSide {
+                release: kernel.release_or_unknown().to_owned(),
+                sha256: kernel.sha256.clone(),
+            }
+        };
+        let of_arch = |arch: Arch| -> Vec<CaseRounds> {
+            let cases = self.planned.iter().enumerate();
+            cases
+                .filter(|(_, (of, _))| *of == arch)
+                .map(|(at, (_, name))| match self.rounds.get(&(arch, at)) {
+                    Some(case) => case.clone(),
+                    None => CaseRounds {
+                        name: name.clone(),
+                        rounds: Vec::new(),
+                        millis: (0, 0),
+                    },
+                })
+                .collect()
+        };
+        let arches = self.arches.iter().enumerate();
+        arches
+            .filter_map(|(at, arch)| {
+                let cases = of_arch(*arch);
+                let sides = (side(at), side(at + self.arches.len()));
+                // An architecture on which the cases mean nothing has none.
+                (!cases.is_empty()).then(|| (*arch, summed(sides.0, sides.1, &cases, self.record.pairs)))
+            })
+            .collect()
+    }
+}
