@@ -2,7 +2,7 @@
 //! Cases of an earlier run once more: the suites, kernels and cases that they were.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::PathBuf,
     sync::Arc,
 };
@@ -192,10 +192,10 @@ pub fn resumed(selected: &mut Selected, record: &RunRecord, keys: &[CaseKey]) ->
             });
         }
     }
+    let planned: HashMap<&CaseKey, &Job> = selected.jobs.iter().map(|job| (&job.key, job)).collect();
     let again = |key: &CaseKey| {
-        let once = key.without_round();
-        let planned = selected.jobs.iter().find(|job| job.key == once);
-        planned.map(|job| job.called(key.clone()))
+        let job = planned.get(&key.without_round())?;
+        Some(job.called(key.clone()))
     };
     let jobs: Vec<Job> = keys.iter().filter_map(again).collect();
     if jobs.len() != keys.len() {

@@ -30,8 +30,8 @@ pub use past::{PastError, open_index, seen_before, times_before};
 pub use plan::{BadShard, By, Filter, Job, LoadedSuite, PlannedKernel, Shard, repeated};
 pub use select::{LoadedMatrix, SelectError, Selected, Selection, get, kernels};
 pub use session::{
-    Emulator, Foreseen, How, Outcome, PrepareError, Prepared, Request, Rig, RunError, Wanted, host_packages,
-    prepare, qemu_version, run,
+    Emulator, Foreseen, How, Outcome, PrepareError, Prepared, Rehearsed, Request, Rig, RunError, Wanted,
+    host_packages, prepare, qemu_version, rehearse, run,
 };
 pub use shell::{NoShell, open_shell};
 pub use walk::{Walk, fill, walk};

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     plan::Job,
-    session::{Origin, Stage},
+    session::{Origin, Slot, Stage},
 };
 use base::{Arch, ByteSize, fault::Verdict};
 use format::standby::{self, property};
@@ -50,13 +50,11 @@ pub(super) async fn steps(
     stage.learn(job, &facts);
     needs::check(case, job, &facts, guest, limit).await?;
     at_boot(case, guest, outcome)?;
-    let cloned = (origin == Origin::Clone).then(|| (stage.templates(), stage.template_key(job)));
-    let at_rest = cloned
-        .as_ref()
-        .and_then(|(templates, key)| templates.free_at_rest(key));
+    let cloned = cloned(job, stage, origin);
+    let at_rest = cloned.and_then(Slot::free_at_rest);
     let mut bench = Bench::new(guest, facts, job.machine.memory, limit, at_rest).await?;
-    if let Some((templates, key)) = &cloned {
-        templates.keep_free_at_rest(key, bench.ledger.free);
+    if let Some(slot) = cloned {
+        slot.keep_free_at_rest(bench.ledger.free);
     }
     bench.kernel = stage.kernel(job).label.clone();
     bench.beside = job.suite.folder().to_owned();
@@ -187,6 +185,11 @@ fn leaves_all(step: &Step) -> bool {
     }
 }
 
+/// What is known of the template that a guest was cloned from.
+fn cloned<'a>(job: &Job, stage: &'a Stage, origin: Origin) -> Option<&'a Slot> {
+    stage.templates().slot(job).filter(|_| origin == Origin::Clone)
+}
+
 /// What the guest says about itself. Asking takes a second in a guest whose code is translated anew, so that one clone is asked for all, and
 /// one guest for what is the kernel's.
 async fn facts(
@@ -196,12 +199,8 @@ async fn facts(
     origin: Origin,
     limit: Duration,
 ) -> Result<String, Trouble> {
-    let key = stage.template_key(job);
-    let kept = match origin {
-        Origin::Clone => stage.templates().facts(&key),
-        Origin::Boot => None,
-    };
-    if let Some(facts) = kept {
+    let cloned = cloned(job, stage, origin);
+    if let Some(facts) = cloned.and_then(Slot::facts) {
         return Ok(facts.to_owned());
     }
     let mut facts = match stage.symbols(job.kernel) {
@@ -213,8 +212,8 @@ async fn facts(
         }
     };
     facts += &inside::exec(guest, FACTS_SCRIPT, limit).await?.text();
-    if origin == Origin::Clone {
-        stage.templates().keep_facts(&key, &facts);
+    if let Some(slot) = cloned {
+        slot.keep_facts(&facts);
     }
     Ok(facts)
 }

@@ -10,7 +10,10 @@
 //! s390x by 128. Neither their lowest nor the most frequent one need repeat from boot to boot; [`record::steady`] did, to the
 //! instruction. With a quarter that must agree it was off by 5 once, and with 12 repetitions by up to 33.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{
     counts::{
@@ -25,7 +28,8 @@ use crate::{
         dimm::{plug, plug_and_eject},
         inside,
     },
-    session::{Emulator, Keys, Prepared},
+    plan::spec_of,
+    session::{Emulator, Keys, Prepared, boot},
 };
 use base::{
     Arch, ByteSize, Errno,
@@ -33,14 +37,15 @@ use base::{
     ui::Ui,
 };
 use record::{CostMethod, CostRecord};
+use suite::{CaseMachine, GuestClock};
 use supply::{
     cache::{Cache, CacheError},
     host,
     qemu::{CounterError, Counting},
 };
 use vm::{
-    guest::{BootLimits, Guest},
-    machine::{Accel, Clock, Counter, Hotplug, Logs, MachineSpec, Standby, StartOptions, Wait},
+    guest::Guest,
+    machine::{Clock, Counter, MachineSpec, Wait},
 };
 
 /// What is measured, and how often.
@@ -67,11 +72,8 @@ impl Default for CostOptions {
 impl CostOptions {
     /// The word for what is varied.
     pub fn variant(&self) -> String {
-        format!("memmap_on_memory={}", self.on_or_off())
-    }
-
-    fn on_or_off(&self) -> &'static str {
-        if self.memmap_on_memory { "on" } else { "off" }
+        let on = if self.memmap_on_memory { "on" } else { "off" };
+        format!("memmap_on_memory={on}")
     }
 }
 
@@ -177,17 +179,14 @@ pub async fn measure(
     }
     let keys = Keys::make().map_err(|error| CostError::Bench(error.to_string()))?;
     let (counts, entries) = (folder.join("counts"), folder.join("counts.entries"));
-    let mut spec = spec(prepared, emulator, options);
-    spec.initrds.push(keys.ramdisk());
+    let mut spec = spec(prepared, emulator, options, keys.ramdisk());
     if let Counting::Plugin(library) = counting {
         spec.counter = Some(Counter {
             library: library.clone(),
             output: counts.clone(),
         });
     }
-    let (logs, clock) = (Logs::in_folder(folder), Clock::start());
-    let limits = BootLimits::default();
-    let booted = Guest::boot(&spec, &logs, clock, StartOptions::default(), &keys.login, limits).await;
+    let booted = boot(&spec, folder, Clock::start(), &keys).await;
     let guest = booted.map_err(|error| Trouble::not_ready(&error))?;
     let done = in_guest(&guest, kernel.arch, counting, options, &entries).await;
     guest.stop().await;
@@ -242,32 +241,28 @@ pub async fn measure(
     })
 }
 
-/// The machine that is measured on.
-fn spec(prepared: &Prepared, emulator: &Emulator, options: &CostOptions) -> MachineSpec {
-    let arch = prepared.kernel.arch;
-    let mut spec = MachineSpec::new(arch, emulator.qemu.clone());
-    spec.kernel = Some(prepared.kernel.image.clone());
-    spec.initrds = vec![prepared.initrd.clone()];
-    spec.accel = Accel::TcgIcount;
-    spec.memory = MEMORY;
-    spec.hotplug = match arch {
-        Arch::X86_64 => Hotplug::Dimms {
-            slots: 3,
-            max: MEMORY + MORE,
-        },
-        Arch::S390x => Hotplug::Standby(Standby {
-            size: MORE,
-            increment: None,
-        }),
+/// The machine that is measured on, booted as those of cases are.
+fn spec(prepared: &Prepared, emulator: &Emulator, options: &CostOptions, keys: PathBuf) -> MachineSpec {
+    let machine = CaseMachine {
+        memory: MEMORY,
+        hotplug: MORE,
+        slots: 3,
+        increment: None,
+        cpus: 1,
+        clock: GuestClock::Instructions,
+        nodes: 1,
+        dist: Vec::new(),
+        max_element_id: 1,
+        element_response: None,
     };
     // Where the kernel lies, and how deep its stack is, must not be by chance.
-    spec.cmdline = format!(
-        "console={} loglevel=8 printk.time=1 memhp_default_state=offline panic_on_oops=0 hung_task_panic=0 nokaslr \
-         randomize_kstack_offset=off memory_hotplug.memmap_on_memory={}",
-        MachineSpec::console(arch),
-        options.on_or_off(),
-    );
-    spec
+    let words = [
+        "nokaslr".to_owned(),
+        "randomize_kstack_offset=off".to_owned(),
+        format!("memory_hotplug.{}", options.variant()),
+    ];
+    let ramdisks = vec![prepared.initrd.clone(), keys];
+    spec_of(&machine, &words, prepared, emulator, ramdisks)
 }
 
 /// What was done in a guest.
@@ -362,4 +357,30 @@ async fn in_guest(
         said,
         symbols,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::nowhere;
+    use suite::command_line_words;
+
+    #[test]
+    fn it_boots_with_the_words_of_every_case() {
+        let rig = nowhere(2);
+        for prepared in &rig.kernels {
+            let arch = prepared.kernel.arch;
+            let spec = spec(
+                prepared,
+                &rig.emulators[&arch],
+                &CostOptions::default(),
+                "keys".into(),
+            );
+            let words: Vec<&str> = spec.cmdline.split(' ').collect();
+            let missing = command_line_words(arch, &[]).find(|word| !words.contains(word));
+            assert_eq!(missing, None, "{arch}: {}", spec.cmdline);
+            assert!(spec.cmdline.ends_with(" memory_hotplug.memmap_on_memory=off"));
+            assert_eq!((spec.memory, spec.cpus), (MEMORY, 1));
+        }
+    }
 }

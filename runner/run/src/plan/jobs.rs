@@ -61,6 +61,8 @@ pub struct Job {
     pub cmdline: Vec<String>,
     /// Why it is not run, where that can be seen without booting.
     pub skip: Option<String>,
+    /// Which of the run's templates its guest goes on from, counted from 0; a run that clones says so before it starts any. `None`: it boots.
+    pub(crate) template: Option<usize>,
 }
 
 impl Job {
@@ -70,7 +72,7 @@ impl Job {
     }
 
     /// Its id where the kernel is still to be got, so that its release is not known.
-    pub fn id_by_label(&self) -> String {
+    pub(crate) fn id_by_label(&self) -> String {
         let key = CaseKey {
             kernel: self.label.clone(),
             ..self.key.clone()
@@ -79,7 +81,7 @@ impl Job {
     }
 
     /// The same job under another key.
-    pub fn called(&self, key: CaseKey) -> Self {
+    pub(crate) fn called(&self, key: CaseKey) -> Self {
         Self { key, ..self.clone() }
     }
 
@@ -177,6 +179,7 @@ fn job(suite: &Arc<LoadedSuite>, index: usize, variant: &Variant, at: usize, ker
         machine: variant.machine(&case.machine),
         cmdline: case.cmdline.iter().cloned().chain(variant.cmdline()).collect(),
         skip: lacking(&case.needs, kernel),
+        template: None,
     }
 }
 

@@ -9,11 +9,11 @@ use super::jobs::Job;
 use crate::session::{Emulator, Prepared};
 use base::{Arch, ByteSize, exec::shell_line};
 use format::standby::{self, property};
-use suite::{GuestClock, command_line_words};
+use suite::{CaseMachine, GuestClock, command_line_words};
 use vm::machine::{Accel, Hotplug, MachineSpec, Property, Standby, Wiring, command_line};
 
 /// What must be set before the guest's first instruction.
-fn properties(job: &Job) -> Vec<Property> {
+fn properties(arch: Arch, machine: &CaseMachine) -> Vec<Property> {
     let mut properties = Vec::new();
     let mut set = |name: &str, value| {
         properties.push(Property {
@@ -22,11 +22,11 @@ fn properties(job: &Job) -> Vec<Property> {
             value,
         });
     };
-    if job.key.arch == Arch::S390x {
-        if job.machine.max_element_id != 1 {
-            set(property::MAX_ELEMENT_ID, json!(job.machine.max_element_id));
+    if arch == Arch::S390x {
+        if machine.max_element_id != 1 {
+            set(property::MAX_ELEMENT_ID, json!(machine.max_element_id));
         }
-        if let Some(response) = job.machine.element_response {
+        if let Some(response) = machine.element_response {
             set(property::ELEMENT_RESPONSE, json!(response));
         }
     }
@@ -40,19 +40,30 @@ pub(crate) fn spec(
     emulator: &Emulator,
     initrds: Vec<PathBuf>,
 ) -> MachineSpec {
-    let machine = &job.machine;
-    let mut spec = MachineSpec::new(job.key.arch, emulator.qemu.clone());
+    spec_of(&job.machine, &job.cmdline, prepared, emulator, initrds)
+}
+
+/// Such a machine with these words for the kernel.
+pub(crate) fn spec_of(
+    machine: &CaseMachine,
+    words: &[String],
+    prepared: &Prepared,
+    emulator: &Emulator,
+    initrds: Vec<PathBuf>,
+) -> MachineSpec {
+    let arch = prepared.kernel.arch;
+    let mut spec = MachineSpec::new(arch, emulator.qemu.clone());
     spec.kernel = Some(prepared.kernel.image.clone());
     spec.initrds = initrds;
-    spec.cmdline = cmdline(job);
+    spec.cmdline = cmdline(arch, words);
     spec.memory = machine.memory;
     spec.cpus = machine.cpus;
     spec.accel = match machine.clock {
         GuestClock::Host => emulator.accel,
         GuestClock::Instructions => Accel::TcgIcount,
     };
-    spec.properties = properties(job);
-    spec.hotplug = match job.key.arch {
+    spec.properties = properties(arch, machine);
+    spec.hotplug = match arch {
         Arch::X86_64 => Hotplug::Dimms {
             slots: machine.slots,
             max: machine.memory + machine.hotplug,
@@ -76,10 +87,10 @@ pub(crate) fn spec(
     spec
 }
 
-/// The kernel's command line. What the job says comes last, so that it wins.
-fn cmdline(job: &Job) -> String {
-    let mut line = format!("console={}", MachineSpec::console(job.key.arch));
-    for word in command_line_words(job.key.arch, &job.cmdline) {
+/// The kernel's command line. What is asked for comes last, so that it wins.
+fn cmdline(arch: Arch, asked: &[String]) -> String {
+    let mut line = format!("console={}", MachineSpec::console(arch));
+    for word in command_line_words(arch, asked) {
         line.push(' ');
         line.push_str(word);
     }

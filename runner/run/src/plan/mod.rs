@@ -10,7 +10,7 @@ mod shard;
 
 pub(crate) use jobs::plan;
 pub use jobs::{Job, LoadedSuite, PlannedKernel, repeated};
-pub(crate) use machine::{dry_run, spec};
+pub(crate) use machine::{dry_run, spec, spec_of};
 pub(crate) use matrix::{matrix_jobs, times};
 pub(crate) use order::{Place, order};
 pub use selection::Filter;

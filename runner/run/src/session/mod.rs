@@ -3,6 +3,7 @@
 
 mod foresee;
 mod prepare;
+mod rehearse;
 mod room;
 mod rounds;
 mod run;
@@ -13,8 +14,12 @@ mod templates;
 pub use foresee::Foreseen;
 pub(crate) use foresee::foresee;
 pub use prepare::{Emulator, PrepareError, Prepared, Rig, Wanted, host_packages, prepare, qemu_version};
+#[cfg(test)]
+pub(crate) use rehearse::nowhere;
+pub use rehearse::{Rehearsed, rehearse};
 pub(crate) use rounds::{again, how_often};
 pub use run::{How, Outcome, Request, RunError, run};
 pub(crate) use run::{QEMU_OVERHEAD, facts};
 pub(crate) use schedule::{Admission, Capacity, Stop, for_guests, run_all, waited_for};
-pub(crate) use stage::{Keys, NoGuest, Origin, Stage};
+pub(crate) use stage::{Keys, NoGuest, Origin, Stage, boot};
+pub(crate) use templates::Slot;

@@ -137,7 +137,7 @@ async fn run_jobs(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
         None => begin(&request)?,
         Some(path) => take_up(path)?,
     };
-    let Selected { rig, jobs, .. } = request.selected;
+    let Selected { rig, mut jobs, .. } = request.selected;
     ui.line(&format!(
         "{} {}, {} at once, record in {}",
         jobs.len(),
@@ -162,24 +162,24 @@ async fn run_jobs(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
     let stage = if how.no_clone {
         stage
     } else {
-        stage.cloning(jobs.iter())
+        stage.cloning(&mut jobs)
     };
     let stage = Arc::new(if how.watch { stage.watching() } else { stage });
-    let jobs = in_order(jobs, &stage, &times);
+    let jobs = in_order(jobs, &times);
     let mut broken = None;
     run_all(
         jobs,
         (capacity, &slots),
         &stop,
         || stage.templates().resident(),
-        |job| stage.would_wait(job),
+        |job| stage.templates().is_coming(job),
         |job| {
             let stage = stage.clone();
-            stage.begin(&job);
+            stage.templates().begin(&job);
             async move {
                 let task = stage.ui.live_task(&format!("{} {}", job.key.arch, job.key.case));
                 let record = case::run(&job, &stage).await;
-                stage.done_with(&job);
+                stage.templates().done_with(&job);
                 if let Some(task) = task {
                     task.clear();
                 }
@@ -236,7 +236,8 @@ fn take_up(path: &Utf8Path) -> Result<(RunFolder, Arc<Journal>), RunError> {
 }
 
 /// How long cases took in an earlier run.
-struct Times(HashMap<CaseKey, Duration>);
+#[derive(Debug, Default)]
+pub(super) struct Times(HashMap<CaseKey, Duration>);
 
 /// How long a case is taken to last of which nothing is known.
 const UNKNOWN_TIME: Duration = Duration::from_secs(5);
@@ -263,11 +264,11 @@ impl Times {
 pub(crate) const QEMU_OVERHEAD: ByteSize = ByteSize::mib(256);
 
 /// The jobs in the order in which they are started, with what each can take.
-fn in_order(jobs: Vec<Job>, stage: &Stage, times: &Times) -> Vec<Admission<Job>> {
+pub(super) fn in_order(jobs: Vec<Job>, times: &Times) -> Vec<Admission<Job>> {
     let places = jobs.into_iter().enumerate().map(|(at, job)| Place {
         arch: job.key.arch,
         // A job without a template is a group of its own.
-        group: stage.group(&job).unwrap_or(usize::MAX - at),
+        group: job.template.unwrap_or(usize::MAX - at),
         expected: if job.skip.is_some() {
             Duration::ZERO
         } else {

@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -14,7 +14,7 @@ use super::{
     prepare::Rig,
     room::Room,
     schedule::Stop,
-    templates::{NotMade, TemplateKey, TemplateLookup, Templates},
+    templates::{Booted, NotMade, TemplateLookup, Templates},
 };
 use crate::{
     case::{Found, Trouble, chain, findings, notifiers, weigh},
@@ -59,7 +59,7 @@ pub(crate) struct Stage {
     /// What the notifier probe was told of each kernel, by its index; only where kernels stay at one place in memory.
     probes: Mutex<BTreeMap<usize, String>>,
     /// Machines whose kernel died, or hung, before it had a console: they boot with an early one.
-    mute: Mutex<Vec<TemplateKey>>,
+    mute: Mutex<Vec<Booted>>,
 }
 
 /// Where a guest comes from.
@@ -197,36 +197,9 @@ impl Stage {
     }
 
     /// Has the guests of these jobs go on from templates where several of them are alike.
-    pub(super) fn cloning<'a>(mut self, jobs: impl Iterator<Item = &'a Job>) -> Self {
-        self.templates = Templates::of(
-            jobs.filter(|job| may_clone(job))
-                .map(|job| self.template_key(job)),
-        );
+    pub(super) fn cloning(mut self, jobs: &mut [Job]) -> Self {
+        self.templates = Templates::of(jobs, |job| may_clone(job).then(|| self.booted(job)));
         self
-    }
-
-    /// A job is about to start.
-    pub(super) fn begin(&self, job: &Job) {
-        if may_clone(job) {
-            self.templates.begin(&self.template_key(job));
-        }
-    }
-
-    /// Whether a job that is started now would only wait for the one that makes its template.
-    pub(super) fn would_wait(&self, job: &Job) -> bool {
-        may_clone(job) && self.templates.is_coming(&self.template_key(job))
-    }
-
-    /// A job has ended, and needs its template no more.
-    pub(super) fn done_with(&self, job: &Job) {
-        if may_clone(job) {
-            self.templates.done_with(&self.template_key(job));
-        }
-    }
-
-    /// Which template a job's guest goes on from, counted from 0.
-    pub(super) fn group(&self, job: &Job) -> Option<usize> {
-        self.templates.index(&self.template_key(job))
     }
 
     /// The guests that others go on from.
@@ -234,18 +207,12 @@ impl Stage {
         &self.templates
     }
 
-    /// What a job's template is found by: the kernel, and the machine with the keys of the run.
-    pub(crate) fn template_key(&self, job: &Job) -> TemplateKey {
-        let initrd = self.rig.kernels[job.kernel].initrd.clone();
-        (
-            job.kernel,
-            spec(
-                job,
-                &self.rig.kernels[job.kernel],
-                &self.rig.emulators[&job.key.arch],
-                vec![initrd, self.keys.ramdisk()],
-            ),
-        )
+    /// What a job's guest boots: the kernel, and the machine with the keys of the run.
+    fn booted(&self, job: &Job) -> Booted {
+        let prepared = &self.rig.kernels[job.kernel];
+        let ramdisks = vec![prepared.initrd.clone(), self.keys.ramdisk()];
+        let emulator = &self.rig.emulators[&job.key.arch];
+        (job.kernel, spec(job, prepared, emulator, ramdisks))
     }
 
     /// The kernel of a job.
@@ -325,9 +292,9 @@ impl Stage {
         origin: Origin,
     ) -> Result<(Guest, Origin), NoGuest> {
         self.fits(job)?;
-        let key = self.template_key(job);
+        let booted = self.booted(job);
         if origin == Origin::Clone
-            && let Some(template) = self.template(&key, job.case()).await
+            && let Some(template) = self.template(job, &booted.1).await
         {
             let logs = Logs::in_folder(folder.path().as_std_path());
             return template
@@ -337,17 +304,17 @@ impl Stage {
                 .map_err(NoGuest::from);
         }
         let words = MachineSpec::early_console(job.key.arch);
-        let is_mute = self.mute.lock().is_ok_and(|mute| mute.contains(&key));
+        let is_mute = self.mute.lock().is_ok_and(|mute| mute.contains(&booted));
         let error = match is_mute {
             true => None,
-            false => match self.boot(&key.1, folder).await {
+            false => match self.boot(&booted.1, folder).await {
                 Ok(guest) => return Ok((guest, Origin::Boot)),
                 Err(error) if error.is_mute() => Some(error),
                 Err(error) => return Err(NoGuest::after(error, None)),
             },
         };
         // What died before its console was up says why on an early one.
-        let mut early = key.1.clone();
+        let mut early = booted.1.clone();
         early.cmdline = format!("{} {words}", early.cmdline);
         match (self.boot(&early, folder).await, error) {
             (Ok(guest), None) => Ok((guest, Origin::Boot)),
@@ -358,35 +325,27 @@ impl Stage {
             }
             (Err(told), _) => {
                 if let Ok(mut mute) = self.mute.lock()
-                    && !mute.contains(&key)
+                    && !mute.contains(&booted)
                 {
-                    mute.push(key);
+                    mute.push(booted);
                 }
                 Err(NoGuest::after(told, Some(words)))
             }
         }
     }
 
-    /// Boots a machine, and waits until its guest can be talked to.
     async fn boot(&self, spec: &MachineSpec, folder: &CaseFolder) -> Result<Guest, BootError> {
-        Guest::boot(
-            spec,
-            &Logs::in_folder(folder.path().as_std_path()),
-            self.clock,
-            StartOptions::default(),
-            &self.keys.login,
-            BootLimits::default(),
-        )
-        .await
+        boot(spec, folder.path().as_std_path(), self.clock, &self.keys).await
     }
 
-    /// The template for a machine; made by the first who asks. `None` if there is none for it, and its guests boot.
+    /// The template of a job; made by the first who asks. `None` if there is none for it, and its guest boots.
     ///
     /// One whose boot shows what the case does not allow is none: whether that was the kernel or chance is for a guest to say that boots, and no
     /// clone inherits it.
-    async fn template(&self, key: &TemplateKey, case: &Case) -> Option<Arc<Template>> {
-        let (kernel, spec) = key;
-        let make = async |number| {
+    async fn template(&self, job: &Job, spec: &MachineSpec) -> Option<Arc<Template>> {
+        let case = job.case();
+        let number = job.template? + 1;
+        let make = async || {
             let broken = |error: &(dyn std::error::Error + 'static)| NotMade {
                 reason: chain(error),
                 lasting: false,
@@ -396,7 +355,7 @@ impl Stage {
             let limits = BootLimits::default();
             // A kernel without what the probe needs is found out by each case.
             let last = match self.watch {
-                true => format!("({})\n{LEDGER_SCRIPT}", notifiers::arm(&self.probe(*kernel))),
+                true => format!("({})\n{LEDGER_SCRIPT}", notifiers::arm(&self.probe(job.kernel))),
                 false => LEDGER_SCRIPT.to_owned(),
             };
             let template = Template::make(spec, &logs, self.clock, &self.keys.login, limits, &last).await;
@@ -416,13 +375,12 @@ impl Stage {
                 }),
             }
         };
-        let (number, made) = self.templates.get(key, make).await?;
-        match made {
+        match self.templates.get(job, make).await? {
             TemplateLookup::Existing(template) => shown(&template, case).is_none().then_some(template),
             TemplateLookup::New(template) => {
                 self.note(&Event::TemplateMade {
                     number: number as u32,
-                    kernel: self.rig.kernels[*kernel].kernel.label.clone(),
+                    kernel: self.kernel(job).label.clone(),
                     cmdline: spec.cmdline.clone(),
                     resident: template.resident(),
                 });
@@ -462,6 +420,17 @@ impl Stage {
             emulator.qemu.binary.display()
         )))
     }
+}
+
+/// Boots a machine whose logs go to a folder, and waits until its guest can be talked to.
+pub(crate) async fn boot(
+    spec: &MachineSpec,
+    folder: &Path,
+    clock: Clock,
+    keys: &Keys,
+) -> Result<Guest, BootError> {
+    let (logs, limits) = (Logs::in_folder(folder), BootLimits::default());
+    Guest::boot(spec, &logs, clock, StartOptions::default(), &keys.login, limits).await
 }
 
 /// What the boot of a template shows that a case does not allow.

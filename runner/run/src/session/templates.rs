@@ -1,29 +1,35 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The guests that others go on from: each is made when the first job asks for it, and gone after the last.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{
+        Arc, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use tokio::sync::Mutex;
 
+use crate::plan::Job;
 use base::{ByteSize, Pages};
 use vm::{guest::Template, machine::MachineSpec};
 
-/// What a template is found by: its kernel, by the index, and its machine. Two kernels that are compared are booted apart, also where
-/// their files are the same.
-pub(crate) type TemplateKey = (usize, MachineSpec);
+/// What a template is of: a kernel, by the index, and a machine. Two kernels that are compared are booted apart, also where their files are the
+/// same.
+pub(super) type Booted = (usize, MachineSpec);
 
-/// Templates of a run, by the machine that they are of. `T` is the template.
+/// Templates of a run. `T` is the template.
 #[derive(Debug)]
 pub(crate) struct Templates<T = Template> {
     slots: Vec<Slot<T>>,
+    /// Which of them are there.
+    there: std::sync::Mutex<BTreeSet<usize>>,
 }
 
+/// One template, from before it is made until after it is gone.
 #[derive(Debug)]
-struct Slot<T> {
-    key: TemplateKey,
+pub(crate) struct Slot<T = Template> {
     /// Jobs that have not ended yet.
     left: AtomicUsize,
     state: Mutex<State<T>>,
@@ -74,49 +80,96 @@ pub(super) enum TemplateLookup<T = Template> {
 impl<T> Default for Templates<T> {
     /// None: every guest boots.
     fn default() -> Self {
-        Self { slots: Vec::new() }
+        Self::with(std::iter::empty())
+    }
+}
+
+impl<T> Slot<T> {
+    fn new(jobs: usize) -> Self {
+        Self {
+            left: AtomicUsize::new(jobs),
+            state: Mutex::new(State::NotYet { broke: 0 }),
+            coming: AtomicBool::new(false),
+            facts: OnceLock::new(),
+            free: OnceLock::new(),
+        }
+    }
+
+    /// What a clone has told about itself; all of them are the same guest.
+    pub(crate) fn facts(&self) -> Option<&str> {
+        self.facts.get().map(String::as_str)
+    }
+
+    /// Keeps what a clone told about itself.
+    pub(crate) fn keep_facts(&self, facts: &str) {
+        self.facts.get_or_init(|| facts.to_owned());
+    }
+
+    /// The free pages that a clone had when it had come to rest: another one that begins with as many is there.
+    pub(crate) fn free_at_rest(&self) -> Option<Pages> {
+        self.free.get().copied()
+    }
+
+    /// Keeps the free pages of a clone at rest.
+    pub(crate) fn keep_free_at_rest(&self, free: Pages) {
+        self.free.get_or_init(|| free);
     }
 }
 
 impl<T> Templates<T> {
-    /// One for each machine that comes up more than once: a template for a single job costs more than it saves.
-    pub(super) fn of(machines: impl Iterator<Item = TemplateKey>) -> Self {
-        let mut slots: Vec<Slot<T>> = Vec::new();
-        for key in machines {
-            match slots.iter_mut().find(|slot| slot.key == key) {
-                Some(slot) => *slot.left.get_mut() += 1,
-                None => slots.push(Slot {
-                    key,
-                    left: AtomicUsize::new(1),
-                    state: Mutex::new(State::NotYet { broke: 0 }),
-                    coming: AtomicBool::new(false),
-                    facts: OnceLock::new(),
-                    free: OnceLock::new(),
-                }),
-            }
+    fn with(counts: impl Iterator<Item = usize>) -> Self {
+        Self {
+            slots: counts.map(Slot::new).collect(),
+            there: std::sync::Mutex::default(),
         }
-        slots.retain_mut(|slot| *slot.left.get_mut() > 1);
-        Self { slots }
     }
 
-    /// The template for a machine and its number, made by `make` for the first who asks while the others wait. `None` if the machine has none.
+    /// One for what several of the jobs boot, of those that may be cloned at all: a template for a single job costs more than it saves. Each job is
+    /// told which is its own.
+    pub(super) fn of(jobs: &mut [Job], booted: impl Fn(&Job) -> Option<Booted>) -> Self {
+        /// Jobs that boot the same, by their places.
+        type Alike = (MachineSpec, Vec<usize>);
+        // Most machines differ by their kernels and command lines.
+        let mut alike: HashMap<(usize, String), Vec<Alike>> = HashMap::new();
+        for (at, job) in jobs.iter().enumerate() {
+            let Some((kernel, spec)) = booted(job) else {
+                continue;
+            };
+            let machines = alike.entry((kernel, spec.cmdline.clone())).or_default();
+            match machines.iter_mut().find(|(other, _)| *other == spec) {
+                Some((_, jobs)) => jobs.push(at),
+                None => machines.push((spec, vec![at])),
+            }
+        }
+        let groups = alike.into_values().flatten().map(|(_, jobs)| jobs);
+        let mut groups: Vec<Vec<usize>> = groups.filter(|jobs| jobs.len() > 1).collect();
+        groups.sort_unstable_by_key(|jobs| jobs[0]);
+        for (number, group) in groups.iter().enumerate() {
+            for at in group {
+                jobs[*at].template = Some(number);
+            }
+        }
+        Self::with(groups.iter().map(Vec::len))
+    }
+
+    /// The template of a job, made by `make` for the first who asks while the others wait. `None` if the job has none.
     ///
     /// Cancel-safe: a template that was not finished is made by the next who asks.
     pub(super) async fn get(
         &self,
-        key: &TemplateKey,
-        make: impl AsyncFnOnce(usize) -> Result<T, NotMade>,
-    ) -> Option<(usize, TemplateLookup<T>)> {
-        let (index, slot) = self.slot(key)?;
-        let number = index + 1;
+        job: &Job,
+        make: impl AsyncFnOnce() -> Result<T, NotMade>,
+    ) -> Option<TemplateLookup<T>> {
+        let slot = self.slot(job)?;
         let mut state = slot.state.lock().await;
-        let made = match &*state {
+        Some(match &*state {
             State::There(template) => TemplateLookup::Existing(template.clone()),
             State::Never => TemplateLookup::Unavailable,
-            State::NotYet { broke } => match make(number).await {
+            State::NotYet { broke } => match make().await {
                 Ok(template) => {
                     let template = Arc::new(template);
                     *state = State::There(template.clone());
+                    self.there().extend(job.template);
                     TemplateLookup::New(template)
                 }
                 Err(why) => {
@@ -129,85 +182,61 @@ impl<T> Templates<T> {
                     TemplateLookup::Failed(why)
                 }
             },
-        };
-        Some((number, made))
+        })
     }
 
-    /// A job on this machine is about to start.
-    pub(super) fn begin(&self, key: &TemplateKey) {
-        if let Some((_, slot)) = self.slot(key) {
+    /// A job is about to start.
+    pub(super) fn begin(&self, job: &Job) {
+        if let Some(slot) = self.slot(job) {
             slot.coming.store(true, Ordering::SeqCst);
         }
     }
 
-    /// Whether a job on this machine that is started now would only wait for the one that makes the template.
-    pub(super) fn is_coming(&self, key: &TemplateKey) -> bool {
-        self.slot(key)
-            .is_some_and(|(_, slot)| match slot.state.try_lock().as_deref() {
+    /// Whether a job that is started now would only wait for the one that makes its template.
+    pub(super) fn is_coming(&self, job: &Job) -> bool {
+        self.slot(job)
+            .is_some_and(|slot| match slot.state.try_lock().as_deref() {
                 Ok(State::NotYet { .. }) => slot.coming.load(Ordering::SeqCst),
                 Ok(State::There(_) | State::Never) => false,
                 Err(_) => true,
             })
     }
 
-    /// One job on this machine has ended; with the last, the template goes.
-    pub(super) fn done_with(&self, key: &TemplateKey) {
-        if let Some((_, slot)) = self.slot(key) {
-            // One that ended without asking for it will not make it.
-            slot.coming.store(false, Ordering::SeqCst);
-        }
-        if let Some((_, slot)) = self.slot(key)
-            && slot.left.fetch_sub(1, Ordering::SeqCst) == 1
+    /// A job has ended; with the last one, its template goes.
+    pub(super) fn done_with(&self, job: &Job) {
+        let Some(slot) = self.slot(job) else { return };
+        // One that ended without asking for it will not make it.
+        slot.coming.store(false, Ordering::SeqCst);
+        if slot.left.fetch_sub(1, Ordering::SeqCst) == 1
             && let Ok(mut state) = slot.state.try_lock()
         {
             *state = State::Never;
+            self.there().retain(|number| Some(*number) != job.template);
         }
     }
 
-    /// What a clone of the template for a machine has told about itself; all of them are the same guest.
-    pub(crate) fn facts(&self, key: &TemplateKey) -> Option<&str> {
-        self.slot(key)?.1.facts.get().map(String::as_str)
+    /// What is known of a job's template; `None` if it has none.
+    pub(crate) fn slot(&self, job: &Job) -> Option<&Slot<T>> {
+        self.slots.get(job.template?)
     }
 
-    /// Keeps what a clone told about itself.
-    pub(crate) fn keep_facts(&self, key: &TemplateKey, facts: &str) {
-        if let Some((_, slot)) = self.slot(key) {
-            slot.facts.get_or_init(|| facts.to_owned());
-        }
-    }
-
-    /// The free pages that a clone of the template for a machine had when it had come to rest: another one that begins with as many is there.
-    pub(crate) fn free_at_rest(&self, key: &TemplateKey) -> Option<Pages> {
-        self.slot(key)?.1.free.get().copied()
-    }
-
-    /// Keeps the free pages of a clone at rest.
-    pub(crate) fn keep_free_at_rest(&self, key: &TemplateKey, free: Pages) {
-        if let Some((_, slot)) = self.slot(key) {
-            slot.free.get_or_init(|| free);
-        }
-    }
-
-    /// Which of the templates is that for a machine, counted from 0.
-    pub(super) fn index(&self, key: &TemplateKey) -> Option<usize> {
-        self.slot(key).map(|(index, _)| index)
-    }
-
-    fn slot(&self, key: &TemplateKey) -> Option<(usize, &Slot<T>)> {
-        self.slots.iter().enumerate().find(|(_, slot)| slot.key == *key)
+    fn there(&self) -> std::sync::MutexGuard<'_, BTreeSet<usize>> {
+        // A set of numbers is whole at any moment.
+        self.there.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Templates {
     /// How much of the host's memory those take that are there, in bytes.
     pub(super) fn resident(&self) -> ByteSize {
-        let there = self
-            .slots
-            .iter()
-            .filter_map(|slot| match &*slot.state.try_lock().ok()? {
-                State::There(template) => Some(template.resident()),
-                State::NotYet { .. } | State::Never => None,
-            });
+        let numbers = self.there();
+        let there =
+            numbers
+                .iter()
+                .filter_map(|number| match &*self.slots[*number].state.try_lock().ok()? {
+                    State::There(template) => Some(template.resident()),
+                    State::NotYet { .. } | State::Never => None,
+                });
         there.fold(ByteSize::bytes(0), |sum, size| sum + size)
     }
 }
@@ -215,62 +244,85 @@ impl Templates {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::{Filter, LoadedSuite, PlannedKernel, plan};
     use base::Arch;
+    use suite::Suite;
     use vm::machine::Qemu;
 
-    fn machine(cmdline: &str) -> TemplateKey {
-        let spec = MachineSpec {
-            cmdline: cmdline.to_owned(),
-            ..MachineSpec::new(Arch::X86_64, Qemu::plain("qemu"))
+    /// Jobs whose guests boot with these words, on kernels with these numbers; and their templates. A job without words may not be cloned.
+    fn templates<T>(booted: &[(usize, &str)]) -> (Vec<Job>, Templates<T>) {
+        let cases =
+            (0..booted.len()).map(|n| format!("  - {{ id: C{n}, name: n, steps: [log: {{ has: x }}] }}\n"));
+        let text = format!("suite: x\ncases:\n{}", cases.collect::<String>());
+        let suite = Arc::new(LoadedSuite {
+            file: "x.yaml".to_owned(),
+            sha256: String::new(),
+            suite: Suite::parse("x.yaml", &text).unwrap(),
+        });
+        let kernel = PlannedKernel {
+            label: "k".to_owned(),
+            arch: Arch::X86_64,
+            release: None,
+            config: None,
         };
-        (0, spec)
+        let mut jobs = plan(&[suite], &[kernel], &Filter::default()).unwrap();
+        let templates = Templates::of(&mut jobs, |job| {
+            let (kernel, words) = booted[job.case];
+            let spec = MachineSpec {
+                cmdline: words.to_owned(),
+                ..MachineSpec::new(Arch::X86_64, Qemu::plain("qemu"))
+            };
+            (!words.is_empty()).then_some((kernel, spec))
+        });
+        (jobs, templates)
     }
 
-    async fn never_called(_: usize) -> Result<&'static str, NotMade> {
+    async fn never_called() -> Result<&'static str, NotMade> {
         panic!("nobody asked for it")
     }
 
     #[tokio::test]
     async fn it_is_made_once_and_gone_after_the_last_job() {
-        let machines = ["a", "b", "a"].map(machine);
-        let templates = Templates::of(machines.into_iter());
-        assert!(
-            templates.get(&machine("b"), never_called).await.is_none(),
+        let (jobs, templates) = templates(&[(0, "b"), (0, "a"), (0, "a"), (1, "a"), (0, "")]);
+        let numbers: Vec<Option<usize>> = jobs.iter().map(|job| job.template).collect();
+        assert_eq!(
+            numbers,
+            [None, Some(0), Some(0), None, None],
             "one job alone boots"
         );
-        let other_kernel = (1, machine("a").1);
-        assert!(templates.get(&other_kernel, never_called).await.is_none());
-        let made = templates.get(&machine("a"), async |_| Ok("template")).await;
-        let Some((1, TemplateLookup::New(made))) = made else {
+        assert!(templates.get(&jobs[0], never_called).await.is_none());
+        let made = templates.get(&jobs[1], async || Ok("template")).await;
+        let Some(TemplateLookup::New(made)) = made else {
             panic!("{made:?}")
         };
-        let again = templates.get(&machine("a"), never_called).await;
-        assert!(matches!(again, Some((1, TemplateLookup::Existing(again))) if Arc::ptr_eq(&again, &made)));
-        templates.done_with(&machine("a"));
+        let again = templates.get(&jobs[2], never_called).await;
+        assert!(matches!(again, Some(TemplateLookup::Existing(again)) if Arc::ptr_eq(&again, &made)));
+        assert_eq!(*templates.there(), BTreeSet::from([0]));
+        templates.done_with(&jobs[1]);
         assert_eq!(Arc::strong_count(&made), 2);
-        templates.done_with(&machine("a"));
+        templates.done_with(&jobs[2]);
         assert_eq!(Arc::strong_count(&made), 1);
+        assert_eq!(*templates.there(), BTreeSet::new());
     }
 
     #[tokio::test]
     async fn it_is_coming_from_the_start_of_its_first_job_until_it_is_there() {
-        let templates = Templates::of(["a", "a", "b", "b"].map(machine).into_iter());
-        let (a, b) = (machine("a"), machine("b"));
-        let coming = || (templates.is_coming(&a), templates.is_coming(&b));
+        let (jobs, templates) = templates(&[(0, "a"), (0, "a"), (0, "b"), (0, "b"), (0, "c")]);
+        let coming = || (templates.is_coming(&jobs[1]), templates.is_coming(&jobs[3]));
         assert_eq!(coming(), (false, false));
-        templates.begin(&a);
-        templates.begin(&b);
+        templates.begin(&jobs[0]);
+        templates.begin(&jobs[2]);
         assert_eq!(coming(), (true, true));
         templates
-            .get(&a, async |_| {
-                assert!(templates.is_coming(&a));
+            .get(&jobs[0], async || {
+                assert!(templates.is_coming(&jobs[1]));
                 Ok(())
             })
             .await;
         // The other job ended without one.
-        templates.done_with(&b);
+        templates.done_with(&jobs[2]);
         assert_eq!(coming(), (false, false));
-        assert!(!templates.is_coming(&machine("c")), "it has none");
+        assert!(!templates.is_coming(&jobs[4]), "it has none");
     }
 
     #[tokio::test]
@@ -280,37 +332,36 @@ mod tests {
             Err::<(), _>(NotMade { reason, lasting })
         };
         for (lasting, tries) in [(true, 1), (false, TRIES)] {
-            let templates = Templates::<()>::of(["a", "a"].map(machine).into_iter());
+            let (jobs, templates) = templates::<()>(&[(0, "a"), (0, "a")]);
             for _ in 0..tries {
-                let failed = templates.get(&machine("a"), async |_| broken(lasting)).await;
-                assert!(matches!(failed, Some((1, TemplateLookup::Failed(why))) if why.reason == "why"));
+                let failed = templates.get(&jobs[0], async || broken(lasting)).await;
+                assert!(matches!(failed, Some(TemplateLookup::Failed(why)) if why.reason == "why"));
             }
-            let never = async |_| panic!("that is enough");
+            let never = async || panic!("that is enough");
             assert!(matches!(
-                templates.get(&machine("a"), never).await,
-                Some((1, TemplateLookup::Unavailable))
+                templates.get(&jobs[0], never).await,
+                Some(TemplateLookup::Unavailable)
             ));
         }
-        let templates = Templates::<()>::of(["a", "a"].map(machine).into_iter());
-        templates.get(&machine("a"), async |_| broken(false)).await;
-        let made = templates.get(&machine("a"), async |_| Ok(())).await;
+        let (jobs, templates) = templates::<()>(&[(0, "a"), (0, "a")]);
+        templates.get(&jobs[0], async || broken(false)).await;
+        let made = templates.get(&jobs[1], async || Ok(())).await;
         assert!(
-            matches!(made, Some((1, TemplateLookup::New(_)))),
+            matches!(made, Some(TemplateLookup::New(_))),
             "the next one made it"
         );
     }
 
     #[tokio::test]
     async fn who_gives_up_waiting_leaves_it_to_the_next() {
-        let templates = Templates::of(["a", "a"].map(machine).into_iter());
-        let a = machine("a");
-        let cancelled = templates.get(&a, async |_| std::future::pending().await);
+        let (jobs, templates) = templates(&[(0, "a"), (0, "a")]);
+        let cancelled = templates.get(&jobs[0], async || std::future::pending().await);
         assert!(
             tokio::time::timeout(std::time::Duration::from_millis(1), cancelled)
                 .await
                 .is_err()
         );
-        let made = templates.get(&machine("a"), async |_| Ok(1)).await;
-        assert!(matches!(made, Some((1, TemplateLookup::New(_)))));
+        let made = templates.get(&jobs[1], async || Ok(1)).await;
+        assert!(matches!(made, Some(TemplateLookup::New(_))));
     }
 }
