@@ -150,7 +150,7 @@ impl Cache {
     }
 
     /// The same cache, only looked at: without its locks, since what has its final name is whole.
-    pub fn looking(&self) -> Self {
+    pub(crate) fn looking(&self) -> Self {
         Self {
             looks: true,
             ..self.clone()

@@ -32,7 +32,7 @@ use memory::{LEDGER, LEDGER_FILE};
 
 /// Modules that the guest loads when it boots, where the kernel has them as modules: its network, and the line by which it is told
 /// what to do. On s390x the bus is always built in.
-pub const fn boot_modules(arch: Arch) -> &'static [&'static str] {
+pub(crate) const fn boot_modules(arch: Arch) -> &'static [&'static str] {
     match arch {
         Arch::X86_64 => &["virtio_pci", "virtio_net", "virtio_console"],
         Arch::S390x => &["virtio_net", "virtio_console"],
@@ -40,7 +40,7 @@ pub const fn boot_modules(arch: Arch) -> &'static [&'static str] {
 }
 
 /// Modules that are in the image for `modprobe`, where the kernel has them as modules.
-pub const SPARE_MODULES: [&str; 4] = [
+pub(crate) const SPARE_MODULES: [&str; 4] = [
     "memory-notifier-error-inject",
     "virtio_mem",
     "hwpoison-inject",
@@ -82,9 +82,9 @@ pub struct Image {
     /// Packages that its programs came from.
     pub packages: Vec<PackageFacts>,
     /// Names of the modules that are loaded at boot, in order.
-    pub boot_modules: Vec<String>,
+    pub(crate) boot_modules: Vec<String>,
     /// Names of the modules that can be loaded by `modprobe`, those of the boot included.
-    pub modules: Vec<String>,
+    pub(crate) modules: Vec<String>,
 }
 
 /// Why there is no image.

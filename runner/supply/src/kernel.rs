@@ -30,7 +30,8 @@ use format::{
 use source::{BuildSpec, BuildSpecError, SourceKernelError};
 
 pub use header::{Header, HeaderError};
-pub use modules::{ModuleError, ModuleFile, Modules};
+pub(crate) use modules::ModuleFile;
+pub use modules::{ModuleError, Modules};
 
 /// Where a kernel comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -400,7 +401,7 @@ impl Kernel {
     ///
     /// # Errors
     /// The image is no kernel of this architecture, or another file is not what it should be.
-    pub fn from_files(
+    pub(crate) fn from_files(
         label: String,
         arch: Arch,
         image: &Path,

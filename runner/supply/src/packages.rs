@@ -23,7 +23,7 @@ use base::{Arch, exec::ExecError, ui::Ui};
 use format::deb::{self, Dependency, Relation};
 
 use apt::Root;
-pub use sources::{Mirror, SourcesError};
+pub use sources::SourcesError;
 
 /// A release of Debian that memrig knows how to take kernels from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ impl DebianRelease {
     pub const ALL: [Self; 3] = [Self::Bookworm, Self::Trixie, Self::Sid];
 
     /// Its codename.
-    pub fn codename(self) -> &'static str {
+    pub(crate) fn codename(self) -> &'static str {
         match self {
             Self::Bookworm => "bookworm",
             Self::Trixie => "trixie",
@@ -81,7 +81,7 @@ pub struct PackageFacts {
     /// Version.
     pub version: String,
     /// Debian's name of its architecture, or `all`.
-    pub architecture: String,
+    pub(crate) architecture: String,
     /// Release whose index named it.
     pub suite: DebianRelease,
     /// SHA-256 of the `.deb`, in hexadecimal.
@@ -89,14 +89,14 @@ pub struct PackageFacts {
     /// Size of the `.deb` in bytes.
     pub size: u64,
     /// Path on the mirror.
-    pub filename: String,
+    pub(crate) filename: String,
     /// `Depends`, as written.
-    pub depends: String,
+    pub(crate) depends: String,
 }
 
 impl PackageFacts {
     /// What it depends on.
-    pub fn dependencies(&self) -> Vec<Dependency> {
+    pub(crate) fn dependencies(&self) -> Vec<Dependency> {
         deb::depends(&self.depends)
     }
 }
@@ -292,33 +292,12 @@ impl Packages {
         })
     }
 
-    /// Makes sure that the release's index for the architecture is in the cache (10 MB to fetch).
-    ///
-    /// # Errors
-    /// No mirror, or it cannot be reached, or its signature is bad.
-    pub fn ensure_index(&self, suite: DebianRelease, arch: Arch) -> Result<(), PackagesError> {
-        self.root(suite, arch.debian())?.ensure_index()
-    }
-
-    /// Looks a package up: its newest version in the release (and in its security updates, where the machine uses them).
-    ///
-    /// # Errors
-    /// Those of [`Packages::ensure_index`], and no such package.
-    pub fn resolve(
-        &self,
-        suite: DebianRelease,
-        arch: Arch,
-        package: &str,
-    ) -> Result<PackageFacts, PackagesError> {
-        self.root(suite, arch.debian())?.resolve(package)
-    }
-
     /// The packages of these names and, of what they depend on, all that `follow` says yes to; each once, nearest first. What
     /// is in no index (a virtual package) is left out, except of the names themselves.
     ///
     /// # Errors
-    /// As [`Packages::resolve`].
-    pub fn closure(
+    /// No mirror, or it cannot be reached, or its signature is bad; or one of `names` is no package.
+    pub(crate) fn closure(
         &self,
         suite: DebianRelease,
         arch: Arch,
@@ -332,7 +311,7 @@ impl Packages {
     /// The names in the release's index that `which` says yes to, those of the newest versions first.
     ///
     /// # Errors
-    /// Those of [`Packages::ensure_index`].
+    /// No mirror, or it cannot be reached, or its signature is bad.
     pub fn names(
         &self,
         suite: DebianRelease,
@@ -347,7 +326,7 @@ impl Packages {
     /// # Errors
     /// Three attempts failed, or the file is not what the index says; [`PackagesError::Absent`] if the mirror answers and has no
     /// such file. That is remembered until a [`Packages::refreshing`] asks anew.
-    pub fn fetch(&self, facts: &PackageFacts, arch: Arch) -> Result<PathBuf, PackagesError> {
+    pub(crate) fn fetch(&self, facts: &PackageFacts, arch: Arch) -> Result<PathBuf, PackagesError> {
         self.root(facts.suite, arch.debian())?.fetch(facts)
     }
 

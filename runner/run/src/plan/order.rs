@@ -18,7 +18,7 @@ pub(crate) struct Place<J> {
     /// Jobs of one group share a template.
     pub group: usize,
     /// How long it is expected to take.
-    pub expected: Duration,
+    pub(crate) expected: Duration,
 }
 
 /// Puts jobs in order: the groups that take longest first, and in each the longest job; the architectures take turns by what is left of them.

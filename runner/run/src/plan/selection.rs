@@ -23,7 +23,7 @@ impl Filter {
     }
 
     /// The first of the words that fits nothing in any of the suites, and so is a mistake; seen without any kernel.
-    pub fn misses(&self, suites: &[Arc<LoadedSuite>]) -> Option<Missed<'_>> {
+    pub(crate) fn misses(&self, suites: &[Arc<LoadedSuite>]) -> Option<Missed<'_>> {
         let cases = || suites.iter().flat_map(|loaded| &loaded.suite.cases);
         let case = self
             .cases
@@ -38,7 +38,7 @@ impl Filter {
 
 /// A word of a filter that fits nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Missed<'a> {
+pub(crate) enum Missed<'a> {
     /// Of a case.
     #[error("no case has the id `{0}`, or a name that contains it")]
     Case(&'a str),

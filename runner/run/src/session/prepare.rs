@@ -81,7 +81,7 @@ pub struct Emulator {
     /// SHA-256 of the binary, in hex.
     pub sha256: String,
     /// What it offers beyond what every QEMU does; s390x.
-    pub capabilities: Option<Capabilities>,
+    pub(crate) capabilities: Option<Capabilities>,
 }
 
 /// Why something could not be got.

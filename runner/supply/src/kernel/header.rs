@@ -159,7 +159,7 @@ impl Header {
     ///
     /// # Errors
     /// It is for the other one.
-    pub fn for_arch(self, expected: Arch) -> Result<Self, HeaderError> {
+    pub(crate) fn for_arch(self, expected: Arch) -> Result<Self, HeaderError> {
         if self.arch == expected {
             return Ok(self);
         }

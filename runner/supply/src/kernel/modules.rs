@@ -41,7 +41,7 @@ pub enum ModuleError {
 
 /// One module, ready to be put into an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModuleFile {
+pub(crate) struct ModuleFile {
     /// Its name, with underscores.
     pub name: String,
     /// Path under `lib/modules/RELEASE`, without a suffix of compression.
@@ -49,7 +49,7 @@ pub struct ModuleFile {
     /// Its bytes, not compressed.
     pub bytes: Vec<u8>,
     /// Names of the modules that it needs, built-in ones left out.
-    pub depends: Vec<String>,
+    pub(crate) depends: Vec<String>,
 }
 
 /// The modules of one kernel.
@@ -123,7 +123,7 @@ impl Modules {
     ///
     /// # Errors
     /// A module needs one that is not there, or cannot be read.
-    pub fn closure(&self, names: &[&str]) -> Result<Vec<ModuleFile>, ModuleError> {
+    pub(crate) fn closure(&self, names: &[&str]) -> Result<Vec<ModuleFile>, ModuleError> {
         let mut order = Vec::new();
         for name in names {
             let name = name.replace('-', "_");

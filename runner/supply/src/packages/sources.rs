@@ -35,18 +35,18 @@ const KEYRINGS: [&str; 2] = [
 
 /// Where Debian is fetched from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mirror {
+pub(crate) struct Mirror {
     /// URI of the archive.
-    pub uri: String,
+    pub(crate) uri: String,
     /// What must have signed it.
-    pub signed_by: SignedBy,
+    pub(crate) signed_by: SignedBy,
     /// URI of the archive of security updates, if the machine uses one.
-    pub security: Option<String>,
+    pub(crate) security: Option<String>,
 }
 
 /// What must have signed a release.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SignedBy {
+pub(crate) enum SignedBy {
     /// A key in this file.
     File(PathBuf),
     /// This key, in ASCII armour.
@@ -93,7 +93,7 @@ impl Mirror {
     ///
     /// # Errors
     /// There is none, or there are no keys.
-    pub fn find(etc: &Path, override_uri: Option<&str>) -> Result<Self, SourcesError> {
+    pub(crate) fn find(etc: &Path, override_uri: Option<&str>) -> Result<Self, SourcesError> {
         let mut entries = Vec::new();
         if let Some(text) = read(&etc.join("sources.list"))? {
             entries.extend(one_line(&text));

@@ -84,7 +84,7 @@ impl Capabilities {
     }
 
     /// The QMP commands to send, in the order in which [`Capabilities::from_replies`] takes the replies.
-    pub fn questions() -> Vec<Value> {
+    pub(crate) fn questions() -> Vec<Value> {
         let properties = |kind| json!({"execute": PROPERTIES, "arguments": {"typename": kind}});
         vec![
             json!({"execute": VERSION}),
@@ -100,7 +100,7 @@ impl Capabilities {
     ///
     /// # Errors
     /// If a reply is missing, or the version, the machine or the CPU model is not told.
-    pub fn from_replies(replies: &[Value]) -> Result<Self, CapabilityError> {
+    pub(crate) fn from_replies(replies: &[Value]) -> Result<Self, CapabilityError> {
         let unclear = |question, answer: Option<&Value>| CapabilityError::Answer {
             question,
             answer: answer.map_or_else(|| "it did not answer".to_owned(), Value::to_string),

@@ -7,7 +7,7 @@
 
 /// One step of the bare-metal guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GuestStep {
+pub(crate) struct GuestStep {
     /// What it does, in words.
     pub about: &'static str,
     /// The storage command that it gives: command word, and increment or element.
@@ -75,7 +75,7 @@ const fn pgm(code: u64, value: u64) -> u64 {
 const ADDRESSING: u64 = pgm(5, 0);
 
 /// The steps, in the order of the guest.
-pub const STEPS: &[GuestStep] = &[
+pub(crate) const STEPS: &[GuestStep] = &[
     step("storage that is not assigned", ADDRESSING),
     step("initial storage", 0),
     call("assign before attach", 0x000d_0001, 6, 0x340),

@@ -17,6 +17,6 @@ mod source;
 pub use build::{BuildError, StandbyQemu, build, find};
 pub use capabilities::{Capabilities, CapabilityError};
 pub use counter::{CounterError, Counting};
-pub use expected::{Backend, GuestStep, RUNS, Run, STEPS};
+pub use expected::{Backend, RUNS, Run};
 pub use firmware::firmware;
-pub use source::{CONFIGURE, HOST_PACKAGES, PATCHES, Patch, PinnedSource, SOURCE, SourcePackage};
+pub use source::{HOST_PACKAGES, PATCHES, Patch, PinnedSource, SOURCE, SourcePackage};

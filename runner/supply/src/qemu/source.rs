@@ -25,7 +25,7 @@ macro_rules! patch {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourcePackage {
     /// The unpacked-from tarball (`qemu_10.0.13+ds.orig.tar.xz`), on this host.
-    pub tarball: PathBuf,
+    pub(crate) tarball: PathBuf,
     /// The upstream version, as in `10.0.13`.
     pub version: String,
     /// Checksum of the tarball in hex digits; it is checked before the tarball is used.
@@ -42,7 +42,7 @@ pub struct PinnedSource {
     /// The upstream version.
     pub version: &'static str,
     /// File name of the upstream tarball.
-    pub tarball: &'static str,
+    pub(crate) tarball: &'static str,
     /// Checksum of the tarball in hex digits.
     pub sha256: &'static str,
 }
@@ -87,7 +87,7 @@ pub const HOST_PACKAGES: &[&str] = &[
 ];
 
 /// What `configure` is called with, besides the python.
-pub const CONFIGURE: &[&str] = &[
+pub(crate) const CONFIGURE: &[&str] = &[
     "--target-list=s390x-softmmu",
     "--without-default-features",
     "--enable-system",

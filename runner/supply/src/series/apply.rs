@@ -39,7 +39,7 @@ pub struct NotApplied {
     /// The file that it fails at.
     pub file: Option<String>,
     /// The first hunk that fails, by its header.
-    pub hunk: Option<String>,
+    pub(crate) hunk: Option<String>,
     /// What is wrong, with the file and the hunk.
     pub said: String,
 }
@@ -57,7 +57,7 @@ pub struct Applied {
 ///
 /// # Errors
 /// The tree, git, or a range that is none. That a patch does not apply is no error.
-pub fn apply(series: &LoadedSeries, base: &str, tree: &SourceTree) -> Result<Applied, ApplyError> {
+pub(crate) fn apply(series: &LoadedSeries, base: &str, tree: &SourceTree) -> Result<Applied, ApplyError> {
     match series {
         LoadedSeries::Range { base, tip } => range(base, tip, tree),
         LoadedSeries::Mails { series, .. } => {

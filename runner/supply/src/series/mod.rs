@@ -11,5 +11,6 @@ mod source;
 mod tests;
 
 pub use self::base::{Base, base};
-pub use apply::{Applied, AppliedPatch, ApplyError, NotApplied, apply, on_base};
+pub(crate) use apply::apply;
+pub use apply::{Applied, AppliedPatch, ApplyError, NotApplied, on_base};
 pub use source::{LoadedSeries, SeriesError, SeriesPlace, SeriesSource};

@@ -18,9 +18,9 @@ pub struct SeriesSource {
     /// Where it is.
     pub place: SeriesPlace,
     /// Which of several.
-    pub choice: Choice,
+    pub(crate) choice: Choice,
     /// The series that must be in the tree before, in this order.
-    pub prerequisites: Vec<Self>,
+    pub(crate) prerequisites: Vec<Self>,
 }
 
 /// Where a series is.

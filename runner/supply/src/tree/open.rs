@@ -127,7 +127,7 @@ impl SourceTree {
     }
 
     /// Whether the source names its commit itself, so that no other one is meant.
-    pub fn names_its_base(&self) -> bool {
+    pub(crate) fn names_its_base(&self) -> bool {
         self.named
     }
 
@@ -137,7 +137,7 @@ impl SourceTree {
     }
 
     /// Whether commits of the user's can be asked for.
-    pub fn has_history(&self) -> bool {
+    pub(crate) fn has_history(&self) -> bool {
         self.theirs.is_some()
     }
 

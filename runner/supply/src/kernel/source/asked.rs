@@ -29,7 +29,7 @@ pub struct Lost {
     /// Whether this version and architecture have it at all.
     pub exists: bool,
     /// How much it matters.
-    pub weight: Weight,
+    pub(crate) weight: Weight,
 }
 
 impl fmt::Display for Lost {
