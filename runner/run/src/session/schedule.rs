@@ -117,7 +117,7 @@ impl Stop {
 
     /// Asks for it.
     #[cfg(test)]
-    fn ask(&self) {
+    pub(crate) fn ask(&self) {
         self.ask.send_replace(true);
     }
 
