@@ -88,11 +88,14 @@ fn case(run: u32, number: u32) -> CaseRecord {
     CaseRecord {
         key: CaseKey {
             arch,
-            kernel: kernel(arch, run).name(),
+            label: kernel(arch, run).label,
+            release: Some(kernel(arch, run).release),
             config: String::new(),
+            side: None,
             suite: format!("suite{}", number % 7),
             variant: format!("memmap_on_memory={}", ["off", "on"][number as usize / 2 % 2]),
             case: format!("B{number:03}"),
+            round: None,
         },
         name: "a block goes online and offline through its file state".to_owned(),
         suite_file: "suites/blocks.yaml".to_owned(),
@@ -125,12 +128,13 @@ fn case(run: u32, number: u32) -> CaseRecord {
 
 /// A ledger with as many blocks as a guest of 3 GiB has.
 fn ledger(free: u64) -> Value {
-    let block = json!({ "state": "online", "online": true, "valid_zones": ["Normal"], "removable": true, "phys_index": 0,
+    let block = json!({ "state": "online", "online": true, "valid_zones": ["normal"], "removable": true, "phys_index": 0,
         "phys_device": 0, "node": 0 });
     let blocks: BTreeMap<String, Value> = (0..24).map(|n| (n.to_string(), block.clone())).collect();
     let zone = json!({ "start_pfn": 0, "spanned": 262_144, "present": 262_144, "managed": 250_943 });
     json!({ "mem_total": 250_943, "free": free, "zones": { "node 0 zone Normal": zone, "node 0 zone Movable": zone },
-        "nr_memmap": 0, "nr_memmap_boot": 4096, "blocks": blocks })
+        "nr_memmap": 0, "nr_memmap_boot": 4096, "blocks": blocks, "storage": {}, "ram": [], "auto_online": "offline", "isolated": 0,
+        "tainted": 0, "hypervisor": { "dimms": {} } })
 }
 
 /// Writes a run, and returns its folder.
@@ -156,13 +160,11 @@ fn write(results: &Utf8Path, run: u32, cases: u32) -> Utf8PathBuf {
         let case = case(run, number);
         let begun = f64::from(number) * 7.0;
         let files = folder.case(&case.key, 1).unwrap();
-        let ledgers: Vec<LedgerEntry<Value>> = (0..7)
-            .map(|step| LedgerEntry {
-                step: (step > 0).then_some(step),
-                at: begun + 5.0 + f64::from(step) * 0.15,
-                ledger: ledger(240_000 - 512 * u64::from(step)),
-            })
-            .collect();
+        let ledgers = (0..7).map(|step: u32| {
+            json!({ "step": (step > 0).then_some(step), "at": begun + 5.0 + f64::from(step) * 0.15,
+                "ledger": ledger(240_000 - 512 * u64::from(step)) })
+        });
+        let ledgers: Vec<LedgerEntry> = serde_json::from_value(ledgers.collect()).unwrap();
         files.write_ledgers(&ledgers).unwrap();
         fs_err::write(
             files.console_log(),
@@ -237,11 +239,7 @@ fn index(root: &Utf8Path) -> Value {
         case: Some("B001".to_owned()),
         ..Which::default()
     };
-    let keys: Vec<HistoryKey> = last
-        .cases
-        .iter()
-        .map(|case| HistoryKey::of(&last.facts, &case.key))
-        .collect();
+    let keys: Vec<HistoryKey> = last.cases.iter().map(|case| HistoryKey::of(&case.key)).collect();
     json!({
         "runs": RUNS,
         "cases": RUNS * CASES,

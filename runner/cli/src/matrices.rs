@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use camino::Utf8Path;
 
 use super::{args::Part, failure::Failure, suites};
-use ::run::{Job, LoadedMatrix, PlannedKernel, times_before};
+use ::run::{Job, LoadedMatrix, times_before};
 use base::{named, ui::Ui};
 use suite::Matrix;
 use supply::kernel::KernelSource;
@@ -93,13 +93,8 @@ pub(super) fn times_of(which: &Part) -> Result<BTreeMap<String, u64>, Failure> {
 }
 
 /// Milliseconds that each job took in earlier runs. What keeps them from being known is told.
-pub(super) fn history_of(
-    jobs: &[Job],
-    kernels: &[PlannedKernel],
-    results: &Utf8Path,
-    ui: &Ui,
-) -> BTreeMap<String, u64> {
-    times_before(jobs, kernels, results, ui).unwrap_or_else(|error| {
+pub(super) fn history_of(jobs: &[Job], results: &Utf8Path, ui: &Ui) -> BTreeMap<String, u64> {
+    times_before(jobs, results, ui).unwrap_or_else(|error| {
         ui.warning("how long the jobs took before is not known:");
         Failure::of(error).tell(ui);
         BTreeMap::new()

@@ -29,7 +29,7 @@ pub(super) fn plan(args: &Plan, ui: &Ui) -> Result<Exit, Failure> {
         .foresee(args.planned.places.qemus(), ui)
         .map_err(Failure::of)?;
     args.planned.part.narrow(&mut selected, &given, false);
-    let times = matrices::history_of(&selected.jobs, &selected.rig.kernels, &results, ui);
+    let times = matrices::history_of(&selected.jobs, &results, ui);
     match args.format {
         PlanFormat::Times => ui.out(&serde_json::to_string_pretty(&times).map_err(Failure::broken)?),
         PlanFormat::Json => {
@@ -54,7 +54,7 @@ fn text(jobs: &[Job], times: &BTreeMap<String, u64>) -> String {
     for job in jobs {
         let key = (
             job.key.arch.to_string(),
-            job.key.kernel.clone(),
+            job.key.kernel_name(),
             job.key.suite.clone(),
         );
         groups.entry(key).or_default().push(job);

@@ -17,7 +17,7 @@ pub(super) fn replay(args: &Replay, ui: &Ui) -> Result<Exit, Failure> {
     let ended = record.cases.iter().map(|case| &case.key);
     let keys: Vec<_> = ended
         .chain(&record.not_run)
-        .filter(|key| key.case == args.case || key.id() == args.case)
+        .filter(|key| key.is_called(&args.case))
         .map(|key| key.without_round())
         .collect();
     if keys.is_empty() {

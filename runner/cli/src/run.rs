@@ -60,11 +60,8 @@ fn narrowed<R>(selected: &mut Selected<R>, args: &Run, times: &BTreeMap<String, 
 /// Prints the jobs with their QEMU commands, as far as they are known.
 fn tell_plan(selected: &Selected<Foreseen>, ui: &Ui) {
     for job in &selected.jobs {
-        let name = format!(
-            "{} {}/{} {}",
-            job.key.kernel, job.key.suite, job.key.case, job.key.variant
-        );
-        ui.out(&format!("# {} {}", job.key.arch, name.trim_end()));
+        let key = &job.key;
+        ui.out(&format!("# {} {} {}", key.arch, key.kernel_name(), key.name()));
         match (&job.skip, selected.rig.command(job)) {
             (Some(reason), _) => ui.out(&format!("# skipped: {reason}")),
             (None, Some(command)) => ui.out(&command),

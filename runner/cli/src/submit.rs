@@ -71,13 +71,9 @@ fn start(
         check_results(results)?;
     }
     let qemus = args.places.qemus();
-    let (jobs, kernels) = if args.dry_run {
-        let foreseen = loaded.foresee(qemus, ui).map_err(Failure::of)?;
-        (foreseen.jobs, foreseen.rig.kernels)
-    } else {
-        let selected = loaded.select(qemus, ui).map_err(Failure::of)?;
-        let kernels = selected.rig.planned();
-        (selected.jobs, kernels)
+    let jobs = match args.dry_run {
+        true => loaded.foresee(qemus, ui).map_err(Failure::of)?.jobs,
+        false => loaded.select(qemus, ui).map_err(Failure::of)?.jobs,
     };
     let most = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
     let shards = args.shards.min(most);
@@ -113,7 +109,7 @@ fn start(
         ui.out(text.trim_end());
         return Ok(None);
     }
-    let known = matrices::history_of(&jobs, &kernels, results, ui);
+    let known = matrices::history_of(&jobs, results, ui);
     let order = Order {
         script,
         text,

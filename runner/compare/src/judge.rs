@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     names,
     pair::{Difference, Pair, Silence, verdict_and_reason},
-    record::{ArchComparison, CaseName, KernelSide, Kind, NotCompared, Row},
+    record::{ArchComparison, KernelSide, Kind, NotCompared, Row},
     seen::{CaseSeen, Dimension},
 };
+use ::record::CaseName;
 use base::fault::Verdict;
 
 /// One case, on both kernels, as often as it was run.

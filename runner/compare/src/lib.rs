@@ -13,8 +13,8 @@ mod record;
 mod seen;
 
 pub use self::record::{
-    ArchComparison, COST_SLACK, CaseName, CompareRecord, CostRow, KernelSide, Kind, NotCompared, Row,
-    compare_exit, cost_rows, cost_unpaired,
+    ArchComparison, COST_SLACK, CompareRecord, CostRow, KernelSide, Kind, NotCompared, Row, compare_exit,
+    cost_rows, cost_unpaired,
 };
 pub use judge::{CaseRounds, open, summed};
 pub use pair::{Difference, verdict_and_reason};

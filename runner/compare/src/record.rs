@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{pair::Difference, seen::Dimension};
-use ::record::{CostMethod, CostRecord, OperationCost};
+use ::record::{CaseName, CostMethod, CostRecord, OperationCost};
 use base::{
     Arch,
     fault::{Exit, Verdict},
@@ -238,27 +238,6 @@ pub struct Row {
     pub cases: Vec<CaseName>,
     /// What the same was seen of: names that differ by the number of the memory block alone.
     pub others: BTreeSet<String>,
-}
-
-/// A case without its kernel.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct CaseName {
-    /// Name of the suite.
-    pub suite: String,
-    /// Id of the case.
-    pub case: String,
-    /// Its variant; may be empty.
-    pub variant: String,
-}
-
-impl fmt::Display for CaseName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.suite, self.case)?;
-        match self.variant.as_str() {
-            "" => Ok(()),
-            variant => write!(f, " {variant}"),
-        }
-    }
 }
 
 /// Cases that could not be compared.

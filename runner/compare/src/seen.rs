@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::names::{Leaf, finding, leaves};
 use ::record::{CaseRecord, LedgerEntry, Observed, ObservedCase};
 use base::fault::Verdict;
+use memory::Ledger;
 
 /// What kind of thing is observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -92,14 +93,10 @@ const BOOT_SLACK: u64 = 512;
 
 impl CaseSeen {
     /// Puts together what was seen of a case. `ledgers` are those of `ledgers.json`; without `observed` only they are there.
-    pub fn of(
-        case: &CaseRecord,
-        ledgers: &[LedgerEntry<serde_json::Value>],
-        observed: Option<&ObservedCase>,
-    ) -> Self {
+    pub fn of(case: &CaseRecord, ledgers: &[LedgerEntry], observed: Option<&ObservedCase>) -> Self {
         let mut moments = Vec::new();
         let mut last = ledgers.iter().find(|entry| entry.step.is_none());
-        let boot_memory = last.and_then(|entry| entry.ledger["mem_total"].as_i64());
+        let boot_memory = last.map(|entry| entry.ledger.mem_total.0);
         let around = |step: Option<u32>| observed?.steps.iter().find(|seen| seen.step == step);
         let mut boot = Moment {
             text: "boot".to_owned(),
@@ -173,7 +170,7 @@ impl Moment {
     }
 
     /// The counters of a ledger: after a step how they moved, so that what differed at boot is told once.
-    fn counts(&mut self, ledger: &serde_json::Value, before: Option<&serde_json::Value>) {
+    fn counts(&mut self, ledger: &Ledger, before: Option<&Ledger>) {
         let was: BTreeMap<String, Leaf> = before.into_iter().flat_map(leaves).collect();
         for (name, leaf) in leaves(ledger) {
             let amount = name == "mem_total" || name.ends_with(" managed");
@@ -259,25 +256,29 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{CaseName, CaseRounds, Difference, KernelSide, Kind, pair::Pair, summed};
-    use ::record::{CaseKey, FindingRecord, Seconds, StepRecord};
-    use base::Arch;
+    use crate::{CaseRounds, Difference, KernelSide, Kind, pair::Pair, summed};
+    use ::record::{CaseKey, CaseName, FindingRecord, Seconds, StepRecord};
+    use base::{Arch, Pages};
+    use memory::BlockState;
 
     /// What one attempt at a case left: two steps, of which the second only looks.
     #[derive(Clone)]
     struct Attempt {
         case: CaseRecord,
-        ledgers: Vec<LedgerEntry<serde_json::Value>>,
+        ledgers: Vec<LedgerEntry>,
         observed: ObservedCase,
     }
 
-    fn ledger(present: i64, state: &str) -> serde_json::Value {
-        json!({
-            "mem_total": 1000, "free": 500,
-            "zones": { "node 0 zone Movable": { "present": present, "managed": present } },
-            "blocks": { "4": { "state": state } },
-            "ram": [{ "start": 0, "last": 4095, "name": "System RAM" }],
-        })
+    fn ledger(present: i64, state: &str) -> Ledger {
+        serde_json::from_value(json!({
+            "mem_total": 1000, "free": 500, "nr_memmap": null, "nr_memmap_boot": null,
+            "zones": { "node 0 zone Movable": { "start_pfn": 0, "spanned": present, "present": present, "managed": present } },
+            "blocks": { "4": { "state": state, "online": state == "online", "valid_zones": ["movable"], "removable": true,
+                "phys_index": 4, "phys_device": 0, "node": 0 } },
+            "storage": {}, "ram": [{ "start": 0, "last": 4095, "name": "System RAM" }], "auto_online": "offline", "isolated": 0,
+            "tainted": 0, "hypervisor": { "standby": { "assigned": [], "unassigned_core": [] } },
+        }))
+        .unwrap()
     }
 
     fn attempt() -> Attempt {
@@ -303,11 +304,14 @@ mod tests {
             case: CaseRecord {
                 key: CaseKey {
                     arch: Arch::S390x,
-                    kernel: "k".to_owned(),
+                    label: "k".to_owned(),
+                    release: None,
                     config: String::new(),
+                    side: None,
                     suite: "s".to_owned(),
                     variant: String::new(),
                     case: "c".to_owned(),
+                    round: None,
                 },
                 name: String::new(),
                 suite_file: String::new(),
@@ -382,7 +386,9 @@ mod tests {
             (
                 |a| {
                     for entry in &mut a.ledgers[1..] {
-                        entry.ledger["zones"]["node 0 zone Movable"]["managed"] = json!(511);
+                        for zone in entry.ledger.zones.values_mut() {
+                            zone.managed = Pages(511);
+                        }
                     }
                 },
                 Ledger,
@@ -393,7 +399,9 @@ mod tests {
             (
                 |a| {
                     for entry in &mut a.ledgers[1..] {
-                        entry.ledger["blocks"]["4"]["state"] = json!("offline");
+                        for block in entry.ledger.blocks.values_mut() {
+                            block.state = BlockState::Offline;
+                        }
                     }
                 },
                 Ledger,
@@ -404,7 +412,7 @@ mod tests {
             (
                 |a| {
                     for entry in &mut a.ledgers {
-                        entry.ledger["ram"] = json!([]);
+                        entry.ledger.ram.clear();
                     }
                 },
                 Ledger,
@@ -495,7 +503,7 @@ mod tests {
     #[test]
     fn what_is_left_of_memory_after_boot_and_the_free_pages_have_slack() {
         let free = |by: i64| {
-            differences(|a| a.ledgers[1].ledger["free"] = json!(500 + by))
+            differences(|a| a.ledgers[1].ledger.free = Pages(500 + by))
                 .into_iter()
                 .map(|found| found.name)
                 .collect::<Vec<_>>()
@@ -505,7 +513,7 @@ mod tests {
         let total = |by: i64| {
             differences(|a| {
                 for entry in &mut a.ledgers {
-                    entry.ledger["mem_total"] = json!(1000 + by);
+                    entry.ledger.mem_total = Pages(1000 + by);
                 }
             })
         };

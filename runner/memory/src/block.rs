@@ -160,7 +160,7 @@ impl TryFrom<String> for ZoneId {
 /// State of a memory block, as its file `state` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum BlockState {
+pub enum BlockState {
     /// In use by the page allocator.
     Online,
     /// Known, not in use.

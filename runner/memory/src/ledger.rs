@@ -24,13 +24,13 @@ pub const LEDGER_SCRIPT: &str = ". /bin/memrig-ledger";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ZoneCounters {
     /// First page frame; 0 while the zone spans nothing.
-    pub(crate) start_pfn: u64,
+    pub start_pfn: u64,
     /// Pages from the first to the last.
-    pub(crate) spanned: Pages,
+    pub spanned: Pages,
     /// Those that are memory.
     pub present: Pages,
     /// Those that the page allocator has.
-    pub(crate) managed: Pages,
+    pub managed: Pages,
 }
 
 impl ZoneCounters {
@@ -43,16 +43,21 @@ impl ZoneCounters {
 /// What sysfs says about one memory block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockLedger {
-    pub(crate) state: BlockState,
-    pub(crate) online: bool,
+    /// `state`.
+    pub state: BlockState,
+    /// `online`.
+    pub online: bool,
     /// `valid_zones`: of an online block its zone; of an offline block first the default zone, then the others that it
     /// could go to. Empty for `none` (several zones) and where the kernel has no such file.
-    pub(crate) valid_zones: Vec<Zone>,
-    pub(crate) removable: bool,
-    pub(crate) phys_index: u64,
-    pub(crate) phys_device: u64,
+    pub valid_zones: Vec<Zone>,
+    /// `removable`.
+    pub removable: bool,
+    /// `phys_index`.
+    pub phys_index: u64,
+    /// `phys_device`.
+    pub phys_device: u64,
     /// NUMA node, from the link `nodeM`; 0 without NUMA.
-    pub(crate) node: u32,
+    pub node: u32,
 }
 
 impl BlockLedger {
@@ -82,16 +87,19 @@ impl BlockLedger {
 pub struct Storage {
     /// `config`.
     pub configured: bool,
-    pub(crate) memmap_on_memory: bool,
+    /// `memmap_on_memory`.
+    pub memmap_on_memory: bool,
 }
 
 /// A top-level `System RAM` range of `/proc/iomem` (also `System RAM (kmem)` below a device).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct RamRange {
-    pub(crate) start: u64,
+pub struct RamRange {
+    /// First address.
+    pub start: u64,
     /// Last address (inclusive, as the kernel prints it).
-    pub(crate) last: u64,
-    pub(crate) name: String,
+    pub last: u64,
+    /// Its name there.
+    pub name: String,
 }
 
 /// A pc-dimm, as QMP `query-memory-devices` shows it.
@@ -135,27 +143,28 @@ pub enum Hypervisor {
 /// All counters of a guest's memory at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
-    pub(crate) mem_total: Pages,
+    /// `MemTotal`.
+    pub mem_total: Pages,
     /// Free pages by the exact meter: `nr_free_pages` and every per-CPU `count:` of all zones.
     pub free: Pages,
     /// Zones that `/proc/zoneinfo` lists, empty ones included.
     pub zones: BTreeMap<ZoneId, ZoneCounters>,
     /// `nr_memmap_pages`: memmap of hot-added memory, wherever it lies (from 6.11 on).
-    pub(crate) nr_memmap: Option<Pages>,
+    pub nr_memmap: Option<Pages>,
     /// `nr_memmap_boot_pages` (from 6.11 on).
-    pub(crate) nr_memmap_boot: Option<Pages>,
+    pub nr_memmap_boot: Option<Pages>,
     /// Memory blocks.
     pub blocks: BTreeMap<BlockId, BlockLedger>,
     /// `/sys/firmware/memory`; empty if not there.
     pub storage: BTreeMap<BlockId, Storage>,
     /// `System RAM` in `/proc/iomem`, in order.
-    pub(crate) ram: Vec<RamRange>,
+    pub ram: Vec<RamRange>,
     /// `auto_online_blocks`.
-    pub(crate) auto_online: AutoOnline,
+    pub auto_online: AutoOnline,
     /// Pageblocks of type Isolate in `/proc/pagetypeinfo`; 0 after every operation.
-    pub(crate) isolated: u64,
+    pub isolated: u64,
     /// `/proc/sys/kernel/tainted`.
-    pub(crate) tainted: u64,
+    pub tainted: u64,
     /// What the hypervisor has handed out.
     pub hypervisor: Hypervisor,
 }

@@ -39,16 +39,14 @@ mod span;
 
 pub use self::compare::{FreeTolerance, Mismatch, Reading, Tolerance, compare};
 pub use attribute::{Attribute, in_sysfs, kernel_bool};
-pub use block::{AutoOnline, BlockId, OnlineKind, UnknownWord, Zone, ZoneId};
+pub use block::{AutoOnline, BlockId, BlockState, OnlineKind, UnknownWord, Zone, ZoneId};
 pub use facts::{FACTS_SCRIPT, FactsError, Generation, MemmapMode, MemoryFacts, SYMBOLS_SCRIPT};
 pub use ledger::{
-    BlockLedger, Dimm, Hypervisor, LEDGER, LEDGER_FILE, LEDGER_SCRIPT, Ledger, LedgerError, Storage,
-    ZoneCounters,
+    BlockLedger, Dimm, Hypervisor, LEDGER, LEDGER_FILE, LEDGER_SCRIPT, Ledger, LedgerError, RamRange,
+    Storage, ZoneCounters,
 };
 pub use model::Model;
 pub use op::{AddBy, Op, RemoveBy};
 pub use prediction::Prediction;
 
-pub(crate) use block::BlockState;
 pub(crate) use facts::OnlinePolicy;
-pub(crate) use ledger::RamRange;

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{RunPart, ShardFacts};
+use super::{CaseKey, RunPart, ShardFacts, key::kernel_name};
 use base::{Arch, ByteSize};
 
 /// The number of the format that this version writes, and the greatest that it reads.
@@ -89,16 +89,6 @@ impl RunFacts {
         let of_command_line = || ShardFacts::of_command_line(&self.argv).map(RunPart::Shard);
         self.part.clone().or_else(of_command_line)
     }
-
-    /// The kernel line of a case: the label of its kernel, such as `debian:sid`. It stays while releases come and go.
-    ///
-    /// A kernel that is not in the facts stands for itself.
-    pub fn line_of<'a>(&'a self, key: &'a super::CaseKey) -> &'a str {
-        self.kernels
-            .iter()
-            .find(|kernel| kernel.arch == key.arch && kernel.name() == key.kernel)
-            .map_or(&key.kernel, |kernel| &kernel.label)
-    }
 }
 
 /// The machine that runs the guests.
@@ -136,9 +126,14 @@ pub struct KernelFacts {
 }
 
 impl KernelFacts {
-    /// What [`CaseKey::kernel`](super::CaseKey::kernel) says of a case on this kernel: label, hyphen, release.
+    /// What reports call it: label, hyphen, release.
     pub fn name(&self) -> String {
-        format!("{}-{}", self.label, self.release)
+        kernel_name(&self.label, Some(&self.release))
+    }
+
+    /// Whether a case was run on it.
+    pub fn is_of(&self, key: &CaseKey) -> bool {
+        (self.arch, &self.label, Some(&self.release)) == (key.arch, &key.label, key.release.as_ref())
     }
 }
 

@@ -11,9 +11,9 @@ use std::{
 use camino::{Utf8Path, Utf8PathBuf};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::{CaseKey, FORMAT, ObservedCase, RunFacts, RunId};
+use super::{CaseKey, LedgerEntry, ObservedCase, RunFacts, RunId, seen};
 use base::fault::{Blame, Blamed};
 
 /// How often a name is tried before it is taken that something else is wrong.
@@ -218,24 +218,6 @@ pub struct CaseFolder {
     path: Utf8PathBuf,
 }
 
-/// One ledger of `ledgers.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LedgerEntry<L> {
-    /// The step after which it was read; `None` for the one before the first step.
-    pub step: Option<u32>,
-    /// Seconds since the run started.
-    pub at: f64,
-    /// The ledger.
-    pub ledger: L,
-}
-
-/// What `ledgers.json` holds.
-#[derive(Debug, Serialize)]
-struct Ledgers<'a, L> {
-    format: u32,
-    ledgers: &'a [LedgerEntry<L>],
-}
-
 impl CaseFolder {
     /// The folder.
     pub fn path(&self) -> &Utf8Path {
@@ -274,12 +256,12 @@ impl CaseFolder {
 
     /// Where the ledgers go.
     pub fn ledgers_json(&self) -> Utf8PathBuf {
-        self.path.join("ledgers.json")
+        self.path.join(seen::LEDGERS)
     }
 
     /// Where what is seen beside the ledgers goes, where kernels are compared.
     pub(crate) fn observed_json(&self) -> Utf8PathBuf {
-        self.path.join("observed.json")
+        self.path.join(seen::OBSERVED)
     }
 
     /// Adds what a script of a step printed to the files of the step, `step-N.out` and `step-N.err`: as it came, and only where it
@@ -322,14 +304,10 @@ impl CaseFolder {
     /// # Errors
     ///
     /// Fails if the folder does not take the file.
-    pub fn write_ledgers<L: Serialize>(&self, ledgers: &[LedgerEntry<L>]) -> Result<(), FolderError> {
+    pub fn write_ledgers(&self, ledgers: &[LedgerEntry]) -> Result<(), FolderError> {
         let path = self.ledgers_json();
-        let all = Ledgers {
-            format: FORMAT,
-            ledgers,
-        };
         // Every case has them, and they are kept longest: white space would be two thirds of them.
-        let bytes = serde_json::to_vec(&all).map_err(|e| FolderError::Write {
+        let bytes = seen::ledgers_json(ledgers).map_err(|e| FolderError::Write {
             path: path.clone(),
             source: e.into(),
         })?;
@@ -413,11 +391,14 @@ mod tests {
     fn key() -> CaseKey {
         CaseKey {
             arch: Arch::X86_64,
-            kernel: "k".to_owned(),
+            label: "k".to_owned(),
+            release: None,
             config: String::new(),
+            side: None,
             suite: "blocks".to_owned(),
             variant: String::new(),
             case: "B01".to_owned(),
+            round: None,
         }
     }
 

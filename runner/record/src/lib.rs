@@ -21,6 +21,8 @@ mod prune;
 mod read;
 mod rounds;
 mod seconds;
+mod seen;
+mod side;
 mod trace;
 mod walk;
 
@@ -30,16 +32,18 @@ pub use event::Event;
 pub use facts::{
     FORMAT, HostFacts, ImageFacts, KernelFacts, PackageFacts, QemuFacts, RunFacts, RunId, SuiteFacts,
 };
-pub use folder::{CaseFolder, FolderError, LedgerEntry, RunFolder, is_output};
+pub use folder::{CaseFolder, FolderError, RunFolder, is_output};
 pub use journal::{Journal, JournalError};
-pub use key::{CaseKey, NotUnique, check_unique};
+pub use key::{CaseKey, CaseName, NotUnique, check_unique};
 pub use merge::{MergeError, Merged, merge};
 pub use observed::{Observed, ObservedCase};
 pub use part::{PlanFacts, RunPart, ShardFacts};
 pub use prune::{Pruned, prune};
-pub use read::{Damage, Finish, ReadError, RunRecord};
+pub use read::{AttemptSpan, Damage, Finish, ReadError, RunRecord};
 pub use rounds::{Differing, Rounds};
 pub use seconds::Seconds;
+pub use seen::{LedgerEntry, SeenError};
+pub use side::{Side, Sides};
 pub use trace::{ConsoleLine, LedgerPoint, QmpLine, StepSpan, Trace, Traces};
 pub use walk::{WalkBuild, WalkCase, WalkPoint, WalkRecord};
 

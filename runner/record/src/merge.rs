@@ -10,12 +10,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     Damage, Entry, Event, FolderError, Journal, JournalError, KernelFacts, ReadError, RunFacts, RunFolder,
-    RunPart, RunRecord, ShardFacts, journal, part::without, read,
+    RunPart, RunRecord, ShardFacts, part::without,
 };
-use base::{
-    fault::{Blame, Blamed, Exit},
-    named,
-};
+use base::fault::{Blame, Blamed, Exit};
 
 /// The parts cannot be put together.
 #[derive(Debug, thiserror::Error)]
@@ -135,18 +132,16 @@ impl Part {
 const OWN: [&str; 5] = ["--shard", "--results", "--jobs", "-j", "--qemu"];
 
 fn part(folder: &Utf8Path) -> Result<(Part, Vec<Damage>), MergeError> {
-    let (record, damage) = RunRecord::read(folder)?;
+    let (record, entries, damage) = RunRecord::read_with(folder, <[Entry]>::to_vec)?;
     let folder = folder.to_owned();
     let shard = match record.facts.part_of_plan() {
         Some(RunPart::Shard(shard)) => shard,
         Some(RunPart::Merged { .. }) => return Err(MergeError::Merged { folder }),
         Some(RunPart::Whole) | None => return Err(MergeError::NoShard { folder }),
     };
-    // It was read a moment ago.
-    let bytes = named::read_whole(folder.join(journal::NAME).as_std_path()).unwrap_or_default();
     let part = Part {
         record,
-        entries: read::entries(&bytes).0,
+        entries,
         shard,
     };
     Ok((part, damage))

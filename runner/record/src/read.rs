@@ -5,7 +5,7 @@
 //! Everything that can be read is read, and everything that cannot is listed.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt, io,
 };
 
@@ -13,7 +13,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use serde::Deserialize;
 
-use super::{CaseKey, CaseRecord, Entry, Event, FORMAT, RunFacts, Seconds, StepRecord, journal};
+use super::{
+    CaseKey, CaseRecord, Entry, Event, FORMAT, KernelFacts, RunFacts, Seconds, StepRecord, StepSpan, journal,
+};
 use base::{
     fault::{Blame, Blamed, Verdict},
     named,
@@ -105,6 +107,17 @@ pub struct RunRecord {
     pub finish: Finish,
     /// Time from the start to the last event.
     pub seconds: Seconds,
+    /// When the attempts at each case ran, by its id and their number.
+    pub attempts: HashMap<String, BTreeMap<u32, AttemptSpan>>,
+}
+
+/// When an attempt at a case ran, in seconds since the run started.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct AttemptSpan {
+    /// When it began.
+    pub begun: f64,
+    /// Its steps.
+    pub steps: Vec<StepSpan>,
 }
 
 /// The reason of a case that was begun and never finished.
@@ -117,6 +130,15 @@ impl RunRecord {
     ///
     /// Fails if the folder holds no run, a file of it cannot be opened, or a newer memrig wrote it.
     pub fn read(folder: &Utf8Path) -> Result<(Self, Vec<Damage>), ReadError> {
+        let (record, _, damage) = Self::read_with(folder, |_| ())?;
+        Ok((record, damage))
+    }
+
+    /// The same, with what `take` makes of the journal.
+    pub(crate) fn read_with<T>(
+        folder: &Utf8Path,
+        take: impl FnOnce(&[Entry]) -> T,
+    ) -> Result<(Self, T, Vec<Damage>), ReadError> {
         let mut damage = Vec::new();
         let facts = match load(folder, "run.json")? {
             None => Err("is missing".to_owned()),
@@ -152,12 +174,16 @@ impl RunRecord {
                 });
             }
         };
-        let mut told = Told::default();
+        let mut told = Told {
+            kernels: facts.kernels.clone(),
+            ..Told::default()
+        };
         let seconds = entries.iter().map(|entry| entry.at).fold(0.0, f64::max);
+        let taken = take(&entries);
         for entry in entries {
             told.hear(entry);
         }
-        Ok((told.record(folder, facts, seconds), damage))
+        Ok((told.record(folder, facts, seconds), taken, damage))
     }
 }
 
@@ -241,6 +267,8 @@ pub(super) fn entries(bytes: &[u8]) -> (Vec<Entry>, Vec<Damage>) {
 /// What the journal has told so far.
 #[derive(Default)]
 struct Told {
+    /// Those of the run.
+    kernels: Vec<KernelFacts>,
     planned: Vec<CaseKey>,
     /// In the order in which the cases began or were skipped.
     cases: Vec<CaseRecord>,
@@ -248,36 +276,76 @@ struct Told {
     places: HashMap<String, usize>,
     /// Ids of cases that have begun and not finished.
     running: HashSet<String>,
+    /// Number of the last attempt that began, by the case's id.
+    last: HashMap<String, u32>,
+    attempts: HashMap<String, BTreeMap<u32, AttemptSpan>>,
     notes: Vec<String>,
     exit: Option<u8>,
 }
 
 impl Told {
     fn hear(&mut self, entry: Entry) {
+        let at = entry.at;
         match entry.event {
-            Event::RunStarted { planned, .. } => self.planned = planned,
+            Event::RunStarted { planned, .. } => {
+                self.planned = planned.into_iter().map(|key| key.on(&self.kernels)).collect();
+            }
             Event::RunResumed { .. } => self.exit = None,
             Event::CaseStarted {
                 key,
                 name,
                 suite_file,
                 line,
-                ..
+                attempt,
             } => {
                 let id = key.id();
+                let begun = AttemptSpan {
+                    begun: at,
+                    steps: Vec::new(),
+                };
                 self.running.insert(id.clone());
+                self.last.insert(id.clone(), attempt);
+                self.attempts
+                    .entry(id.clone())
+                    .or_default()
+                    .insert(attempt, begun);
+                let key = key.on(&self.kernels);
                 self.put(id, unfinished(key, name, suite_file, line));
             }
-            Event::StepFinished { case, step } => self.step(&case, step),
-            Event::CaseFinished { record } => {
+            Event::StepStarted { case, number, .. } => {
+                if let Some(steps) = self.running_steps(&case) {
+                    steps.push(StepSpan {
+                        number,
+                        from: at,
+                        to: None,
+                    });
+                }
+            }
+            Event::StepFinished { case, step } => {
+                let open = self
+                    .running_steps(&case)
+                    .and_then(|steps| steps.iter_mut().rfind(|span| span.number == step.number));
+                if let Some(span) = open {
+                    span.to = Some(at);
+                }
+                self.step(&case, step);
+            }
+            Event::CaseFinished { mut record } => {
                 let id = record.key.id();
                 self.running.remove(&id);
+                record.key = record.key.on(&self.kernels);
                 self.put(id, *record);
             }
             Event::Note { text } => self.notes.push(text),
             Event::RunFinished { exit } => self.exit = Some(exit),
-            Event::TemplateMade { .. } | Event::StepStarted { .. } | Event::Unwritten(_) => {}
+            Event::TemplateMade { .. } | Event::Unwritten(_) => {}
         }
+    }
+
+    /// The steps of the attempt at a case that began last.
+    fn running_steps(&mut self, case: &str) -> Option<&mut Vec<StepSpan>> {
+        let attempt = self.last.get(case)?;
+        Some(&mut self.attempts.get_mut(case)?.get_mut(attempt)?.steps)
     }
 
     fn put(&mut self, id: String, record: CaseRecord) {
@@ -320,6 +388,7 @@ impl Told {
             notes: self.notes,
             finish: self.exit.map_or(Finish::CutOff, Finish::Exit),
             seconds: Seconds::from_millis((seconds * 1000.0).round() as u64),
+            attempts: self.attempts,
         }
     }
 }

@@ -36,11 +36,7 @@ impl Rounds {
         let mut cases: Vec<Differing> = Vec::new();
         let mut known: HashMap<CaseKey, usize> = HashMap::new();
         for case in &record.cases {
-            let Some(round) = case
-                .key
-                .round()
-                .filter(|_| !record.unfinished.contains(&case.key))
-            else {
+            let Some(round) = case.key.round.filter(|_| !record.unfinished.contains(&case.key)) else {
                 continue;
             };
             let key = case.key.without_round();
@@ -55,7 +51,7 @@ impl Rounds {
             cases[at].verdicts.entry(case.verdict).or_default().push(round);
         }
         let keys = record.cases.iter().map(|case| &case.key).chain(&record.not_run);
-        let rounds = keys.filter_map(CaseKey::round).max()?;
+        let rounds = keys.filter_map(|key| key.round).max()?;
         cases.retain(|case| case.verdicts.values().map(Vec::len).sum::<usize>() > 1);
         let all = cases.len();
         cases.retain(|case| case.verdicts.len() > 1);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What happened in a case, moment by moment: read back from the journal and from the files of the case.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use camino::Utf8Path;
 use serde::Deserialize;
 
-use super::{CaseRecord, Event, RunRecord, folder, journal, read};
-use base::{fault::Verdict, named};
+use super::{CaseRecord, LedgerEntry, RunRecord, folder, seen};
+use base::{Pages, fault::Verdict, named};
 
 /// The traces of a run's cases, by the id of the case.
 pub type Traces = BTreeMap<String, Trace>;
@@ -75,14 +75,21 @@ pub struct LedgerPoint {
     pub managed: u64,
 }
 
+impl LedgerPoint {
+    fn of(entry: &LedgerEntry) -> Self {
+        let pages = |pages: Pages| pages.0.unsigned_abs();
+        let ledger = &entry.ledger;
+        Self {
+            step: entry.step,
+            mem_total: pages(ledger.mem_total),
+            free: pages(ledger.free),
+            managed: ledger.zones.values().map(|zone| pages(zone.managed)).sum(),
+        }
+    }
+}
+
 /// Files of a case that reports link to.
-const FILES: [&str; 5] = [
-    "console.log",
-    "dmesg.log",
-    "qmp.jsonl",
-    "ledgers.json",
-    "qemu.log",
-];
+const FILES: [&str; 5] = ["console.log", "dmesg.log", "qmp.jsonl", seen::LEDGERS, "qemu.log"];
 
 /// Longest console or QMP file that is read for a report; of a longer one its end.
 const LONGEST: usize = 4 << 20;
@@ -90,23 +97,20 @@ const LONGEST: usize = 4 << 20;
 impl RunRecord {
     /// Reads the traces of all cases that booted. A case that passed has ledgers and file names alone.
     pub fn traces(&self) -> Traces {
-        let mut traces: Traces = self
-            .cases
+        self.cases
             .iter()
             .filter(|case| !case.attempts.is_empty() || case.ended.is_some() || !case.steps.is_empty())
-            .map(|case| (case.key.id(), files(&self.folder, case)))
-            .collect();
-        let troubled: HashMap<String, u32> = self
-            .cases
-            .iter()
-            .filter(|case| case.verdict != Verdict::Pass)
-            .map(|case| (case.key.id(), decided(case)))
-            .collect();
-        // The journal was readable a moment ago; without it there are no times, and the report does without.
-        if let Ok(bytes) = named::read_whole(self.folder.join(journal::NAME).as_std_path()) {
-            times(&bytes, &troubled, &mut traces);
-        }
-        traces
+            .map(|case| {
+                let id = case.key.id();
+                let mut trace = files(&self.folder, case);
+                let attempts = self.attempts.get(&id).filter(|_| case.verdict != Verdict::Pass);
+                if let Some(span) = attempts.and_then(|attempts| attempts.get(&decided(case))) {
+                    trace.begun = span.begun;
+                    trace.steps = span.steps.clone();
+                }
+                (id, trace)
+            })
+            .collect()
     }
 }
 
@@ -130,7 +134,12 @@ fn files(run: &Utf8Path, case: &CaseRecord) -> Trace {
             // A folder that cannot be listed has nothing to link to.
             .chain(folder::outputs(&folder).unwrap_or_default())
             .collect(),
-        ledgers: ledgers(&read("ledgers.json")),
+        // What does not read is none: the report does without.
+        ledgers: case
+            .ledgers(run)
+            .ok()
+            .flatten()
+            .map_or_else(Vec::new, |entries| entries.iter().map(LedgerPoint::of).collect()),
         ..Trace::default()
     };
     // Only such a log is worth its reading.
@@ -193,78 +202,6 @@ fn stamp(line: &str) -> Option<f64> {
         .flatten()
 }
 
-fn ledgers(bytes: &[u8]) -> Vec<LedgerPoint> {
-    #[derive(Deserialize)]
-    struct All {
-        ledgers: Vec<One>,
-    }
-    #[derive(Deserialize)]
-    struct One {
-        step: Option<u32>,
-        ledger: Counters,
-    }
-    #[derive(Deserialize)]
-    struct Counters {
-        mem_total: u64,
-        #[serde(default)]
-        free: Option<u64>,
-        #[serde(default)]
-        zones: BTreeMap<String, Zone>,
-    }
-    #[derive(Deserialize)]
-    struct Zone {
-        managed: u64,
-    }
-    let Ok(all) = serde_json::from_slice::<All>(bytes) else {
-        return Vec::new();
-    };
-    let point = |one: One| {
-        Some(LedgerPoint {
-            step: one.step,
-            mem_total: one.ledger.mem_total,
-            free: one.ledger.free?,
-            managed: one.ledger.zones.values().map(|zone| zone.managed).sum(),
-        })
-    };
-    all.ledgers.into_iter().filter_map(point).collect()
-}
-
-/// Fills in when the attempts that decided, and their steps, began and ended.
-fn times(journal: &[u8], troubled: &HashMap<String, u32>, traces: &mut Traces) {
-    let mut attempts: HashMap<String, u32> = HashMap::new();
-    for entry in read::entries(journal).0 {
-        match entry.event {
-            Event::CaseStarted { key, attempt, .. } => {
-                let id = key.id();
-                if troubled.get(&id) == Some(&attempt)
-                    && let Some(trace) = traces.get_mut(&id)
-                {
-                    trace.begun = entry.at;
-                    trace.steps.clear();
-                }
-                attempts.insert(id, attempt);
-            }
-            Event::StepStarted { case, number, .. } if troubled.get(&case) == attempts.get(&case) => {
-                if let Some(trace) = traces.get_mut(&case) {
-                    trace.steps.push(StepSpan {
-                        number,
-                        from: entry.at,
-                        to: None,
-                    });
-                }
-            }
-            Event::StepFinished { case, step } if troubled.get(&case) == attempts.get(&case) => {
-                let steps = traces.get_mut(&case).map(|trace| &mut trace.steps);
-                let open = steps.and_then(|steps| steps.iter_mut().rfind(|span| span.number == step.number));
-                if let Some(span) = open {
-                    span.to = Some(entry.at);
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -290,16 +227,5 @@ mod tests {
         let all = initcalls(log);
         let shown: Vec<_> = all.iter().map(|(name, took)| format!("{name} {took}")).collect();
         assert_eq!(shown, ["sclp_detect_standby_memory 4835", "sclp_conf_init 4"]);
-    }
-
-    #[test]
-    fn ledgers_that_do_not_read_are_none() {
-        let text = br#"{"format":1,"ledgers":[
-            {"step":null,"at":1.0,"ledger":{"mem_total":9,"free":5,"zones":{"a":{"managed":4},"b":{"managed":3}}}},
-            {"step":1,"at":1.0,"ledger":{"mem_total":9}}]}"#;
-        let points = ledgers(text);
-        assert_eq!(points.len(), 1);
-        assert_eq!((points[0].step, points[0].free, points[0].managed), (None, 5, 7));
-        assert_eq!(ledgers(&text[..40]), []);
     }
 }

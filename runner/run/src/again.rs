@@ -103,7 +103,6 @@ pub fn selection_of<'a>(
 ) -> Result<Selection<'a>, AgainError> {
     let mut sources: Vec<KernelSource> = Vec::new();
     for kernel in &record.facts.kernels {
-        let is_its = |key: &CaseKey| key.arch == kernel.arch && key.kernel == kernel.name();
         let named = kernel.source.as_ref().unwrap_or(&kernel.label);
         let source: KernelSource = named.parse()?;
         if let (KernelSource::Source(spec), Some(_)) = (&source, &kernel.source) {
@@ -116,14 +115,14 @@ pub fn selection_of<'a>(
                 });
             }
         }
-        if keys.iter().any(is_its) && !sources.contains(&source) {
+        if keys.iter().any(|key| kernel.is_of(key)) && !sources.contains(&source) {
             sources.push(source);
         }
     }
     if let (true, Some(key)) = (sources.is_empty(), keys.first()) {
         return Err(AgainError::Unknown {
             folder: record.folder.to_string(),
-            kernel: key.kernel.clone(),
+            kernel: key.kernel_name(),
         });
     }
     let arches: BTreeSet<Arch> = keys.iter().map(|key| key.arch).collect();
@@ -146,7 +145,7 @@ pub fn replayed(
 ) -> Result<Vec<String>, AgainError> {
     let kernels = selected.rig.planned();
     let jobs = &mut selected.jobs;
-    jobs.retain(|job| keys.iter().any(|key| is_again(then, key, job, &kernels)));
+    jobs.retain(|job| keys.iter().any(|key| is_again(key, &job.key)));
     match jobs.is_empty() {
         true => Err(AgainError::NoCase),
         false => Ok(renewed(then, jobs, &kernels)),
@@ -154,9 +153,8 @@ pub fn replayed(
 }
 
 /// Whether a job is what a case of an earlier run was: what its kernel was asked for by is the same.
-fn is_again(then: &RunFacts, key: &CaseKey, job: &Job, kernels: &[PlannedKernel]) -> bool {
-    let named = |key: &CaseKey| (key.arch, key.suite.clone(), key.variant.clone(), key.case.clone());
-    named(key) == named(&job.key) && then.line_of(key) == kernels[job.kernel].label
+fn is_again(then: &CaseKey, now: &CaseKey) -> bool {
+    (then.arch, &then.label, then.name()) == (now.arch, &now.label, now.name())
 }
 
 /// Kernels of jobs that have another release than in an earlier run.
@@ -246,8 +244,8 @@ cases:
         let mut jobs = plan(&[suite], &kernels, &Filter::default()).unwrap();
         let facts = facts(label, then);
         let mut key = jobs[1].key.clone();
-        key.kernel = facts.kernels[0].name();
-        jobs.retain(|job| is_again(&facts, &key, job, &kernels));
+        key.release = Some(facts.kernels[0].release.clone());
+        jobs.retain(|job| is_again(&key, &job.key));
         let renewed = renewed(&facts, &jobs, &kernels);
         (jobs.iter().map(|job| job.key.case.clone()).collect(), renewed)
     }

@@ -4,27 +4,16 @@
 use std::collections::BTreeMap;
 
 use camino::Utf8Path;
-use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::plan::{Filter, Job, LoadedSuite, PlannedKernel, plan};
-use base::{
-    Arch,
-    fault::{Blame, Blamed, Verdict},
-    named,
-};
-use compare::{CaseName, CaseRounds, CaseSeen};
-use record::{CaseKey, CaseRecord, LedgerEntry, NotUnique, ObservedCase, RunRecord, check_unique};
-
-/// The kernel before, as the configuration in the keys of its cases.
-const BASE: &str = "base";
-
-/// The kernel after.
-const NEW: &str = "new";
+use base::{Arch, fault::Verdict};
+use compare::{CaseRounds, CaseSeen};
+use record::{CaseKey, CaseName, CaseRecord, NotUnique, RunRecord, SeenError, Side, Sides, check_unique};
 
 /// On the command line of both: where a kernel lies in memory decides which pages are left of it.
 const NO_KASLR: &str = "nokaslr";
 
-/// Plans the same for two kernels: the first half of `kernels` is the base on each architecture, the second half the new one.
+/// Plans the same for two kernels. `sides` has the places of each side's kernels among `kernels`, one for each architecture in one order.
 ///
 /// Jobs of both kernels take turns, so that they meet the same load of the host.
 ///
@@ -33,63 +22,35 @@ const NO_KASLR: &str = "nokaslr";
 pub(crate) fn compare_jobs(
     suites: &[std::sync::Arc<LoadedSuite>],
     kernels: &[PlannedKernel],
+    sides: &Sides<Vec<usize>>,
     filter: &Filter,
 ) -> Result<Vec<Job>, NotUnique> {
-    let (base, new) = kernels.split_at(kernels.len() / 2);
-    let mut jobs = Vec::new();
-    for (base, new) in plan(suites, base, filter)?
-        .into_iter()
-        .zip(plan(suites, new, filter)?)
-    {
-        let half = kernels.len() / 2;
-        jobs.push(on_side(base, BASE, 0));
-        jobs.push(on_side(new, NEW, half));
-    }
+    let of = |side: Side| {
+        let places = sides.of(side);
+        let own: Vec<PlannedKernel> = places.iter().map(|at| kernels[*at].clone()).collect();
+        let jobs = plan(suites, &own, filter)?.into_iter();
+        Ok(jobs.map(move |job| on_side(job, side, places)))
+    };
+    let turns = of(Side::Base)?.zip(of(Side::New)?);
+    let jobs: Vec<Job> = turns.flat_map(|(base, new)| [base, new]).collect();
     check_unique(jobs.iter().map(|job| &job.key))?;
     Ok(jobs)
 }
 
-fn on_side(mut job: Job, side: &str, offset: usize) -> Job {
-    job.key.config = side.to_owned();
-    job.kernel += offset;
+fn on_side(mut job: Job, side: Side, places: &[usize]) -> Job {
+    job.key.side = Some(side);
+    job.kernel = places[job.kernel];
     job.cmdline.insert(0, NO_KASLR.to_owned());
     job
 }
 
 /// A case of a comparison: the same on both kernels.
 pub(crate) fn compared(key: &CaseKey) -> (Arch, CaseName) {
-    let name = CaseName {
-        suite: key.suite.clone(),
-        case: key.case.clone(),
-        variant: key.variant.clone(),
-    };
-    (key.arch, name)
+    (key.arch, key.name())
 }
 
 /// Cases of a comparison in the order of the plan, each with the pairs that were run.
 pub(crate) type Rounds = BTreeMap<(Arch, usize), CaseRounds>;
-
-/// Why what was seen of a case cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum SeenError {
-    /// A file.
-    #[error("what was seen of a case cannot be read")]
-    Io(#[from] std::io::Error),
-    /// Its text.
-    #[error("`{path}` does not read")]
-    Json {
-        /// The file.
-        path: String,
-        /// Why.
-        source: serde_json::Error,
-    },
-}
-
-impl Blamed for SeenError {
-    fn blame(&self) -> Blame {
-        Blame::Bench
-    }
-}
 
 /// Puts the cases of a run with those of the pairs before it. `planned` gives their order.
 ///
@@ -101,20 +62,20 @@ pub(crate) fn add_round(
     record: &RunRecord,
 ) -> Result<(), SeenError> {
     /// What was seen, and how long it took in milliseconds.
-    type Side = Option<(CaseSeen, u64)>;
-    let mut sides: BTreeMap<(Arch, usize), [Side; 2]> = BTreeMap::new();
+    type Ran = Option<(CaseSeen, u64)>;
+    let mut cases: BTreeMap<(Arch, usize), Sides<Ran>> = BTreeMap::new();
     for case in &record.cases {
         let compared = compared(&case.key);
         let Some(at) = planned.iter().position(|planned| *planned == compared) else {
             continue;
         };
-        let side = usize::from(case.key.config == NEW);
+        let Some(side) = case.key.side else { continue };
         let millis = u64::try_from(case.seconds.duration().as_millis()).unwrap_or(u64::MAX);
         let seen = seen_of(case, &record.folder)?;
-        sides.entry((compared.0, at)).or_default()[side] = Some((seen, millis));
+        *cases.entry((compared.0, at)).or_default().of_mut(side) = Some((seen, millis));
     }
-    for ((arch, at), sides) in sides {
-        let [Some((base, base_millis)), Some((new, new_millis))] = sides else {
+    for ((arch, at), sides) in cases {
+        let (Some((base, base_millis)), Some((new, new_millis))) = (sides.base, sides.new) else {
             continue;
         };
         let case = rounds.entry((arch, at)).or_insert_with(|| CaseRounds {
@@ -129,36 +90,22 @@ pub(crate) fn add_round(
 
 /// Reads what was seen of a case.
 fn seen_of(case: &CaseRecord, run: &Utf8Path) -> Result<CaseSeen, SeenError> {
-    #[derive(Deserialize)]
-    struct Ledgers {
-        ledgers: Vec<LedgerEntry<serde_json::Value>>,
-    }
-    let folder = run.join(case.files());
-    let ledgers: Option<Ledgers> = json(&folder.join("ledgers.json"))?;
-    let observed: Option<ObservedCase> = json(&folder.join("observed.json"))?;
+    let ledgers = case.ledgers(run)?;
+    let observed = case.observed(run)?;
     // A case that passed wrote both.
     if case.verdict == Verdict::Pass && (ledgers.is_none() || observed.is_none()) {
         let missing = std::io::Error::new(
             std::io::ErrorKind::NotFound,
-            format!("`{folder}` has no ledgers.json or no observed.json, and the case passed"),
+            format!(
+                "`{}` has no ledgers.json or no observed.json, and the case passed",
+                run.join(case.files())
+            ),
         );
         return Err(missing.into());
     }
-    let ledgers = ledgers.map_or_else(Vec::new, |ledgers| ledgers.ledgers);
-    Ok(CaseSeen::of(case, &ledgers, observed.as_ref()))
-}
-
-/// A file, if it is there.
-fn json<T: DeserializeOwned>(path: &Utf8Path) -> Result<Option<T>, SeenError> {
-    let bytes = match named::read_whole(path.as_std_path()) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|source| SeenError::Json {
-            path: path.to_string(),
-            source,
-        })
+    Ok(CaseSeen::of(
+        case,
+        &ledgers.unwrap_or_default(),
+        observed.as_ref(),
+    ))
 }

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf, sync::Arc};
 use camino::Utf8PathBuf;
 
 use crate::{
-    compare::{Rounds, SeenError, add_round, compare_jobs, compared},
+    compare::{Rounds, add_round, compare_jobs, compared},
     cost::{CostsError, costs},
     onto::{Onto, OntoError},
     plan::{Filter, Job, LoadedSuite},
@@ -19,10 +19,9 @@ use base::{
     ui::Ui,
 };
 use compare::{
-    ArchComparison, CaseName, CaseRounds, CompareRecord, CostRow, KernelSide, cost_rows, cost_unpaired, open,
-    summed,
+    ArchComparison, CaseRounds, CompareRecord, CostRow, KernelSide, cost_rows, cost_unpaired, open, summed,
 };
-use record::{NotUnique, RunPart};
+use record::{CaseName, NotUnique, RunPart, SeenError, Side, Sides};
 use supply::{
     host,
     kernel::{KernelError, KernelSource, source::SourceKernelError},
@@ -122,19 +121,20 @@ impl Blamed for ComparisonError {
 }
 
 /// Two kernels, and what is known of the series between them.
-struct Sides {
-    base: KernelSource,
-    new: KernelSource,
+struct Asked {
+    kernels: Sides<KernelSource>,
     series: Option<String>,
     applied: Option<String>,
 }
 
-impl Sides {
+impl Asked {
     fn of(pair: &Pair<'_>, ui: &Ui) -> Result<Self, OntoError> {
         match &pair.after {
             After::Kernel(new) => Ok(Self {
-                base: pair.base.clone(),
-                new: new.clone(),
+                kernels: Sides {
+                    base: pair.base.clone(),
+                    new: new.clone(),
+                },
                 series: None,
                 applied: None,
             }),
@@ -166,8 +166,10 @@ impl Sides {
             };
         }
         Ok(Self {
-            base: KernelSource::Source(before),
-            new: KernelSource::Source(after),
+            kernels: Sides {
+                base: KernelSource::Source(before),
+                new: KernelSource::Source(after),
+            },
             series: Some(onto.found.title),
             applied: Some(format!("{} ({})", onto.found.base, onto.found.why)),
         })
@@ -182,6 +184,8 @@ pub struct Comparison {
     /// The kernels, and all jobs.
     all: Selected,
     arches: Vec<Arch>,
+    /// Where each side's kernels are among those of the rig, one for each architecture.
+    sides: Sides<Vec<usize>>,
     planned: Vec<(Arch, CaseName)>,
     rounds: Rounds,
     guests: Option<NonZeroUsize>,
@@ -197,13 +201,17 @@ impl Comparison {
         let (suites, names) = &pair.suites;
         let host = host::facts().map_err(SelectError::Host)?;
         check_memory(*suites, &host)?;
-        let sides = Sides::of(&pair, ui)?;
-        // One kernel for each architecture, of the base and then of the other side.
-        let kernels = [&sides.base, &sides.new]
-            .into_iter()
-            .flat_map(|source| pair.arches.iter().map(|arch| (source.clone(), *arch)));
-        let rig = get(&Wanted::of(kernels.collect(), pair.qemus), ui)?;
-        let jobs = compare_jobs(suites, &rig.planned(), &pair.filter)?;
+        let asked = Asked::of(&pair, ui)?;
+        let mut kernels = Vec::new();
+        let mut sides: Sides<Vec<usize>> = Sides::default();
+        for side in [Side::Base, Side::New] {
+            for arch in &pair.arches {
+                sides.of_mut(side).push(kernels.len());
+                kernels.push((asked.kernels.of(side).clone(), *arch));
+            }
+        }
+        let rig = get(&Wanted::of(kernels, pair.qemus), ui)?;
+        let jobs = compare_jobs(suites, &rig.planned(), &sides, &pair.filter)?;
         if jobs.is_empty() {
             return Err(ComparisonError::Nothing);
         }
@@ -214,12 +222,12 @@ impl Comparison {
                 planned.push(name);
             }
         }
-        let label = |at: usize| rig.kernels[at].kernel.label.clone();
+        let label = |side: Side| rig.kernels[sides.of(side)[0]].kernel.label.clone();
         let record = CompareRecord {
-            base: label(0),
-            new: label(rig.kernels.len() / 2),
-            series: sides.series,
-            applied: sides.applied,
+            base: label(Side::Base),
+            new: label(Side::New),
+            series: asked.series,
+            applied: asked.applied,
             suites: names.clone(),
             runs: Vec::new(),
             pairs: pair.pairs,
@@ -236,6 +244,7 @@ impl Comparison {
                 host,
             },
             arches: pair.arches,
+            sides,
             planned,
             rounds: Rounds::new(),
             guests: pair.guests,
@@ -256,7 +265,7 @@ impl Comparison {
         if !self.record.runs.is_empty() {
             ui.line(&format!(
                 "run on one more pair of guests: {} of {} cases",
-                left.len() / 2,
+                left.iter().filter(|job| job.key.side == Some(Side::Base)).count(),
                 self.planned.len()
             ));
         }
@@ -299,20 +308,20 @@ impl Comparison {
     pub fn count(&mut self, ui: &Ui) -> Result<Exit, CostsError> {
         let record = &mut self.record;
         let Rig { kernels, emulators } = &self.all.rig;
-        let half = kernels.len() / 2;
         for pair in 1..=2 {
-            let mut sides = Vec::new();
-            for kernels in [&kernels[..half], &kernels[half..]] {
-                let side = Selected {
+            let mut counts = Sides::default();
+            for side in [Side::Base, Side::New] {
+                let places = self.sides.of(side).iter();
+                let selected = Selected {
                     rig: Rig {
-                        kernels: kernels.to_vec(),
+                        kernels: places.map(|at| kernels[*at].clone()).collect(),
                         emulators: emulators.clone(),
                     },
                     jobs: Vec::new(),
                     part: RunPart::Whole,
                     host: self.all.host.clone(),
                 };
-                let counted = costs(&side, &self.results, self.guests, REPETITIONS, ui)?;
+                let counted = costs(&selected, &self.results, self.guests, REPETITIONS, ui)?;
                 if let Some(run) = counted.folder.file_name() {
                     record.runs.push(run.to_owned());
                 }
@@ -321,10 +330,11 @@ impl Comparison {
                     record.not_counted.push("it was interrupted".to_owned());
                     return Ok(Exit::Interrupted);
                 }
-                sides.push(counted.records);
+                *counts.of_mut(side) = counted.records;
             }
-            let rows = cost_rows(&sides[0], &sides[1]);
-            record.not_counted.extend(cost_unpaired(&sides[0], &sides[1]));
+            let rows = cost_rows(&counts.base, &counts.new);
+            let unpaired = cost_unpaired(&counts.base, &counts.new);
+            record.not_counted.extend(unpaired);
             if pair == 1 {
                 record.costs = rows;
             } else {
@@ -363,13 +373,14 @@ impl Comparison {
                 })
                 .collect()
         };
-        let arches = self.arches.iter().enumerate();
+        let sides = self.sides.base.iter().zip(&self.sides.new);
+        let arches = self.arches.iter().zip(sides);
         arches
-            .filter_map(|(at, arch)| {
+            .filter_map(|(arch, (base, new))| {
                 let cases = of_arch(*arch);
-                let sides = (side(at), side(at + self.arches.len()));
                 // An architecture on which the cases mean nothing has none.
-                (!cases.is_empty()).then(|| (*arch, summed(sides.0, sides.1, &cases, self.record.pairs)))
+                (!cases.is_empty())
+                    .then(|| (*arch, summed(side(*base), side(*new), &cases, self.record.pairs)))
             })
             .collect()
     }

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, io, path::PathBuf};
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
-use crate::plan::{Job, PlannedKernel, times};
+use crate::plan::{Job, times};
 use base::{
     fault::{Blame, Blamed},
     ui::Ui,
@@ -65,17 +65,11 @@ pub fn open_index(results: &Utf8Path, rebuild: bool, ui: &Ui) -> Result<Index, P
 ///
 /// # Errors
 /// As [`open_index`].
-pub fn times_before(
-    jobs: &[Job],
-    kernels: &[PlannedKernel],
-    results: &Utf8Path,
-    ui: &Ui,
-) -> Result<BTreeMap<String, u64>, PastError> {
+pub fn times_before(jobs: &[Job], results: &Utf8Path, ui: &Ui) -> Result<BTreeMap<String, u64>, PastError> {
     if !results.is_dir() {
         return Ok(BTreeMap::new());
     }
-    let key = |job: &Job| HistoryKey::on_line(&kernels[job.kernel].label, &job.key);
-    let keys: Vec<HistoryKey> = jobs.iter().map(key).collect();
+    let keys: Vec<HistoryKey> = jobs.iter().map(|job| HistoryKey::of(&job.key)).collect();
     let ask = |index: &Index| index.before(Timestamp::now(), &keys);
     let there = Cache::look(ui)?;
     let before = if there.root().join(index_file(&whole(results)?)).is_file() {
@@ -86,7 +80,7 @@ pub fn times_before(
         tell_unread(&refreshed, results, ui);
         ask(&index)?
     };
-    Ok(times(jobs, key, &before))
+    Ok(times(jobs, &before))
 }
 
 /// What the cases of a run came to in those before it.
@@ -96,9 +90,7 @@ pub fn times_before(
 pub fn seen_before(record: &RunRecord, results: &Utf8Path, ui: &Ui) -> Result<Vec<Seen>, PastError> {
     let (index, _) = fresh(results, &Cache::open(ui)?, false, ui)?;
     let keys = record.cases.iter();
-    let keys: Vec<HistoryKey> = keys
-        .map(|case| HistoryKey::of(&record.facts, &case.key))
-        .collect();
+    let keys: Vec<HistoryKey> = keys.map(|case| HistoryKey::of(&case.key)).collect();
     Ok(index.before(record.facts.started, &keys)?)
 }
 

@@ -154,7 +154,9 @@ async fn shell(job: &Job, rig: Rig, ui: &Ui) -> Result<Exit, NoShell> {
         Stage::new(rig, folder, journal, Stop::default(), false, ui.clone()).map_err(NoShell::bench)?;
     ui.line(&format!(
         "booting {} for {} {}",
-        job.key.kernel, job.key.suite, job.key.case
+        job.key.kernel_name(),
+        job.key.suite,
+        job.key.case
     ));
     let (guest, _) = tokio::select! {
         booted = stage.guest(job, &case_folder, Origin::Boot) => booted.map_err(|no_guest| {

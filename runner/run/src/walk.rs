@@ -93,19 +93,15 @@ pub fn walk(base: &KernelSource, series: &SeriesSource, arches: &[Arch], ui: &Ui
 /// Puts the verdicts of a run into the record of a walk.
 pub fn fill(walk: &mut WalkRecord, run: &RunRecord) {
     for case in &run.cases {
-        let label = |point: &&mut WalkPoint| {
-            let rest = case.key.kernel.strip_prefix(&point.kernel);
-            rest.is_some_and(|rest| rest.starts_with('-'))
-        };
-        let Some(point) = walk.points.iter_mut().find(label) else {
+        let its = |point: &&mut WalkPoint| point.kernel == case.key.label;
+        let Some(point) = walk.points.iter_mut().find(its) else {
             continue;
         };
         let Some(build) = point.arches.get_mut(&case.key.arch) else {
             continue;
         };
-        let name = format!("{}/{} {}", case.key.suite, case.key.case, case.key.variant);
         build.cases.insert(
-            name.trim_end().to_owned(),
+            case.key.name().to_string(),
             WalkCase {
                 verdict: case.verdict,
                 reason: case.reason.clone(),

@@ -69,10 +69,10 @@ fn place(record: &RunRecord, key: &CaseKey) -> Vec<String> {
     vec![
         record.facts.id.to_string(),
         key.arch.to_string(),
-        key.kernel.clone(),
-        key.config.clone(),
+        key.kernel_name(),
+        key.config_name().to_owned(),
         key.suite.clone(),
-        key.variant.clone(),
+        key.variant_name(),
         key.case.clone(),
     ]
 }

@@ -64,7 +64,11 @@ fn notes(case: &CaseRecord, standing: Option<&Standing>) -> Vec<String> {
         let part = subcase.map_or_else(String::new, |subcase| format!(" / {}", subcase.name));
         let title = format!(
             "{} {}{part} on {} {} {}",
-            key.suite, key.case, key.arch, key.kernel, key.variant
+            key.suite,
+            key.case,
+            key.arch,
+            key.kernel_name(),
+            key.variant_name()
         );
         format!(
             "file={},line={line},title={}::{}",
@@ -73,7 +77,7 @@ fn notes(case: &CaseRecord, standing: Option<&Standing>) -> Vec<String> {
             data(message.join("\n").trim_end())
         )
     };
-    let standing = standing.map(|standing| standing.words(&key.kernel));
+    let standing = standing.map(|standing| standing.words(&key.kernel_name()));
     let mut notes = Vec::new();
     if !says_all(case, &failed) {
         let line = evidence::failed_steps(case)

@@ -57,7 +57,7 @@ pub fn kcidb(record: &RunRecord) -> Value {
     let mut expected = Expected::default();
     for case in &record.cases {
         let id = test_id(record, &case.key);
-        let build = build(case.key.arch, &case.key.kernel);
+        let build = build(case.key.arch, &case.key.kernel_name());
         let known = case.known.as_deref().filter(|_| case.verdict == Verdict::Known);
         if let Some(known) = known {
             expected.of_the_kernel(known, &id);
@@ -80,7 +80,7 @@ pub fn kcidb(record: &RunRecord) -> Value {
     }
     for key in &record.not_run {
         tests.push(
-            json!({ "id": test_id(record, key), "origin": "memrig", "build_id": build(key.arch, &key.kernel),
+            json!({ "id": test_id(record, key), "origin": "memrig", "build_id": build(key.arch, &key.kernel_name()),
             "path": path(key), "status": "MISS" }),
         );
     }
@@ -133,7 +133,7 @@ fn test_id(record: &RunRecord, key: &CaseKey) -> String {
 
 /// Suite, case and variant; KCIDB takes letters, digits, `_`, `-`, and dots between parts.
 fn path(key: &CaseKey) -> String {
-    let parts = ["memrig", &*key.suite, &*key.case, &*key.variant];
+    let parts = ["memrig", &*key.suite, &*key.case, &*key.variant_name()];
     let parts: Vec<String> = parts
         .into_iter()
         .filter(|part| !part.is_empty())
@@ -194,7 +194,7 @@ fn subtest(
         "path": subpath(&case.key, number, &subcase.name), "status": status(subcase.verdict),
         "comment": evidence::subcase_title(subcase),
         "environment": { "comment": record.facts.host.uname },
-        "misc": { "case": of, "config": case.key.config, "variant": case.key.variant, "file": case.suite_file, "line": step.line,
+        "misc": { "case": of, "config": case.key.config_name(), "variant": case.key.variant_name(), "file": case.suite_file, "line": step.line,
             "folder": case.files() } });
     if !subcase.said.is_empty() {
         test["log_excerpt"] = json!(excerpt(&subcase.said.join("\n")));
@@ -210,7 +210,7 @@ fn test(record: &RunRecord, case: &CaseRecord, id: &str, build: &str) -> Value {
     let mut test = json!({ "id": id, "origin": "memrig", "build_id": build, "path": path(&case.key),
         "status": status(case.verdict), "comment": comment, "duration": case.seconds,
         "environment": { "comment": record.facts.host.uname },
-        "misc": { "config": case.key.config, "variant": case.key.variant, "file": case.suite_file, "line": case.line,
+        "misc": { "config": case.key.config_name(), "variant": case.key.variant_name(), "file": case.suite_file, "line": case.line,
             "command_line": case.command_line, "folder": case.files() } });
     if !case.log_excerpt.is_empty() {
         test["log_excerpt"] = json!(excerpt(&case.log_excerpt));

@@ -17,7 +17,7 @@ use super::{
     text::{Lines, one_line, printable},
 };
 use base::fault::Verdict;
-use record::{CaseKey, CaseRecord, Finish, KernelFacts, QemuFacts, RunRecord, Seconds, SubcaseRecord};
+use record::{CaseKey, CaseRecord, Finish, QemuFacts, RunRecord, Seconds, SubcaseRecord};
 
 /// Longest text of one element, in bytes: reports of thousands of cases must stay below what CI takes (30 MB).
 const LONGEST: usize = 64 << 10;
@@ -221,8 +221,7 @@ fn facts(record: &RunRecord, key: &CaseKey) -> String {
     let facts = &record.facts;
     let mut lines = Lines::default();
     lines.line(format_args!("run: {}\nmemrig: {}", facts.id, facts.memrig));
-    let ours = |kernel: &&KernelFacts| kernel.arch == key.arch && kernel.name() == key.kernel;
-    for kernel in facts.kernels.iter().filter(ours) {
+    for kernel in facts.kernels.iter().filter(|kernel| kernel.is_of(key)) {
         lines.line(format_args!(
             "kernel: {} {} {} sha256 {}",
             kernel.label, kernel.release, kernel.arch, kernel.image_sha256

@@ -107,7 +107,7 @@ pub fn news(record: &RunRecord, before: &[Seen]) -> News {
         .iter()
         .filter(|case| matches!(case.verdict, Verdict::Fail | Verdict::Pass))
     {
-        let key = HistoryKey::of(&record.facts, &case.key);
+        let key = HistoryKey::of(&case.key);
         let runs = past.get(&key).map_or(&[][..], Vec::as_slice);
         let failed = runs
             .iter()
@@ -160,11 +160,14 @@ pub(super) mod tests {
     pub(crate) fn record(verdict: Verdict) -> RunRecord {
         let key = CaseKey {
             arch: Arch::S390x,
-            kernel: "debian:sid-7.2.0".to_owned(),
+            label: "debian:sid".to_owned(),
+            release: Some("7.2.0".to_owned()),
             config: String::new(),
+            side: None,
             suite: "standby".to_owned(),
             variant: String::new(),
             case: "S01".to_owned(),
+            round: None,
         };
         let started = "2026-09-20T01:00:00Z".parse().unwrap();
         let case = CaseRecord {
@@ -213,13 +216,14 @@ pub(super) mod tests {
             notes: Vec::new(),
             finish: Finish::Exit(1),
             seconds: Seconds::default(),
+            attempts: HashMap::new(),
         }
     }
 
     /// Earlier runs, the first of them first.
     fn past(verdicts: &[Verdict]) -> Vec<Seen> {
         let record = record(Verdict::Pass);
-        let key = HistoryKey::of(&record.facts, &record.cases[0].key);
+        let key = HistoryKey::of(&record.cases[0].key);
         let seen = |(at, verdict): (usize, &Verdict)| Seen {
             run: format!("run-{at}"),
             started: Timestamp::from_second(1_000 * at as i64).unwrap(),
@@ -240,7 +244,7 @@ pub(super) mod tests {
         let record = record(Verdict::Fail);
         let news = news(&record, &past(before));
         let id = record.cases[0].key.id();
-        news.failures[&id].words(&record.cases[0].key.kernel)
+        news.failures[&id].words(&record.cases[0].key.kernel_name())
     }
 
     #[test]

@@ -20,9 +20,13 @@ pub(super) fn differing(case: &Differing) -> String {
     let key = &case.key;
     let mut line = format!(
         "{} {} {} on {} {}",
-        key.suite, key.case, case.name, key.arch, key.kernel
+        key.suite,
+        key.case,
+        case.name,
+        key.arch,
+        key.kernel_name()
     );
-    for part in [&key.config, &key.variant] {
+    for part in [key.config_name(), &key.variant_name()] {
         if !part.is_empty() {
             line.push(' ');
             line.push_str(part);
@@ -61,7 +65,7 @@ mod tests {
             case.key = steady.key.in_round(round);
             record.cases.push(case.clone());
             case.key.case = "S02".to_owned();
-            case.key = case.key.without_round().in_round(round);
+            case.key = case.key.in_round(round);
             case.verdict = *verdict;
             case.reason = Some("why".to_owned());
             record.cases.push(case);

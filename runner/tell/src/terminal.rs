@@ -151,7 +151,7 @@ pub fn summary_with(record: &RunRecord, news: Option<&News>, style: Style) -> St
 /// The first of each case's rounds, where cases were run several times: what is told once is told of all.
 fn once<'a>(cases: impl Iterator<Item = &'a CaseRecord>) -> impl Iterator<Item = &'a CaseRecord> {
     let mut seen = HashSet::new();
-    cases.filter(move |case| case.key.round().is_none() || seen.insert(case.key.without_round()))
+    cases.filter(move |case| case.key.round.is_none() || seen.insert(case.key.without_round()))
 }
 
 fn lines<T>(all: impl IntoIterator<Item = T>, line: impl Fn(T) -> String) -> String {
@@ -205,7 +205,7 @@ fn title(case: &CaseRecord) -> String {
 fn whom(case: &CaseRecord) -> String {
     let key = &case.key;
     let mut whom = key.arch.to_string();
-    let parts = [&key.kernel, &key.config, &key.variant];
+    let parts = [&*key.kernel_name(), key.config_name(), &key.variant_name()];
     for part in parts.into_iter().filter(|part| !part.is_empty()) {
         whom.push(' ');
         whom.push_str(part);
@@ -218,7 +218,7 @@ fn trouble(record: &RunRecord, case: &CaseRecord, standing: Option<&Standing>, s
     let key = &case.key;
     let mut body = Lines::default();
     body.line(format_args!("on {}", whom(case)));
-    if key.round().is_some() {
+    if key.round.is_some() {
         let once = key.without_round();
         let all = record
             .cases
@@ -228,7 +228,7 @@ fn trouble(record: &RunRecord, case: &CaseRecord, standing: Option<&Standing>, s
         body.line(format_args!("the first of {same}, in {} rounds", all.count()));
     }
     if let Some(standing) = standing {
-        body.line(format_args!("{}", one_line(&standing.words(&key.kernel))));
+        body.line(format_args!("{}", one_line(&standing.words(&key.kernel_name()))));
     }
     body.text(&evidence::attempts(case));
     let steps = evidence::steps(case);
@@ -276,7 +276,12 @@ fn matrix(record: &RunRecord) -> String {
     let mut kernels: Vec<String> = Vec::new();
     let name = |case: &CaseRecord| {
         let key = &case.key;
-        one_line(&format!("{} {} {}", key.arch, key.kernel, key.config))
+        one_line(&format!(
+            "{} {} {}",
+            key.arch,
+            key.kernel_name(),
+            key.config_name()
+        ))
     };
     for case in &record.cases {
         let kernel = name(case);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Holds what Cargo does not say of the crates: which may use which, that some of them only compute, and that the
-//! document has what the manifests say.
+//! Holds what Cargo does not say of the crates: which may use which, that some of them only compute, that the document has what the manifests
+//! say, and that a name of a case is made of its key and never read.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -399,6 +399,114 @@ fn a_verb_is_seen_however_it_is_named() {
         named("use ::run::run; use super::{args::report, told::run}; fn f() { run::go(super::x) }"),
         none
     );
+}
+
+/// What [`record::CaseKey`] makes of itself.
+const NAMES: [&str; 5] = ["id", "classname", "kernel_name", "config_name", "variant_name"];
+
+/// How the beginnings of the methods are called that take a text apart or look into it.
+const READS: [&str; 9] = [
+    "split",
+    "rsplit",
+    "strip_",
+    "starts_with",
+    "ends_with",
+    "contains",
+    "find",
+    "rfind",
+    "chars",
+];
+
+/// Names of a case that a text takes apart, as `variant_name().split`.
+fn names_read(tokens: &[TokenTree], found: &mut Vec<String>) {
+    for (at, token) in tokens.iter().enumerate() {
+        if let [
+            TokenTree::Ident(name),
+            TokenTree::Group(none),
+            TokenTree::Punct(dot),
+            TokenTree::Ident(read),
+            ..,
+        ] = &tokens[at..]
+            && NAMES.contains(&name.to_string().as_str())
+            && none.stream().is_empty()
+            && dot.as_char() == '.'
+            && READS.iter().any(|word| read.to_string().starts_with(word))
+        {
+            found.push(format!("{name}().{read}"));
+        }
+        if let TokenTree::Group(group) = token {
+            names_read(&group.stream().into_iter().collect::<Vec<_>>(), found);
+        }
+    }
+}
+
+/// All source files of the crates, and of their tests and benches.
+fn sources() -> Vec<PathBuf> {
+    let mut folders = vec![runner()];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs_err::read_dir(&folder).expect("a folder of sources") {
+            let path = entry.expect("an entry of a folder").path();
+            match path.extension().and_then(|end| end.to_str()) {
+                _ if path.is_dir() => folders.push(path),
+                Some("rs") => files.push(path),
+                _ => {}
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn what_a_case_is_called_is_made_in_one_place_and_taken_apart_in_none() {
+    let key = runner().join("record/src/key.rs");
+    let files = sources();
+    assert!(files.contains(&key) && files.len() > 200, "{} files", files.len());
+    let mut wrong = Vec::new();
+    for file in files.iter().filter(|file| **file != key) {
+        let text = fs_err::read_to_string(file).expect("a source file");
+        let mut found = Vec::new();
+        names_read(&code(&text), &mut found);
+        // What only `key.rs` writes: a round among the choices of a variant.
+        let program = file.components().any(|part| part.as_os_str() == "src");
+        let literals = literals(&code(&text));
+        found.extend(
+            literals
+                .into_iter()
+                .filter(|text| program && text.contains("round=")),
+        );
+        wrong.extend(
+            found
+                .into_iter()
+                .map(|what| format!("{}: {what}", file.display())),
+        );
+    }
+    assert!(wrong.is_empty(), "names of cases are read:\n{}", wrong.join("\n"));
+    let read = |text: &str| {
+        let mut found = Vec::new();
+        names_read(&code(text), &mut found);
+        found
+    };
+    assert_eq!(
+        read("fn f(key: &K) { if a { key.kernel_name().rsplit_once('-') } }"),
+        ["kernel_name().rsplit_once"]
+    );
+    assert_eq!(
+        read("fn f() { key.id()\n.split('/'); key.id().len(); key.split('/') }"),
+        ["id().split"]
+    );
+}
+
+/// The literals in tokens.
+fn literals(tokens: &[TokenTree]) -> Vec<String> {
+    tokens
+        .iter()
+        .flat_map(|token| match token {
+            TokenTree::Literal(literal) => vec![literal.to_string()],
+            TokenTree::Group(group) => literals(&group.stream().into_iter().collect::<Vec<_>>()),
+            _ => Vec::new(),
+        })
+        .collect()
 }
 
 #[test]

@@ -3,9 +3,11 @@
 
 use base::{Arch, fault::Verdict};
 use camino::{Utf8Path, Utf8PathBuf};
-use compare::{ArchComparison, CaseName, CompareRecord, Difference, Dimension, KernelSide, Kind, Row};
+use compare::{ArchComparison, CompareRecord, Difference, Dimension, KernelSide, Kind, Row};
 use jiff::Timestamp;
-use record::{Event, FindingRecord, GuestEnd, RunFolder, RunRecord, index::HistoryKey};
+use record::{
+    CaseName, Event, FindingRecord, GuestEnd, LedgerEntry, RunFolder, RunRecord, index::HistoryKey,
+};
 use serde_json::json;
 use tell::{News, Past, Standing};
 
@@ -101,18 +103,16 @@ fn write(folder: &Utf8Path) -> RunRecord {
                 json!({ "at": begun + 6.2, "way": "received", "text": HOSTILE }),
             ];
             std::fs::write(files.qmp_log(), qmp.map(|line| line.to_string()).join("\n")).unwrap();
-            let ledgers: Vec<_> = (0..=case.steps.len() as u64)
-                .map(|n| {
-                    json!({ "step": if n == 0 { None } else { Some(n) }, "at": 1.0, "ledger": { "mem_total": 110_000 + 512 * n,
-                        "free": free + 256 * n, "zones": { "z": { "managed": 120_000 } } } })
-                })
-                .collect();
+            let zone = json!({ "start_pfn": 0, "spanned": 120_000, "present": 120_000, "managed": 120_000 });
+            let ledgers = (0..=case.steps.len() as u64).map(|n| {
+                json!({ "step": if n == 0 { None } else { Some(n) }, "at": 1.0, "ledger": { "mem_total": 110_000 + 512 * n,
+                    "free": free + 256 * n, "zones": { "node 0 zone Normal": zone }, "nr_memmap": null, "nr_memmap_boot": null,
+                    "blocks": {}, "storage": {}, "ram": [], "auto_online": "offline", "isolated": 0, "tainted": 0,
+                    "hypervisor": { "dimms": {} } } })
+            });
             if free > 0 {
-                std::fs::write(
-                    files.ledgers_json(),
-                    json!({ "format": 1, "ledgers": ledgers }).to_string(),
-                )
-                .unwrap();
+                let ledgers: Vec<LedgerEntry> = serde_json::from_value(ledgers.collect()).unwrap();
+                files.write_ledgers(&ledgers).unwrap();
             }
             append(
                 begun,
@@ -180,10 +180,7 @@ fn news(record: &RunRecord) -> News {
         news.failures.insert(case.key.id(), standing);
     }
     news.fixed.insert(record.cases[0].key.id(), past(Verdict::Fail));
-    assert_eq!(
-        HistoryKey::of(&record.facts, &record.cases[0].key).arch,
-        Arch::X86_64
-    );
+    assert_eq!(HistoryKey::of(&record.cases[0].key).arch, Arch::X86_64);
     news
 }
 

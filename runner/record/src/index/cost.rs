@@ -12,7 +12,7 @@ use super::{
     query::{Which, foreign, time},
     store::{Index, IndexError},
 };
-use crate::{CostMethod, CostRecord};
+use crate::{CostMethod, CostRecord, key::kernel_name};
 use base::{Arch, named};
 
 /// The file that `memrig cost` leaves in the folder of its run. What a comparison counts is in such runs too, one for each side.
@@ -123,7 +123,7 @@ pub(super) fn insert(
                 run,
                 record.arch.to_string(),
                 record.kernel,
-                format!("{}-{}", record.kernel, record.release),
+                kernel_name(&record.kernel, Some(&record.release)),
                 record.variant,
                 operation.name,
                 record.method.to_string(),

@@ -8,14 +8,7 @@ use serde::{
     de::{IgnoredAny, SeqAccess, Visitor},
 };
 
-/// The numbers of a ledger that say how much memory booting took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub(super) struct Counters {
-    /// In pages.
-    pub(super) mem_total: u64,
-    /// In pages.
-    pub(super) free: u64,
-}
+use memory::Ledger;
 
 /// `ledgers.json`, of which only the first ledger is kept.
 #[derive(Debug, Deserialize)]
@@ -27,7 +20,7 @@ struct Ledgers {
 #[derive(Debug, Deserialize)]
 struct Entry {
     step: Option<u32>,
-    ledger: Counters,
+    ledger: Ledger,
 }
 
 fn first<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Entry>, D::Error> {
@@ -48,8 +41,8 @@ fn first<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Entry>, D:
     deserializer.deserialize_seq(First)
 }
 
-/// The counters before the first step; `None` where the file does not have them.
-pub(super) fn at_boot(ledgers_json: &[u8]) -> Option<Counters> {
+/// The ledger before the first step; `None` where the file does not have it.
+pub(super) fn at_boot(ledgers_json: &[u8]) -> Option<Ledger> {
     let ledgers: Ledgers = serde_json::from_slice(ledgers_json).ok()?;
     let entry = ledgers.ledgers?;
     entry.step.is_none().then_some(entry.ledger)
@@ -58,22 +51,18 @@ pub(super) fn at_boot(ledgers_json: &[u8]) -> Option<Counters> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::index::tests::ledger;
 
     #[test]
     fn only_the_ledger_before_the_first_step_counts() {
+        let first = ledger(5);
         let text = |step: &str| {
+            let first = serde_json::to_string(&first).unwrap();
             format!(
-                r#"{{"format":1,"ledgers":[{{"step":{step},"at":1.5,"ledger":{{"mem_total":7,"free":5,"x":[{{}}]}}}},{{"anything":1}}]}}"#
+                r#"{{"format":1,"ledgers":[{{"step":{step},"at":1.5,"ledger":{first}}},{{"anything":1}}]}}"#
             )
         };
-        let seen = at_boot(text("null").as_bytes());
-        assert_eq!(
-            seen,
-            Some(Counters {
-                mem_total: 7,
-                free: 5
-            })
-        );
+        assert_eq!(at_boot(text("null").as_bytes()), Some(first.clone()));
         assert_eq!(at_boot(text("1").as_bytes()), None);
         assert_eq!(at_boot(br#"{"format":1,"ledgers":[]}"#), None);
         assert_eq!(at_boot(b"{\"format\":1,\"ledg"), None);

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{CaseKey, RunFacts, Seconds};
+use crate::{CaseKey, Seconds};
 use base::{Arch, fault::Verdict};
 
 /// A case from one run to the next: its history is found by this.
@@ -28,21 +28,15 @@ pub struct HistoryKey {
 }
 
 impl HistoryKey {
-    /// The case of a run, by the kernel line that the run's facts give it.
-    pub fn of(facts: &RunFacts, key: &CaseKey) -> Self {
-        Self::on_line(facts.line_of(key), key)
-    }
-
-    /// A case on a kernel line; all its rounds are one.
-    pub fn on_line(line: &str, key: &CaseKey) -> Self {
-        let key = key.without_round();
+    /// A case on the kernel line that its kernel is of; all its rounds are one.
+    pub fn of(key: &CaseKey) -> Self {
         Self {
             arch: key.arch,
-            line: line.to_owned(),
-            config: key.config,
-            suite: key.suite,
-            variant: key.variant,
-            case: key.case,
+            line: key.label.clone(),
+            config: key.config_name().to_owned(),
+            suite: key.suite.clone(),
+            variant: key.variant.clone(),
+            case: key.case.clone(),
         }
     }
 }

@@ -17,11 +17,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 use rusqlite::{Connection, OpenFlags, Transaction, params};
 
 use super::{
-    cost,
-    head::{self, Counters},
-    seen::HistoryKey,
+    cost, head,
+    seen::{Boot, HistoryKey},
 };
-use crate::{CaseRecord, CostRecord, Damage, Finish, ReadError, RunId, RunRecord, Seconds, journal};
+use crate::{
+    CaseRecord, CostRecord, Damage, Finish, ReadError, RunId, RunRecord, Seconds, journal, seen::LEDGERS,
+};
 use base::{
     fault::{Blame, Blamed},
     named,
@@ -319,8 +320,8 @@ struct Read {
     name: String,
     stamp: String,
     record: Result<(RunRecord, Vec<Damage>), ReadError>,
-    /// The counters after booting, for each case of the record.
-    boots: Vec<Option<Counters>>,
+    /// How the guest was after booting, for each case of the record.
+    boots: Vec<Option<Boot>>,
     /// What operations cost, or why that does not read.
     costs: Result<Vec<CostRecord>, String>,
 }
@@ -369,11 +370,16 @@ fn read(results: &Utf8Path, name: &str, stamp: &str) -> Read {
     }
 }
 
-fn at_boot(folder: &Utf8Path, case: &CaseRecord) -> Option<Counters> {
+fn at_boot(folder: &Utf8Path, case: &CaseRecord) -> Option<Boot> {
     case.ended.as_ref()?;
-    let file = folder.join(case.files()).join("ledgers.json");
+    let file = folder.join(case.files()).join(LEDGERS);
     let ledgers = named::read_whole(file.as_std_path()).ok()?;
-    head::at_boot(&ledgers)
+    let ledger = head::at_boot(&ledgers)?;
+    Some(Boot {
+        mem_total: ledger.mem_total.0.unsigned_abs(),
+        free: ledger.free.0.unsigned_abs(),
+        seconds: beside_steps(case),
+    })
 }
 
 fn insert(
@@ -445,7 +451,7 @@ fn rows(record: &RunRecord) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     let mut known: HashMap<HistoryKey, usize> = HashMap::new();
     for (at, case) in record.cases.iter().enumerate() {
-        let key = HistoryKey::of(&record.facts, &case.key);
+        let key = HistoryKey::of(&case.key);
         let mixed = case
             .attempts
             .iter()
@@ -513,7 +519,7 @@ fn insert_case(
     transaction: &Transaction<'_>,
     run: i64,
     what: i64,
-    boot: Option<Counters>,
+    boot: Option<Boot>,
     case: &CaseRecord,
     mixed: bool,
 ) -> rusqlite::Result<()> {
@@ -527,7 +533,7 @@ fn insert_case(
             what,
             run,
             case.name,
-            case.key.kernel,
+            case.key.kernel_name(),
             case.verdict.word(),
             case.reason,
             case.attempts.len() as i64,
@@ -535,7 +541,7 @@ fn insert_case(
             case.seconds.as_millis() as i64,
             boot.map(|boot| boot.mem_total as i64),
             boot.map(|boot| boot.free as i64),
-            boot.map(|_| beside_steps(case).as_millis() as i64),
+            boot.map(|boot| boot.seconds.as_millis() as i64),
         ])?;
     Ok(())
 }

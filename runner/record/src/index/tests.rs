@@ -12,6 +12,7 @@ use crate::{
     KernelFacts, LedgerEntry, OperationCost, RunFacts, RunFolder, RunId, Seconds,
 };
 use base::{Arch, fault::Verdict};
+use memory::Ledger;
 
 struct Place {
     _dir: tempfile::TempDir,
@@ -34,11 +35,14 @@ fn place() -> Place {
 fn key(release: &str, case: &str) -> CaseKey {
     CaseKey {
         arch: Arch::S390x,
-        kernel: format!("debian:sid-{release}"),
+        label: "debian:sid".to_owned(),
+        release: Some(release.to_owned()),
         config: String::new(),
+        side: None,
         suite: "standby".to_owned(),
         variant: String::new(),
         case: case.to_owned(),
+        round: None,
     }
 }
 
@@ -65,6 +69,15 @@ fn case(key: CaseKey, verdict: Verdict) -> CaseRecord {
         facts: json!({}),
         log_excerpt: String::new(),
     }
+}
+
+/// The ledger of a guest without anything that can be added.
+pub(super) fn ledger(free: u64) -> Ledger {
+    serde_json::from_value(json!({
+        "mem_total": 1000, "free": free, "zones": {}, "nr_memmap": null, "nr_memmap_boot": null, "blocks": {}, "storage": {}, "ram": [],
+        "auto_online": "offline", "isolated": 0, "tainted": 0, "hypervisor": { "dimms": {} },
+    }))
+    .unwrap()
 }
 
 /// Writes a run of the given day of September.
@@ -114,12 +127,11 @@ fn run_of(results: &Utf8Path, day: u32, release: &str, cases: &[(CaseKey, Verdic
     for (key, verdict) in cases {
         let record = case(key.clone(), *verdict);
         let files = folder.case(&record.key, 1).unwrap();
-        let ledger = json!({ "mem_total": 1000, "free": 900 - u64::from(day) });
         files
             .write_ledgers(&[LedgerEntry {
                 step: None,
                 at: 1.0,
-                ledger,
+                ledger: ledger(900 - u64::from(day)),
             }])
             .unwrap();
         journal

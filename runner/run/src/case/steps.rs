@@ -21,7 +21,7 @@ use crate::{
 };
 use base::{Arch, ByteSize, fault::Verdict};
 use format::standby::{self, property};
-use memory::{FACTS_SCRIPT, Ledger, MemoryFacts, Op, SYMBOLS_SCRIPT};
+use memory::{FACTS_SCRIPT, MemoryFacts, Op, SYMBOLS_SCRIPT};
 use record::{CaseFolder, Event, LedgerEntry, MismatchRecord, StepRecord, SubcaseRecord};
 use suite::{Act, Action, Case, FailureKind, Look, Place, Repeat, Step};
 
@@ -38,7 +38,7 @@ pub(super) async fn steps(
     (guest, origin): (&impl UnderTest, Origin),
     folder: &CaseFolder,
     outcome: &mut AttemptOutcome,
-    ledgers: &mut Vec<LedgerEntry<Ledger>>,
+    ledgers: &mut Vec<LedgerEntry>,
 ) -> Result<(), Trouble> {
     let case = job.case();
     let limit = limit(case, guest);
@@ -87,7 +87,7 @@ async fn all_steps(
     bench: &mut Bench<'_, impl UnderTest>,
     folder: &CaseFolder,
     outcome: &mut AttemptOutcome,
-    ledgers: &mut Vec<LedgerEntry<Ledger>>,
+    ledgers: &mut Vec<LedgerEntry>,
 ) -> Result<(), Trouble> {
     let (case, guest) = (job.case(), bench.guest);
     ledgers.push(LedgerEntry {

@@ -53,8 +53,6 @@ pub struct Job {
     pub variant: Variant,
     /// Index of the kernel in the plan's input.
     pub kernel: usize,
-    /// The kernel's label, without its release.
-    pub label: String,
     /// The machine, with what the variant changes.
     pub machine: CaseMachine,
     /// Words for the kernel's command line.
@@ -69,15 +67,6 @@ impl Job {
     /// The case.
     pub fn case(&self) -> &Case {
         &self.suite.suite.cases[self.case]
-    }
-
-    /// Its id where the kernel is still to be got, so that its release is not known.
-    pub(crate) fn id_by_label(&self) -> String {
-        let key = CaseKey {
-            kernel: self.label.clone(),
-            ..self.key.clone()
-        };
-        key.id()
     }
 
     /// The same job under another key.
@@ -162,20 +151,19 @@ fn job(suite: &Arc<LoadedSuite>, index: usize, variant: &Variant, at: usize, ker
     Job {
         key: CaseKey {
             arch: kernel.arch,
-            kernel: match &kernel.release {
-                Some(release) => format!("{}-{release}", kernel.label),
-                None => kernel.label.clone(),
-            },
+            label: kernel.label.clone(),
+            release: kernel.release.clone(),
             config: String::new(),
+            side: None,
             suite: suite.suite.name.clone(),
             variant: variant.to_string(),
             case: case.id.clone(),
+            round: None,
         },
         suite: suite.clone(),
         case: index,
         variant: variant.clone(),
         kernel: at,
-        label: kernel.label.clone(),
         machine: variant.machine(&case.machine),
         cmdline: case.cmdline.iter().cloned().chain(variant.cmdline()).collect(),
         skip: lacking(&case.needs, kernel),
@@ -259,7 +247,7 @@ mod tests {
                 config: None,
             };
             let jobs = plan(std::slice::from_ref(&suite), &[kernel], &Filter::default()).unwrap();
-            (jobs[0].key.kernel.clone(), jobs[0].skip.is_some())
+            (jobs[0].key.kernel_name(), jobs[0].skip.is_some())
         };
         assert_eq!(planned(None), ("debian:trixie".to_owned(), false));
         assert_eq!(planned(Some("6.12.9")), ("debian:trixie-6.12.9".to_owned(), true));

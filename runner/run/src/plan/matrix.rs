@@ -29,7 +29,7 @@ pub(crate) fn matrix_jobs(
             let choices: Vec<String> = job.variant.choices.iter().map(ToString::to_string).collect();
             for words in matrix.all_cmdlines() {
                 let here = Coordinates {
-                    kernel: &kernels[job.kernel].label,
+                    kernel: &job.key.label,
                     arch: job.key.arch,
                     suite: name,
                     case: &job.key.case,
@@ -60,12 +60,8 @@ fn with_words(job: &Job, words: Vec<String>) -> Job {
 
 /// How long each job took in earlier runs, in milliseconds by the id of the case: the median of its last ten.
 ///
-/// `what` says what a job is in the index; jobs of which nothing is known are not in the answer.
-pub(crate) fn times(
-    jobs: &[Job],
-    key: impl Fn(&Job) -> HistoryKey,
-    before: &[Seen],
-) -> BTreeMap<String, u64> {
+/// Jobs of which nothing is known are not in the answer.
+pub(crate) fn times(jobs: &[Job], before: &[Seen]) -> BTreeMap<String, u64> {
     let mut seen: BTreeMap<&HistoryKey, Vec<u64>> = BTreeMap::new();
     for one in before.iter().filter(|one| one.attempts > 0) {
         let times = seen.entry(&one.key).or_default();
@@ -75,7 +71,7 @@ pub(crate) fn times(
     }
     jobs.iter()
         .filter_map(|job| {
-            let mut times = seen.get(&key(job))?.clone();
+            let mut times = seen.get(&HistoryKey::of(&job.key))?.clone();
             times.sort_unstable();
             let middle = *times.get(times.len() / 2)?;
             Some((job.key.id(), middle))
@@ -119,7 +115,7 @@ cases:
                 format!(
                     "{} {} {} {} {}",
                     job.key.arch,
-                    job.key.kernel,
+                    job.key.kernel_name(),
                     job.key.case,
                     job.key.variant,
                     job.cmdline.join(" ")

@@ -78,7 +78,12 @@ impl Shard {
     /// still to be got; all machines need the same.
     pub fn part(&self, jobs: Vec<Job>, times: &BTreeMap<String, u64>) -> Vec<Job> {
         let ids: Vec<String> = jobs.iter().map(|job| job.key.id()).collect();
-        let time = |job: &Job, id: &str| times.get(id).or_else(|| times.get(&job.id_by_label())).copied();
+        let time = |job: &Job, id: &str| {
+            times
+                .get(id)
+                .or_else(|| times.get(&job.key.without_release().id()))
+                .copied()
+        };
         let jobs_with_ids = jobs.iter().zip(&ids);
         let times = jobs_with_ids.filter_map(|(job, id)| Some((id.clone(), time(job, id)?)));
         let owners = self.owners(&ids, &times.collect());

@@ -311,18 +311,12 @@ fn tell(record: &CaseRecord, ui: &Ui) {
         .reason
         .as_ref()
         .map_or_else(String::new, |reason| format!(": {reason}"));
-    let variant = if record.key.variant.is_empty() {
-        String::new()
-    } else {
-        format!(" {}", record.key.variant)
-    };
     ui.line(&format!(
-        "{:5} {:6} {} {}/{}{variant} ({:.1} s){reason}",
+        "{:5} {:6} {} {} ({:.1} s){reason}",
         record.verdict,
         record.key.arch,
-        record.key.kernel,
-        record.key.suite,
-        record.key.case,
+        record.key.kernel_name(),
+        record.key.name(),
         Duration::as_secs_f64(&record.seconds.duration()),
     ));
 }

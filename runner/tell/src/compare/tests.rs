@@ -10,10 +10,9 @@ use super::{
 use crate::Style;
 use base::Arch;
 use compare::{
-    ArchComparison, CaseName, CompareRecord, CostRow, Difference, Dimension, KernelSide, Kind, NotCompared,
-    Row,
+    ArchComparison, CompareRecord, CostRow, Difference, Dimension, KernelSide, Kind, NotCompared, Row,
 };
-use record::CostMethod;
+use record::{CaseName, CostMethod};
 
 fn name(case: &str) -> CaseName {
     CaseName {

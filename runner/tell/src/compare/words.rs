@@ -4,8 +4,9 @@
 use crate::text::{count, one_line};
 use base::{Arch, fault::Verdict};
 use compare::{
-    ArchComparison, COST_SLACK, CaseName, CompareRecord, Difference, Dimension, Kind, Row, verdict_and_reason,
+    ArchComparison, COST_SLACK, CompareRecord, Difference, Dimension, Kind, Row, verdict_and_reason,
 };
+use record::CaseName;
 
 /// Longest value in a table, in characters.
 pub(super) const WIDE: usize = 44;
@@ -117,7 +118,7 @@ pub(super) fn place(row: &Row) -> String {
 /// Why the first case of a verdict that differs did not pass, on either kernel.
 pub(super) fn reasons(row: &Row) -> Vec<String> {
     let told = |side: &str, value: &Option<String>| {
-        let (_, reason) = value.as_deref()?.split_once(": ")?;
+        let reason = verdict_and_reason(value.as_deref()?).1?;
         Some(format!(
             "{} on the {side} kernel: {}",
             row.cases[0],

@@ -75,7 +75,8 @@ fn by_size(record: &RunRecord, of: impl Fn(&CaseRecord) -> Option<Seen>) -> Kern
     // With another size of the guest there are other points.
     let mut groups: BTreeMap<(String, Option<&str>), BTreeMap<u64, Seen>> = BTreeMap::new();
     for case in record.cases.iter().filter(|case| case.key.suite == SUITE) {
-        let name = format!("{} {} {}", case.key.arch, case.key.kernel, case.key.variant);
+        let key = &case.key;
+        let name = format!("{} {} {}", key.arch, key.kernel_name(), key.variant_name());
         if let (Some(size), Some(seen)) = (standby(&case.command_line), of(case)) {
             groups
                 .entry((name.trim_end().to_owned(), core(&case.command_line)))

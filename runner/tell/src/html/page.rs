@@ -275,7 +275,7 @@ fn changes(record: &RunRecord, news: &News, anchors: &BTreeMap<String, String>) 
                     Standing::Unseen => (1, "first seen"),
                     Standing::Still { .. } => (2, "still"),
                 };
-                (rank, "fail", word, standing.words(&case.key.kernel))
+                (rank, "fail", word, standing.words(&case.key.kernel_name()))
             }
             (None, Some(past)) => (3, "pass", "fixed", format!("failed in {}", past.run)),
             (None, None) => continue,
@@ -371,7 +371,7 @@ fn groups(record: &RunRecord, traces: &Traces, anchors: &BTreeMap<String, String
         .into_iter()
         .map(|((at, suite), mut cases)| {
             // As the suite has them, and not as they ended.
-            cases.sort_by_key(|case| (case.line, &case.key.variant));
+            cases.sort_by_cached_key(|case| (case.line, case.key.variant_name()));
             let (arch, kernel) = &kernels[at];
             Group {
                 anchor: group_anchor(at, suite),
@@ -399,7 +399,7 @@ fn group_row(case: &CaseRecord, traces: &Traces, anchors: &BTreeMap<String, Stri
         verdict: case.verdict,
         case: one_line(&case.key.case),
         name: one_line(&case.name),
-        variant: one_line(&case.key.variant),
+        variant: one_line(&case.key.variant_name()),
         seconds: case.seconds.to_string(),
         reason: cut(&reason, 300),
         counts: evidence::subcase_counts(case),

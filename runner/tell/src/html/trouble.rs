@@ -94,7 +94,7 @@ pub(super) fn troubles(
                 open: at == 0 && case.verdict == Verdict::Fail,
                 title: title(case),
                 whom: whom(&case.key),
-                standing: standing(case).map(|standing| one_line(&standing.words(&case.key.kernel))),
+                standing: standing(case).map(|standing| one_line(&standing.words(&case.key.kernel_name()))),
                 headline: cut(&evidence::headline(case), 2_000),
                 place: evidence::place(case, None),
                 attempts: evidence::attempts(case),

@@ -5,7 +5,7 @@ use crate::text::one_line;
 use record::{CaseKey, CaseRecord};
 
 pub(super) fn kernel(key: &CaseKey) -> String {
-    one_line(&format!("{} {}", key.kernel, key.config))
+    one_line(&format!("{} {}", key.kernel_name(), key.config_name()))
 }
 
 pub(super) fn title(case: &CaseRecord) -> String {
@@ -13,7 +13,7 @@ pub(super) fn title(case: &CaseRecord) -> String {
 }
 
 pub(super) fn whom(key: &CaseKey) -> String {
-    one_line(&format!("{} {} {}", key.arch, kernel(key), key.variant))
+    one_line(&format!("{} {} {}", key.arch, kernel(key), key.variant_name()))
 }
 
 /// Path of a file of a case in the run's folder, for a link.

@@ -142,11 +142,14 @@ fn case() -> impl Strategy<Value = CaseRecord> {
         let mut text = move || texts();
         let key = CaseKey {
             arch: Arch::S390x,
-            kernel: text(),
+            label: text(),
+            release: Some(text()),
             config: text(),
+            side: None,
             suite: text(),
             variant: text(),
             case: text(),
+            round: None,
         };
         let mut case = sample::passed(key, &text(), 1);
         case.suite_file = text();

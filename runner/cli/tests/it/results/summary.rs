@@ -19,6 +19,7 @@ pub(crate) fn record() -> RunRecord {
         notes: vec!["a sample".to_owned()],
         finish: Finish::Exit(1),
         seconds: Seconds::from_millis(12_000),
+        attempts: Default::default(),
     }
 }
 

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What was seen of a case: its ledgers, and what is seen beside them where kernels are compared.
+
+use std::io;
+
+use camino::Utf8Path;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{CaseRecord, FORMAT, ObservedCase};
+use base::{
+    fault::{Blame, Blamed},
+    named,
+};
+use memory::Ledger;
+
+/// Names of the files in a case's folder.
+pub(crate) const LEDGERS: &str = "ledgers.json";
+pub(crate) const OBSERVED: &str = "observed.json";
+
+/// One ledger of `ledgers.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LedgerEntry {
+    /// The step after which it was read; `None` for the one before the first step.
+    pub step: Option<u32>,
+    /// Seconds since the run started.
+    pub at: f64,
+    /// The ledger.
+    pub ledger: Ledger,
+}
+
+/// What `ledgers.json` holds.
+pub(crate) fn ledgers_json(ledgers: &[LedgerEntry]) -> serde_json::Result<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Ledgers<'a> {
+        format: u32,
+        ledgers: &'a [LedgerEntry],
+    }
+    serde_json::to_vec(&Ledgers {
+        format: FORMAT,
+        ledgers,
+    })
+}
+
+/// Why what was seen of a case cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SeenError {
+    /// A file.
+    #[error("what was seen of a case cannot be read")]
+    Io(#[from] io::Error),
+    /// Its text.
+    #[error("`{path}` does not read")]
+    Json {
+        /// The file.
+        path: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+impl Blamed for SeenError {
+    fn blame(&self) -> Blame {
+        Blame::Bench
+    }
+}
+
+impl CaseRecord {
+    /// Its ledgers in the run in this folder, in order; `None` where none were written.
+    ///
+    /// # Errors
+    ///
+    /// Fails if they do not read.
+    pub fn ledgers(&self, run: &Utf8Path) -> Result<Option<Vec<LedgerEntry>>, SeenError> {
+        #[derive(Deserialize)]
+        struct Ledgers {
+            ledgers: Vec<LedgerEntry>,
+        }
+        let ledgers: Option<Ledgers> = json(&run.join(self.files()).join(LEDGERS))?;
+        Ok(ledgers.map(|ledgers| ledgers.ledgers))
+    }
+
+    /// What was seen beside them; `None` where nothing was written.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it does not read.
+    pub fn observed(&self, run: &Utf8Path) -> Result<Option<ObservedCase>, SeenError> {
+        json(&run.join(self.files()).join(OBSERVED))
+    }
+}
+
+/// A file, if it is there.
+fn json<T: DeserializeOwned>(path: &Utf8Path) -> Result<Option<T>, SeenError> {
+    let bytes = match named::read_whole(path.as_std_path()) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|source| SeenError::Json {
+            path: path.to_string(),
+            source,
+        })
+}
