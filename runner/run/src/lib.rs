@@ -23,7 +23,7 @@ mod walk;
 pub use again::{AgainError, replayed, resumed, selection_of};
 pub use bisect::{Range, Search, SearchError, Step, code_for_git, good, good_word};
 pub use cluster::{ClusterError, Followed, Follower, Order, Parts, submit, task_memory};
-pub use cost::{CostError, CostOptions, Costs, CostsError, CountingError, costs, counting, measure};
+pub use cost::{CostOptions, Costs, CostsError, CountingError, NoCost, costs, counting, measure};
 pub use onto::OntoError;
 pub use pairs::{After, Comparison, ComparisonError, Pair};
 pub use past::{PastError, open_index, seen_before, times_before};

@@ -10,7 +10,7 @@ use super::{
     text::{Lines, count, minute, one_line},
 };
 use base::fault::Verdict;
-use record::index::{HistoryKey, Outcome, Seen, Unsteady};
+use record::index::{HistoryKey, RunVerdict, Seen, Unsteady};
 
 /// A case that comes out now one way and now another.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -48,8 +48,8 @@ pub fn flaky(cases: &[Unsteady]) -> Vec<Flaky> {
 
 fn unsteady(case: &Unsteady) -> Option<Flaky> {
     let runs = &case.runs;
-    let bad = |one: &Outcome| one.verdict != Verdict::Pass;
-    let judged: Vec<&Outcome> = runs.iter().filter(|one| judges(one.verdict)).collect();
+    let bad = |one: &RunVerdict| one.verdict != Verdict::Pass;
+    let judged: Vec<&RunVerdict> = runs.iter().filter(|one| judges(one.verdict)).collect();
     let failed = judged.iter().filter(|one| bad(one)).count();
     let mixed = runs.iter().filter(|one| one.mixed).count();
     let both = failed > 0 && failed < judged.len();
@@ -229,7 +229,7 @@ pub(super) mod tests {
     fn together(seen: &[Seen]) -> Vec<Unsteady> {
         let mut all: Vec<Unsteady> = Vec::new();
         for one in seen {
-            let outcome = Outcome {
+            let outcome = RunVerdict {
                 run: one.run.clone(),
                 started: one.started,
                 verdict: one.verdict,

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::Path};
 use base::{Arch, ui::Ui};
 use compare::{CostRow, cost_rows};
 use record::{CostMethod, CostRecord};
-use run::{CostError, CostOptions, Emulator, Prepared, Rig, Wanted, counting, measure, prepare};
+use run::{CostOptions, Emulator, NoCost, Prepared, Rig, Wanted, counting, measure, prepare};
 use supply::{cache::Cache, kernel::KernelSource, packages::DebianRelease, qemu::Counting};
 
 /// As many as `memrig cost` does: with fewer, a third of them is a few, which agree by chance.
@@ -25,7 +25,7 @@ fn rig(arch: Arch) -> Rig {
     prepare(&wanted, &Ui::silent()).unwrap()
 }
 
-async fn cost(prepared: &Prepared, emulator: &Emulator, how: &Counting) -> Result<CostRecord, CostError> {
+async fn cost(prepared: &Prepared, emulator: &Emulator, how: &Counting) -> Result<CostRecord, NoCost> {
     let folder = tempfile::tempdir().unwrap();
     measure(prepared, emulator, how, &OPTIONS, folder.path()).await
 }

@@ -10,4 +10,4 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
-pub use reader::{Outcome, Report, TestResult, parse};
+pub use reader::{Report, Status, TestResult, parse};

@@ -20,7 +20,7 @@ pub struct TestResult {
     /// Its name, with the names of the tests that it is a part of: `suite / test`. Printable, one line.
     pub name: String,
     /// What came of it.
-    pub outcome: Outcome,
+    pub status: Status,
     /// Why it was skipped or is expected to fail; may be empty.
     pub reason: String,
     /// What the program printed before it, for one that is not ok; the last lines.
@@ -29,7 +29,7 @@ pub struct TestResult {
 
 /// What came of a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Status {
     /// `ok`.
     Ok,
     /// `not ok`, also `# TIMEOUT` and `# ERROR`.
@@ -222,12 +222,12 @@ impl Reader {
             }
             children = Some(level);
         }
-        let outcome = match (ok, directive) {
-            (_, Some(Directive::Skip)) => Outcome::Skip,
-            (_, Some(Directive::Broken)) => Outcome::NotOk,
-            (_, Some(Directive::ExpectedFail)) | (false, Some(Directive::Todo)) => Outcome::ExpectedFail,
-            (true, _) => Outcome::Ok,
-            (false, None) => Outcome::NotOk,
+        let status = match (ok, directive) {
+            (_, Some(Directive::Skip)) => Status::Skip,
+            (_, Some(Directive::Broken)) => Status::NotOk,
+            (_, Some(Directive::ExpectedFail)) | (false, Some(Directive::Todo)) => Status::ExpectedFail,
+            (true, _) => Status::Ok,
+            (false, None) => Status::NotOk,
         };
         let level = self.level(indent);
         let number = number.unwrap_or(level.numbers.len() as u64 + 1);
@@ -251,22 +251,18 @@ impl Reader {
             }
             put(&mut inside, children.results, Some(&name));
         }
-        let explained = match outcome {
+        let explained = match status {
             // The parts say it themselves.
-            Outcome::NotOk => inside.iter().any(|part| part.outcome == Outcome::NotOk),
+            Status::NotOk => inside.iter().any(|part| part.status == Status::NotOk),
             _ => !inside.is_empty(),
         };
         level.results.append(&mut inside);
         if !explained {
             level.results.push(TestResult {
                 name: name.clone(),
-                outcome,
+                status,
                 reason: clean(reason),
-                said: if outcome == Outcome::NotOk {
-                    said
-                } else {
-                    Vec::new()
-                },
+                said: if status == Status::NotOk { said } else { Vec::new() },
             });
         }
         level.results.truncate(MOST);
@@ -341,7 +337,7 @@ impl Reader {
         {
             results.push(TestResult {
                 name: "all".to_owned(),
-                outcome: Outcome::Skip,
+                status: Status::Skip,
                 reason,
                 said: Vec::new(),
             });

@@ -3,19 +3,19 @@ use proptest::prelude::*;
 
 use super::{line::LONGEST, *};
 
-fn told(text: &str) -> (Vec<(String, Outcome)>, Vec<String>) {
+fn told(text: &str) -> (Vec<(String, Status)>, Vec<String>) {
     let report = parse(text);
     let results = report
         .results
         .into_iter()
-        .map(|result| (result.name, result.outcome));
+        .map(|result| (result.name, result.status));
     (results.collect(), report.problems)
 }
 
-fn named(results: &[(&str, Outcome)]) -> Vec<(String, Outcome)> {
+fn named(results: &[(&str, Status)]) -> Vec<(String, Status)> {
     results
         .iter()
-        .map(|(name, outcome)| ((*name).to_owned(), *outcome))
+        .map(|(name, status)| ((*name).to_owned(), *status))
         .collect()
 }
 
@@ -25,9 +25,9 @@ fn nested_subtests_are_folded_into_names() {
             not ok 1 deep\n  not ok 1 middle\n  ok 2 other # SKIP no such thing\nnot ok 1 outer\nok 2 - last one\n";
     let (results, problems) = told(text);
     let expected = [
-        ("outer / middle / deep", Outcome::NotOk),
-        ("outer / other", Outcome::Skip),
-        ("last one", Outcome::Ok),
+        ("outer / middle / deep", Status::NotOk),
+        ("outer / other", Status::Skip),
+        ("last one", Status::Ok),
     ];
     assert_eq!((results, problems), (named(&expected), vec![]));
     let report = parse(text);
@@ -42,9 +42,9 @@ fn the_runner_of_the_selftests_puts_a_hash_before_what_programs_print() {
             not ok 2 selftests: mm: b # TIMEOUT 45 seconds\n";
     let (results, problems) = told(text);
     let expected = [
-        ("selftests: mm: a # exit=1 / first", Outcome::Ok),
-        ("selftests: mm: a # exit=1 / second", Outcome::NotOk),
-        ("selftests: mm: b", Outcome::NotOk),
+        ("selftests: mm: a # exit=1 / first", Status::Ok),
+        ("selftests: mm: a # exit=1 / second", Status::NotOk),
+        ("selftests: mm: b", Status::NotOk),
     ];
     assert_eq!((results, problems), (named(&expected), vec![]));
 }
@@ -53,7 +53,7 @@ fn the_runner_of_the_selftests_puts_a_hash_before_what_programs_print() {
 fn a_remark_that_looks_like_a_result_is_none() {
     let (results, problems) =
         told("TAP version 13\n1..1\n# ok 7 of the pages are there\nokay then\nok 1 a\n");
-    assert_eq!((results, problems), (named(&[("a", Outcome::Ok)]), vec![]));
+    assert_eq!((results, problems), (named(&[("a", Status::Ok)]), vec![]));
 }
 
 #[test]
@@ -63,9 +63,9 @@ fn directives() {
     let outcomes: Vec<_> = parse(text)
         .results
         .into_iter()
-        .map(|result| result.outcome)
+        .map(|result| result.status)
         .collect();
-    use Outcome::*;
+    use Status::*;
     assert_eq!(
         outcomes,
         [
@@ -119,17 +119,17 @@ fn a_whole_that_is_not_ok_although_its_parts_are_is_kept() {
     let (results, _) = told(text);
     assert_eq!(
         results,
-        named(&[("whole / part", Outcome::Ok), ("whole", Outcome::NotOk)])
+        named(&[("whole / part", Status::Ok), ("whole", Status::NotOk)])
     );
 }
 
 #[test]
 fn a_report_may_be_indented_as_a_whole_and_what_stands_before_it_opens_nothing() {
     let text = " boot\n TAP version 14\n 1..1\n \t# Subtest: a\n \t1..1\n  foo\t#\n \tok 1 - x\n ok 1 - a\n Kernel panic\n";
-    assert_eq!(told(text), (named(&[("a / x", Outcome::Ok)]), vec![]));
+    assert_eq!(told(text), (named(&[("a / x", Status::Ok)]), vec![]));
     // The head of the outermost test is lost.
     let text = "    KTAP version 1\n    # Subtest: a\n    1..1\n    ok 1 x\nnot ok 1 a\n";
-    let results = named(&[("a / x", Outcome::Ok), ("a", Outcome::NotOk)]);
+    let results = named(&[("a / x", Status::Ok), ("a", Status::NotOk)]);
     assert_eq!(told(text), (results, vec![]));
 }
 
@@ -137,8 +137,8 @@ fn a_report_may_be_indented_as_a_whole_and_what_stands_before_it_opens_nothing()
 fn a_plan_of_nothing_with_a_reason_is_a_skip() {
     let report = parse("TAP version 13\n1..0 # SKIP no hugepages\n");
     assert_eq!(
-        (report.problems.len(), report.results[0].outcome),
-        (0, Outcome::Skip)
+        (report.problems.len(), report.results[0].status),
+        (0, Status::Skip)
     );
     assert_eq!(report.results[0].reason, "no hugepages");
 }
@@ -201,7 +201,7 @@ proptest! {
         print(&tests, 0, plan_last, &mut text, &mut leaves);
         let report = parse(&text);
         prop_assert_eq!(&report.problems, &Vec::<String>::new());
-        let seen: Vec<bool> = report.results.iter().map(|result| result.outcome == Outcome::Ok).collect();
+        let seen: Vec<bool> = report.results.iter().map(|result| result.status == Status::Ok).collect();
         prop_assert_eq!(seen, leaves);
         // Cut off after any line but the last.
         let lines: Vec<&str> = text.lines().collect();
@@ -229,8 +229,8 @@ proptest! {
 fn what_programs_of_the_selftests_print_is_read() {
     let counts = |text: &str| {
         let (results, problems) = told(text);
-        let count = |of| results.iter().filter(|(_, outcome)| *outcome == of).count();
-        let counts = [Outcome::Ok, Outcome::NotOk, Outcome::Skip, Outcome::ExpectedFail].map(count);
+        let count = |of| results.iter().filter(|(_, status)| *status == of).count();
+        let counts = [Status::Ok, Status::NotOk, Status::Skip, Status::ExpectedFail].map(count);
         (counts, problems)
     };
     assert_eq!(
@@ -252,7 +252,7 @@ fn what_programs_of_the_selftests_print_is_read() {
 /// the texts are written after lib/kunit/test.c of each, with names and numbers of our own, as `dmesg` shows them.
 #[test]
 fn what_three_generations_of_kunit_print_is_read() {
-    use Outcome::{Ok, Skip};
+    use Status::{Ok, Skip};
     let modules = include_str!("fixtures/kunit-6.1-modules-made-up.txt");
     let suites = [
         ("memblocks / covers", Ok),

@@ -14,5 +14,5 @@ mod tests;
 
 pub use cost::Cost;
 pub use query::Which;
-pub use seen::{Boot, HistoryKey, Outcome, Seen, Unsteady};
+pub use seen::{Boot, HistoryKey, RunVerdict, Seen, Unsteady};
 pub use store::{Index, IndexError, Refreshed, Unread};

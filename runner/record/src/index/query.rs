@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rusqlite::{Row, ToSql, types::Type};
 
 use super::{
-    seen::{Boot, HistoryKey, Outcome, Seen, Unsteady},
+    seen::{Boot, HistoryKey, RunVerdict, Seen, Unsteady},
     store::{Index, IndexError},
 };
 use crate::Seconds;
@@ -91,7 +91,7 @@ impl Index {
             }
             last = Some(id);
             if let (Some((run, started)), Some(one)) = (runs.get(&row.get(2)?), all.last_mut()) {
-                one.runs.push(Outcome {
+                one.runs.push(RunVerdict {
                     run: run.clone(),
                     started: *started,
                     verdict: verdict(row.get_ref(3)?.as_str()?)?,

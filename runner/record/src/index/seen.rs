@@ -90,12 +90,12 @@ pub struct Unsteady {
     /// The kernel: label, hyphen, release.
     pub kernel: String,
     /// Its runs on that kernel, the first one first.
-    pub runs: Vec<Outcome>,
+    pub runs: Vec<RunVerdict>,
 }
 
 /// What a case came to in one run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
+pub struct RunVerdict {
     /// Folder of the run, by its name in the results folder.
     pub run: String,
     /// When the run started.

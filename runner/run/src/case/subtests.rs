@@ -3,7 +3,7 @@
 
 use super::trouble::Trouble;
 use base::fault::Verdict;
-use format::ktap::{Outcome, TestResult, parse};
+use format::ktap::{Status, TestResult, parse};
 use record::SubcaseRecord;
 
 /// What a selftest exits with when it cannot test anything.
@@ -87,11 +87,11 @@ fn end(code: i32, said: &str) -> String {
 fn subcase(result: TestResult) -> SubcaseRecord {
     SubcaseRecord {
         name: result.name,
-        verdict: match result.outcome {
-            Outcome::Ok => Verdict::Pass,
-            Outcome::NotOk => Verdict::Fail,
-            Outcome::Skip => Verdict::Skip,
-            Outcome::ExpectedFail => Verdict::Known,
+        verdict: match result.status {
+            Status::Ok => Verdict::Pass,
+            Status::NotOk => Verdict::Fail,
+            Status::Skip => Verdict::Skip,
+            Status::ExpectedFail => Verdict::Known,
         },
         reason: (!result.reason.is_empty()).then_some(result.reason),
         said: result.said,

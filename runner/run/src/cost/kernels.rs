@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, num::NonZeroUsize, sync::Arc};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::measure::{self, CostError, CostOptions, CountingError, counting, measure};
+use super::measure::{self, CostOptions, CountingError, NoCost, counting, measure};
 use crate::{
     case::chain,
     select::Selected,
@@ -82,7 +82,7 @@ struct Measuring {
 type Measured = (String, Result<CostRecord, NotMeasured>);
 
 enum NotMeasured {
-    Cost(CostError),
+    Cost(NoCost),
     /// The folder of its logs.
     Io(io::Error),
     /// Somebody said stop.
@@ -232,9 +232,9 @@ async fn measure_all(
             Err(NotMeasured::Cost(error)) => {
                 costs.missing.push(format!("{name}: {}", chain(&error)));
                 costs.exit = match (&error, costs.exit) {
-                    (CostError::Lacking(_), exit) => exit,
-                    (CostError::Kernel(_), _) | (_, Exit::KernelFailed) => Exit::KernelFailed,
-                    (CostError::Bench(_), _) => Exit::Broken,
+                    (NoCost::Lacking(_), exit) => exit,
+                    (NoCost::Kernel(_), _) | (_, Exit::KernelFailed) => Exit::KernelFailed,
+                    (NoCost::Bench(_), _) => Exit::Broken,
                 };
             }
         }

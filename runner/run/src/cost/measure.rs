@@ -79,7 +79,7 @@ impl CostOptions {
 
 /// Why there is no cost.
 #[derive(Debug, thiserror::Error)]
-pub enum CostError {
+pub enum NoCost {
     /// The kernel did something wrong.
     #[error("{0}")]
     Kernel(String),
@@ -133,7 +133,7 @@ pub fn counting(emulator: &Emulator, ui: &Ui) -> Result<Counting, CountingError>
     Ok(counting)
 }
 
-impl From<Trouble> for CostError {
+impl From<Trouble> for NoCost {
     fn from(trouble: Trouble) -> Self {
         let message = trouble.message().to_owned();
         match trouble.verdict() {
@@ -161,23 +161,23 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// Measures what operations on one block cost. Boots one guest, whose logs go to `folder`, and stops it.
 ///
 /// # Errors
-/// [`CostError::Lacking`] where the kernel has no memmap_on_memory that was asked for.
+/// [`NoCost::Lacking`] where the kernel has no memmap_on_memory that was asked for.
 pub async fn measure(
     prepared: &Prepared,
     emulator: &Emulator,
     counting: &Counting,
     options: &CostOptions,
     folder: &Path,
-) -> Result<CostRecord, CostError> {
+) -> Result<CostRecord, NoCost> {
     let kernel = &prepared.kernel;
     if let Some(config) = &kernel.config
         && options.memmap_on_memory
         && !config.built_in("MHP_MEMMAP_ON_MEMORY")
     {
         let lacks = "the kernel has no memmap_on_memory: CONFIG_MHP_MEMMAP_ON_MEMORY is not y";
-        return Err(CostError::Lacking(lacks.to_owned()));
+        return Err(NoCost::Lacking(lacks.to_owned()));
     }
-    let keys = Keys::make().map_err(|error| CostError::Bench(error.to_string()))?;
+    let keys = Keys::make().map_err(|error| NoCost::Bench(error.to_string()))?;
     let (counts, entries) = (folder.join("counts"), folder.join("counts.entries"));
     let mut spec = spec(prepared, emulator, options, keys.ramdisk());
     if let Counting::Plugin(library) = counting {
@@ -198,16 +198,15 @@ pub async fn measure(
     let mut by_threads = Vec::new();
     let counts = match counting {
         Counting::Plugin(_) => {
-            let text =
-                fs_err::read_to_string(&counts).map_err(|error| CostError::Bench(error.to_string()))?;
-            let counts = counted(&text).map_err(CostError::Bench)?;
+            let text = fs_err::read_to_string(&counts).map_err(|error| NoCost::Bench(error.to_string()))?;
+            let counts = counted(&text).map_err(NoCost::Bench)?;
             let (whole, marked): (Vec<_>, Vec<_>) =
                 counts.into_iter().partition(|count| count.function.is_some());
             if kernel.arch == Arch::X86_64 {
                 let functions = whole_functions(&symbols);
-                by_threads = of_threads(whole, &functions, options).map_err(CostError::Bench)?;
+                by_threads = of_threads(whole, &functions, options).map_err(NoCost::Bench)?;
             }
-            without_known(kernel.arch, marked).map_err(CostError::Bench)?
+            without_known(kernel.arch, marked).map_err(NoCost::Bench)?
         }
         Counting::GuestTime { .. } => said
             .iter()
@@ -219,7 +218,7 @@ pub async fn measure(
             .collect(),
     };
     if counts.len() != said.len() {
-        return Err(CostError::Bench(format!(
+        return Err(NoCost::Bench(format!(
             "the plugin saw {} operations, and the guest did {}",
             counts.len(),
             said.len()
@@ -281,23 +280,23 @@ async fn in_guest(
     counting: &Counting,
     options: &CostOptions,
     entries: &Path,
-) -> Result<Done, CostError> {
+) -> Result<Done, NoCost> {
     let limit = guest.speed.scale(LIMIT);
     let quiet = inside::exec(guest, &quiet_script(), limit).await?;
     let symbols = quiet.text();
     if quiet.code != 0 {
-        return Err(CostError::Bench(format!(
+        return Err(NoCost::Bench(format!(
             "making the guest quiet ended with {}: {}",
             quiet.code,
             quiet.error_text().trim_end()
         )));
     }
     let points = entry_points(arch, &symbols);
-    fs_err::write(entries, points).map_err(|error| CostError::Bench(error.to_string()))?;
-    let look = async || Ok::<_, CostError>(Look::of(&inside::exec(guest, LOOK, limit).await?.text()));
+    fs_err::write(entries, points).map_err(|error| NoCost::Bench(error.to_string()))?;
+    let look = async || Ok::<_, NoCost>(Look::of(&inside::exec(guest, LOOK, limit).await?.text()));
     let mut seen = look().await?;
     if options.memmap_on_memory && !["Y", "force"].contains(&seen.memmap.as_str()) {
-        return Err(CostError::Lacking(format!(
+        return Err(NoCost::Lacking(format!(
             "the kernel has no memmap_on_memory: its parameter reads `{}`",
             seen.memmap
         )));
@@ -312,7 +311,7 @@ async fn in_guest(
                 guest.machine.rest(Duration::from_millis(100)).await;
                 let seen = look().await?;
                 if seen.offline.len() >= 2 {
-                    return Ok::<_, CostError>(seen);
+                    return Ok::<_, NoCost>(seen);
                 }
             }
         };
@@ -321,28 +320,28 @@ async fn in_guest(
             Err(Wait::Ended(end)) => return Err(Trouble::ended(&end).into()),
             Err(Wait::Deadline(_)) => {
                 let message = "two plugged DIMMs did not make two memory blocks";
-                return Err(CostError::Kernel(message.to_owned()));
+                return Err(NoCost::Kernel(message.to_owned()));
             }
             Err(wait @ Wait::Starved { .. }) => {
-                return Err(CostError::Bench(format!("plugging two DIMMs: {wait}")));
+                return Err(NoCost::Bench(format!("plugging two DIMMs: {wait}")));
             }
         };
     }
     let plan = planned(&seen)
-        .ok_or_else(|| CostError::Lacking("the guest has no two blocks that are offline".to_owned()))?;
+        .ok_or_else(|| NoCost::Lacking("the guest has no two blocks that are offline".to_owned()))?;
     let rounds = options.warm_up + options.repetitions;
     let output = inside::exec(guest, &script(&plan, rounds), limit).await?;
-    let said = said(&plan.round, &output.text()).map_err(CostError::Bench)?;
+    let said = said(&plan.round, &output.text()).map_err(NoCost::Bench)?;
     if let Some(refused) = said.iter().find(|said| said.errno != 0) {
         let errno = u16::try_from(refused.errno).ok().and_then(Errno::from_number);
         let errno = errno.map_or_else(|| refused.errno.to_string(), |errno| errno.to_string());
-        return Err(CostError::Kernel(format!(
+        return Err(NoCost::Kernel(format!(
             "{} of a block failed with {errno}",
             refused.name
         )));
     }
     if said.len() != plan.round.len() * rounds as usize {
-        return Err(CostError::Bench(format!(
+        return Err(NoCost::Bench(format!(
             "the guest did {} operations of {}: {}",
             said.len(),
             plan.round.len() * rounds as usize,

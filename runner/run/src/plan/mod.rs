@@ -12,6 +12,6 @@ pub(crate) use jobs::plan;
 pub use jobs::{Job, LoadedSuite, PlannedKernel, repeated};
 pub(crate) use machine::{dry_run, spec, spec_of};
 pub(crate) use matrix::{matrix_jobs, times};
-pub(crate) use order::{Place, order};
+pub(crate) use order::{Queued, order};
 pub use selection::Filter;
 pub use shard::{BadShard, By, Shard};

@@ -10,7 +10,7 @@ use base::Arch;
 
 /// What the order goes by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place<J> {
+pub(crate) struct Queued<J> {
     /// The job.
     pub job: J,
     /// Its architecture.
@@ -24,29 +24,32 @@ pub(crate) struct Place<J> {
 /// Puts jobs in order: the groups that take longest first, and in each the longest job; the architectures take turns by what is left of them.
 ///
 /// A group stays together, so that few templates are there at a time.
-pub(crate) fn order<J>(places: Vec<Place<J>>) -> Vec<J> {
-    let mut groups: BTreeMap<(Arch, usize), Vec<Place<J>>> = BTreeMap::new();
-    for place in places {
-        groups.entry((place.arch, place.group)).or_default().push(place);
+pub(crate) fn order<J>(waiting: Vec<Queued<J>>) -> Vec<J> {
+    let mut groups: BTreeMap<(Arch, usize), Vec<Queued<J>>> = BTreeMap::new();
+    for queued in waiting {
+        groups
+            .entry((queued.arch, queued.group))
+            .or_default()
+            .push(queued);
     }
-    let total = |places: &[Place<J>]| places.iter().map(|place| place.expected).sum::<Duration>();
-    let mut by_arch: BTreeMap<Arch, Vec<Vec<Place<J>>>> = BTreeMap::new();
+    let total = |waiting: &[Queued<J>]| waiting.iter().map(|queued| queued.expected).sum::<Duration>();
+    let mut by_arch: BTreeMap<Arch, Vec<Vec<Queued<J>>>> = BTreeMap::new();
     for ((arch, _), mut group) in groups {
-        group.sort_by_key(|place| std::cmp::Reverse(place.expected));
+        group.sort_by_key(|queued| std::cmp::Reverse(queued.expected));
         by_arch.entry(arch).or_default().push(group);
     }
-    let mut queues: Vec<(Duration, Duration, VecDeque<Place<J>>)> = by_arch
+    let mut queues: Vec<(Duration, Duration, VecDeque<Queued<J>>)> = by_arch
         .into_values()
         .map(|mut groups| {
             groups.sort_by_key(|group| std::cmp::Reverse(total(group)));
-            let queue: VecDeque<Place<J>> = groups.into_iter().flatten().collect();
-            let all = queue.iter().map(|place| place.expected).sum();
+            let queue: VecDeque<Queued<J>> = groups.into_iter().flatten().collect();
+            let all = queue.iter().map(|queued| queued.expected).sum();
             (all, all, queue)
         })
         .collect();
     let mut ordered = Vec::new();
     // The one of which the larger part is left is next: all come to their ends together.
-    let share = |(all, left, _): &(Duration, Duration, VecDeque<Place<J>>)| {
+    let share = |(all, left, _): &(Duration, Duration, VecDeque<Queued<J>>)| {
         left.as_secs_f64() / all.as_secs_f64().max(f64::MIN_POSITIVE)
     };
     while let Some((_, left, queue)) = queues
@@ -54,9 +57,9 @@ pub(crate) fn order<J>(places: Vec<Place<J>>) -> Vec<J> {
         .filter(|(_, _, queue)| !queue.is_empty())
         .max_by(|a, b| share(a).total_cmp(&share(b)))
     {
-        if let Some(place) = queue.pop_front() {
-            *left = left.saturating_sub(place.expected);
-            ordered.push(place.job);
+        if let Some(queued) = queue.pop_front() {
+            *left = left.saturating_sub(queued.expected);
+            ordered.push(queued.job);
         }
     }
     ordered
@@ -68,8 +71,8 @@ mod tests {
 
     use super::*;
 
-    fn place(job: u32, arch: Arch, group: usize, seconds: u64) -> Place<u32> {
-        Place {
+    fn queued(job: u32, arch: Arch, group: usize, seconds: u64) -> Queued<u32> {
+        Queued {
             job,
             arch,
             group,
@@ -81,18 +84,18 @@ mod tests {
     fn long_groups_come_first_and_stay_together() {
         let x86 = Arch::X86_64;
         let jobs = vec![
-            place(1, x86, 0, 5),
-            place(2, x86, 1, 4),
-            place(3, x86, 0, 1),
-            place(4, x86, 1, 9),
+            queued(1, x86, 0, 5),
+            queued(2, x86, 1, 4),
+            queued(3, x86, 0, 1),
+            queued(4, x86, 1, 9),
         ];
         assert_eq!(order(jobs), [4, 2, 1, 3]);
     }
 
     #[test]
     fn architectures_take_turns() {
-        let mut jobs: Vec<_> = (0..4).map(|job| place(job, Arch::X86_64, 0, 1)).collect();
-        jobs.extend((10..12).map(|job| place(job, Arch::S390x, 1, 2)));
+        let mut jobs: Vec<_> = (0..4).map(|job| queued(job, Arch::X86_64, 0, 1)).collect();
+        jobs.extend((10..12).map(|job| queued(job, Arch::S390x, 1, 2)));
         let ordered = order(jobs);
         let s390x: Vec<usize> = (0..ordered.len()).filter(|at| ordered[*at] >= 10).collect();
         assert_eq!(ordered.len(), 6);
@@ -104,11 +107,11 @@ mod tests {
         fn none_is_lost_and_none_comes_twice(
             jobs in prop::collection::vec((any::<bool>(), 0..5_usize, 0..20_u64), 0..40)
         ) {
-            let places = jobs.iter().enumerate().map(|(at, (s390x, group, seconds))| {
+            let waiting = jobs.iter().enumerate().map(|(at, (s390x, group, seconds))| {
                 let arch = if *s390x { Arch::S390x } else { Arch::X86_64 };
-                place(at as u32, arch, *group, *seconds)
+                queued(at as u32, arch, *group, *seconds)
             });
-            let mut ordered = order(places.collect());
+            let mut ordered = order(waiting.collect());
             ordered.sort_unstable();
             prop_assert_eq!(ordered, (0..jobs.len() as u32).collect::<Vec<_>>());
         }

@@ -33,9 +33,9 @@ pub(crate) struct Room {
     is_always_busy: AtomicBool,
 }
 
-/// A place of an attempt, as long as it is kept.
+/// That an attempt may run, as long as it is kept.
 #[derive(Debug)]
-pub(crate) enum Place<'a> {
+pub(crate) enum Permit<'a> {
     /// Others run beside it.
     Beside { _others: RwLockReadGuard<'a, ()> },
     /// No other guest of this run does.
@@ -43,16 +43,16 @@ pub(crate) enum Place<'a> {
 }
 
 impl Room {
-    /// A place beside others.
-    pub(crate) async fn beside(&self) -> Place<'_> {
-        Place::Beside {
+    /// Leave to run beside others.
+    pub(crate) async fn beside(&self) -> Permit<'_> {
+        Permit::Beside {
             _others: self.guests.read().await,
         }
     }
 
-    /// A place alone, for a guest that the host gave too little: when those that run have ended, and a CPU of the host is idle, which is waited for
+    /// Leave to run alone, for a guest that the host gave too little: when those that run have ended, and a CPU of the host is idle, which is waited for
     /// a minute at the most, and less after it was in vain. Cancel-safe.
-    pub(crate) async fn alone(&self) -> Place<'_> {
+    pub(crate) async fn alone(&self) -> Permit<'_> {
         let all = self.guests.write().await;
         let patience = match self.is_always_busy.load(Ordering::Relaxed) {
             true => PATIENCE_LEFT,
@@ -73,7 +73,7 @@ impl Room {
                 break;
             }
         }
-        Place::Alone { _all: all }
+        Permit::Alone { _all: all }
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     case::{self, INTERRUPTED},
-    plan::{Job, Place, order},
+    plan::{Job, Queued, order},
     select::Selected,
 };
 use base::{
@@ -265,7 +265,7 @@ pub(crate) const QEMU_OVERHEAD: ByteSize = ByteSize::mib(256);
 
 /// The jobs in the order in which they are started, with what each can take.
 pub(super) fn in_order(jobs: Vec<Job>, times: &Times) -> Vec<Admission<Job>> {
-    let places = jobs.into_iter().enumerate().map(|(at, job)| Place {
+    let waiting = jobs.into_iter().enumerate().map(|(at, job)| Queued {
         arch: job.key.arch,
         // A job without a template is a group of its own.
         group: job.template.unwrap_or(usize::MAX - at),
@@ -276,7 +276,7 @@ pub(super) fn in_order(jobs: Vec<Job>, times: &Times) -> Vec<Admission<Job>> {
         },
         job,
     });
-    order(places.collect())
+    order(waiting.collect())
         .into_iter()
         .map(|job| Admission {
             memory: match &job.skip {

@@ -269,7 +269,7 @@ struct Refused {
 }
 
 /// A second work tree of our repository. Applying in the one that is built would make its files new.
-pub(super) struct Place<'a> {
+pub(super) struct Worktree<'a> {
     pub(super) tree: &'a SourceTree,
     pub(super) git: Git,
     pub(super) mail: PathBuf,
@@ -278,7 +278,7 @@ pub(super) struct Place<'a> {
     said: RefCell<Vec<String>>,
 }
 
-impl<'a> Place<'a> {
+impl<'a> Worktree<'a> {
     pub(super) fn at(tree: &'a SourceTree) -> Self {
         Self {
             tree,
@@ -339,13 +339,13 @@ impl<'a> Place<'a> {
     }
 }
 
-/// A place with the list of all files of the base, of which those of the series are there.
-struct Sparse<'a>(Place<'a>);
+/// A work tree with the list of all files of the base, of which those of the series are there.
+struct Sparse<'a>(Worktree<'a>);
 
 impl<'a> Sparse<'a> {
     fn new(patches: &[Patch], base: &str, tree: &'a SourceTree) -> Result<Self, ApplyError> {
-        let place = Place::at(tree);
-        let name = place.git.dir().to_string_lossy().into_owned();
+        let worktree = Worktree::at(tree);
+        let name = worktree.git.dir().to_string_lossy().into_owned();
         tree.git().run(&[
             "worktree",
             "add",
@@ -363,21 +363,21 @@ impl<'a> Sparse<'a> {
         files.dedup();
         let list = tree.dir().join("apply.files");
         fs_err::write(&list, files.join("\n") + "\n")?;
-        let set = place
+        let set = worktree
             .git
             .command(&["sparse-checkout", "set", "--no-cone", "--stdin"])
             .stdin(fs_err::File::open(&list)?.into_parts().0);
         set.output()?;
         fs_err::remove_file(&list)?;
-        place.git.run(&["read-tree", "-m", "-u", "HEAD"])?;
-        Ok(Self(place))
+        worktree.git.run(&["read-tree", "-m", "-u", "HEAD"])?;
+        Ok(Self(worktree))
     }
 
     /// Applies one patch; the commit, or why not.
     fn am(&self, patch: &Patch) -> Result<Result<String, Refused>, ApplyError> {
-        let Self(place) = self;
-        let before = place.git.run(&["rev-parse", "HEAD"])?;
-        match place.am(patch)? {
+        let Self(worktree) = self;
+        let before = worktree.git.run(&["rev-parse", "HEAD"])?;
+        match worktree.am(patch)? {
             Some(after) if after == before => Ok(Err(Refused {
                 file: None,
                 hunk: None,
@@ -387,11 +387,11 @@ impl<'a> Sparse<'a> {
             Some(after) => Ok(Ok(after)),
             None => {
                 // An abort that finds nothing to abort has done what it is for.
-                place.git.says_yes(&["am", "--abort"])?;
-                let mail = place.mail.to_string_lossy().into_owned();
+                worktree.git.says_yes(&["am", "--abort"])?;
+                let mail = worktree.mail.to_string_lossy().into_owned();
                 let check = |options: &[&str]| {
                     let args = [&["apply", "--check"], options, &[mail.as_str()]].concat();
-                    match place.git.command(&args).output() {
+                    match worktree.git.command(&args).output() {
                         Err(ExecError::Failed { stderr, .. }) => Ok(Some(stderr)),
                         Ok(_) => Ok(None),
                         Err(error) => Err(ApplyError::from(error)),
@@ -408,7 +408,7 @@ impl<'a> Sparse<'a> {
                     }));
                 }
                 let alone = alone.unwrap_or_default();
-                Ok(Err(refused(&patch.for_git(), &alone, &place.said.borrow())))
+                Ok(Err(refused(&patch.for_git(), &alone, &worktree.said.borrow())))
             }
         }
     }

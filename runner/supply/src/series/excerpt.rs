@@ -4,7 +4,7 @@
 //! Git reads and writes the list of all files for each patch, which takes it half a second of CPU time with a kernel's 90 000. Of an excerpt
 //! the list is short. What a patch changed there is then put into the whole tree, and looked at again.
 
-use super::apply::{AppliedPatch, ApplyError, Place};
+use super::apply::{AppliedPatch, ApplyError, Worktree};
 use crate::{git::Git, tree::SourceTree};
 use base::exec::ExecError;
 use format::mail::Patch;
@@ -16,14 +16,14 @@ pub(super) fn mails(
     base: &str,
     tree: &SourceTree,
 ) -> Result<Option<Vec<AppliedPatch>>, ApplyError> {
-    let place = Place::at(tree);
+    let worktree = Worktree::at(tree);
     // What a killed memrig left.
-    place.clear()?;
+    worktree.clear()?;
     let applied = match excerpt(patches, base, tree)? {
-        Some(excerpt) => in_excerpt(patches, base, &excerpt, &place)?,
+        Some(excerpt) => in_excerpt(patches, base, &excerpt, &worktree)?,
         None => None,
     };
-    place.clear()?;
+    worktree.clear()?;
     Ok(applied)
 }
 
@@ -73,18 +73,18 @@ fn in_excerpt(
     patches: &[Patch],
     base: &str,
     excerpt: &str,
-    place: &Place<'_>,
+    worktree: &Worktree<'_>,
 ) -> Result<Option<Vec<AppliedPatch>>, ApplyError> {
-    let git = place.tree.git();
-    let name = place.git.dir().to_string_lossy().into_owned();
+    let git = worktree.tree.git();
+    let name = worktree.git.dir().to_string_lossy().into_owned();
     git.run(&["worktree", "add", "--quiet", "--detach", &name, excerpt])?;
     let (mut whole, mut few) = (base.to_owned(), excerpt.to_owned());
     let mut applied = Vec::new();
     for patch in patches {
-        let Some(after) = place.am(patch)?.filter(|after| *after != few) else {
+        let Some(after) = worktree.am(patch)?.filter(|after| *after != few) else {
             return Ok(None);
         };
-        let Some(commit) = in_whole(git, &whole, &few, &after, place)? else {
+        let Some(commit) = in_whole(git, &whole, &few, &after, worktree)? else {
             return Ok(None);
         };
         applied.push(AppliedPatch {
@@ -102,7 +102,7 @@ fn in_whole(
     whole: &str,
     few: &str,
     after: &str,
-    place: &Place<'_>,
+    worktree: &Worktree<'_>,
 ) -> Result<Option<String>, ApplyError> {
     let files = git.run(&["rev-parse", &format!("{whole}^{{tree}}")])?;
     // A merge of both, which have the excerpt in common: the one adds all other files, the other has the patch.
@@ -133,8 +133,8 @@ fn in_whole(
     }
     let mut text = format!("tree {merged}\nparent {whole}\n").into_bytes();
     text.extend_from_slice(rest);
-    fs_err::write(&place.mail, text)?;
-    let file = place.mail.to_string_lossy();
+    fs_err::write(&worktree.mail, text)?;
+    let file = worktree.mail.to_string_lossy();
     Ok(Some(git.run(&[
         "hash-object",
         "-t",
