@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Holds what Cargo does not say of the crates: which may use which, that some of them only compute, that the document has what the manifests
-//! say, and that a name of a case is made of its key and never read.
+//! say, that a name of a case is made of its key and never read, and how modules lie in their folders.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -495,6 +495,41 @@ fn what_a_case_is_called_is_made_in_one_place_and_taken_apart_in_none() {
         read("fn f() { key.id()\n.split('/'); key.id().len(); key.split('/') }"),
         ["id().split"]
     );
+}
+
+#[test]
+fn a_folder_of_modules_has_its_mod_rs_with_docs_and_re_exports_alone() {
+    const ITEMS: [&str; 10] = [
+        "fn",
+        "struct",
+        "enum",
+        "union",
+        "impl",
+        "trait",
+        "const",
+        "static",
+        "type",
+        "macro_rules",
+    ];
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for file in sources() {
+        if file.with_extension("").is_dir() {
+            wrong.push(format!(
+                "{} has a folder beside it: make it the mod.rs there",
+                file.display()
+            ));
+        }
+        if file.file_name().is_some_and(|name| name == "mod.rs") {
+            seen += 1;
+            let text = fs_err::read_to_string(&file).expect("a source file");
+            let items = code(&text).into_iter().map(|token| token.to_string());
+            let found = items.filter(|word| ITEMS.contains(&word.as_str()));
+            wrong.extend(found.map(|word| format!("{} has a `{word}`", file.display())));
+        }
+    }
+    assert!(seen > 20, "only {seen} folders of modules");
+    assert!(wrong.is_empty(), "modules:\n{}", wrong.join("\n"));
 }
 
 /// The literals in tokens.

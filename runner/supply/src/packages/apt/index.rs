@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, rc::Rc};
 
-use super::{Located, Root, SOURCE};
+use super::root::{Located, Root, SOURCE};
 use crate::packages::PackagesError;
 use format::deb::{Stanza, compare, names_in, stanza_of};
 

@@ -80,7 +80,7 @@ fn what_is_known_to_be_absent_is_not_asked_for_again() {
     let facts = PackageFacts {
         filename: "x.deb".to_owned(),
         sha256: "00".to_owned(),
-        ..super::super::tests::facts("x", "")
+        ..crate::packages::tests::facts("x", "")
     };
     stock(&cache, DebianRelease::Sid, "amd64", &[(&facts, b"x")]);
     let fetch = || {

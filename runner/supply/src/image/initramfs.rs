@@ -1,12 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The guest's userland: an initramfs out of Debian's packages, our init, and the modules that the kernel needs.
-//!
-//! It depends on its inputs alone: same inputs, same bytes. The keys of a run come in a second small archive behind it.
-
-mod programs;
-#[cfg(test)]
-mod tests;
-mod userland;
+//! The image of a kernel: what goes into it, and making it.
 
 use std::{
     io,
@@ -15,9 +8,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use programs::Program;
-
-use super::{
+use super::{programs::Program, userland};
+use crate::{
     cache::{self, Cache, CacheError, Key, NotHere},
     kernel::{Kernel, ModuleError, ModuleFile, Modules},
     packages::{DebianRelease, PackageFacts, Packages, PackagesError},
@@ -47,8 +39,8 @@ pub(crate) const SPARE_MODULES: [&str; 4] = [
     "virtio_rng",
 ];
 
-const INIT: &[u8] = include_bytes!("../../../guest-images/rootfs/init");
-const LINE: &[u8] = include_bytes!("../../../guest-images/rootfs/line");
+const INIT: &[u8] = include_bytes!("../../../../guest-images/rootfs/init");
+const LINE: &[u8] = include_bytes!("../../../../guest-images/rootfs/line");
 
 /// What init mounts in one go.
 const FSTAB: &str = "proc /proc proc defaults 0 0\nsys /sys sysfs defaults 0 0\n\
@@ -412,3 +404,7 @@ pub fn keys_cpio(host_key: &[u8], authorized_key: &str) -> Result<Vec<u8>, Image
     )?;
     Ok(tree.archive()?)
 }
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

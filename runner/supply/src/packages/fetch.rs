@@ -1,12 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Debian packages of any release and architecture, through an apt root of our own.
-//!
-//! The mirror and the keys are those of the machine's own apt configuration; the machine's apt state is never touched. Signatures
-//! are always checked. What was looked up or fetched once is taken from the cache afterwards, without the network.
-
-mod apt;
-mod config;
-mod sources;
+//! Looking packages up and fetching them, with all that they depend on.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -18,12 +11,13 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::cache::{self, Cache, CacheError, NotHere};
+use super::{
+    apt::{Root, SOURCE},
+    sources::SourcesError,
+};
+use crate::cache::{self, Cache, CacheError, NotHere};
 use base::{Arch, exec::ExecError, ui::Ui};
 use format::deb::{self, Dependency, Relation};
-
-use apt::Root;
-pub use sources::SourcesError;
 
 /// A release of Debian that memrig knows how to take kernels from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -335,11 +329,11 @@ impl Packages {
     /// # Errors
     /// As [`Packages::fetch`].
     pub fn fetch_source(&self, suite: DebianRelease, source: &str) -> Result<SourceTarball, PackagesError> {
-        self.root(suite, apt::SOURCE)?.fetch_source(source)
+        self.root(suite, SOURCE)?.fetch_source(source)
     }
 
     /// Tells the user what the mirror lacks and what is taken instead: once, however many kernels it is about.
-    pub(super) fn tell(&self, line: String) {
+    pub(crate) fn tell(&self, line: String) {
         let mut told = self.shared.told.lock().unwrap_or_else(PoisonError::into_inner);
         if !told.contains(&line) {
             self.shared.ui.line(&line);
@@ -393,7 +387,7 @@ fn walk(
 }
 
 /// Checks a file against the index and throws it away if it differs.
-fn check(path: &Path, expected: &str) -> Result<(), PackagesError> {
+pub(super) fn check(path: &Path, expected: &str) -> Result<(), PackagesError> {
     let found = cache::sha256_file(path)?;
     if found == expected {
         return Ok(());
@@ -407,7 +401,7 @@ fn check(path: &Path, expected: &str) -> Result<(), PackagesError> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn facts(name: &str, depends: &str) -> PackageFacts {
@@ -445,10 +439,10 @@ pub(super) mod tests {
         });
         let debs: Vec<_> = debs.collect();
         let debs: Vec<_> = debs.iter().map(|(facts, deb)| (facts, deb.as_slice())).collect();
-        apt::tests::stock(cache, suite, arch.debian(), &debs);
+        crate::packages::apt::tests::stock(cache, suite, arch.debian(), &debs);
     }
 
-    pub(crate) use super::apt::tests::{index, lack};
+    pub(crate) use crate::packages::apt::tests::{index, lack};
 
     /// What a walk over an index of names and dependencies finds.
     pub(crate) fn walked(

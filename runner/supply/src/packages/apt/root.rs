@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One apt root for each release and architecture: apt fetches and checks the signed index, memrig reads it.
-
-mod index;
+//! The root of a release and architecture.
 
 use std::{
     cell::RefCell,
@@ -15,11 +13,14 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{
-    DebianRelease, PackageFacts, PackagesError, SourceTarball, check, config,
-    sources::{MIRROR_VARIABLE, Mirror, SignedBy},
+use crate::{
+    cache::{Cache, Lock, NotHere},
+    packages::{
+        DebianRelease, PackageFacts, PackagesError, SourceTarball, config,
+        fetch::check,
+        sources::{MIRROR_VARIABLE, Mirror, SignedBy},
+    },
 };
-use crate::cache::{Cache, Lock, NotHere};
 use base::{
     exec::{Command, ExecError},
     ui::Ui,
@@ -27,20 +28,20 @@ use base::{
 use format::deb::Stanza;
 
 /// In place of an architecture: the index of sources.
-pub(super) const SOURCE: &str = "source";
+pub(in crate::packages) const SOURCE: &str = "source";
 
 const ATTEMPTS: u32 = 3;
 
 /// The private root of one release and architecture, and its lock.
 #[derive(Debug)]
-pub(super) struct Root<'a> {
+pub(in crate::packages) struct Root<'a> {
     cache: &'a Cache,
     ui: &'a Ui,
-    suite: DebianRelease,
-    architecture: &'static str,
-    dir: PathBuf,
+    pub(super) suite: DebianRelease,
+    pub(super) architecture: &'static str,
+    pub(super) dir: PathBuf,
     /// Index files as text, and whether each is of security updates; read when first asked.
-    index: RefCell<Vec<(bool, Rc<str>)>>,
+    pub(super) index: RefCell<Vec<(bool, Rc<str>)>>,
     _lock: Lock,
 }
 
@@ -62,10 +63,10 @@ struct Known {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Located<T> {
-    facts: T,
+pub(super) struct Located<T> {
+    pub(super) facts: T,
     /// It is in the archive of security updates.
-    security: bool,
+    pub(super) security: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,7 +77,7 @@ struct SourceFile {
 }
 
 impl<'a> Root<'a> {
-    pub(super) fn open(
+    pub(in crate::packages) fn open(
         cache: &'a Cache,
         ui: &'a Ui,
         suite: DebianRelease,
@@ -95,7 +96,7 @@ impl<'a> Root<'a> {
         })
     }
 
-    pub(super) fn ensure_index(&self) -> Result<(), PackagesError> {
+    pub(in crate::packages) fn ensure_index(&self) -> Result<(), PackagesError> {
         match self.read::<Stamp>("stamp.json")? {
             Some(_) if self.dir.join("state/lists").is_dir() => Ok(()),
             _ if self.cache.only_looks() => {
@@ -109,7 +110,7 @@ impl<'a> Root<'a> {
         }
     }
 
-    pub(super) fn resolve(&self, package: &str) -> Result<PackageFacts, PackagesError> {
+    pub(in crate::packages) fn resolve(&self, package: &str) -> Result<PackageFacts, PackagesError> {
         Ok(self.located(package)?.facts)
     }
 
@@ -137,7 +138,7 @@ impl<'a> Root<'a> {
         Ok(found)
     }
 
-    pub(super) fn fetch(&self, facts: &PackageFacts) -> Result<PathBuf, PackagesError> {
+    pub(in crate::packages) fn fetch(&self, facts: &PackageFacts) -> Result<PathBuf, PackagesError> {
         let name = facts.filename.rsplit('/').next().unwrap_or(&facts.filename);
         if let Some(dir) = self.cache.find("debs", &facts.sha256) {
             return Ok(dir.join(name));
@@ -168,7 +169,7 @@ impl<'a> Root<'a> {
         }
     }
 
-    pub(super) fn fetch_source(&self, source: &str) -> Result<SourceTarball, PackagesError> {
+    pub(in crate::packages) fn fetch_source(&self, source: &str) -> Result<SourceTarball, PackagesError> {
         let found = self.located_source(source)?;
         let SourceFile {
             version,
@@ -305,13 +306,13 @@ impl<'a> Root<'a> {
     }
 
     /// Fetches the index anew, and asks the mirror again for what it lacked.
-    pub(super) fn refresh(&self) -> Result<(), PackagesError> {
+    pub(in crate::packages) fn refresh(&self) -> Result<(), PackagesError> {
         self.write("known.json", &Known::default())?;
         self.update()
     }
 
     /// Fetches the index anew.
-    pub(super) fn update(&self) -> Result<(), PackagesError> {
+    pub(in crate::packages) fn update(&self) -> Result<(), PackagesError> {
         let (mirror, config) = self.configure()?;
         let what = format!("index of {} for {}", self.suite, self.architecture);
         let task = self.ui.task(&what, None);
@@ -508,4 +509,5 @@ fn backoff(attempt: u32) -> Duration {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+#[path = "tests.rs"]
+pub(in crate::packages) mod tests;

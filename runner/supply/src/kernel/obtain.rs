@@ -1,10 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Kernels: something bootable with its facts.
-
-mod debian;
-mod header;
-mod modules;
-pub mod source;
+//! Which kernel is meant, whether it is there, and getting it.
 
 use std::{
     fmt, io,
@@ -13,6 +8,12 @@ use std::{
 };
 
 use super::{
+    debian,
+    header::{Header, HeaderError},
+    modules::ModuleError,
+    source::{self, BuildSpec, BuildSpecError, SourceKernelError},
+};
+use crate::{
     cache::{self, Cache, CacheError, NotHere},
     packages::{DebianRelease, PackageFacts, Packages, PackagesError, UnknownRelease},
 };
@@ -26,12 +27,6 @@ use format::{
     deb::DebError,
     kconfig::{Kconfig, KconfigError},
 };
-
-use source::{BuildSpec, BuildSpecError, SourceKernelError};
-
-pub use header::{Header, HeaderError};
-pub(crate) use modules::ModuleFile;
-pub use modules::{ModuleError, Modules};
 
 /// Where a kernel comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -496,9 +491,6 @@ fn modules_dir(path: &Path, release: Option<&str>) -> Result<PathBuf, KernelErro
         }),
     }
 }
-
-#[cfg(test)]
-pub(super) use header::tests::{s390_image, x86_image};
 
 #[cfg(test)]
 mod tests {

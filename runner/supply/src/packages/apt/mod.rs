@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One apt root for each release and architecture: apt fetches and checks the signed index, memrig reads it.
+
+mod index;
+mod root;
+
+#[cfg(test)]
+pub(super) use root::tests;
+pub(super) use root::{Root, SOURCE};
