@@ -80,7 +80,7 @@ fn keep(record: &CompareRecord, folder: &Utf8Path) -> Result<(), Failure> {
     fs_err::write(folder.join("compare.csv"), compare_csv(record)).map_err(Failure::broken)?;
     fs_err::write(folder.join("compare.mail"), compare_mail(record)).map_err(Failure::broken)?;
     let (run, _) = RunRecord::read(folder).map_err(|error| Failure::broken(anyhow::Error::new(error)))?;
-    told::write(&run, None, folder)
+    told::write_with(&run, None, Some(record), folder)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::{
     args::{Report, ReportFormat},
     failure::Failure,
     places::{run_folder, utf8},
-    told::{comparison, news_beside, news_of, read, summary, write, write_html, xml},
+    told::{comparison, news_beside, news_of, read, summary, write_html, write_with, xml},
 };
 use base::{fault::Exit, ui::Ui};
 use tell::{csv, github, json, kcidb, ktap, subcases_csv};
@@ -28,23 +28,27 @@ pub(super) fn report(args: &Report, ui: &Ui) -> Result<Exit, Failure> {
         Some(results) => news_of(&record, &utf8(results)?, ui),
         None => news_beside(&record, &folder, ui),
     };
+    let shows_compare = matches!(args.format, ReportFormat::Text | ReportFormat::Json);
+    let compare = match args.write || args.html || shows_compare {
+        true => comparison(&folder)?,
+        false => None,
+    };
     if args.write {
-        write(&record, news.as_ref(), &folder)?;
-    }
-    if args.html {
-        write_html(&record, news.as_ref(), &folder)?;
+        write_with(&record, news.as_ref(), compare.as_ref(), &folder)?;
+    } else if args.html {
+        write_html(&record, news.as_ref(), compare.as_ref(), &folder)?;
     }
     let pretty = |value| serde_json::to_string_pretty(&value).map_err(Failure::broken);
     let text = match args.format {
         ReportFormat::Text => {
-            summary(&record, news.as_ref(), &folder, ui)?;
+            summary(&record, news.as_ref(), compare.as_ref(), ui);
             None
         }
         ReportFormat::Csv => Some(csv(&record)),
         ReportFormat::SubcasesCsv => Some(subcases_csv(&record)),
         ReportFormat::Json => {
             let mut all = json(&record, news.as_ref());
-            if let Some(compare) = comparison(&folder)? {
+            if let Some(compare) = compare {
                 all["compare"] = serde_json::to_value(compare).map_err(Failure::broken)?;
             }
             Some(pretty(all)?)

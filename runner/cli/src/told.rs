@@ -14,7 +14,17 @@ use tell::{News, Style, compare_summary, csv, html_with, junit, subcases_csv, su
 
 /// Writes `junit.xml`, `cases.csv` and `report.html` into the folder of a run, and `subcases.csv` where a program reported tests.
 pub(super) fn write(record: &RunRecord, news: Option<&News>, folder: &Utf8Path) -> Result<(), Failure> {
-    write_html(record, news, folder)?;
+    write_with(record, news, comparison(folder)?.as_ref(), folder)
+}
+
+/// The same with what was found of two kernels, where that is known.
+pub(super) fn write_with(
+    record: &RunRecord,
+    news: Option<&News>,
+    compare: Option<&CompareRecord>,
+    folder: &Utf8Path,
+) -> Result<(), Failure> {
+    write_html(record, news, compare, folder)?;
     named::write(folder.join("junit.xml").as_std_path(), xml(record)?).map_err(Failure::broken)?;
     named::write(folder.join("cases.csv").as_std_path(), csv(record)).map_err(Failure::broken)?;
     if record.cases.iter().all(|case| case.subcases().next().is_none()) {
@@ -23,9 +33,13 @@ pub(super) fn write(record: &RunRecord, news: Option<&News>, folder: &Utf8Path) 
     named::write(folder.join("subcases.csv").as_std_path(), subcases_csv(record)).map_err(Failure::broken)
 }
 
-pub(super) fn write_html(record: &RunRecord, news: Option<&News>, folder: &Utf8Path) -> Result<(), Failure> {
-    let compare = comparison(folder)?;
-    let page = html_with(record, news, &record.traces(), compare.as_ref());
+pub(super) fn write_html(
+    record: &RunRecord,
+    news: Option<&News>,
+    compare: Option<&CompareRecord>,
+    folder: &Utf8Path,
+) -> Result<(), Failure> {
+    let page = html_with(record, news, &record.traces(), compare);
     named::write(folder.join("report.html").as_std_path(), page).map_err(Failure::broken)
 }
 
@@ -68,18 +82,12 @@ pub(super) fn read(folder: &Utf8Path, ui: &Ui) -> Result<RunRecord, Failure> {
     Ok(record)
 }
 
-/// Prints the summary of a run in a folder, behind the comparison that it is the first run of.
-pub(super) fn summary(
-    record: &RunRecord,
-    news: Option<&News>,
-    folder: &Utf8Path,
-    ui: &Ui,
-) -> Result<(), Failure> {
-    if let Some(compare) = comparison(folder)? {
-        ui.out(&compare_summary(&compare, style()));
+/// Prints the summary of a run, behind the comparison that it is the first run of.
+pub(super) fn summary(record: &RunRecord, news: Option<&News>, compare: Option<&CompareRecord>, ui: &Ui) {
+    if let Some(compare) = compare {
+        ui.out(&compare_summary(compare, style()));
     }
     print(record, news, ui);
-    Ok(())
 }
 
 /// What is new in a run against those that lie beside it.
