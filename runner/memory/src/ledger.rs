@@ -140,7 +140,7 @@ pub enum Hypervisor {
     Dimms(BTreeMap<String, Dimm>),
 }
 
-/// All counters of a guest's memory at one moment.
+/// All counters of a guest's memory at one moment. Records have it: a field that is new needs a default, for those without it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     /// `MemTotal`.

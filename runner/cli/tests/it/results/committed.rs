@@ -50,6 +50,8 @@ fn the_sample_is_a_run_of_today_and_its_reports_are_those_of_its_record() {
         let is = |case: &&CaseRecord| case.verdict == verdict;
         assert!(record.cases.iter().any(|case| is(&case)), "no case is {verdict}");
     }
+    let ledgers = record.cases.iter().map(|case| case.ledgers(&folder).unwrap());
+    assert!(ledgers.flatten().map(|ledgers| ledgers.len()).sum::<usize>() > 10);
     let failed = |case: &&CaseRecord| matches!(case.verdict, Verdict::Fail | Verdict::Error);
     for case in record.cases.iter().filter(failed) {
         assert_eq!(
