@@ -28,6 +28,11 @@ pub enum Attribute {
 }
 
 impl Attribute {
+    /// A file of `/sys/devices/system/memory/memoryN`, which may be none of these.
+    pub fn block_file(block: BlockId, file: &str) -> String {
+        format!("{BLOCKS}/{block}/{file}")
+    }
+
     /// The file at a path without links, if it is one of these.
     pub fn at(path: &str) -> Option<Self> {
         let (folder, file) = path.rsplit_once('/')?;
@@ -49,8 +54,8 @@ impl Attribute {
     /// Its path.
     pub fn path(self) -> String {
         match self {
-            Self::State(block) => format!("{BLOCKS}/{block}/state"),
-            Self::Online(block) => format!("{BLOCKS}/{block}/online"),
+            Self::State(block) => Self::block_file(block, "state"),
+            Self::Online(block) => Self::block_file(block, "online"),
             Self::Config(block) => format!("{STORAGE}/{block}/config"),
             Self::MemmapOnMemory(block) => format!("{STORAGE}/{block}/memmap_on_memory"),
             Self::AutoOnline => format!("{BLOCKS}/auto_online_blocks"),
@@ -133,7 +138,7 @@ fn word(value: &str) -> Option<AutoOnline> {
 
 /// Reads a text as the kernel's kstrtobool does (lib/kstrtox.c), by its first letters; `None` where that answers EINVAL. `e` and `d`
 /// are taken by newer kernels (6.1.176 and 6.12.117 do not, 7.2 does).
-pub fn kernel_bool(value: &str) -> Option<bool> {
+fn kernel_bool(value: &str) -> Option<bool> {
     let mut letters = text(value).chars().map(|c| c.to_ascii_lowercase());
     match letters.next()? {
         'e' | 'y' | 't' | '1' => Some(true),

@@ -38,7 +38,7 @@ mod seeded;
 mod span;
 
 pub use self::compare::{FreeTolerance, Mismatch, Reading, Tolerance, compare};
-pub use attribute::{Attribute, in_sysfs, kernel_bool};
+pub use attribute::{Attribute, in_sysfs};
 pub use block::{AutoOnline, BlockId, BlockState, OnlineKind, UnknownWord, Zone, ZoneId};
 pub use facts::{FACTS_SCRIPT, FactsError, Generation, MemmapMode, MemoryFacts, SYMBOLS_SCRIPT};
 pub use ledger::{

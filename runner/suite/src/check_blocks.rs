@@ -10,7 +10,8 @@ use super::{
     raw_step::{Configure, Deconfigure, RawAdd, RawStorage, Remove},
     step::{Add, AddResult, Extent, Storage, StorageFile},
 };
-use memory::kernel_bool;
+use base::ByteSize;
+use memory::{BlockId, Op};
 
 /// What is known of the blocks of a name at one point of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -345,17 +346,18 @@ impl Checker<'_, '_, '_> {
                 };
             }
         };
-        if good
+        // Of whatever number the block is, and whatever size, a value asks for the same.
+        let state = match file.attribute(BlockId(0)).asks(value, ByteSize::mib(1)) {
+            Some(Op::Add { .. }) => Some(State::Added),
+            Some(Op::Remove { .. }) => Some(State::Deconfigured),
+            _ => None,
+        };
+        if let Some(state) = state
+            && good
             && raw.fails.is_none()
             && raw.block.index.is_none()
-            && file == StorageFile::Config
-            && let Some(on) = kernel_bool(value)
         {
-            self.becomes(
-                &raw.block.name,
-                if on { State::Added } else { State::Deconfigured },
-                at,
-            );
+            self.becomes(&raw.block.name, state, at);
         }
         Storage {
             block: raw.block.clone(),

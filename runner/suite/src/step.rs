@@ -16,6 +16,7 @@ use super::{
     words::{FailureKind, Vetoable},
 };
 use base::{ByteSize, Errno};
+use memory::{Attribute, BlockId};
 
 /// One step and where the suite says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -276,6 +277,14 @@ pub enum StorageFile {
 }
 
 impl StorageFile {
+    /// The file of one block.
+    pub fn attribute(self, block: BlockId) -> Attribute {
+        match self {
+            Self::Config => Attribute::Config(block),
+            Self::MemmapOnMemory => Attribute::MemmapOnMemory(block),
+        }
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Config => "config",

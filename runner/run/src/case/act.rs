@@ -16,7 +16,7 @@ use format::standby::property;
 use memory::{AddBy, Attribute, BlockId, Generation, OnlineKind, Op, RemoveBy, Zone, in_sysfs};
 use suite::{
     Add, AddResult, AutoOnlineBlocks, Configure, Deconfigure, Extent, File, Guest, Offline, Online,
-    RefuseAssign, Remove, Storage, StorageFile, Veto, Via, Write, ZoneChoice,
+    RefuseAssign, Remove, Storage, Veto, Via, Write, ZoneChoice,
 };
 
 /// Folder of the notifier error injection (lib/notifier-error-inject.c).
@@ -270,10 +270,7 @@ impl<G: UnderTest> Bench<'_, G> {
     pub(super) async fn storage(&mut self, storage: &Storage) -> Result<Op, Trouble> {
         let mut ops = Vec::new();
         for block in self.blocks(&storage.block)? {
-            let attribute = match storage.file {
-                StorageFile::Config => Attribute::Config(block),
-                StorageFile::MemmapOnMemory => Attribute::MemmapOnMemory(block),
-            };
+            let attribute = storage.file.attribute(block);
             ops.extend(self.ask(attribute, &storage.value, storage.fails).await?);
         }
         Ok(together(ops))

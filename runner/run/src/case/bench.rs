@@ -18,7 +18,9 @@ use format::{
     klog,
     standby::{self, StorageCommand, property},
 };
-use memory::{BlockId, Dimm, Hypervisor, LEDGER_SCRIPT, Ledger, MemoryFacts, Mismatch, Model, Op, compare};
+use memory::{
+    Attribute, BlockId, Dimm, Hypervisor, LEDGER_SCRIPT, Ledger, MemoryFacts, Mismatch, Model, Op, compare,
+};
 use record::SubcaseRecord;
 use suite::{BlockName, BlockRef, File};
 use vm::{guest::Output, machine::MachineError};
@@ -273,7 +275,7 @@ impl<'a, G: UnderTest> Bench<'a, G> {
         match file {
             File::Path(path) => Ok(vec![(None, path.clone())]),
             File::OfBlock { block, file } => {
-                let path = |block| (Some(block), block_file(block, file));
+                let path = |block| (Some(block), Attribute::block_file(block, file));
                 Ok(self.blocks(block)?.into_iter().map(path).collect())
             }
         }
@@ -429,11 +431,6 @@ async fn ledger(guest: &impl UnderTest, arch: Arch, limit: Duration) -> Result<L
             said.trim_end()
         ))
     })
-}
-
-/// `/sys/devices/system/memory/memoryN/FILE`.
-pub(super) fn block_file(block: BlockId, file: &str) -> String {
-    format!("/sys/devices/system/memory/memory{}/{file}", block.0)
 }
 
 /// What the hypervisor has handed out.
