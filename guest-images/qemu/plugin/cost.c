@@ -29,7 +29,7 @@
  *
  * Use: qemu-system-... -plugin cost.so,out=FILE
  *
- * The interface of plugins is compiled in (-DCOST_API): 1 for QEMU 6.0 to 8.2, 2 for 9.0, 3 from 9.1 on. What is used of it is
+ * The interface of plugins is compiled in (-DPLUGIN_API): 1 for QEMU 6.0 to 8.2, 2 for 9.0, 3 from 9.1 on. What is used of it is
  * declared here, since distributions have no package with QEMU's header.
  */
 
@@ -66,9 +66,9 @@ size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
 size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
 
-EXPORT int qemu_plugin_version = COST_API;
+EXPORT int qemu_plugin_version = PLUGIN_API;
 
-#if COST_API < 3
+#if PLUGIN_API < 3
 const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
 
 static void insn_bytes(const struct qemu_plugin_insn *insn, unsigned char *bytes, size_t size)

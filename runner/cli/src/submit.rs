@@ -140,6 +140,7 @@ fn command(file: &str, args: &Submit, times: &Utf8Path) -> Result<Vec<String>, F
         jobs: _,
         fail_fast,
         no_clone,
+        cover,
         require_all,
     } = &args.how;
     let when = |least| *fail_fast == Some(least);
@@ -147,6 +148,7 @@ fn command(file: &str, args: &Submit, times: &Utf8Path) -> Result<Vec<String>, F
         (when(FailFast::Fail), "--fail-fast"),
         (when(FailFast::Error), "--fail-fast=error"),
         (*no_clone, "--no-clone"),
+        (*cover, "--cover"),
         (*require_all, "--require-all"),
     ];
     words.extend(

@@ -4,9 +4,11 @@
 //! It knows nothing of tests, and keeps nothing: bytes or a connection in, typed values out. It uses `base` alone. The feature `samples` has
 //! packages and modules that are made for the tests of the crates above.
 
+pub mod cover;
 pub mod cpio;
 pub mod deb;
 pub mod elf;
+pub mod kallsyms;
 pub mod kconfig;
 pub mod klog;
 pub mod ktap;

@@ -5,15 +5,13 @@
 //! loses nothing but the line it was writing.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write},
-    sync::{Mutex, PoisonError},
+    io,
     time::{Duration, Instant},
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Entry, Event, read};
+use super::{Entry, Event, lines::Lines, read};
 use base::named;
 
 /// Name of the journal in a run's folder.
@@ -47,14 +45,7 @@ pub struct Journal {
     started: Instant,
     /// Seconds that lie between the start of the run and `started`, in a run that is taken up again.
     offset: f64,
-    file: Mutex<Tail>,
-}
-
-#[derive(Debug)]
-struct Tail {
-    file: fs::File,
-    /// The last line in the file has no end.
-    torn: bool,
+    lines: Lines,
 }
 
 impl Journal {
@@ -65,8 +56,8 @@ impl Journal {
     /// Fails if the file cannot be made, or is there already.
     pub fn create(folder: &Utf8Path) -> Result<Self, JournalError> {
         let path = folder.join(NAME);
-        let file = OpenOptions::new().append(true).create_new(true).open(&path);
-        Self::over(path, file, 0.0, false)
+        let lines = Lines::create(path.as_std_path());
+        Self::over(path, lines, 0.0)
     }
 
     /// Goes on with the journal of a run that was cut off. Its clock goes on from the last event.
@@ -81,26 +72,20 @@ impl Journal {
             Err(source) => return Err(JournalError::Open { path, source }),
         };
         let offset = read::entries(&bytes).0.last().map_or(0.0, |entry| entry.at);
-        let torn = bytes.last().is_some_and(|last| *last != b'\n');
-        let file = OpenOptions::new().append(true).open(&path);
-        Self::over(path, file, offset, torn)
+        let lines = Lines::resume(path.as_std_path(), &bytes);
+        Self::over(path, lines, offset)
     }
 
-    fn over(
-        path: Utf8PathBuf,
-        file: io::Result<fs::File>,
-        offset: f64,
-        torn: bool,
-    ) -> Result<Self, JournalError> {
-        let file = match file {
-            Ok(file) => file,
+    fn over(path: Utf8PathBuf, lines: io::Result<Lines>, offset: f64) -> Result<Self, JournalError> {
+        let lines = match lines {
+            Ok(lines) => lines,
             Err(source) => return Err(JournalError::Open { path, source }),
         };
         Ok(Self {
             path,
             started: Instant::now(),
             offset,
-            file: Mutex::new(Tail { file, torn }),
+            lines,
         })
     }
 
@@ -160,20 +145,8 @@ impl Journal {
             at: f64,
             event: &'a Event,
         }
-        let mut line = serde_json::to_vec(&Line { at, event })?;
-        line.push(b'\n');
-        // What the lock guards is right even if a thread panicked with it: `torn` is set before anything is written.
-        let mut tail = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        if tail.torn {
-            line.insert(0, b'\n');
-        }
-        tail.torn = true;
-        tail.file.write_all(&line)?;
-        tail.torn = false;
-        match event {
-            Event::CaseFinished { .. } | Event::RunFinished { .. } => tail.file.sync_data(),
-            _ => Ok(()),
-        }
+        let last = matches!(event, Event::CaseFinished { .. } | Event::RunFinished { .. });
+        self.lines.append(serde_json::to_vec(&Line { at, event })?, last)
     }
 }
 
@@ -184,6 +157,8 @@ pub(super) fn parse(line: &[u8]) -> Result<Entry, serde_json::Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn note(text: &str) -> Event {
@@ -210,8 +185,8 @@ mod tests {
     #[test]
     fn a_full_disk_is_told_to_the_caller() {
         let full = Utf8PathBuf::from("/dev/full");
-        let file = OpenOptions::new().append(true).open(&full);
-        let journal = Journal::over(full, file, 0.0, false).unwrap();
+        let lines = Lines::resume(full.as_std_path(), b"");
+        let journal = Journal::over(full, lines, 0.0).unwrap();
         let error = journal.append(&note("lost")).unwrap_err();
         assert!(matches!(&error, JournalError::Write { source, .. }
             if source.kind() == io::ErrorKind::StorageFull));
@@ -223,11 +198,7 @@ mod tests {
         let (_keep, folder) = folder();
         let journal = Journal::create(&folder).unwrap();
         // What a write that fails half way leaves behind.
-        {
-            let mut tail = journal.file.lock().unwrap();
-            tail.file.write_all(b"{\"at\":1.0,\"eve").unwrap();
-            tail.torn = true;
-        }
+        journal.lines.tear(b"{\"at\":1.0,\"eve");
         journal.append(&note("after")).unwrap();
         journal.append(&note("and on")).unwrap();
         assert_eq!(notes(&folder), (vec!["after".to_owned(), "and on".to_owned()], 1));

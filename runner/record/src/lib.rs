@@ -8,12 +8,14 @@
 
 mod case;
 mod cost;
+mod coverage;
 mod event;
 mod facts;
 mod folder;
 pub mod index;
 mod journal;
 mod key;
+mod lines;
 mod merge;
 mod observed;
 mod part;
@@ -28,6 +30,9 @@ mod walk;
 
 pub use case::{Attempt, CaseRecord, FindingRecord, GuestEnd, MismatchRecord, StepRecord, SubcaseRecord};
 pub use cost::{CostMethod, CostRecord, OperationCost, steady};
+pub use coverage::{
+    Coverage, CoverageLog, CoveredCase, CoveredKernel, KernelText, LineOfCode, Ran, Ranges, SourceLines, Span,
+};
 pub use event::Event;
 pub use facts::{
     FORMAT, HostFacts, ImageFacts, KernelFacts, PackageFacts, QemuFacts, RunFacts, RunId, SuiteFacts,

@@ -195,7 +195,7 @@ fn whole(file: &str, what: String) -> Damage {
     }
 }
 
-fn load(folder: &Utf8Path, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
+pub(super) fn load(folder: &Utf8Path, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
     let path = folder.join(name);
     match named::read_whole(path.as_std_path()) {
         Ok(bytes) => Ok(Some(bytes)),

@@ -179,6 +179,10 @@ pub(crate) struct How {
     #[arg(long)]
     pub(crate) no_clone: bool,
 
+    /// Keep which code of its kernel each case ran; needs guests that are translated (TCG)
+    #[arg(long)]
+    pub(crate) cover: bool,
+
     /// Make every skip an error
     #[arg(long)]
     pub(crate) require_all: bool,
@@ -192,6 +196,7 @@ impl How {
             fail_fast: self.fail_fast.map(FailFast::verdict),
             require_all: self.require_all,
             no_clone: self.no_clone,
+            cover: self.cover,
             watch: false,
         }
     }

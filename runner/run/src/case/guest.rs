@@ -9,7 +9,7 @@ use crate::{
     plan::Job,
     session::{NoGuest, Origin, Stage},
 };
-use format::{klog::Finding, qmp::Client};
+use format::{cover::Pieces, klog::Finding, qmp::Client};
 use record::CaseFolder;
 use vm::{
     guest::{Diagnosis, Guest, GuestPort, Port, PortError, Witness},
@@ -103,6 +103,9 @@ pub(crate) trait UnderTest {
 
     /// Whether its console was asked for its tasks, since it answers in no other way.
     fn is_silent(&self) -> bool;
+
+    /// Which code it ran since its machine started; `None` if nothing notes it.
+    fn translated(&self) -> Result<Option<Pieces>, MachineError>;
 
     /// Stops it.
     async fn stop(self);
@@ -214,6 +217,10 @@ impl UnderTest for Guest {
 
     fn is_silent(&self) -> bool {
         Guest::is_silent(self)
+    }
+
+    fn translated(&self) -> Result<Option<Pieces>, MachineError> {
+        self.machine.translated()
     }
 
     async fn stop(self) {

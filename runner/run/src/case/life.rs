@@ -186,6 +186,9 @@ pub(super) async fn attempt(
         outcome.trouble.get_or_insert(Trouble::bench(chain(&error)));
     }
     outcome.ended = Some(ended(guest.end(), outcome.trouble.as_ref()));
+    if !stage.stop.is_asked() {
+        stage.keep_code(job, &guest, origin).await;
+    }
     guest.stop().await;
     outcome
 }

@@ -30,6 +30,7 @@ mod subtests;
 mod trouble;
 mod watch;
 
+pub(crate) use guest::UnderTest;
 pub(crate) use life::{INTERRUPTED, run};
 pub(crate) use log::{Found, findings, weigh};
 pub(crate) use trouble::{Trouble, chain};

@@ -41,7 +41,7 @@ use suite::{CaseMachine, GuestClock};
 use supply::{
     cache::{Cache, CacheError},
     host,
-    qemu::{CounterError, Counting},
+    qemu::{Counting, PluginError},
 };
 use vm::{
     guest::Guest,
@@ -99,7 +99,7 @@ pub enum CountingError {
     Cache(#[from] CacheError),
     /// The plugin.
     #[error(transparent)]
-    Counter(#[from] CounterError),
+    Counter(#[from] PluginError),
 }
 
 impl Blamed for CountingError {

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One run: a folder, a journal, the jobs, and what came of them.
 
-use std::{collections::HashMap, io, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    num::NonZeroUsize,
+    sync::Arc,
+    time::Duration,
+};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -11,6 +17,7 @@ use super::{
 };
 use crate::{
     case::{self, INTERRUPTED},
+    cover::{Cover, LibraryError, libraries},
     plan::{Job, Queued, order},
     select::Selected,
 };
@@ -20,8 +27,9 @@ use base::{
     ui::Ui,
 };
 use record::{
-    CaseKey, CaseRecord, Event, FORMAT, FolderError, HostFacts, ImageFacts, Journal, JournalError,
-    KernelFacts, PackageFacts, QemuFacts, ReadError, RunFacts, RunFolder, RunRecord, SuiteFacts,
+    CaseKey, CaseRecord, CoverageLog, Event, FORMAT, FolderError, HostFacts, ImageFacts, Journal,
+    JournalError, KernelFacts, PackageFacts, QemuFacts, ReadError, RunFacts, RunFolder, RunRecord,
+    SuiteFacts,
 };
 use supply::cache::CacheError;
 use vm::scratch;
@@ -64,6 +72,8 @@ pub struct How {
     pub no_clone: bool,
     /// See what the comparison of two kernels needs.
     pub watch: bool,
+    /// Keep which code each case ran.
+    pub cover: bool,
 }
 
 /// Why a run could not be made or kept.
@@ -81,6 +91,9 @@ pub enum RunError {
     /// There is no cache.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// No plugin notes which code runs.
+    #[error(transparent)]
+    Cover(#[from] LibraryError),
     /// The run could not be prepared.
     #[error("preparing the run: {0}")]
     Stage(String),
@@ -97,6 +110,7 @@ impl Blamed for RunError {
         match self {
             Self::Folder(error) => error.blame(),
             Self::Cache(error) => error.blame(),
+            Self::Cover(error) => error.blame(),
             Self::Journal(_) | Self::Read(_) | Self::Stage(_) | Self::Signals(_) | Self::Host(_) => {
                 Blame::Bench
             }
@@ -149,6 +163,14 @@ async fn run_jobs(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
         folder.path()
     ));
     let path = folder.path().to_owned();
+    let libraries = match how.cover {
+        true => libraries(&rig, ui)?,
+        false => BTreeMap::new(),
+    };
+    let cover = match libraries.is_empty() {
+        true => None,
+        false => Some(Cover::new(libraries, CoverageLog::open(&path)?, ui.clone())),
+    };
     let stage = Stage::new(
         rig,
         folder,
@@ -158,7 +180,8 @@ async fn run_jobs(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
         ui.clone(),
     )
     .map_err(RunError::Stage)?
-    .failing_fast(how.fail_fast.is_some());
+    .failing_fast(how.fail_fast.is_some())
+    .covering(cover);
     let stage = if how.no_clone {
         stage
     } else {

@@ -17,7 +17,8 @@ use super::{
     templates::{Booted, NotMade, TemplateLookup, Templates},
 };
 use crate::{
-    case::{Found, Trouble, chain, findings, notifiers, weigh},
+    case::{Found, Trouble, UnderTest, chain, findings, notifiers, weigh},
+    cover::{Attempt, Cover},
     plan::{Job, dry_run, spec},
 };
 use base::{exec::shell_line, ui::Ui};
@@ -44,6 +45,8 @@ pub(crate) struct Stage {
     pub(crate) watch: bool,
     /// The run ends with the first failure.
     pub(crate) fail_fast: bool,
+    /// Keeps which code the cases run.
+    pub(crate) cover: Option<Cover>,
     pub(super) ui: Ui,
     /// Where attempts take place.
     pub(crate) room: Room,
@@ -172,6 +175,7 @@ impl Stage {
             require_all,
             watch: false,
             fail_fast: false,
+            cover: None,
             ui,
             room: Room::default(),
             clock: Clock::start(),
@@ -187,6 +191,12 @@ impl Stage {
     /// Ends with the first failure.
     pub(super) fn failing_fast(mut self, fail_fast: bool) -> Self {
         self.fail_fast = fail_fast;
+        self
+    }
+
+    /// Keeps which code the cases run.
+    pub(super) fn covering(mut self, cover: Option<Cover>) -> Self {
+        self.cover = cover;
         self
     }
 
@@ -212,7 +222,25 @@ impl Stage {
         let prepared = &self.rig.kernels[job.kernel];
         let ramdisks = vec![prepared.initrd.clone(), self.keys.ramdisk()];
         let emulator = &self.rig.emulators[&job.key.arch];
-        (job.kernel, spec(job, prepared, emulator, ramdisks))
+        let mut spec = spec(job, prepared, emulator, ramdisks);
+        if let Some(cover) = &self.cover {
+            spec.cover = cover.library(job.key.arch).map(Path::to_owned);
+        }
+        (job.kernel, spec)
+    }
+
+    /// Keeps which code a guest ran whose case is over, where that is asked for.
+    pub(crate) async fn keep_code(&self, job: &Job, guest: &impl UnderTest, origin: Origin) {
+        let Some(cover) = &self.cover else { return };
+        let attempt = Attempt {
+            key: &job.key,
+            kernel: (job.kernel, self.kernel(job)),
+            template: job
+                .template
+                .filter(|_| origin == Origin::Clone)
+                .map(|index| index + 1),
+        };
+        cover.keep(attempt, guest).await;
     }
 
     /// The kernel of a job.
@@ -368,7 +396,12 @@ impl Stage {
                 NotMade { reason, lasting }
             })?;
             match shown(&template, case) {
-                None => Ok(template),
+                None => {
+                    if let (Some(cover), Some(code)) = (&self.cover, template.translated()) {
+                        cover.booted(number, code.clone());
+                    }
+                    Ok(template)
+                }
                 Some(title) => Err(NotMade {
                     reason: format!("its kernel log shows, while booting: {title}"),
                     lasting: false,

@@ -8,15 +8,15 @@
 pub mod bare_metal;
 mod build;
 mod capabilities;
-mod counter;
 mod expected;
 mod firmware;
+mod plugin;
 mod recipe;
 mod source;
 
 pub use build::{BuildError, StandbyQemu, build, find};
 pub use capabilities::{Capabilities, CapabilityError};
-pub use counter::{CounterError, Counting};
 pub use expected::{Backend, RUNS, Run};
 pub use firmware::firmware;
+pub use plugin::{Counting, NotLoaded, Plugin, PluginError};
 pub use source::{HOST_PACKAGES, PATCHES, Patch, PinnedSource, SOURCE, SourcePackage};

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::machine::{Clock, Logs, Machine, MachineError, MachineSpec, Memory, StartOptions, State};
 use base::{ByteSize, fault::Blame};
-use format::ssh::Login;
+use format::{cover::Pieces, ssh::Login};
 
 /// A guest that was stopped right after it had booted.
 ///
@@ -26,6 +26,7 @@ pub struct Template {
     said: Arc<str>,
     speed: Speed,
     ways: Ways,
+    translated: Option<Pieces>,
 }
 
 /// Why there is no template.
@@ -92,6 +93,7 @@ impl Template {
         }
         let saved = guest.machine.save().await;
         let said = guest.machine.console().text().into();
+        let translated = guest.machine.translated();
         let (speed, ways) = (guest.speed, guest.port.ways());
         guest.stop().await;
         spec.memory_files = Some(memory.files(false));
@@ -110,6 +112,7 @@ impl Template {
             said,
             speed,
             ways,
+            translated: translated?,
         })
     }
 
@@ -138,6 +141,11 @@ impl Template {
     /// What the guest had said on its console.
     pub fn said(&self) -> &str {
         &self.said
+    }
+
+    /// Which code its boot ran; `None` if nothing notes it.
+    pub fn translated(&self) -> Option<&Pieces> {
+        self.translated.as_ref()
     }
 
     /// The files that its memory is in.

@@ -21,6 +21,8 @@ pub enum Wiring {
         qmp: PathBuf,
         /// Socket of the line.
         line: PathBuf,
+        /// The file of the plugin that notes which code runs.
+        code: PathBuf,
         /// The host's port that is forwarded to the guest's port 22.
         ssh_port: u16,
     },
@@ -62,6 +64,7 @@ pub fn command_line(spec: &MachineSpec, initrd: Option<&Path>, wiring: &Wiring) 
     args.pair("-display", "none");
     args.pair("-machine", machine(spec));
     processors(spec, &mut args);
+    plugins(spec, wiring, &mut args);
     memory(spec, &mut args);
     boot(spec, initrd, &mut args);
     devices(spec, wiring, &mut args);
@@ -102,9 +105,18 @@ fn processors(spec: &MachineSpec, args: &mut Arguments) {
     if spec.accel == Accel::TcgIcount {
         args.pair("-icount", "shift=0,sleep=off");
     }
-    if let Some(counter) = &spec.counter {
-        let (library, output) = (escaped(&counter.library), escaped(&counter.output));
+}
+
+fn plugins(spec: &MachineSpec, wiring: &Wiring, args: &mut Arguments) {
+    let mut plugin = |library: &Path, output: &Path| {
+        let (library, output) = (escaped(library), escaped(output));
         args.pair("-plugin", format!("file={library},out={output}"));
+    };
+    if let Some(counter) = &spec.counter {
+        plugin(&counter.library, &counter.output);
+    }
+    if let (Some(library), Wiring::Bench { code, .. }) = (&spec.cover, wiring) {
+        plugin(library, code);
     }
 }
 
@@ -262,6 +274,7 @@ mod tests {
             console: "/tmp/m/console".into(),
             qmp: "/tmp/m/qmp".into(),
             line: "/tmp/m/line".into(),
+            code: "/tmp/m/code".into(),
             ssh_port: 40022,
         }
     }
@@ -436,6 +449,21 @@ mod tests {
         );
         spec.cpus = 2;
         assert!(spec.check().is_err());
+    }
+
+    #[test]
+    fn what_notes_which_code_runs_is_a_plugin_with_a_file_of_the_machine() {
+        let mut spec = x86_64();
+        spec.cover = Some("/c/cover.so".into());
+        spec.cpus = 4;
+        let plugin = "-plugin file=/c/cover.so,out=/tmp/m/code";
+        assert!(lines(&spec, None, &bench()).contains(plugin));
+        assert!(!lines(&spec, None, &Wiring::Terminal).contains("-plugin"));
+        spec.accel = Accel::Kvm;
+        assert_eq!(
+            spec.check().unwrap_err().to_string(),
+            "x86_64 has no code that is seen under KVM"
+        );
     }
 
     #[test]

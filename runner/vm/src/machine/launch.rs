@@ -24,7 +24,7 @@ use super::{
     logs::{Clock, Logs},
     meter::Meter,
     monitor, port,
-    running::{Machine, MachineError},
+    running::{CODE_FILE, Machine, MachineError},
     spec::{MachineSpec, Property},
 };
 use crate::scratch::Scratch;
@@ -130,6 +130,7 @@ async fn launch(
     let console_path = folder.join("console");
     let monitor_path = folder.join("qmp");
     let line_path = folder.join("line");
+    let code_path = folder.join(CODE_FILE);
     let ssh_port = port::free_port().map_err(io_error("a free port of loopback"))?;
     let console = listen(&console_path).map_err(io_error("the socket of the console"))?;
     let monitor = listen(&monitor_path).map_err(io_error("the socket of the monitor"))?;
@@ -147,6 +148,7 @@ async fn launch(
         console: console_path,
         qmp: monitor_path,
         line: line_path,
+        code: code_path,
         ssh_port,
     };
     let line = command_line(spec, initrd, &wiring);
@@ -281,6 +283,7 @@ fn watch(
         watchers,
         clock,
         meter,
+        notes_code: spec.cover.is_some(),
         folder,
     })
 }

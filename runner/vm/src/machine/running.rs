@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A machine from its start to its end.
 
-use std::{ffi::OsString, io, path::PathBuf, process::ExitStatus, sync::PoisonError, time::Duration};
+use std::{
+    ffi::OsString,
+    io::{self, BufReader},
+    path::PathBuf,
+    process::ExitStatus,
+    sync::PoisonError,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use tokio::{
@@ -15,6 +22,7 @@ use tokio::{
 use super::{
     console::Console,
     end::{End, Ending, Wait},
+    launch::io_error,
     logs::Clock,
     meter::{Meter, longest},
     spec::SpecError,
@@ -24,7 +32,10 @@ use base::{
     Arch,
     exec::{Child, ExecError},
 };
-use format::qmp::{Client, QmpError};
+use format::{
+    cover::Pieces,
+    qmp::{Client, QmpError},
+};
 
 /// How long QEMU may take for a command that does not wait for the guest.
 const COMMAND_LIMIT: Duration = Duration::from_secs(20);
@@ -37,6 +48,9 @@ const LAST_WORDS_PAUSE: Duration = Duration::from_millis(300);
 
 /// How long the last words of a guest are waited for.
 const LAST_WORDS_LIMIT: Duration = Duration::from_secs(5);
+
+/// The name of the file, in the machine's folder, of the plugin that notes which code runs.
+pub(super) const CODE_FILE: &str = "code";
 
 /// Why there is no machine, or why it did not do what it was told.
 #[derive(Debug, thiserror::Error)]
@@ -146,6 +160,8 @@ pub struct Machine {
     pub(super) watchers: JoinSet<()>,
     pub(super) clock: Clock,
     pub(super) meter: Meter,
+    /// A plugin notes which code runs.
+    pub(super) notes_code: bool,
     /// The sockets; gone with the machine.
     pub(super) folder: Scratch,
 }
@@ -235,6 +251,24 @@ impl Machine {
             .and_then(Value::as_str)
             .unwrap_or_default()
             .to_owned())
+    }
+
+    /// Which code the guest ran since its machine started, each piece once, also after QEMU was killed; `None` if nothing notes it
+    /// ([`MachineSpec::cover`](super::MachineSpec::cover)).
+    ///
+    /// # Errors
+    /// QEMU's file is not there, or does not read.
+    pub fn translated(&self) -> Result<Option<Pieces>, MachineError> {
+        if !self.notes_code {
+            return Ok(None);
+        }
+        let read = || {
+            let file = fs_err::File::open(self.folder.path().join(CODE_FILE))?;
+            Pieces::read(BufReader::new(file))
+        };
+        read()
+            .map(Some)
+            .map_err(io_error("the file of the plugin that notes which code runs"))
     }
 
     /// What the guest said on its console.

@@ -126,6 +126,9 @@ pub struct MachineSpec {
     pub accel: Accel,
     /// What counts the guest's instructions. Needs one CPU that is translated.
     pub counter: Option<Counter>,
+    /// The plugin that notes which code runs (`guest-images/qemu/plugin/cover.c`), compiled for the QEMU that loads it. Needs CPUs that are translated;
+    /// see [`Machine::translated`](super::Machine::translated).
+    pub cover: Option<PathBuf>,
     /// RAM in files; `None` is anonymous memory.
     pub memory_files: Option<MemoryFiles>,
     /// It has a network card whose only use is one forwarded port to the guest's port 22.
@@ -155,6 +158,7 @@ impl MachineSpec {
             cpus: 1,
             accel: Accel::Tcg,
             counter: None,
+            cover: None,
             memory_files: None,
             network: true,
             line: true,
@@ -255,6 +259,9 @@ impl MachineSpec {
         }
         if self.counter.is_some() && self.accel == Accel::Kvm {
             return other("counted instructions under KVM");
+        }
+        if self.cover.is_some() && self.accel == Accel::Kvm {
+            return other("code that is seen under KVM");
         }
         let counted = self.accel == Accel::TcgIcount || self.counter.is_some();
         if self.cpus == 0 || (counted && self.cpus != 1) {

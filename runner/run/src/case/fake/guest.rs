@@ -19,7 +19,7 @@ use tokio::{
 use super::{Death, Fault, fault::met, kernel::Kernel, qemu};
 use crate::case::guest::UnderTest;
 use base::Errno;
-use format::{klog::Finding, qmp::Client};
+use format::{cover::Pieces, klog::Finding, qmp::Client};
 use vm::{
     guest::{Diagnosis, GuestPort, Output, PortError},
     machine::{End, MachineError, PanicSource, Share, Wait},
@@ -304,6 +304,10 @@ impl UnderTest for Fake {
 
     fn is_silent(&self) -> bool {
         self.asked.get().is_some()
+    }
+
+    fn translated(&self) -> Result<Option<Pieces>, MachineError> {
+        Ok(None)
     }
 
     async fn stop(self) {

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The code of a kernel, and what of it was run. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base::Arch;
+
+use crate::CaseKey;
+
+/// A piece of code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Span {
+    /// Where it begins, in bytes from the start of the kernel's text.
+    pub offset: u64,
+    /// How many bytes.
+    pub bytes: u64,
+}
+
+/// Which pieces of a kernel were run: a bit for each.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ran(Vec<u8>);
+
+impl Ran {
+    pub(super) fn of_bits(bits: Vec<u8>) -> Self {
+        Self(bits)
+    }
+
+    pub(super) fn bits(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(super) fn insert(&mut self, index: usize) {
+        let byte = index / 8;
+        if self.0.len() <= byte {
+            self.0.resize(byte + 1, 0);
+        }
+        self.0[byte] |= 1 << (index % 8);
+    }
+
+    fn has(&self, index: usize) -> bool {
+        self.0
+            .get(index / 8)
+            .is_some_and(|byte| byte & (1 << (index % 8)) != 0)
+    }
+
+    /// The same pieces where so many others come first.
+    pub(super) fn behind(&self, first: usize) -> Self {
+        let mut moved = Self::default();
+        let indexes = (0..self.0.len() * 8).filter(|index| self.has(*index));
+        indexes.for_each(|index| moved.insert(first + index));
+        moved
+    }
+
+    /// What was run here or there.
+    #[must_use]
+    pub fn or(&self, other: &Self) -> Self {
+        let longest = self.0.len().max(other.0.len());
+        let byte = |ran: &Self, at| ran.0.get(at).copied().unwrap_or(0);
+        Self((0..longest).map(|at| byte(self, at) | byte(other, at)).collect())
+    }
+}
+
+/// Bytes of code that were run, as pieces that do not touch, ascending.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ranges(Vec<(u64, u64)>);
+
+impl Ranges {
+    pub(super) fn of(mut spans: Vec<Span>) -> Self {
+        spans.sort_unstable();
+        let mut ranges: Vec<(u64, u64)> = Vec::new();
+        for Span { offset, bytes } in spans {
+            let end = offset.saturating_add(bytes);
+            match ranges.last_mut().filter(|last| offset <= last.1) {
+                Some(last) => last.1 = last.1.max(end),
+                None => ranges.push((offset, end)),
+            }
+        }
+        Self(ranges)
+    }
+
+    /// Whether any byte of `start..end` was run.
+    pub fn meets(&self, start: u64, end: u64) -> bool {
+        let behind = self.0.partition_point(|range| range.1 <= start);
+        self.0.get(behind).is_some_and(|range| range.0 < end)
+    }
+
+    /// How many bytes of `start..end` were run.
+    pub fn bytes_of(&self, start: u64, end: u64) -> u64 {
+        let first = self.0.partition_point(|range| range.1 <= start);
+        let within = self.0[first..].iter().take_while(|range| range.0 < end);
+        within.map(|range| range.1.min(end) - range.0.max(start)).sum()
+    }
+}
+
+/// Code that a line of a source file was made into; a line can have several pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LineOfCode {
+    /// Its code.
+    pub span: Span,
+    /// The line, from 1.
+    pub line: u32,
+}
+
+/// The lines of a source file that have code in a kernel.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SourceLines {
+    /// The file, by its path in the kernel's tree.
+    pub file: String,
+    /// Their code, ascending.
+    pub rows: Vec<LineOfCode>,
+    /// The lines that the kernel's series has added or changed, also those without code; ascending.
+    pub changed: Vec<u32>,
+}
+
+impl SourceLines {
+    /// The lines that have code, and whether any of it was run.
+    pub fn ran(&self, ranges: &Ranges) -> BTreeMap<u32, bool> {
+        let mut lines = BTreeMap::new();
+        for row in &self.rows {
+            let ran = ranges.meets(row.span.offset, row.span.offset + row.span.bytes);
+            *lines.entry(row.line).or_insert(false) |= ran;
+        }
+        lines
+    }
+}
+
+/// A case that was covered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CoveredCase {
+    /// Which.
+    pub key: CaseKey,
+    /// Its guest booted for it, and that is among what it ran.
+    pub booted: bool,
+    /// What it ran.
+    pub ran: Ran,
+    /// How many pieces there was no room to note.
+    pub lost: u64,
+}
+
+/// A kernel, and what was run of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CoveredKernel {
+    /// Its label.
+    pub label: String,
+    /// Its release.
+    pub release: String,
+    /// Its architecture.
+    pub arch: Arch,
+    /// Which side of a comparison it is on; empty where nothing is compared.
+    pub side: String,
+    /// Where its text ends, in bytes from its start.
+    pub end: u64,
+    /// Where its functions begin, ascending, and their names.
+    pub functions: Vec<(u64, String)>,
+    /// Source files whose lines are known; none where the kernel has no line tables.
+    pub sources: Vec<SourceLines>,
+    /// All pieces that anything ran.
+    pub pieces: Vec<Span>,
+    /// What booting ran, of all guests that others went on from.
+    pub boot: Ran,
+    /// The cases, in the order in which they ended.
+    pub cases: Vec<CoveredCase>,
+}
+
+impl CoveredKernel {
+    /// What all cases ran together, without the boots of the guests that they went on from.
+    pub fn of_cases(&self) -> Ran {
+        self.cases
+            .iter()
+            .fold(Ran::default(), |all, case| all.or(&case.ran))
+    }
+
+    /// The bytes of what was run.
+    pub fn ranges(&self, ran: &Ran) -> Ranges {
+        let pieces = self.pieces.iter().enumerate();
+        let ran = pieces.filter(|(index, _)| ran.has(*index));
+        Ranges::of(ran.map(|(_, span)| *span).collect())
+    }
+
+    /// Names of the functions of which anything was run. What the compiler split off of one (`.cold`, `.part.0`, `.constprop.0`) counts for it.
+    pub fn functions_ran(&self, ranges: &Ranges) -> BTreeSet<&str> {
+        let all = self.functions_with_ends();
+        let ran = all.filter(|(start, end, _)| ranges.meets(*start, *end));
+        ran.map(|(_, _, name)| name).collect()
+    }
+
+    /// Names of all functions.
+    pub fn function_names(&self) -> BTreeSet<&str> {
+        self.functions_with_ends().map(|(_, _, name)| name).collect()
+    }
+
+    /// The function that has the code at an offset.
+    pub fn function_at(&self, offset: u64) -> Option<&str> {
+        let behind = self.functions.partition_point(|(start, _)| *start <= offset);
+        let (_, name) = self.functions.get(behind.checked_sub(1)?)?;
+        (offset < self.end).then(|| whole(name))
+    }
+
+    fn functions_with_ends(&self) -> impl Iterator<Item = (u64, u64, &str)> {
+        let ends = self.functions.iter().skip(1).map(|(start, _)| *start);
+        let ends = ends.chain(std::iter::once(self.end));
+        let functions = self.functions.iter().zip(ends);
+        functions.map(|((start, name), end)| (*start, end, whole(name)))
+    }
+}
+
+/// The function that a name stands for: without what the compiler added.
+fn whole(name: &str) -> &str {
+    name.split_once('.').map_or(name, |(function, _)| function)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn span(offset: u64, bytes: u64) -> Span {
+        Span { offset, bytes }
+    }
+
+    fn kernel() -> CoveredKernel {
+        CoveredKernel {
+            label: "k".to_owned(),
+            release: "6.12".to_owned(),
+            arch: Arch::X86_64,
+            side: String::new(),
+            end: 100,
+            functions: vec![
+                (0, "online_pages".to_owned()),
+                (40, "offline_pages".to_owned()),
+                (90, "online_pages.cold".to_owned()),
+            ],
+            sources: Vec::new(),
+            pieces: vec![span(0, 4), span(90, 2), span(44, 4)],
+            boot: Ran::default(),
+            cases: Vec::new(),
+        }
+    }
+
+    fn ran(indexes: &[usize]) -> Ran {
+        let mut ran = Ran::default();
+        indexes.iter().for_each(|index| ran.insert(*index));
+        ran
+    }
+
+    #[test]
+    fn a_function_ran_where_any_of_its_code_did() {
+        let kernel = kernel();
+        let names = |indexes: &[usize]| {
+            let ranges = kernel.ranges(&ran(indexes));
+            kernel.functions_ran(&ranges).into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(names(&[]), Vec::<&str>::new());
+        assert_eq!(names(&[1]), ["online_pages"], "its cold part is part of it");
+        assert_eq!(names(&[2]), ["offline_pages"]);
+        assert_eq!(names(&[0, 2]), ["offline_pages", "online_pages"]);
+        assert_eq!(kernel.function_at(89), Some("offline_pages"));
+        assert_eq!(kernel.function_at(100), None);
+    }
+
+    #[test]
+    fn a_line_ran_where_any_of_its_code_did() {
+        let row = |offset, bytes, line| LineOfCode {
+            span: span(offset, bytes),
+            line,
+        };
+        let source = SourceLines {
+            file: "mm/memory_hotplug.c".to_owned(),
+            rows: vec![row(0, 4, 10), row(4, 4, 11), row(20, 4, 10), row(44, 4, 12)],
+            changed: Vec::new(),
+        };
+        let lines = |indexes: &[usize]| source.ran(&kernel().ranges(&ran(indexes)));
+        assert_eq!(lines(&[2]), [(10, false), (11, false), (12, true)].into());
+        assert_eq!(lines(&[0]), [(10, true), (11, false), (12, false)].into());
+    }
+
+    #[test]
+    fn sets_of_different_length_come_together() {
+        assert_eq!(ran(&[1]).or(&ran(&[17])), ran(&[1, 17]));
+        assert!(!ran(&[1]).has(9), "a piece that came later");
+    }
+
+    proptest! {
+        #[test]
+        fn ranges_are_the_bytes_of_the_pieces(
+            pieces in proptest::collection::vec((0u64..200, 1u64..20), 0..20),
+            start in 0u64..220,
+            length in 1u64..40,
+        ) {
+            let bytes: BTreeSet<u64> = pieces.iter().flat_map(|(at, n)| *at..at + n).collect();
+            let ranges = Ranges::of(pieces.iter().map(|(at, n)| span(*at, *n)).collect());
+            let within = (start..start + length).filter(|byte| bytes.contains(byte)).count() as u64;
+            prop_assert_eq!(ranges.bytes_of(start, start + length), within);
+            prop_assert_eq!(ranges.meets(start, start + length), within > 0);
+        }
+    }
+}

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Writing a run's coverage down as it comes.
+
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    io,
+    sync::{Mutex, PoisonError},
+};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{
+    Line, NAME, Packed,
+    code::{Ran, SourceLines, Span},
+    read::numbered,
+};
+use crate::{CaseKey, JournalError, lines::Lines};
+use base::Arch;
+
+/// A kernel whose code is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KernelText {
+    /// Its label.
+    pub label: String,
+    /// Its release.
+    pub release: String,
+    /// Its architecture.
+    pub arch: Arch,
+    /// Which side of a comparison it is on; empty where nothing is compared.
+    pub side: String,
+    /// Where its text ends, in bytes from its start.
+    pub end: u64,
+    /// Where its functions begin, in bytes from there and ascending, and their names.
+    pub functions: Vec<(u64, String)>,
+    /// The source files whose lines are known.
+    pub sources: Vec<SourceLines>,
+}
+
+/// The coverage of a run, open for appending. It can be shared between threads.
+#[derive(Debug)]
+pub struct CoverageLog {
+    path: Utf8PathBuf,
+    lines: Lines,
+    /// The number of each piece, of each kernel.
+    known: Mutex<Vec<HashMap<Span, usize>>>,
+}
+
+impl CoverageLog {
+    /// Opens the coverage of a run in its folder. What a run that was cut off has written stays; it is not added to, and kernels are told anew.
+    ///
+    /// # Errors
+    /// The file cannot be made, opened or read.
+    pub fn open(folder: &Utf8Path) -> Result<Self, JournalError> {
+        let path = folder.join(NAME);
+        let opened = match fs_err::read(&path) {
+            Ok(bytes) => Lines::resume(path.as_std_path(), &bytes).map(|lines| {
+                let last = numbered(&bytes).0.into_keys().next_back();
+                (lines, last.map_or(0, |last| last + 1))
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Lines::create(path.as_std_path()).map(|lines| (lines, 0))
+            }
+            Err(error) => Err(error),
+        };
+        match opened {
+            Ok((lines, kernels)) => Ok(Self {
+                path,
+                lines,
+                known: Mutex::new(vec![HashMap::new(); kernels]),
+            }),
+            Err(source) => Err(JournalError::Open { path, source }),
+        }
+    }
+
+    /// Writes a kernel down, and returns its number.
+    ///
+    /// # Errors
+    /// The file does not take it.
+    pub fn kernel(&self, text: KernelText) -> Result<usize, JournalError> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let kernel = known.len();
+        let offsets = text.functions.iter().map(|(at, name)| (*at, format!(" {name}")));
+        self.append(|| {
+            Ok(Line::Kernel {
+                kernel,
+                label: text.label.clone(),
+                release: text.release.clone(),
+                arch: text.arch,
+                side: text.side.clone(),
+                end: text.end,
+                functions: deltas(offsets)?,
+            })
+        })?;
+        known.push(HashMap::new());
+        for source in &text.sources {
+            let rows = source.rows.iter();
+            let rows = rows.map(|row| (row.span.offset, format!(" {:x} {}", row.span.bytes, row.line)));
+            self.append(|| {
+                Ok(Line::Source {
+                    kernel,
+                    file: source.file.clone(),
+                    rows: deltas(rows)?,
+                    changed: source.changed.clone(),
+                })
+            })?;
+        }
+        Ok(kernel)
+    }
+
+    /// Writes down what booting a template ran.
+    ///
+    /// # Errors
+    /// The file does not take it.
+    pub fn boot(&self, kernel: usize, template: u32, pieces: &[Span]) -> Result<(), JournalError> {
+        let ran = self.numbered(kernel, pieces)?;
+        self.append(|| {
+            Ok(Line::Boot {
+                kernel,
+                template,
+                ran: Packed::of(ran.bits())?,
+            })
+        })
+    }
+
+    /// Writes down what an attempt at a case ran; the last attempt counts. `lost` pieces had no room.
+    ///
+    /// # Errors
+    /// The file does not take it.
+    pub fn case(
+        &self,
+        kernel: usize,
+        key: &CaseKey,
+        booted: bool,
+        pieces: &[Span],
+        lost: u64,
+    ) -> Result<(), JournalError> {
+        let ran = self.numbered(kernel, pieces)?;
+        self.append(|| {
+            Ok(Line::Case {
+                kernel,
+                key: key.clone(),
+                booted,
+                ran: Packed::of(ran.bits())?,
+                lost,
+            })
+        })
+    }
+
+    /// Numbers pieces; those that are new are written down first.
+    fn numbered(&self, kernel: usize, pieces: &[Span]) -> Result<Ran, JournalError> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = &mut known[kernel];
+        let mut new: Vec<Span> = pieces
+            .iter()
+            .filter(|span| !known.contains_key(span))
+            .copied()
+            .collect();
+        new.sort_unstable();
+        new.dedup();
+        if !new.is_empty() {
+            let first = known.len();
+            self.append(|| {
+                let pieces = new.iter().map(|span| (span.offset, format!(" {:x}", span.bytes)));
+                Ok(Line::Code {
+                    kernel,
+                    first,
+                    pieces: deltas(pieces)?,
+                })
+            })?;
+            known.extend(new.into_iter().enumerate().map(|(at, span)| (span, first + at)));
+        }
+        let mut ran = Ran::default();
+        pieces.iter().for_each(|span| ran.insert(known[span]));
+        Ok(ran)
+    }
+
+    fn append(&self, line: impl FnOnce() -> io::Result<Line>) -> Result<(), JournalError> {
+        let written = line()
+            .and_then(|line| serde_json::to_vec(&line).map_err(io::Error::from))
+            .and_then(|line| self.lines.append(line, false));
+        written.map_err(|source| JournalError::Write {
+            path: self.path.clone(),
+            source,
+        })
+    }
+}
+
+/// Lines of how far each place is behind the one before it, in hex, and what is to be said of it.
+fn deltas(places: impl Iterator<Item = (u64, String)>) -> io::Result<Packed> {
+    let (mut text, mut last) = (String::new(), 0);
+    for (place, rest) in places {
+        let Some(delta) = u64::checked_sub(place, last) else {
+            return Err(io::Error::other("places that do not ascend"));
+        };
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "{delta:x}{rest}");
+        last = place;
+    }
+    Packed::of(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coverage::{Coverage, LineOfCode};
+
+    fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8PathBuf::try_from(folder.path().to_owned()).unwrap();
+        (folder, path)
+    }
+
+    fn span(offset: u64, bytes: u64) -> Span {
+        Span { offset, bytes }
+    }
+
+    fn text() -> KernelText {
+        KernelText {
+            label: "debian:trixie".to_owned(),
+            release: "6.12.107".to_owned(),
+            arch: Arch::S390x,
+            side: String::new(),
+            end: 0x100,
+            functions: vec![(0, "a".to_owned()), (0x40, "b".to_owned())],
+            sources: vec![SourceLines {
+                file: "mm/sparse.c".to_owned(),
+                rows: vec![LineOfCode {
+                    span: span(0x40, 6),
+                    line: 17,
+                }],
+                changed: vec![16, 17],
+            }],
+        }
+    }
+
+    fn key(case: &str) -> CaseKey {
+        serde_json::from_value(serde_json::json!({
+            "arch": "s390x", "kernel": "debian:trixie-6.12.107", "config": "", "suite": "blocks", "variant": "", "case": case,
+        }))
+        .unwrap()
+    }
+
+    fn spans_of(coverage: &Coverage, case: usize) -> Vec<u64> {
+        let kernel = &coverage.kernels[0];
+        let ranges = kernel.ranges(&kernel.cases[case].ran);
+        (0..0x100).filter(|at| ranges.meets(*at, at + 1)).collect()
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let (_keep, folder) = folder();
+        let log = CoverageLog::open(&folder).unwrap();
+        assert_eq!(log.kernel(text()).unwrap(), 0);
+        log.boot(0, 1, &[span(0, 2)]).unwrap();
+        log.case(0, &key("B01"), false, &[span(0x40, 2), span(0, 2)], 0)
+            .unwrap();
+        log.case(0, &key("B02"), true, &[span(0x40, 2), span(0x20, 1)], 3)
+            .unwrap();
+        let (coverage, damage) = Coverage::read(&folder).unwrap().unwrap();
+        assert_eq!(damage, []);
+        let kernel = &coverage.kernels[0];
+        assert_eq!(
+            (kernel.functions.clone(), &kernel.sources),
+            (text().functions, &text().sources)
+        );
+        assert_eq!(kernel.boot, Ran::of_bits(vec![1]));
+        assert_eq!(spans_of(&coverage, 0), [0, 1, 0x40, 0x41]);
+        assert_eq!(spans_of(&coverage, 1), [0x20, 0x40, 0x41]);
+        assert_eq!((kernel.cases[1].booted, kernel.cases[1].lost), (true, 3));
+    }
+
+    #[test]
+    fn the_last_attempt_counts_and_a_torn_line_loses_itself_alone() {
+        let (_keep, folder) = folder();
+        let log = CoverageLog::open(&folder).unwrap();
+        log.kernel(text()).unwrap();
+        log.case(0, &key("B01"), false, &[span(0, 2)], 0).unwrap();
+        log.lines.tear(b"{\"case\":{\"ker");
+        log.case(0, &key("B01"), true, &[span(0x40, 2)], 0).unwrap();
+        let (coverage, damage) = Coverage::read(&folder).unwrap().unwrap();
+        assert_eq!(damage.len(), 1);
+        assert_eq!(coverage.kernels[0].cases.len(), 1);
+        assert_eq!(spans_of(&coverage, 0), [0x40, 0x41]);
+    }
+
+    #[test]
+    fn a_run_that_goes_on_tells_its_kernels_anew() {
+        let (_keep, folder) = folder();
+        for case in ["B01", "B02"] {
+            let log = CoverageLog::open(&folder).unwrap();
+            let kernel = log.kernel(text()).unwrap();
+            log.case(kernel, &key(case), false, &[span(0x40, 2)], 0).unwrap();
+        }
+        let (coverage, damage) = Coverage::read(&folder).unwrap().unwrap();
+        assert_eq!((damage, coverage.kernels.len()), (Vec::new(), 1));
+        assert_eq!(coverage.kernels[0].cases.len(), 2);
+    }
+
+    #[test]
+    fn pieces_that_are_lost_take_no_other_with_them() {
+        let (_keep, folder) = folder();
+        let log = CoverageLog::open(&folder).unwrap();
+        log.kernel(text()).unwrap();
+        log.case(0, &key("B01"), false, &[span(0, 2)], 0).unwrap();
+        log.case(0, &key("B02"), false, &[span(0x40, 2)], 0).unwrap();
+        let path = folder.join(NAME);
+        let whole = std::fs::read_to_string(&path).unwrap();
+        let mut lines: Vec<&str> = whole.lines().collect();
+        assert!(lines[2].starts_with("{\"code\":"));
+        lines[2] = "{}";
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        let (coverage, damage) = Coverage::read(&folder).unwrap().unwrap();
+        assert_eq!(damage.len(), 1);
+        assert_eq!(spans_of(&coverage, 0), Vec::<u64>::new());
+        assert_eq!(spans_of(&coverage, 1), [0x40, 0x41]);
+    }
+
+    #[test]
+    fn a_full_disk_is_told() {
+        let log = CoverageLog {
+            path: "/dev/full".into(),
+            lines: Lines::resume("/dev/full".as_ref(), b"").unwrap(),
+            known: Mutex::default(),
+        };
+        assert!(matches!(log.kernel(text()), Err(JournalError::Write { .. })));
+    }
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Reading a run's coverage back.
+
+use std::{collections::BTreeMap, io};
+
+use camino::Utf8Path;
+
+use super::{
+    Line, NAME, Packed,
+    code::{CoveredCase, CoveredKernel, LineOfCode, Ran, SourceLines, Span},
+};
+use crate::{
+    ReadError,
+    read::{Damage, load},
+};
+
+/// Which code of each kernel was run, as the folder of a run tells it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// The kernels, in the order in which they were first seen.
+    pub kernels: Vec<CoveredKernel>,
+}
+
+impl Coverage {
+    /// Reads the coverage in a run's folder, and lists what of it could not be read. `None` if the run has none.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn read(folder: &Utf8Path) -> Result<Option<(Self, Vec<Damage>)>, ReadError> {
+        Ok(load(folder, NAME)?.map(|bytes| {
+            let (numbered, damage) = numbered(&bytes);
+            let mut kernels: Vec<CoveredKernel> = Vec::new();
+            for kernel in numbered.into_values() {
+                match kernels.iter_mut().find(|known| is_same(known, &kernel)) {
+                    Some(known) => join(known, kernel),
+                    None => kernels.push(kernel),
+                }
+            }
+            (Self { kernels }, damage)
+        }))
+    }
+}
+
+/// The kernels by the numbers that the file gives them; a run that went on has given one kernel several.
+pub(super) fn numbered(bytes: &[u8]) -> (BTreeMap<usize, CoveredKernel>, Vec<Damage>) {
+    let (mut kernels, mut damage) = (BTreeMap::new(), Vec::new());
+    for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+        if line.is_empty() {
+            continue;
+        }
+        let taken = serde_json::from_slice(line)
+            .map_err(io::Error::from)
+            .and_then(|line| take(&mut kernels, line));
+        if let Err(error) = taken {
+            damage.push(Damage {
+                file: NAME.to_owned(),
+                line: Some(index + 1),
+                what: error.to_string(),
+            });
+        }
+    }
+    (kernels, damage)
+}
+
+fn take(kernels: &mut BTreeMap<usize, CoveredKernel>, line: Line) -> io::Result<()> {
+    let unknown = || io::Error::other("a kernel that no line before has told of");
+    match line {
+        Line::Kernel {
+            kernel,
+            label,
+            release,
+            arch,
+            side,
+            end,
+            functions,
+        } => {
+            let functions = places(&functions)?;
+            let functions = functions.into_iter().map(|(at, name)| (at, name.join(" ")));
+            let covered = CoveredKernel {
+                label,
+                release,
+                arch,
+                side,
+                end,
+                functions: functions.collect(),
+                sources: Vec::new(),
+                pieces: Vec::new(),
+                boot: Ran::default(),
+                cases: Vec::new(),
+            };
+            kernels.insert(kernel, covered);
+        }
+        Line::Source {
+            kernel,
+            file,
+            rows,
+            changed,
+        } => {
+            let rows = places(&rows)?.into_iter().map(|(offset, rest)| {
+                Ok(LineOfCode {
+                    span: Span {
+                        offset,
+                        bytes: hex(rest.first())?,
+                    },
+                    line: rest
+                        .get(1)
+                        .and_then(|line| line.parse().ok())
+                        .ok_or_else(|| io::Error::other("a row without a line"))?,
+                })
+            });
+            let rows = rows.collect::<io::Result<_>>()?;
+            let kernel = kernels.get_mut(&kernel).ok_or_else(unknown)?;
+            kernel.sources.push(SourceLines { file, rows, changed });
+        }
+        Line::Code {
+            kernel,
+            first,
+            pieces,
+        } => {
+            let pieces = places(&pieces)?.into_iter().map(|(offset, rest)| {
+                Ok(Span {
+                    offset,
+                    bytes: hex(rest.first())?,
+                })
+            });
+            let pieces: Vec<Span> = pieces.collect::<io::Result<_>>()?;
+            let kernel = kernels.get_mut(&kernel).ok_or_else(unknown)?;
+            // What a damaged line has lost are pieces without code, so that the numbers of the others are right.
+            kernel.pieces.resize(first, Span { offset: 0, bytes: 0 });
+            kernel.pieces.extend(pieces);
+        }
+        Line::Boot { kernel, ran, .. } => {
+            let ran = Ran::of_bits(ran.bytes()?);
+            let kernel = kernels.get_mut(&kernel).ok_or_else(unknown)?;
+            kernel.boot = kernel.boot.or(&ran);
+        }
+        Line::Case {
+            kernel,
+            key,
+            booted,
+            ran,
+            lost,
+        } => {
+            let ran = Ran::of_bits(ran.bytes()?);
+            let kernel = kernels.get_mut(&kernel).ok_or_else(unknown)?;
+            put(
+                kernel,
+                CoveredCase {
+                    key,
+                    booted,
+                    ran,
+                    lost,
+                },
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The last attempt counts.
+fn put(kernel: &mut CoveredKernel, case: CoveredCase) {
+    match kernel.cases.iter_mut().find(|known| known.key == case.key) {
+        Some(known) => *known = case,
+        None => kernel.cases.push(case),
+    }
+}
+
+fn is_same(one: &CoveredKernel, other: &CoveredKernel) -> bool {
+    let facts = |kernel: &CoveredKernel| {
+        (
+            kernel.label.clone(),
+            kernel.release.clone(),
+            kernel.arch,
+            kernel.side.clone(),
+        )
+    };
+    facts(one) == facts(other) && one.end == other.end && one.functions == other.functions
+}
+
+/// Adds what was written of a kernel later.
+fn join(kernel: &mut CoveredKernel, later: CoveredKernel) {
+    let first = kernel.pieces.len();
+    kernel.pieces.extend(later.pieces);
+    kernel.boot = kernel.boot.or(&later.boot.behind(first));
+    for case in later.cases {
+        let ran = case.ran.behind(first);
+        put(kernel, CoveredCase { ran, ..case });
+    }
+}
+
+/// The places that were written as lines of how far each is behind the one before it, with the words behind that.
+fn places(packed: &Packed) -> io::Result<Vec<(u64, Vec<String>)>> {
+    let (mut places, mut last) = (Vec::new(), 0u64);
+    for line in packed.text()?.lines() {
+        let mut words = line.split(' ');
+        let delta = hex(words.next())?;
+        last = last
+            .checked_add(delta)
+            .ok_or_else(|| io::Error::other("a place beyond all memory"))?;
+        places.push((last, words.map(str::to_owned).collect()));
+    }
+    Ok(places)
+}
+
+fn hex(word: Option<impl AsRef<str>>) -> io::Result<u64> {
+    let number = word.and_then(|word| u64::from_str_radix(word.as_ref(), 16).ok());
+    number.ok_or_else(|| io::Error::other("a line without its number"))
+}

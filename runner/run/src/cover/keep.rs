@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Asking a guest that is done where its kernel lies, and keeping what it ran.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use super::place::{Text, in_text};
+use crate::case::{UnderTest, chain, inside};
+use base::{Arch, ui::Ui};
+use format::{cover::Pieces, kallsyms::Functions};
+use record::{CaseKey, CoverageLog, KernelText};
+use supply::kernel::Kernel;
+
+/// How long a guest may take to tell, before the factor of its speed: its kernel has up to 200 000 symbols.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// All functions of the kernel's image, and where its text begins and ends.
+const FUNCTIONS_SCRIPT: &str = "grep -v '\\[' /proc/kallsyms | grep -i ' [tw] '";
+
+/// Where the text begins. It is among the first.
+const START_SCRIPT: &str = "grep -m1 ' _stext$' /proc/kallsyms";
+
+/// Keeps which code the cases of a run ran.
+#[derive(Debug)]
+pub(crate) struct Cover {
+    /// The plugin for the QEMU of each architecture; none where guests are not translated.
+    libraries: BTreeMap<Arch, PathBuf>,
+    log: CoverageLog,
+    /// Kernels that were told to the log, by their index in the run.
+    kernels: Mutex<HashMap<usize, Known>>,
+    /// Where the kernel of each template lies, and what its boot ran, until somebody knows where the kernel lies.
+    templates: Mutex<HashMap<usize, Place>>,
+    /// Something could not be kept, and the user knows.
+    told: AtomicBool,
+    ui: Ui,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    /// Its number in the log.
+    number: usize,
+    /// Bytes of its text.
+    bytes: u64,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// A boot that ran this, at a place that nobody knows yet.
+    Unknown(Pieces),
+    /// Where the text begins.
+    At(u64),
+}
+
+/// What is kept of.
+pub(crate) struct Attempt<'a> {
+    /// The case.
+    pub(crate) key: &'a CaseKey,
+    /// The kernel, and its index in the run.
+    pub(crate) kernel: (usize, &'a Kernel),
+    /// The number of the template that the guest is a clone of, from 1; `None` if it booted.
+    pub(crate) template: Option<usize>,
+}
+
+impl Cover {
+    pub(crate) fn new(libraries: BTreeMap<Arch, PathBuf>, log: CoverageLog, ui: Ui) -> Self {
+        Self {
+            libraries,
+            log,
+            kernels: Mutex::default(),
+            templates: Mutex::default(),
+            told: AtomicBool::new(false),
+            ui,
+        }
+    }
+
+    /// The plugin for a guest of an architecture.
+    pub(crate) fn library(&self, arch: Arch) -> Option<&Path> {
+        self.libraries.get(&arch).map(PathBuf::as_path)
+    }
+
+    /// Remembers what the boot of a template ran.
+    pub(crate) fn booted(&self, template: usize, code: Pieces) {
+        locked(&self.templates).insert(template, Place::Unknown(code));
+    }
+
+    /// Keeps what a guest ran whose case is over. What cannot be kept is told once, and costs no case its verdict.
+    pub(crate) async fn keep(&self, attempt: Attempt<'_>, guest: &impl UnderTest) {
+        // Before the guest is asked anything more.
+        let code = match guest.translated() {
+            Ok(Some(code)) => code,
+            Ok(None) => return,
+            Err(error) => return self.tell(&chain(&error)),
+        };
+        if let Err(why) = self.keep_code(attempt, guest, &code).await {
+            self.tell(&why);
+        }
+    }
+
+    async fn keep_code(
+        &self,
+        attempt: Attempt<'_>,
+        guest: &impl UnderTest,
+        code: &Pieces,
+    ) -> Result<(), String> {
+        let Some((known, start)) = self.place(&attempt, guest).await? else {
+            return Ok(());
+        };
+        let text = |start| Text {
+            start,
+            bytes: known.bytes,
+        };
+        if let Some(template) = attempt.template {
+            let place = locked(&self.templates).insert(template, Place::At(start));
+            if let Some(Place::Unknown(boot)) = place {
+                let spans = in_text(&boot, text(start));
+                let kept = self.log.boot(known.number, template as u32, &spans);
+                kept.map_err(|error| chain(&error))?;
+            }
+        }
+        let (spans, booted) = (in_text(code, text(start)), attempt.template.is_none());
+        self.log
+            .case(known.number, attempt.key, booted, &spans, code.lost)
+            .map_err(|error| chain(&error))
+    }
+
+    /// Which kernel it is for the log, and where its text begins in this guest. `None` if the guest is gone and nobody else knows.
+    async fn place(
+        &self,
+        attempt: &Attempt<'_>,
+        guest: &impl UnderTest,
+    ) -> Result<Option<(Known, u64)>, String> {
+        let (index, kernel) = attempt.kernel;
+        let known = locked(&self.kernels).get(&index).copied();
+        let start = attempt
+            .template
+            .and_then(|template| match locked(&self.templates).get(&template) {
+                Some(Place::At(start)) => Some(*start),
+                _ => None,
+            });
+        if let (Some(known), Some(start)) = (known, start) {
+            return Ok(Some((known, start)));
+        }
+        if guest.end().is_some() || guest.is_silent() {
+            return Ok(None);
+        }
+        let script = match known {
+            Some(_) => START_SCRIPT,
+            None => FUNCTIONS_SCRIPT,
+        };
+        let limit = guest.scale(LIMIT);
+        let said = inside::exec(guest, script, limit).await;
+        let said = said.map_err(|trouble| trouble.message().to_owned())?.text();
+        if let Some(known) = known {
+            let start = said
+                .split(' ')
+                .next()
+                .and_then(|word| u64::from_str_radix(word, 16).ok());
+            let start =
+                start.ok_or_else(|| format!("the guest does not say where its kernel lies: {said:?}"))?;
+            return Ok(Some((known, start)));
+        }
+        let functions = Functions::parse(&said).ok_or_else(|| {
+            "the guest's /proc/kallsyms does not say where its kernel begins and ends".to_owned()
+        })?;
+        let (start, bytes) = (functions.start, functions.end);
+        // Another guest of the kernel may have told meanwhile.
+        let mut kernels = locked(&self.kernels);
+        let known = match kernels.get(&index) {
+            Some(known) => *known,
+            None => {
+                let number = self.log.kernel(KernelText {
+                    label: kernel.label.clone(),
+                    release: kernel.release_or_unknown().to_owned(),
+                    arch: kernel.arch,
+                    side: String::new(),
+                    end: bytes,
+                    functions: functions.functions,
+                    sources: Vec::new(),
+                });
+                let number = number.map_err(|error| chain(&error))?;
+                let known = Known { number, bytes };
+                kernels.insert(index, known);
+                known
+            }
+        };
+        Ok(Some((known, start)))
+    }
+
+    fn tell(&self, why: &str) {
+        if !self.told.swap(true, Ordering::Relaxed) {
+            self.ui
+                .warning(&format!("which code ran is not known of all cases: {why}"));
+        }
+    }
+}
+
+/// What these locks guard is right even if a thread panicked with one.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

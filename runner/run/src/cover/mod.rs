@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Which code of its kernel each case ran: QEMU's plugin notes it, the guest says where its kernel lies, and the run's coverage keeps it.
+
+mod keep;
+mod place;
+mod plugin;
+
+pub(crate) use keep::{Attempt, Cover};
+pub use plugin::LibraryError;
+pub(crate) use plugin::libraries;

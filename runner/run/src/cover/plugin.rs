@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The plugin for the QEMUs of a run.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use crate::session::Rig;
+use base::{
+    Arch,
+    fault::{Blame, Blamed},
+    ui::Ui,
+};
+use supply::{
+    cache::{Cache, CacheError},
+    host::{self, HostError},
+    qemu::{NotLoaded, Plugin, PluginError},
+};
+use vm::machine::Accel;
+
+/// Why it cannot be known which code runs.
+#[derive(Debug, thiserror::Error)]
+pub enum LibraryError {
+    /// The compiler.
+    #[error(
+        "which code runs is noted by a plugin for QEMU, which needs a C compiler; leave out --cover to do without"
+    )]
+    Host(#[from] HostError),
+    /// The cache.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// The plugin.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
+}
+
+impl Blamed for LibraryError {
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Host(error) => error.blame(),
+            Self::Cache(error) => error.blame(),
+            Self::Plugin(_) => Blame::Bench,
+        }
+    }
+}
+
+/// The plugin for each QEMU that translates its guests and loads it; a line says why another has none.
+///
+/// Takes a second, and blocks.
+///
+/// # Errors
+/// It does not compile.
+pub(crate) fn libraries(rig: &Rig, ui: &Ui) -> Result<BTreeMap<Arch, PathBuf>, LibraryError> {
+    let mut libraries = BTreeMap::new();
+    for (arch, emulator) in &rig.emulators {
+        if emulator.accel == Accel::Kvm {
+            ui.line(&format!(
+                "{arch}: which code runs is not known under KVM: only translated code is seen"
+            ));
+            continue;
+        }
+        host::install_packages(&["gcc", "libc6-dev"], ui)?;
+        match Plugin::Cover.library(&emulator.qemu.binary, &Cache::open(ui)?)? {
+            Ok(library) => {
+                libraries.insert(*arch, library);
+            }
+            Err(NotLoaded(why)) => ui.warning(&format!(
+                "{arch}: which code runs is not known: QEMU {} does not load the plugin: {why}",
+                emulator.version
+            )),
+        }
+    }
+    Ok(libraries)
+}
