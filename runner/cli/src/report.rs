@@ -10,7 +10,35 @@ use super::{
     told::{comparison, news_beside, news_of, read, summary, write_html, write_with, xml},
 };
 use base::{fault::Exit, ui::Ui};
-use tell::{csv, github, json, kcidb, ktap, subcases_csv};
+use camino::Utf8Path;
+use record::Coverage;
+use tell::{cobertura, coverage_json, csv, github, json, kcidb, ktap, lcov, subcases_csv};
+
+/// Which code the cases of a run ran.
+fn coverage(folder: &Utf8Path, ui: &Ui) -> Result<Coverage, Failure> {
+    let read = Coverage::read(folder).map_err(Failure::of)?;
+    let (coverage, damage) = read.ok_or_else(|| {
+        Failure::usage(anyhow::anyhow!(
+            "`{folder}` does not know which code ran: the run was made without --cover"
+        ))
+    })?;
+    for damage in &damage {
+        ui.warning(&damage.to_string());
+    }
+    Ok(coverage)
+}
+
+/// The same, where the lines of at least one kernel are known.
+fn with_lines(folder: &Utf8Path, ui: &Ui) -> Result<Coverage, Failure> {
+    let coverage = coverage(folder, ui)?;
+    if coverage.kernels.iter().all(|kernel| kernel.sources.is_empty()) {
+        return Err(Failure::usage(anyhow::anyhow!(
+            "`{folder}` knows functions, and no lines: those are known of kernels that memrig builds (`source:`, `tree:`); `--format coverage` has the \
+             functions"
+        )));
+    }
+    Ok(coverage)
+}
 
 /// Where runs go unless the user says otherwise.
 fn usual_results() -> PathBuf {
@@ -57,6 +85,12 @@ pub(super) fn report(args: &Report, ui: &Ui) -> Result<Exit, Failure> {
         ReportFormat::Ktap => Some(ktap(&record)),
         ReportFormat::Github => Some(github(&record, news.as_ref())),
         ReportFormat::Kcidb => Some(pretty(kcidb(&record))?),
+        ReportFormat::Lcov => Some(lcov(&with_lines(&folder, ui)?)),
+        ReportFormat::Cobertura => {
+            let began = record.facts.started.as_second();
+            Some(cobertura(&with_lines(&folder, ui)?, began))
+        }
+        ReportFormat::Coverage => Some(pretty(coverage_json(&coverage(&folder, ui)?))?),
     };
     if let Some(text) = text {
         ui.out(text.trim_end());

@@ -9,8 +9,8 @@ use super::failure::Failure;
 use ::compare::CompareRecord;
 use ::run::{Outcome, seen_before};
 use base::{fault::Exit, named, ui::Ui};
-use record::RunRecord;
-use tell::{News, Style, compare_summary, csv, html_with, junit, subcases_csv, summary_with};
+use record::{Coverage, RunRecord};
+use tell::{News, Style, compare_summary, coverage_summary, csv, html_with, junit, subcases_csv, summary_with};
 
 /// Writes `junit.xml`, `cases.csv` and `report.html` into the folder of a run, and `subcases.csv` where a program reported tests.
 pub(super) fn write(record: &RunRecord, news: Option<&News>, folder: &Utf8Path) -> Result<(), Failure> {
@@ -64,6 +64,14 @@ pub(super) fn comparison(folder: &Utf8Path) -> Result<Option<CompareRecord>, Fai
 /// Prints the summary of a run.
 fn print(record: &RunRecord, news: Option<&News>, ui: &Ui) {
     ui.out(summary_with(record, news, style()).trim_end());
+    match Coverage::read(&record.folder) {
+        Ok(None) => {}
+        Ok(Some((coverage, damage))) => {
+            damage.iter().for_each(|damage| ui.warning(&damage.to_string()));
+            ui.out(&format!("\n{}", coverage_summary(&coverage).trim_end()));
+        }
+        Err(error) => ui.warning(&error.to_string()),
+    }
 }
 
 /// Colours on a terminal, unless the user wants none (no-color.org).

@@ -9,6 +9,7 @@
 mod judge;
 mod names;
 mod pair;
+mod ran;
 mod record;
 mod seen;
 
@@ -18,4 +19,5 @@ pub use self::record::{
 };
 pub use judge::{CaseRounds, open, summed};
 pub use pair::{Difference, verdict_and_reason};
+pub use ran::{LineRan, SeriesRan};
 pub use seen::{CaseSeen, Dimension};

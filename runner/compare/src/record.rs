@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{pair::Difference, seen::Dimension};
+use super::{pair::Difference, ran::SeriesRan, seen::Dimension};
 use ::record::{CaseName, CostMethod, CostRecord, OperationCost};
 use base::{
     Arch,
@@ -34,6 +34,9 @@ pub struct CompareRecord {
     pub pairs: usize,
     /// What came of it on each architecture.
     pub arches: BTreeMap<Arch, ArchComparison>,
+    /// What of the series was run on each architecture, where that is known.
+    #[serde(default)]
+    pub ran: BTreeMap<Arch, SeriesRan>,
     /// What operations cost on both, where that was counted.
     #[serde(default)]
     pub costs: Vec<CostRow>,

@@ -13,6 +13,7 @@ pub mod kconfig;
 pub mod klog;
 pub mod ktap;
 pub mod line;
+pub mod lines;
 pub mod mail;
 pub mod qmp;
 #[cfg(any(test, feature = "samples"))]

@@ -50,6 +50,12 @@ pub(crate) enum ReportFormat {
     Github,
     /// JSON in the shape of KCIDB
     Kcidb,
+    /// Which lines of the kernel were run, as a tracefile of LCOV
+    Lcov,
+    /// The same as Cobertura XML
+    Cobertura,
+    /// Which functions each case ran, and how many cases each line, in JSON
+    Coverage,
 }
 
 /// Arguments of `memrig prune`.

@@ -9,6 +9,7 @@ mod browser;
 mod clones;
 mod compares;
 mod costs;
+mod cover;
 mod firmware;
 mod ground;
 mod guests;

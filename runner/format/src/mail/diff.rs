@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Checking a diff before git sees it: which files it touches, and that its hunks are whole.
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// Why a diff is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -316,6 +319,38 @@ fn unquoted(name: &str) -> Result<String, DiffError> {
         });
     }
     String::from_utf8(bytes).map_err(|_| wrong())
+}
+
+/// The lines that a diff without context (`git diff --unified=0`, prefixes `a/` and `b/`) has added or changed, by the path of their new file; from 1 and
+/// ascending. A file that only lost lines has none.
+pub fn added_lines(diff: &str) -> BTreeMap<String, Vec<u32>> {
+    let mut added: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    let mut file = None;
+    // How many lines of the hunk are still to come: one that was taken or added may look like a header.
+    let mut left = 0;
+    for line in diff.lines() {
+        if left > 0 && line.starts_with(['-', '+']) {
+            left -= 1;
+        } else if let Some(path) = line.strip_prefix("+++ ") {
+            file = path
+                .strip_prefix("b/")
+                .map(|path| path.trim_end_matches('\t').to_owned());
+        } else if let (Some((old, new)), Some(start)) = (counts(line), new_start(line)) {
+            left = old + new;
+            if let Some(file) = &file {
+                let lines = added.entry(file.clone()).or_default();
+                lines.extend((start..).take(new as usize));
+            }
+        }
+    }
+    added
+}
+
+/// The first line of a hunk in the new file.
+fn new_start(header: &str) -> Option<u32> {
+    let (_, new) = header.split_once(" +")?;
+    let digits = new.find(|c: char| !c.is_ascii_digit()).unwrap_or(new.len());
+    new[..digits].parse().ok()
 }
 
 /// The numbers of lines of `@@ -a,b +c,d @@`.

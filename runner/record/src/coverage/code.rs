@@ -21,7 +21,8 @@ pub struct Span {
 pub struct Ran(Vec<u8>);
 
 impl Ran {
-    pub(super) fn of_bits(bits: Vec<u8>) -> Self {
+    /// A set of these bits, the lowest first.
+    pub fn of_bits(bits: Vec<u8>) -> Self {
         Self(bits)
     }
 

@@ -11,11 +11,18 @@ use std::{
     time::Duration,
 };
 
-use super::place::{Text, in_text};
+use super::{
+    place::{Text, in_text},
+    subject::is_subject,
+};
 use crate::case::{UnderTest, chain, inside};
 use base::{Arch, ui::Ui};
-use format::{cover::Pieces, kallsyms::Functions};
-use record::{CaseKey, CoverageLog, KernelText};
+use format::{
+    cover::Pieces,
+    kallsyms::Functions,
+    lines::{LineTable, Row},
+};
+use record::{CaseKey, CoverageLog, KernelText, LineOfCode, SourceLines, Span};
 use supply::kernel::Kernel;
 
 /// How long a guest may take to tell, before the factor of its speed: its kernel has up to 200 000 symbols.
@@ -182,7 +189,7 @@ impl Cover {
                     side: String::new(),
                     end: bytes,
                     functions: functions.functions,
-                    sources: Vec::new(),
+                    sources: sources(kernel)?,
                 });
                 let number = number.map_err(|error| chain(&error))?;
                 let known = Known { number, bytes };
@@ -199,6 +206,37 @@ impl Cover {
                 .warning(&format!("which code ran is not known of all cases: {why}"));
         }
     }
+}
+
+/// The lines of the files that memory hotplug is in, and of those that the kernel's series changes.
+fn sources(kernel: &Kernel) -> Result<Vec<SourceLines>, String> {
+    let Some(path) = &kernel.lines else {
+        return Ok(Vec::new());
+    };
+    let read = || {
+        let table = fs_err::File::open(path)?;
+        LineTable::read(table, |file| {
+            is_subject(file) || kernel.changed.contains_key(file)
+        })
+    };
+    let mut table = read().map_err(|error| format!("{}: {error}", path.display()))?;
+    // What a series changes and no code was made of is told as such.
+    for file in kernel.changed.keys() {
+        table.files.entry(file.clone()).or_default();
+    }
+    let row = |row: Row| LineOfCode {
+        span: Span {
+            offset: row.offset,
+            bytes: row.bytes,
+        },
+        line: row.line,
+    };
+    let source = |(file, rows): (String, Vec<Row>)| SourceLines {
+        changed: kernel.changed.get(&file).cloned().unwrap_or_default(),
+        rows: rows.into_iter().map(row).collect(),
+        file,
+    };
+    Ok(table.files.into_iter().map(source).collect())
 }
 
 /// What these locks guard is right even if a thread panicked with one.

@@ -4,6 +4,7 @@
 mod keep;
 mod place;
 mod plugin;
+mod subject;
 
 pub(crate) use keep::{Attempt, Cover};
 pub use plugin::LibraryError;

@@ -2,6 +2,7 @@
 //! Which kernel is meant, whether it is there, and getting it.
 
 use std::{
+    collections::BTreeMap,
     fmt, io,
     path::{Path, PathBuf},
     str::FromStr,
@@ -26,6 +27,7 @@ use base::{
 use format::{
     deb::DebError,
     kconfig::{Kconfig, KconfigError},
+    lines::{LineTable, LinesError},
 };
 
 /// Where a kernel comes from.
@@ -41,6 +43,8 @@ pub enum KernelSource {
         modules: Option<PathBuf>,
         /// Its `.config`.
         config: Option<PathBuf>,
+        /// Its `vmlinux`, with line tables.
+        vmlinux: Option<PathBuf>,
     },
     /// A source that is built.
     Source(BuildSpec),
@@ -52,7 +56,7 @@ pub enum SourceError {
     /// No scheme that is known.
     #[error(
         "`{0}` names no kernel: expected `debian:RELEASE`, `tree:PATH[@COMMIT]`, `source:debian:RELEASE` or \
-         `image:PATH[,modules=DIRECTORY][,config=FILE]`"
+         `image:PATH[,modules=DIRECTORY][,config=FILE][,vmlinux=FILE]`"
     )]
     Scheme(String),
     /// `debian:` and something else.
@@ -67,11 +71,11 @@ pub enum SourceError {
     #[error(transparent)]
     Source(#[from] BuildSpecError),
     /// `image:` without a path.
-    #[error("`{0}` names no file: expected `image:PATH[,modules=DIRECTORY][,config=FILE]`")]
+    #[error("`{0}` names no file: expected `image:PATH[,modules=DIRECTORY][,config=FILE][,vmlinux=FILE]`")]
     NoPath(String),
     /// A word after a comma.
     #[error(
-        "`{word}` in `{text}` is not understood: expected `modules=DIRECTORY` or `config=FILE`, each once"
+        "`{word}` in `{text}` is not understood: expected `modules=DIRECTORY`, `config=FILE` or `vmlinux=FILE`, each once"
     )]
     Option {
         /// The whole text.
@@ -111,11 +115,12 @@ fn image_source(text: &str, rest: &str) -> Result<KernelSource, SourceError> {
     let mut words = rest.split(',');
     let path = words.next().filter(|path| !path.is_empty());
     let path = PathBuf::from(path.ok_or_else(|| SourceError::NoPath(text.to_owned()))?);
-    let (mut modules, mut config) = (None, None);
+    let (mut modules, mut config, mut vmlinux) = (None, None, None);
     for word in words {
         let place = match word.split_once('=') {
             Some(("modules", value)) if !value.is_empty() && modules.is_none() => Some((&mut modules, value)),
             Some(("config", value)) if !value.is_empty() && config.is_none() => Some((&mut config, value)),
+            Some(("vmlinux", value)) if !value.is_empty() && vmlinux.is_none() => Some((&mut vmlinux, value)),
             _ => None,
         };
         let (place, value) = place.ok_or_else(|| SourceError::Option {
@@ -128,6 +133,7 @@ fn image_source(text: &str, rest: &str) -> Result<KernelSource, SourceError> {
         path,
         modules,
         config,
+        vmlinux,
     })
 }
 
@@ -140,15 +146,15 @@ impl fmt::Display for KernelSource {
                 path,
                 modules,
                 config,
+                vmlinux,
             } => {
                 write!(f, "image:{}", path.display())?;
-                if let Some(modules) = modules {
-                    write!(f, ",modules={}", modules.display())?;
+                for (word, file) in [("modules", modules), ("config", config), ("vmlinux", vmlinux)] {
+                    if let Some(file) = file {
+                        write!(f, ",{word}={}", file.display())?;
+                    }
                 }
-                match config {
-                    Some(config) => write!(f, ",config={}", config.display()),
-                    None => Ok(()),
-                }
+                Ok(())
             }
         }
     }
@@ -171,6 +177,10 @@ pub struct Kernel {
     pub modules_dir: Option<PathBuf>,
     /// Its configuration.
     pub config: Option<Kconfig>,
+    /// Which line of its source each piece of its code was made from ([`format::lines::LineTable`]), where that is known.
+    pub lines: Option<PathBuf>,
+    /// The lines that its series has added or changed, by file, from 1; also those without code.
+    pub changed: BTreeMap<String, Vec<u32>>,
     /// Packages that it came from; none for a file.
     pub packages: Vec<PackageFacts>,
     /// SHA-256 of the image, in hexadecimal.
@@ -246,6 +256,14 @@ pub enum KernelError {
         /// What is wrong.
         source: NoText,
     },
+    /// Its `vmlinux` has no line tables.
+    #[error("`{path}`")]
+    Lines {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: LinesError,
+    },
     /// Its configuration says nothing.
     #[error("`{0}` is no kernel configuration: it sets no option")]
     EmptyConfig(PathBuf),
@@ -265,6 +283,7 @@ impl Blamed for KernelError {
             | Self::NoModules { .. }
             | Self::Config { .. }
             | Self::NoText { .. }
+            | Self::Lines { .. }
             | Self::EmptyConfig(_)
             | Self::Io(_) => Blame::Usage,
             Self::Source(error) => error.blame(),
@@ -354,8 +373,33 @@ pub fn obtain(
             path,
             modules,
             config,
-        } => Kernel::from_files(label, arch, path, modules.as_deref(), config.as_deref()),
+            vmlinux,
+        } => {
+            let kernel = Kernel::from_files(label, arch, path, modules.as_deref(), config.as_deref())?;
+            let lines = vmlinux
+                .as_deref()
+                .map(|vmlinux| lines_of(vmlinux, cache))
+                .transpose()?;
+            Ok(Kernel { lines, ..kernel })
+        }
     }
+}
+
+/// The table of lines in a `vmlinux`, kept in the cache.
+fn lines_of(vmlinux: &Path, cache: &Cache) -> Result<PathBuf, KernelError> {
+    let key = cache::Key::new()
+        .with("lines 1")
+        .with(cache::sha256_file(vmlinux)?)
+        .finish();
+    let folder = cache.entry("lines", &key, |folder| {
+        let table = LineTable::of_vmlinux(&fs_err::read(vmlinux)?).map_err(|source| KernelError::Lines {
+            path: vmlinux.to_owned(),
+            source,
+        })?;
+        table.write(fs_err::File::create(folder.join("lines.gz"))?)?;
+        Ok::<_, KernelError>(())
+    })?;
+    Ok(folder.join("lines.gz"))
 }
 
 /// Looks at what the user named, before anything long begins: files that are there and are what they should be.
@@ -372,14 +416,14 @@ pub fn check(source: &KernelSource, arch: Arch) -> Result<(), KernelError> {
             path,
             modules,
             config,
-        } => Kernel::from_files(
-            source.to_string(),
-            arch,
-            path,
-            modules.as_deref(),
-            config.as_deref(),
-        )
-        .map(drop),
+            vmlinux,
+        } => {
+            if let Some(vmlinux) = vmlinux {
+                named::check_file(vmlinux)?;
+            }
+            let (modules, config) = (modules.as_deref(), config.as_deref());
+            Kernel::from_files(source.to_string(), arch, path, modules, config).map(drop)
+        }
     }
 }
 
@@ -432,6 +476,8 @@ impl Kernel {
             image: std::path::absolute(image)?,
             modules_dir,
             config,
+            lines: None,
+            changed: BTreeMap::new(),
             packages: Vec::new(),
         })
     }

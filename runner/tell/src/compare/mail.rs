@@ -3,7 +3,7 @@
 
 use super::{
     summary::{ROWS, about, rest},
-    words::{answer, cost, named, place},
+    words::{answer, cost, named, place, ran},
 };
 use crate::text::{Lines, one_line};
 use compare::CompareRecord;
@@ -15,7 +15,11 @@ pub(super) const MAIL_WIDTH: usize = 72;
 pub fn compare_mail(record: &CompareRecord) -> String {
     let mut lines = Lines::default();
     for (arch, sum) in &record.arches {
-        lines.line(format_args!("{arch}: {}{}", answer(sum), cost(record, *arch)));
+        lines.line(format_args!(
+            "{arch}: {}{}",
+            answer(record, *arch, sum),
+            cost(record, *arch)
+        ));
         for row in sum.rows.iter().take(ROWS) {
             let value = |value: &Option<String>| value.as_deref().map_or("absent".to_owned(), one_line);
             lines.line(format_args!(
@@ -30,6 +34,9 @@ pub fn compare_mail(record: &CompareRecord) -> String {
         if sum.rows.len() > ROWS {
             lines.line(format_args!("  and {} more", sum.rows.len() - ROWS));
         }
+    }
+    if let Some(ran) = ran(record) {
+        lines.line(format_args!("{ran}"));
     }
     lines.line(format_args!(""));
     about(record, &mut lines);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::words::{again, answer, contrast, cost, named, place, reasons, verdict, what};
+use super::words::{again, answer, contrast, cost, named, place, ran, reasons, verdict, what};
 use crate::{
     Style,
     table::{Align, columns},
@@ -19,8 +19,14 @@ pub(super) const ROWS: usize = 24;
 pub fn compare_summary(record: &CompareRecord, style: Style) -> String {
     let mut lines = Lines::default();
     for (arch, sum) in &record.arches {
-        let answer = format!("{arch}: {}{}", answer(sum), cost(record, *arch));
-        lines.line(format_args!("{}", style.paint(verdict(sum), &answer)));
+        let answer = format!("{arch}: {}{}", answer(record, *arch, sum), cost(record, *arch));
+        lines.line(format_args!(
+            "{}",
+            style.paint(verdict(record, *arch, sum), &answer)
+        ));
+    }
+    if let Some(ran) = ran(record) {
+        lines.line(format_args!("{ran}"));
     }
     lines.line(format_args!(""));
     about(record, &mut lines);
@@ -59,8 +65,8 @@ pub(crate) struct Compared {
 pub(crate) fn compared(record: &CompareRecord) -> Vec<Compared> {
     let words = |(arch, sum): (&Arch, &ArchComparison)| Compared {
         arch: *arch,
-        verdict: verdict(sum),
-        answer: format!("{}{}", answer(sum), cost(record, *arch)),
+        verdict: verdict(record, *arch, sum),
+        answer: format!("{}{}", answer(record, *arch, sum), cost(record, *arch)),
         rows: sum
             .rows
             .iter()

@@ -10,7 +10,8 @@ use super::{
 use crate::Style;
 use base::Arch;
 use compare::{
-    ArchComparison, CompareRecord, CostRow, Difference, Dimension, KernelSide, Kind, NotCompared, Row,
+    ArchComparison, CompareRecord, CostRow, Difference, Dimension, KernelSide, Kind, LineRan, NotCompared, Row,
+    SeriesRan,
 };
 use record::{CaseName, CostMethod};
 
@@ -70,6 +71,7 @@ fn record(arches: impl IntoIterator<Item = (Arch, ArchComparison)>) -> CompareRe
         runs: vec!["r".to_owned()],
         pairs: 2,
         arches: arches.into_iter().collect(),
+        ran: BTreeMap::new(),
         costs: Vec::new(),
         not_counted: Vec::new(),
     }
@@ -263,4 +265,60 @@ fn rows_beyond_the_table_are_counted() {
     let rows = vec![row(Kind::Change, Dimension::Sysfs, "f", ["a", "b"], Some(1)); ROWS + 3];
     let text = compare_summary(&record(BTreeMap::from([(Arch::S390x, sum(rows))])), Style::Plain);
     assert!(text.contains("and 3 more in compare.json\n"), "{text}");
+}
+
+fn ran(lines: &[(u32, LineRan)]) -> SeriesRan {
+    SeriesRan {
+        files: [("mm/sparse.c".to_owned(), lines.iter().cloned().collect())].into(),
+    }
+}
+
+fn by_a_case() -> LineRan {
+    LineRan::Cases {
+        times: 3,
+        first: name("Q01"),
+    }
+}
+
+#[test]
+fn below_the_answer_it_says_what_of_the_series_ran() {
+    let mut compared = record([(Arch::X86_64, sum(Vec::new())), (Arch::S390x, sum(Vec::new()))]);
+    let lines = [
+        (7, by_a_case()),
+        (8, LineRan::Never),
+        (9, LineRan::NoCode),
+        (10, LineRan::Never),
+        (20, LineRan::Boot),
+    ];
+    compared.ran.insert(Arch::X86_64, ran(&lines));
+    compared
+        .ran
+        .insert(Arch::S390x, ran(&[(7, by_a_case()), (8, by_a_case())]));
+    let expected = "\
+x86_64: no functional change: 0 of 3456 observations differ in 12 cases
+s390x: no functional change: 0 of 3456 observations differ in 12 cases
+ran: 2 of 4 changed lines (1 while booting alone) on x86_64, 2 of 2 on s390x; never: mm/sparse.c:8-10 on x86_64
+";
+    let text = compare_summary(&compared, Style::Plain);
+    assert!(text.starts_with(expected), "{text}");
+    assert!(compare_mail(&compared).contains("\nran: 2 of 4 changed lines"));
+}
+
+#[test]
+fn nothing_is_claimed_of_a_series_that_did_not_run() {
+    let mut compared = record([(Arch::X86_64, sum(Vec::new()))]);
+    compared
+        .ran
+        .insert(Arch::X86_64, ran(&[(8, LineRan::Never), (9, LineRan::NoCode)]));
+    let text = compare_summary(&compared, Style::Plain);
+    let first = "x86_64: nothing of the series was run: no case reaches any of its 1 changed lines with code: 0 of 3456";
+    assert!(text.starts_with(first), "{text}");
+    assert!(!compare_mail(&compared).contains("no functional change"));
+    compared.ran.insert(Arch::X86_64, ran(&[(9, LineRan::NoCode)]));
+    let text = compare_summary(&compared, Style::Plain);
+    assert!(
+        text.contains("its changed lines have no code in this kernel"),
+        "{text}"
+    );
+    assert!(!text.contains("no functional change"));
 }

@@ -12,18 +12,22 @@ use record::CaseName;
 pub(super) const WIDE: usize = 44;
 
 /// The answer for one architecture.
-pub(super) fn answer(sum: &ArchComparison) -> String {
+pub(super) fn answer(record: &CompareRecord, arch: Arch, sum: &ArchComparison) -> String {
     let cases = count(sum.cases, "case");
     if sum.cases == 0 {
         return "not known: no case could be compared".to_owned();
     }
+    let not_run = not_run(record, arch);
     let mut words: Vec<String> = [Kind::Regression, Kind::Change, Kind::Improvement]
         .into_iter()
         .filter(|kind| sum.count(*kind) > 0)
         .map(|kind| count(sum.count(kind), &kind.to_string()))
         .collect();
-    if words.is_empty() {
-        words.push("no functional change".to_owned());
+    match not_run {
+        // That says nothing of the series, so that nothing is claimed of it.
+        Some(why) => words.insert(0, why),
+        None if words.is_empty() => words.push("no functional change".to_owned()),
+        None => {}
     }
     let failing = match sum.failing {
         0 => String::new(),
@@ -40,6 +44,76 @@ pub(super) fn answer(sum: &ArchComparison) -> String {
         sum.differing,
         sum.observations
     )
+}
+
+/// What of the series was run on each architecture, in a line; `None` where that is not known.
+pub(super) fn ran(record: &CompareRecord) -> Option<String> {
+    let parts: Vec<String> = record
+        .ran
+        .iter()
+        .enumerate()
+        .map(|(at, (arch, ran))| {
+            let boot = match ran.boot_only() {
+                0 => String::new(),
+                boot => format!(" ({boot} while booting alone)"),
+            };
+            let lines = if at == 0 { " changed lines" } else { "" };
+            format!("{} of {}{lines}{boot} on {arch}", ran.ran(), ran.with_code())
+        })
+        .collect();
+    if parts.is_empty() {
+        return None;
+    }
+    let never: Vec<String> = record
+        .ran
+        .iter()
+        .filter_map(|(arch, ran)| {
+            let never = pieces(&ran.never());
+            (!never.is_empty()).then(|| match record.ran.len() {
+                1 => never,
+                _ => format!("{never} on {arch}"),
+            })
+        })
+        .collect();
+    let ran = parts.join(", ");
+    Some(match never.is_empty() {
+        true => format!("ran: {ran}"),
+        false => format!("ran: {ran}; never: {}", never.join("; ")),
+    })
+}
+
+/// Pieces of files, such as `mm/sparse.c:17,20-23 mm/page_alloc.c:5`.
+fn pieces(pieces: &[(&str, u32, u32)]) -> String {
+    let mut files: Vec<(&str, Vec<String>)> = Vec::new();
+    for (file, first, last) in pieces {
+        let piece = match first == last {
+            true => first.to_string(),
+            false => format!("{first}-{last}"),
+        };
+        match files.last_mut().filter(|(open, _)| open == file) {
+            Some((_, pieces)) => pieces.push(piece),
+            None => files.push((file, vec![piece])),
+        }
+    }
+    let files = files
+        .iter()
+        .map(|(file, pieces)| format!("{file}:{}", pieces.join(",")));
+    files.collect::<Vec<_>>().join(" ")
+}
+
+/// Why nothing can be claimed of the series on an architecture: none of its lines was run, or none has code. `None` where something ran, or it is not
+/// known.
+pub(super) fn not_run(record: &CompareRecord, arch: Arch) -> Option<String> {
+    let ran = record.ran.get(&arch)?;
+    if ran.files.is_empty() || ran.ran() > 0 {
+        return None;
+    }
+    Some(match ran.with_code() {
+        0 => "nothing of the series was run: its changed lines have no code in this kernel".to_owned(),
+        lines => format!(
+            "nothing of the series was run: no case reaches any of its {lines} changed lines with code"
+        ),
+    })
 }
 
 /// What the new kernel costs more, as the end of the answer; empty where nothing was counted.
@@ -70,12 +144,12 @@ pub(super) fn cost(record: &CompareRecord, arch: Arch) -> String {
 }
 
 /// How the answer is to be taken.
-pub(super) fn verdict(sum: &ArchComparison) -> Verdict {
+pub(super) fn verdict(record: &CompareRecord, arch: Arch, sum: &ArchComparison) -> Verdict {
     if sum.count(Kind::Regression) > 0 {
         Verdict::Fail
     } else if sum.count(Kind::Change) > 0 {
         Verdict::Known
-    } else if sum.cases == 0 || sum.broke() {
+    } else if sum.cases == 0 || sum.broke() || not_run(record, arch).is_some() {
         Verdict::Error
     } else {
         Verdict::Pass

@@ -22,7 +22,7 @@ use base::{
 use format::kconfig::Kconfig;
 
 /// Changes when what make is told does.
-pub(super) const LAYOUT: &str = "build 1";
+pub(super) const LAYOUT: &str = "build 2";
 
 /// One build: a tree at a commit, for an architecture and a configuration.
 pub(super) struct Build<'a> {
@@ -37,6 +37,8 @@ pub(super) struct Build<'a> {
 /// What came out.
 pub(super) struct Built {
     pub(super) image: PathBuf,
+    /// The kernel with its line tables.
+    pub(super) vmlinux: PathBuf,
     pub(super) config: PathBuf,
     pub(super) log: PathBuf,
     pub(super) lost: Vec<Lost>,
@@ -95,6 +97,7 @@ impl Build<'_> {
             serde_json::to_vec(&warnings).map_err(std::io::Error::from)?,
         )?;
         Ok(Built {
+            vmlinux: objects.join("vmlinux"),
             image: objects.join(match self.arch {
                 Arch::X86_64 => "arch/x86/boot/bzImage",
                 Arch::S390x => "arch/s390/boot/bzImage",
@@ -116,7 +119,18 @@ impl Build<'_> {
 
     /// The call that builds the kernel.
     fn image(&self, objects: &Path) -> Command {
-        self.make(objects).args(&self.toolchain.jobs).arg("bzImage")
+        let make = self.make(objects).args(&self.toolchain.jobs).arg("bzImage");
+        // Make says itself that there is no configuration.
+        let config = fs_err::read_to_string(objects.join(".config")).unwrap_or_default();
+        match config.lines().any(|line| line == "CONFIG_DEBUG_INFO_NONE=y") {
+            // Line tables, by which it is known what of a source runs: the cheapest debug information that has them. A configuration with its own may
+            // need it whole. A word on the command line hides the variable of the user's.
+            true => {
+                let theirs = std::env::var("KCFLAGS").unwrap_or_default();
+                make.arg(format!("KCFLAGS={theirs} -g1"))
+            }
+            false => make,
+        }
     }
 
     /// Merges the fragments by the kernel's own script, unless that was done for the same Kconfig files.

@@ -2,7 +2,7 @@
 //! From a source to a kernel that can be booted, out of the cache where it was built before.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
 };
@@ -29,7 +29,11 @@ use base::{
     named,
     ui::Ui,
 };
-use format::kconfig::KconfigError;
+use format::{
+    kconfig::KconfigError,
+    lines::{LineTable, LinesError},
+    mail::added_lines,
+};
 
 /// Why there is no kernel of a source.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +87,9 @@ pub enum SourceKernelError {
     /// A program.
     #[error("building a kernel")]
     Exec(#[from] ExecError),
+    /// It has no line tables.
+    #[error("the kernel that was built")]
+    Lines(#[from] LinesError),
     /// A file; the source has its path.
     #[error("building a kernel")]
     Io(#[from] io::Error),
@@ -138,6 +145,7 @@ const IMAGE: &str = "bzImage";
 const CONFIG: &str = "config";
 const LOG: &str = "build.log";
 const WARNINGS: &str = "warnings.json";
+const LINES: &str = "lines.gz";
 
 /// The kernel of a source.
 pub(in crate::kernel) fn obtain(
@@ -184,7 +192,7 @@ pub fn build_kernel(
     ui: &Ui,
 ) -> Result<BuiltKernel, KernelError> {
     // A tree is locked for as long as something is built of it; what was built needs no lock.
-    let dir = packages
+    let (dir, changed) = packages
         .looked_first(cache, |packages, cache| built(spec, arch, packages, cache, ui))
         .map_err(|error| KernelError::Source(Box::new(error)))?;
     let (image, config) = (dir.join(IMAGE), dir.join(CONFIG));
@@ -193,6 +201,8 @@ pub fn build_kernel(
         .map_err(|error| KernelError::Source(Box::new(error.into())))?;
     let mut kernel = Kernel::from_files(label, arch, &image, None, Some(&config))?;
     let named = spec.to_string();
+    kernel.lines = Some(dir.join(LINES));
+    kernel.changed = changed;
     kernel.source = (named != kernel.label).then_some(named);
     let warnings = serde_json::from_slice(&fs_err::read(dir.join(WARNINGS))?).map_err(io::Error::from)?;
     Ok(BuiltKernel {
@@ -282,13 +292,13 @@ fn built(
     packages: &Packages,
     cache: &Cache,
     ui: &Ui,
-) -> Result<PathBuf, SourceKernelError> {
+) -> Result<(PathBuf, BTreeMap<String, Vec<u32>>), SourceKernelError> {
     let fragments = fragments(arch, &spec.configs)?;
     let toolchain = Toolchain::here(arch);
     // Before a source is got for nothing.
     toolchain.check()?;
     let tree = SourceTree::open(&spec.origin, packages, cache, ui)?;
-    let commit = commit(spec, &tree)?;
+    let (base, commit) = commit(spec, &tree)?;
     tree.bring(&commit, 1)?;
     if !cache.only_looks() {
         toolchain.install(ui)?;
@@ -319,7 +329,7 @@ fn built(
     if cache.only_looks() && cache.find("built", &key).is_none() {
         return Err(NotHere::would(format!("it would be built by {compiler}")).into());
     }
-    cache.entry("built", &key, |dir| {
+    let dir = cache.entry("built", &key, |dir| {
         tree.check_out(&commit)?;
         let build = Build {
             tree: &tree,
@@ -336,6 +346,8 @@ fn built(
                 fs_err::copy(made.image, dir.join(IMAGE))?;
                 fs_err::copy(made.config, dir.join(CONFIG))?;
                 fs_err::copy(made.log, dir.join(LOG))?;
+                let lines = LineTable::of_vmlinux(&fs_err::read(&made.vmlinux)?)?;
+                lines.write(fs_err::File::create(dir.join(LINES))?)?;
                 fs_err::write(
                     dir.join(WARNINGS),
                     serde_json::to_vec_pretty(&made.warnings).map_err(io::Error::from)?,
@@ -347,19 +359,45 @@ fn built(
                 Err(kept(error, cache)?)
             }
         }
-    })
+    })?;
+    let changed = match base {
+        Some(base) => changed(&tree, &base, &commit)?,
+        None => BTreeMap::new(),
+    };
+    Ok((dir, changed))
 }
 
-/// The commit that is built.
-fn commit(spec: &BuildSpec, tree: &SourceTree) -> Result<String, SourceKernelError> {
+/// The lines that a series has added or changed, of each file.
+fn changed(
+    tree: &SourceTree,
+    base: &str,
+    commit: &str,
+) -> Result<BTreeMap<String, Vec<u32>>, SourceKernelError> {
+    if !tree.only_looks() {
+        tree.bring(base, 1)?;
+    }
+    let options = ["--unified=0", "--no-color", "--no-ext-diff", "--no-renames"];
+    let prefixes = ["--src-prefix=a/", "--dst-prefix=b/"];
+    let diff = [&["diff"], &options[..], &prefixes, &[base, commit, "--"]].concat();
+    match tree.git().run(&diff) {
+        Ok(diff) => Ok(added_lines(&diff)),
+        Err(ExecError::Failed { .. }) if tree.only_looks() => {
+            Err(NotHere::would("the commit that the series is on would be fetched").into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The commit that a series is on, if there is one, and the one that is built.
+fn commit(spec: &BuildSpec, tree: &SourceTree) -> Result<(Option<String>, String), SourceKernelError> {
     let Some(series) = &spec.series else {
-        return Ok(tree.base().to_owned());
+        return Ok((None, tree.base().to_owned()));
     };
     let series = series.load()?;
     if spec.patches == Some(0) {
-        return Ok(series::base(&series, tree)?.commit);
+        return Ok((None, series::base(&series, tree)?.commit));
     }
-    let (_, applied) = series::on_base(&series, tree)?;
+    let (base, applied) = series::on_base(&series, tree)?;
     let there = applied.patches.len()
         + applied
             .stopped
@@ -367,7 +405,7 @@ fn commit(spec: &BuildSpec, tree: &SourceTree) -> Result<String, SourceKernelErr
             .map_or(0, |stopped| stopped.total - applied.patches.len());
     let asked = spec.patches.unwrap_or(there);
     match (applied.patches.get(asked.wrapping_sub(1)), applied.stopped) {
-        (Some(patch), _) => Ok(patch.commit.clone()),
+        (Some(patch), _) => Ok((Some(base.commit), patch.commit.clone())),
         (None, Some(stopped)) if asked <= there => Err(SourceKernelError::NotApplied(Box::new(stopped))),
         (None, _) => Err(SourceKernelError::Patches { there, asked }),
     }

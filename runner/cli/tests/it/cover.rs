@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Which code of a real kernel cases ran.
+
+use std::collections::BTreeSet;
+
+use base::Arch;
+use serde_json::Value;
+
+use crate::{
+    ground,
+    told::{Told, memrig},
+};
+
+const SUITE: &str = "suite: ran
+cases:
+  - id: C1
+    name: a block goes online
+    steps: [add: { as: b }, online: { block: b, zone: movable }]
+  - id: C2
+    name: a block goes online and offline
+    steps: [add: { as: b }, online: { block: b, zone: movable }, offline: { block: b }]
+  - id: C3
+    name: nothing is done
+    steps: [guest: { run: 'true' }]
+  - id: C4
+    name: a guest that boots
+    boot: fresh
+    steps: [guest: { run: 'true' }]
+";
+
+fn names(functions: &Value) -> BTreeSet<&str> {
+    let names = functions.as_array().unwrap().iter();
+    names.map(|name| name.as_str().unwrap()).collect()
+}
+
+#[test]
+fn each_case_has_the_functions_that_it_ran_and_no_others() {
+    ground::rig();
+    let place = tempfile::tempdir().unwrap();
+    let suite = place.path().join("ran.yaml");
+    fs_err::write(&suite, SUITE).unwrap();
+    let results = place.path().join("results");
+    let ran = Told::by(
+        memrig()
+            .args(["run", suite.to_str().unwrap(), "-k", "debian:trixie", "--cover"])
+            .env("MEMRIG_RESULTS", &results),
+    );
+    assert_eq!(ran.code, Some(0), "{}\n{}", ran.out, ran.err);
+    assert!(!ran.err.contains("is not known"), "{}", ran.err);
+    let report = |format: &str| {
+        let folder = results.join("latest");
+        Told::by(memrig().args(["report", folder.to_str().unwrap(), "--format", format]))
+    };
+    let coverage: Value = serde_json::from_str(&report("coverage").out).unwrap();
+    let kernels = coverage["kernels"].as_array().unwrap();
+    assert_eq!(kernels.len(), Arch::ALL.len());
+    for kernel in kernels {
+        let cases: Vec<&Value> = kernel["cases"].as_array().unwrap().iter().collect();
+        let of = |id: &str| {
+            let case = cases.iter().find(|case| case["case"] == id).unwrap();
+            assert_eq!(case["booted"], id == "C4", "{case}");
+            names(&case["functions"])
+        };
+        let boot = names(&kernel["boot"]);
+        assert!(boot.contains("start_kernel"));
+        for (function, by) in [("online_pages", ["C1", "C2"]), ("offline_pages", ["C2", "C2"])] {
+            assert!(!boot.contains(function), "{function} while booting");
+            for id in ["C1", "C2", "C3", "C4"] {
+                let ran = of(id).contains(function);
+                assert_eq!(ran, by.contains(&id), "{} {id} {function}", kernel["arch"]);
+            }
+        }
+        assert!(!of("C3").contains("start_kernel"), "a clone has not booted");
+        assert!(of("C4").contains("start_kernel"));
+    }
+    // Of a kernel from a package no lines are known.
+    let lcov = report("lcov");
+    assert_eq!(lcov.code, Some(2), "{}", lcov.out);
+    assert!(lcov.err.contains("knows functions, and no lines"), "{}", lcov.err);
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What of a series was run.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use ::record::{CaseName, CoveredKernel, SourceLines};
+
+/// What became of a line that a series has added or changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LineRan {
+    /// No code was made of it: a comment, a declaration, a part that the configuration leaves out, or what the compiler has moved elsewhere.
+    NoCode,
+    /// Nothing ran it.
+    Never,
+    /// Only booting ran it.
+    Boot,
+    /// Cases ran it.
+    Cases {
+        /// How many.
+        times: u32,
+        /// The first of them.
+        first: CaseName,
+    },
+}
+
+/// What of a series was run on one architecture.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeriesRan {
+    /// The lines that it has added or changed, by file.
+    pub files: BTreeMap<String, BTreeMap<u32, LineRan>>,
+}
+
+impl SeriesRan {
+    /// What was run of the series of a kernel.
+    pub fn of(kernel: &CoveredKernel) -> Self {
+        let boot = kernel.ranges(&kernel.boot);
+        let cases: Vec<_> = kernel
+            .cases
+            .iter()
+            .map(|case| (case, kernel.ranges(&case.ran)))
+            .collect();
+        let line_ran = |source: &SourceLines, line: u32| {
+            let rows = || source.rows.iter().filter(move |row| row.line == line);
+            if rows().next().is_none() {
+                return LineRan::NoCode;
+            }
+            let meets = |ranges: &::record::Ranges| {
+                rows().any(|row| ranges.meets(row.span.offset, row.span.offset + row.span.bytes))
+            };
+            let mut ran = cases.iter().filter(|(_, ranges)| meets(ranges));
+            match ran.next() {
+                Some((first, _)) => LineRan::Cases {
+                    first: first.key.name(),
+                    times: 1 + ran.count() as u32,
+                },
+                None if meets(&boot) => LineRan::Boot,
+                None => LineRan::Never,
+            }
+        };
+        let changed = kernel.sources.iter().filter(|source| !source.changed.is_empty());
+        let files = changed.map(|source| {
+            let lines = source.changed.iter();
+            let lines = lines.map(|line| (*line, line_ran(source, *line)));
+            (source.file.clone(), lines.collect())
+        });
+        Self {
+            files: files.collect(),
+        }
+    }
+
+    fn lines(&self) -> impl Iterator<Item = &LineRan> {
+        self.files.values().flat_map(BTreeMap::values)
+    }
+
+    /// How many lines have code.
+    pub fn with_code(&self) -> usize {
+        self.lines().filter(|ran| **ran != LineRan::NoCode).count()
+    }
+
+    /// How many lines were run, by a case or while booting.
+    pub fn ran(&self) -> usize {
+        let ran = |ran: &&LineRan| matches!(ran, LineRan::Boot | LineRan::Cases { .. });
+        self.lines().filter(ran).count()
+    }
+
+    /// How many lines were run while booting and by no case.
+    pub fn boot_only(&self) -> usize {
+        self.lines().filter(|ran| **ran == LineRan::Boot).count()
+    }
+
+    /// The lines that nothing ran, as pieces of files from the first to the last line; what has no code does not end one.
+    pub fn never(&self) -> Vec<(&str, u32, u32)> {
+        let mut pieces = Vec::new();
+        for (file, lines) in &self.files {
+            let mut open: Option<(u32, u32)> = None;
+            let mut before = None;
+            for (line, ran) in lines {
+                let goes_on = before.is_some_and(|before| before + 1 == *line);
+                if !goes_on || !matches!(ran, LineRan::Never | LineRan::NoCode) {
+                    pieces.extend(open.take().map(|(first, last)| (file.as_str(), first, last)));
+                }
+                if *ran == LineRan::Never {
+                    open = Some((open.map_or(*line, |(first, _)| first), *line));
+                }
+                before = Some(*line);
+            }
+            pieces.extend(open.map(|(first, last)| (file.as_str(), first, last)));
+        }
+        pieces
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::record::{CoveredCase, LineOfCode, Ran, Span};
+    use base::Arch;
+
+    fn case(id: &str, bits: u8) -> CoveredCase {
+        let key = serde_json::json!({
+            "arch": "x86_64", "kernel": "k-6.12", "config": "", "suite": "blocks", "variant": "", "case": id,
+        });
+        CoveredCase {
+            key: serde_json::from_value(key).unwrap(),
+            booted: false,
+            ran: Ran::of_bits(vec![bits]),
+            lost: 0,
+        }
+    }
+
+    /// Line n has the code at 10 * n; piece n is run with bit n.
+    fn kernel(cases: Vec<CoveredCase>, boot: u8, code: &[u32], changed: &[u32]) -> CoveredKernel {
+        let span = |line: u32| Span {
+            offset: u64::from(line) * 10,
+            bytes: 4,
+        };
+        CoveredKernel {
+            label: "k".to_owned(),
+            release: "6.12".to_owned(),
+            arch: Arch::X86_64,
+            side: String::new(),
+            end: 1000,
+            functions: Vec::new(),
+            sources: vec![SourceLines {
+                file: "mm/a.c".to_owned(),
+                rows: code
+                    .iter()
+                    .map(|line| LineOfCode {
+                        span: span(*line),
+                        line: *line,
+                    })
+                    .collect(),
+                changed: changed.to_vec(),
+            }],
+            pieces: (0..8).map(span).collect(),
+            boot: Ran::of_bits(vec![boot]),
+            cases,
+        }
+    }
+
+    #[test]
+    fn each_line_has_its_word() {
+        let cases = vec![case("B01", 0b10), case("B02", 0b110)];
+        let ran = SeriesRan::of(&kernel(cases, 0b1010, &[1, 2, 3, 4], &[1, 2, 3, 4, 5]));
+        let lines = &ran.files["mm/a.c"];
+        let by = |times, id: &str| LineRan::Cases {
+            times,
+            first: case(id, 0).key.name(),
+        };
+        assert_eq!(lines[&1], by(2, "B01"));
+        assert_eq!(lines[&2], by(1, "B02"));
+        assert_eq!(lines[&3], LineRan::Boot);
+        assert_eq!(lines[&4], LineRan::Never);
+        assert_eq!(lines[&5], LineRan::NoCode);
+        assert_eq!((ran.with_code(), ran.ran(), ran.boot_only()), (4, 3, 1));
+        assert_eq!(ran.never(), [("mm/a.c", 4, 4)]);
+    }
+
+    #[test]
+    fn what_never_ran_is_told_in_pieces() {
+        // 3 has no code, 5 was run, 7 is not changed.
+        let cases = vec![case("B01", 0b10_0000)];
+        let changed = [2, 3, 4, 5, 6, 8];
+        let ran = SeriesRan::of(&kernel(cases, 0, &[2, 4, 5, 6, 8], &changed));
+        assert_eq!(
+            ran.never(),
+            [("mm/a.c", 2, 4), ("mm/a.c", 6, 6), ("mm/a.c", 8, 8)]
+        );
+    }
+}

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Which line of its source each piece of a kernel's code was made from: the line tables of a `vmlinux` (DWARF).
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::{self, BufRead as _, BufReader, Read, Write},
+    str::FromStr as _,
+};
+
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use gimli::{AttributeValue, Dwarf, EndianSlice, LineProgramHeader, RunTimeEndian, SectionId, Unit};
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
+
+type Slice<'a> = EndianSlice<'a, RunTimeEndian>;
+
+/// Code that a line was made into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Row {
+    /// Where it begins, in bytes from the start of the kernel's text (`_stext`).
+    pub offset: u64,
+    /// How many bytes.
+    pub bytes: u64,
+    /// The line, from 1.
+    pub line: u32,
+}
+
+/// The lines of a kernel that have code.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LineTable {
+    /// The code of each source file, by its path in the kernel's tree; ascending.
+    pub files: BTreeMap<String, Vec<Row>>,
+}
+
+/// The lines of a kernel cannot be known.
+#[derive(Debug, thiserror::Error)]
+pub enum LinesError {
+    /// No ELF file.
+    #[error("not a readable ELF file: {0}")]
+    Elf(#[from] object::Error),
+    /// Its debug information does not read.
+    #[error("debug information that does not read: {0}")]
+    Dwarf(#[from] gimli::Error),
+    /// It has none.
+    #[error("it has no line tables: build it with debug information, -g1 is enough")]
+    None,
+    /// It does not say where its text begins.
+    #[error("it is no kernel: it has no `_stext`")]
+    NoText,
+}
+
+/// The file by which the root of the kernel's tree is found: each kernel has it.
+const ROOT_MARK: &str = "/init/main.c";
+
+impl LineTable {
+    /// Reads the line tables of a `vmlinux`.
+    ///
+    /// Files that are not in the kernel's tree, such as those that its build made, are left out.
+    ///
+    /// # Errors
+    /// [`LinesError`] says what is not there.
+    pub fn of_vmlinux(bytes: &[u8]) -> Result<Self, LinesError> {
+        let elf = object::File::parse(bytes)?;
+        let start = elf
+            .symbols()
+            .find(|symbol| symbol.name() == Ok("_stext"))
+            .ok_or(LinesError::NoText)?
+            .address();
+        let endian = match elf.is_little_endian() {
+            true => RunTimeEndian::Little,
+            false => RunTimeEndian::Big,
+        };
+        let section = |id: SectionId| -> Result<Slice<'_>, LinesError> {
+            let data = match elf.section_by_name(id.name()) {
+                Some(section) => section.data()?,
+                None => &[],
+            };
+            Ok(EndianSlice::new(data, endian))
+        };
+        let dwarf = Dwarf::load(section)?;
+        let mut files: BTreeMap<String, Vec<Row>> = BTreeMap::new();
+        let mut units = dwarf.units();
+        while let Some(header) = units.next()? {
+            let unit = dwarf.unit(header)?;
+            of_unit(&dwarf, &unit, start, &mut files)?;
+        }
+        let root = files
+            .keys()
+            .find_map(|file| Some(format!("{}/", file.strip_suffix(ROOT_MARK)?)))
+            .ok_or(LinesError::None)?;
+        let mut table = Self::default();
+        for (file, mut rows) in files {
+            if let Some(file) = file.strip_prefix(&root) {
+                rows.sort_unstable();
+                rows.dedup();
+                table.files.insert(file.to_owned(), rows);
+            }
+        }
+        Ok(table)
+    }
+
+    /// Writes the table as text, compressed (gzip): lines of ` FILE`, each before its rows of how far a piece begins behind the one before it, its bytes
+    /// (both in hex) and its line.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write(&self, out: impl Write) -> io::Result<()> {
+        let mut out = GzEncoder::new(out, Compression::default());
+        for (file, rows) in &self.files {
+            writeln!(out, " {file}")?;
+            let mut last = 0;
+            for row in rows {
+                writeln!(
+                    out,
+                    "{:x} {:x} {}",
+                    row.offset.wrapping_sub(last),
+                    row.bytes,
+                    row.line
+                )?;
+                last = row.offset;
+            }
+        }
+        out.finish()?.flush()
+    }
+
+    /// Reads what [`Self::write`] wrote; only files that are wanted are kept.
+    ///
+    /// # Errors
+    /// Those of `text`; [`io::ErrorKind::InvalidData`] where it is not such a text.
+    pub fn read(text: impl Read, wanted: impl Fn(&str) -> bool) -> io::Result<Self> {
+        let damaged = || io::Error::new(io::ErrorKind::InvalidData, "a table of lines that does not read");
+        let mut table = Self::default();
+        let mut rows: Option<&mut Vec<Row>> = None;
+        let mut last = 0u64;
+        for line in BufReader::new(GzDecoder::new(text)).lines() {
+            let line = line?;
+            if let Some(file) = line.strip_prefix(' ') {
+                rows = wanted(file).then(|| table.files.entry(file.to_owned()).or_default());
+                last = 0;
+            } else if let Some(rows) = &mut rows {
+                let mut words = line.split(' ');
+                let mut hex = || u64::from_str_radix(words.next()?, 16).ok();
+                let (delta, bytes) = (hex().ok_or_else(damaged)?, hex().ok_or_else(damaged)?);
+                let line = words
+                    .next()
+                    .and_then(|word| u32::from_str(word).ok())
+                    .ok_or_else(damaged)?;
+                last = last.wrapping_add(delta);
+                rows.push(Row {
+                    offset: last,
+                    bytes,
+                    line,
+                });
+            }
+        }
+        Ok(table)
+    }
+}
+
+/// Adds the rows of one unit, by the full paths of their files.
+fn of_unit(
+    dwarf: &Dwarf<Slice<'_>>,
+    unit: &Unit<Slice<'_>>,
+    start: u64,
+    files: &mut BTreeMap<String, Vec<Row>>,
+) -> Result<(), LinesError> {
+    let Some(program) = unit.line_program.clone() else {
+        return Ok(());
+    };
+    let mut names: HashMap<u64, String> = HashMap::new();
+    let mut rows = program.rows();
+    // A row goes up to the next one of its sequence.
+    let mut open: Option<(u64, u64, u32)> = None;
+    while let Some((header, row)) = rows.next_row()? {
+        let address = row.address();
+        if let Some((from, file, line)) = open.take()
+            && line > 0
+            && address > from
+            && from >= start
+        {
+            let name = match names.entry(file) {
+                std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+                std::collections::hash_map::Entry::Vacant(new) => {
+                    new.insert(path(dwarf, unit, header, file)?)
+                }
+            };
+            let row = Row {
+                offset: from - start,
+                bytes: address - from,
+                line,
+            };
+            match files.get_mut(name.as_str()) {
+                Some(rows) => rows.push(row),
+                None => {
+                    files.insert(name.clone(), vec![row]);
+                }
+            }
+        }
+        if !row.end_sequence() {
+            let line = row.line().map_or(0, |line| line.get() as u32);
+            open = Some((address, row.file_index(), line));
+        }
+    }
+    Ok(())
+}
+
+/// The path of a file of a line program, from the root of the file system where it is known.
+fn path(
+    dwarf: &Dwarf<Slice<'_>>,
+    unit: &Unit<Slice<'_>>,
+    header: &LineProgramHeader<Slice<'_>>,
+    file: u64,
+) -> Result<String, LinesError> {
+    let Some(file) = header.file(file) else {
+        return Ok(String::new());
+    };
+    let text = |value: AttributeValue<Slice<'_>>| -> Result<String, LinesError> {
+        Ok(dwarf.attr_string(unit, value)?.to_string_lossy().into_owned())
+    };
+    let mut path = match unit.comp_dir {
+        Some(folder) => folder.to_string_lossy().into_owned(),
+        None => String::new(),
+    };
+    if let Some(folder) = file.directory(header) {
+        put(&mut path, &text(folder)?);
+    }
+    put(&mut path, &text(file.path_name())?);
+    Ok(path)
+}
+
+/// Goes on from a folder by a path.
+fn put(folder: &mut String, path: &str) {
+    if path.starts_with('/') {
+        folder.clear();
+    }
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                folder.truncate(folder.rfind('/').unwrap_or(0));
+            }
+            part => {
+                folder.push('/');
+                folder.push_str(part);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> LineTable {
+        let row = |offset, bytes, line| Row { offset, bytes, line };
+        LineTable {
+            files: [
+                ("mm/a.c".to_owned(), vec![row(0x10, 4, 7), row(0x20, 0x20, 9)]),
+                ("mm/b.c".to_owned(), vec![row(0, 1, 1)]),
+            ]
+            .into(),
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let mut text = Vec::new();
+        table().write(&mut text).unwrap();
+        assert_eq!(LineTable::read(text.as_slice(), |_| true).unwrap(), table());
+        let some = LineTable::read(text.as_slice(), |file| file == "mm/b.c").unwrap();
+        assert_eq!(some.files.into_keys().collect::<Vec<_>>(), ["mm/b.c"]);
+    }
+
+    #[test]
+    fn what_is_cut_off_is_an_error() {
+        let mut text = Vec::new();
+        table().write(&mut text).unwrap();
+        text.truncate(text.len() / 2);
+        assert!(LineTable::read(text.as_slice(), |_| true).is_err());
+    }
+
+    #[test]
+    fn paths_are_put_together_as_a_file_system_does() {
+        let mut path = "/tree/build/x86_64".to_owned();
+        put(&mut path, "../../work/./mm");
+        put(&mut path, "sparse.c");
+        assert_eq!(path, "/tree/work/mm/sparse.c");
+        put(&mut path, "/usr/lib/a.h");
+        assert_eq!(path, "/usr/lib/a.h");
+    }
+
+    #[test]
+    fn what_is_no_kernel_says_so() {
+        assert!(matches!(
+            LineTable::of_vmlinux(b"bzImage"),
+            Err(LinesError::Elf(_))
+        ));
+        let program = std::fs::read("/proc/self/exe").unwrap();
+        assert!(matches!(LineTable::of_vmlinux(&program), Err(LinesError::NoText)));
+    }
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+use super::*;
+use base::Arch;
+use record::{Coverage, CoveredCase, LineOfCode, Ran, Span};
+
+fn span(offset: u64) -> Span {
+    Span { offset, bytes: 4 }
+}
+
+fn case(id: &str, bits: u8) -> CoveredCase {
+    let key = serde_json::json!({
+        "arch": "x86_64", "kernel": "k-6.12", "config": "", "suite": "blocks", "variant": "", "case": id,
+    });
+    CoveredCase {
+        key: serde_json::from_value(key).unwrap(),
+        booted: false,
+        ran: Ran::of_bits(vec![bits]),
+        lost: 0,
+    }
+}
+
+/// Two functions of two lines each: the second line of the first is run by both cases, the first line of the second by the boot alone.
+fn coverage() -> Coverage {
+    let row = |offset, line| LineOfCode {
+        span: span(offset),
+        line,
+    };
+    let kernel = CoveredKernel {
+        label: "source:debian:trixie".to_owned(),
+        release: "6.12".to_owned(),
+        arch: Arch::X86_64,
+        side: String::new(),
+        end: 100,
+        functions: vec![(0, "online_pages".to_owned()), (20, "offline_pages".to_owned())],
+        sources: vec![SourceLines {
+            file: "mm/a.c".to_owned(),
+            rows: vec![row(0, 10), row(4, 11), row(20, 30), row(24, 31)],
+            changed: vec![11],
+        }],
+        pieces: vec![span(0), span(4), span(20)],
+        boot: Ran::of_bits(vec![0b100]),
+        cases: vec![case("B01", 0b11), case("B02", 0b10)],
+    };
+    Coverage {
+        kernels: vec![kernel],
+    }
+}
+
+#[test]
+fn a_tracefile_counts_cases() {
+    let text = "\
+TN:x86_64_source_debian_trixie_6_12
+SF:mm/a.c
+FN:10,online_pages
+FN:30,offline_pages
+FNDA:1,online_pages
+FNDA:1,offline_pages
+FNF:2
+FNH:2
+DA:10,1
+DA:11,2
+DA:30,1
+DA:31,0
+LF:4
+LH:3
+end_of_record
+";
+    assert_eq!(lcov(&coverage()), text);
+}
+
+#[test]
+fn cobertura_has_a_class_for_each_file() {
+    let xml = cobertura(&coverage(), 17);
+    for part in [
+        "lines-covered=\"3\" lines-valid=\"4\"",
+        "line-rate=\"0.7500\"",
+        "timestamp=\"17\"",
+        "<class name=\"mm/a.c\" filename=\"mm/a.c\"",
+        "<line number=\"11\" hits=\"2\"/>",
+        "<line number=\"31\" hits=\"0\"/>",
+    ] {
+        assert!(xml.contains(part), "{part} is not in {xml}");
+    }
+    let mut hostile = coverage();
+    hostile.kernels[0].label = "a\"<b>&\u{1}".to_owned();
+    assert!(cobertura(&hostile, 0).contains("<package name=\"x86_64.a&quot;&lt;b>&amp;"));
+}
+
+#[test]
+fn a_person_reads_what_the_cases_ran() {
+    let text = "\
+ran: 1 of 2 functions of x86_64.source:debian:trixie-6.12 in 2 cases
+file     lines  functions
+mm/a.c  3 of 4     2 of 2
+";
+    assert_eq!(coverage_summary(&coverage()), text);
+}
+
+#[test]
+fn json_has_the_functions_of_each_case() {
+    let json = coverage_json(&coverage());
+    let kernel = &json["kernels"][0];
+    assert_eq!(
+        kernel["cases"][1]["functions"],
+        serde_json::json!(["online_pages"])
+    );
+    assert_eq!(kernel["boot"], serde_json::json!(["offline_pages"]));
+    assert_eq!(kernel["files"][0]["lines"]["11"], 2);
+}
