@@ -342,6 +342,8 @@ fn rig(arch: Arch) -> Rig {
         image: PathBuf::from("bzImage"),
         modules_dir: None,
         config: None,
+        lines: None,
+        changed: BTreeMap::new(),
         packages: Vec::new(),
         sha256: String::new(),
     };
