@@ -19,5 +19,5 @@ pub use self::record::{
 };
 pub use judge::{CaseRounds, open, summed};
 pub use pair::{Difference, verdict_and_reason};
-pub use ran::{LineRan, SeriesRan};
+pub use ran::{ChangedLine, LineRan, SeriesRan};
 pub use seen::{CaseSeen, Dimension};

@@ -26,11 +26,20 @@ pub enum LineRan {
     },
 }
 
+/// A line that a series has added or changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangedLine {
+    /// The line.
+    pub text: String,
+    /// What became of it.
+    pub ran: LineRan,
+}
+
 /// What of a series was run on one architecture.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeriesRan {
     /// The lines that it has added or changed, by file.
-    pub files: BTreeMap<String, BTreeMap<u32, LineRan>>,
+    pub files: BTreeMap<String, BTreeMap<u32, ChangedLine>>,
 }
 
 impl SeriesRan {
@@ -63,7 +72,10 @@ impl SeriesRan {
         let changed = kernel.sources.iter().filter(|source| !source.changed.is_empty());
         let files = changed.map(|source| {
             let lines = source.changed.iter();
-            let lines = lines.map(|line| (*line, line_ran(source, *line)));
+            let lines = lines.map(|(line, text)| {
+                let (text, ran) = (text.clone(), line_ran(source, *line));
+                (*line, ChangedLine { text, ran })
+            });
             (source.file.clone(), lines.collect())
         });
         Self {
@@ -72,7 +84,10 @@ impl SeriesRan {
     }
 
     fn lines(&self) -> impl Iterator<Item = &LineRan> {
-        self.files.values().flat_map(BTreeMap::values)
+        self.files
+            .values()
+            .flat_map(BTreeMap::values)
+            .map(|line| &line.ran)
     }
 
     /// How many lines have code.
@@ -97,7 +112,7 @@ impl SeriesRan {
         for (file, lines) in &self.files {
             let mut open: Option<(u32, u32)> = None;
             let mut before = None;
-            for (line, ran) in lines {
+            for (line, ChangedLine { ran, .. }) in lines {
                 let goes_on = before.is_some_and(|before| before + 1 == *line);
                 if !goes_on || !matches!(ran, LineRan::Never | LineRan::NoCode) {
                     pieces.extend(open.take().map(|(first, last)| (file.as_str(), first, last)));
@@ -153,7 +168,7 @@ mod tests {
                         line: *line,
                     })
                     .collect(),
-                changed: changed.to_vec(),
+                changed: changed.iter().map(|line| (*line, String::new())).collect(),
             }],
             pieces: (0..8).map(span).collect(),
             boot: Ran::of_bits(vec![boot]),
@@ -165,7 +180,10 @@ mod tests {
     fn each_line_has_its_word() {
         let cases = vec![case("B01", 0b10), case("B02", 0b110)];
         let ran = SeriesRan::of(&kernel(cases, 0b1010, &[1, 2, 3, 4], &[1, 2, 3, 4, 5]));
-        let lines = &ran.files["mm/a.c"];
+        let lines: BTreeMap<u32, LineRan> = ran.files["mm/a.c"]
+            .iter()
+            .map(|(at, line)| (*at, line.ran.clone()))
+            .collect();
         let by = |times, id: &str| LineRan::Cases {
             times,
             first: case(id, 0).key.name(),

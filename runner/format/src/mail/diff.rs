@@ -321,25 +321,32 @@ fn unquoted(name: &str) -> Result<String, DiffError> {
     String::from_utf8(bytes).map_err(|_| wrong())
 }
 
-/// The lines that a diff without context (`git diff --unified=0`, prefixes `a/` and `b/`) has added or changed, by the path of their new file; from 1 and
-/// ascending. A file that only lost lines has none.
-pub fn added_lines(diff: &str) -> BTreeMap<String, Vec<u32>> {
-    let mut added: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+/// The lines that a diff without context (`git diff --unified=0`, prefixes `a/` and `b/`) has added or changed, by the path of their new file: number,
+/// from 1, and text. A file that only lost lines has none.
+pub fn added_lines(diff: &str) -> BTreeMap<String, BTreeMap<u32, String>> {
+    let mut added: BTreeMap<String, BTreeMap<u32, String>> = BTreeMap::new();
     let mut file = None;
-    // How many lines of the hunk are still to come: one that was taken or added may look like a header.
-    let mut left = 0;
+    // How many lines of the hunk are still to come: one of them may look like a header.
+    let (mut left, mut number) = (0, 0);
     for line in diff.lines() {
-        if left > 0 && line.starts_with(['-', '+']) {
-            left -= 1;
-        } else if let Some(path) = line.strip_prefix("+++ ") {
-            file = path
-                .strip_prefix("b/")
-                .map(|path| path.trim_end_matches('\t').to_owned());
-        } else if let (Some((old, new)), Some(start)) = (counts(line), new_start(line)) {
-            left = old + new;
-            if let Some(file) = &file {
-                let lines = added.entry(file.clone()).or_default();
-                lines.extend((start..).take(new as usize));
+        match line.split_at_checked(1) {
+            Some(("-", _)) if left > 0 => left -= 1,
+            Some(("+", text)) if left > 0 => {
+                left -= 1;
+                if let Some(file) = &file {
+                    let lines: &mut BTreeMap<_, _> = added.entry(String::clone(file)).or_default();
+                    lines.insert(number, text.to_owned());
+                }
+                number += 1;
+            }
+            _ => {
+                if let Some(path) = line.strip_prefix("+++ ") {
+                    file = path
+                        .strip_prefix("b/")
+                        .map(|path| path.trim_end_matches('\t').to_owned());
+                } else if let (Some((old, new)), Some(start)) = (counts(line), new_start(line)) {
+                    (left, number) = (old + new, start);
+                }
             }
         }
     }

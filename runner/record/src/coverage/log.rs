@@ -229,7 +229,7 @@ mod tests {
                     span: span(0x40, 6),
                     line: 17,
                 }],
-                changed: vec![16, 17],
+                changed: [(16, "/* why */".to_owned()), (17, "do_it();".to_owned())].into(),
             }],
         }
     }

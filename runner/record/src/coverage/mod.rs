@@ -17,6 +17,8 @@ pub use read::Coverage;
 /// Name of the file in a run's folder.
 pub(crate) const NAME: &str = "coverage.jsonl";
 
+use std::collections::BTreeMap;
+
 use packed::Packed;
 use serde::{Deserialize, Serialize};
 
@@ -48,9 +50,9 @@ enum Line {
         file: String,
         /// Lines of how far a row begins behind the one before it, its bytes, both in hex, and its line.
         rows: Packed,
-        /// The lines that the kernel's series has added or changed, also those without code.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        changed: Vec<u32>,
+        /// The lines that the kernel's series has added or changed, also those without code, and their text.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        changed: BTreeMap<u32, String>,
     },
     /// More pieces of code.
     Code {

@@ -179,8 +179,8 @@ pub struct Kernel {
     pub config: Option<Kconfig>,
     /// Which line of its source each piece of its code was made from ([`format::lines::LineTable`]), where that is known.
     pub lines: Option<PathBuf>,
-    /// The lines that its series has added or changed, by file, from 1; also those without code.
-    pub changed: BTreeMap<String, Vec<u32>>,
+    /// The lines that its series has added or changed, by file: number, from 1, and text; also those without code.
+    pub changed: BTreeMap<String, BTreeMap<u32, String>>,
     /// Packages that it came from; none for a file.
     pub packages: Vec<PackageFacts>,
     /// SHA-256 of the image, in hexadecimal.

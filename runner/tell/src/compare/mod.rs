@@ -3,6 +3,7 @@
 
 mod csv;
 mod mail;
+mod ran;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -10,5 +11,7 @@ mod words;
 
 pub use csv::compare_csv;
 pub use mail::compare_mail;
+pub(super) use ran::{SeriesFile, series_files};
 pub use summary::compare_summary;
 pub(super) use summary::{Compared, besides, compared};
+pub(super) use words::ran;

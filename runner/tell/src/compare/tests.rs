@@ -10,8 +10,8 @@ use super::{
 use crate::Style;
 use base::Arch;
 use compare::{
-    ArchComparison, CompareRecord, CostRow, Difference, Dimension, KernelSide, Kind, LineRan, NotCompared, Row,
-    SeriesRan,
+    ArchComparison, ChangedLine, CompareRecord, CostRow, Difference, Dimension, KernelSide, Kind, LineRan,
+    NotCompared, Row, SeriesRan,
 };
 use record::{CaseName, CostMethod};
 
@@ -267,9 +267,20 @@ fn rows_beyond_the_table_are_counted() {
     assert!(text.contains("and 3 more in compare.json\n"), "{text}");
 }
 
+fn changed((at, ran): &(u32, LineRan)) -> (u32, ChangedLine) {
+    let text = format!("line_{at}();");
+    (
+        *at,
+        ChangedLine {
+            text,
+            ran: ran.clone(),
+        },
+    )
+}
+
 fn ran(lines: &[(u32, LineRan)]) -> SeriesRan {
     SeriesRan {
-        files: [("mm/sparse.c".to_owned(), lines.iter().cloned().collect())].into(),
+        files: [("mm/sparse.c".to_owned(), lines.iter().map(changed).collect())].into(),
     }
 }
 
@@ -321,4 +332,27 @@ fn nothing_is_claimed_of_a_series_that_did_not_run() {
         "{text}"
     );
     assert!(!text.contains("no functional change"));
+}
+
+#[test]
+fn the_page_marks_each_line_of_the_series() {
+    let mut compared = record([(Arch::X86_64, sum(Vec::new())), (Arch::S390x, sum(Vec::new()))]);
+    compared
+        .ran
+        .insert(Arch::X86_64, ran(&[(7, by_a_case()), (8, LineRan::Never)]));
+    compared
+        .ran
+        .insert(Arch::S390x, ran(&[(7, LineRan::Boot), (8, LineRan::NoCode)]));
+    let files = series_files(&compared);
+    let words: Vec<Vec<String>> = files[0]
+        .lines
+        .iter()
+        .map(|line| line.ran.iter().map(|(_, word)| word.clone()).collect())
+        .collect();
+    let case = "3 cases, first quick/Q01 memmap_on_memory=on";
+    assert_eq!(words, [[case, "while booting"], ["never", "no code"]]);
+    assert_eq!(
+        (files[0].lines[1].number, &*files[0].lines[1].text),
+        (8, "line_8();")
+    );
 }

@@ -47,7 +47,7 @@ pub(super) fn answer(record: &CompareRecord, arch: Arch, sum: &ArchComparison) -
 }
 
 /// What of the series was run on each architecture, in a line; `None` where that is not known.
-pub(super) fn ran(record: &CompareRecord) -> Option<String> {
+pub(crate) fn ran(record: &CompareRecord) -> Option<String> {
     let parts: Vec<String> = record
         .ran
         .iter()

@@ -36,7 +36,7 @@ fn coverage() -> Coverage {
         sources: vec![SourceLines {
             file: "mm/a.c".to_owned(),
             rows: vec![row(0, 10), row(4, 11), row(20, 30), row(24, 31)],
-            changed: vec![11],
+            changed: [(11, "new();".to_owned())].into(),
         }],
         pieces: vec![span(0), span(4), span(20)],
         boot: Ran::of_bits(vec![0b100]),

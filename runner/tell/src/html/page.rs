@@ -12,7 +12,7 @@ use super::{
     words::{kernel, link, title, whom},
 };
 use crate::{
-    compare::{Compared, besides, compared},
+    compare::{Compared, SeriesFile, besides, compared, ran, series_files},
     evidence,
     news::{News, Standing},
     part, rounds,
@@ -50,6 +50,10 @@ struct Page {
 /// Two kernels, by architecture.
 struct Comparison {
     kernels: String,
+    /// What of the series ran, in a line; empty where that is not known.
+    ran: String,
+    /// Each file that the series changes.
+    files: Vec<SeriesFile>,
     arches: Vec<Compared>,
     rest: Vec<String>,
 }
@@ -129,6 +133,8 @@ pub fn html_with(
     let mut page = page(record, news, traces);
     page.comparison = compare.map(|compare| Comparison {
         kernels: format!("{} and {}", one_line(&compare.base), one_line(&compare.new)),
+        ran: ran(compare).unwrap_or_default(),
+        files: series_files(compare),
         arches: compared(compare),
         rest: besides(compare),
     });

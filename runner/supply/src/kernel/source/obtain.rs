@@ -292,7 +292,7 @@ fn built(
     packages: &Packages,
     cache: &Cache,
     ui: &Ui,
-) -> Result<(PathBuf, BTreeMap<String, Vec<u32>>), SourceKernelError> {
+) -> Result<(PathBuf, BTreeMap<String, BTreeMap<u32, String>>), SourceKernelError> {
     let fragments = fragments(arch, &spec.configs)?;
     let toolchain = Toolchain::here(arch);
     // Before a source is got for nothing.
@@ -372,7 +372,7 @@ fn changed(
     tree: &SourceTree,
     base: &str,
     commit: &str,
-) -> Result<BTreeMap<String, Vec<u32>>, SourceKernelError> {
+) -> Result<BTreeMap<String, BTreeMap<u32, String>>, SourceKernelError> {
     if !tree.only_looks() {
         tree.bring(base, 1)?;
     }
