@@ -33,6 +33,7 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
         suites: (&suites, names),
         filter: args.which.filter(),
         pairs: args.pairs,
+        cover: !args.no_cover,
         qemus: args.places.qemus(),
         guests: args.jobs,
         results,

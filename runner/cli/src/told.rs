@@ -10,7 +10,9 @@ use ::compare::CompareRecord;
 use ::run::{Outcome, seen_before};
 use base::{fault::Exit, named, ui::Ui};
 use record::{Coverage, RunRecord};
-use tell::{News, Style, compare_summary, coverage_summary, csv, html_with, junit, subcases_csv, summary_with};
+use tell::{
+    News, Style, compare_summary, coverage_summary, csv, html_with, junit, subcases_csv, summary_with,
+};
 
 /// Writes `junit.xml`, `cases.csv` and `report.html` into the folder of a run, and `subcases.csv` where a program reported tests.
 pub(super) fn write(record: &RunRecord, news: Option<&News>, folder: &Utf8Path) -> Result<(), Failure> {

@@ -156,7 +156,7 @@ mod tests {
             label: "k".to_owned(),
             release: "6.12".to_owned(),
             arch: Arch::X86_64,
-            side: String::new(),
+            side: None,
             end: 1000,
             functions: Vec::new(),
             sources: vec![SourceLines {

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf, sync::Arc};
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::{
     compare::{Rounds, add_round, compare_jobs, compared},
@@ -19,9 +19,10 @@ use base::{
     ui::Ui,
 };
 use compare::{
-    ArchComparison, CaseRounds, CompareRecord, CostRow, KernelSide, cost_rows, cost_unpaired, open, summed,
+    ArchComparison, CaseRounds, CompareRecord, CostRow, KernelSide, SeriesRan, cost_rows, cost_unpaired,
+    open, summed,
 };
-use record::{CaseName, NotUnique, RunPart, SeenError, Side, Sides};
+use record::{CaseName, Coverage, CoveredKernel, NotUnique, ReadError, RunPart, SeenError, Side, Sides};
 use supply::{
     host,
     kernel::{KernelError, KernelSource, source::SourceKernelError},
@@ -55,6 +56,8 @@ pub struct Pair<'a> {
     pub filter: Filter,
     /// In how many pairs of guests something has to differ to count.
     pub pairs: usize,
+    /// See which lines of a series run, where guests are translated.
+    pub cover: bool,
     /// QEMU binaries that the user names.
     pub qemus: BTreeMap<Arch, PathBuf>,
     /// Guests at once, where somebody says how many.
@@ -190,6 +193,23 @@ pub struct Comparison {
     rounds: Rounds,
     guests: Option<NonZeroUsize>,
     results: Utf8PathBuf,
+    /// It is looked at which lines of the series run.
+    covers: bool,
+}
+
+/// What of its series ran of each kernel that has one, in a run.
+fn series_ran(run: &Utf8Path) -> Result<BTreeMap<Arch, SeriesRan>, ReadError> {
+    let Some((coverage, _)) = Coverage::read(run)? else {
+        return Ok(BTreeMap::new());
+    };
+    let has_series = |kernel: &&CoveredKernel| {
+        let mut sources = kernel.sources.iter();
+        sources.any(|source| !source.changed.is_empty())
+    };
+    let kernels = coverage.kernels.iter().filter(has_series);
+    Ok(kernels
+        .map(|kernel| (kernel.arch, SeriesRan::of(kernel)))
+        .collect())
 }
 
 impl Comparison {
@@ -232,6 +252,7 @@ impl Comparison {
             runs: Vec::new(),
             pairs: pair.pairs,
             arches: BTreeMap::new(),
+            ran: BTreeMap::new(),
             costs: Vec::new(),
             not_counted: Vec::new(),
         };
@@ -249,6 +270,7 @@ impl Comparison {
             rounds: Rounds::new(),
             guests: pair.guests,
             results: pair.results,
+            covers: pair.cover && matches!(pair.after, After::Series(_)),
         })
     }
 
@@ -276,12 +298,17 @@ impl Comparison {
         let how = How {
             guests: self.guests,
             watch: true,
+            cover: self.covers,
             ..How::default()
         };
         let outcome = run(Request::of(selected, self.results.clone(), how), ui)?;
         self.record.runs.push(outcome.record.facts.id.to_string());
         add_round(&mut self.rounds, &self.planned, &outcome.record)?;
         self.record.arches = self.sum();
+        // The first pair has all cases.
+        if self.covers && self.record.runs.len() == 1 {
+            self.record.ran = series_ran(&outcome.folder).map_err(RunError::from)?;
+        }
         Ok(Some(outcome))
     }
 

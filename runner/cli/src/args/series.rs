@@ -53,6 +53,10 @@ pub(crate) struct Compare {
     #[arg(long)]
     pub(crate) no_cost: bool,
 
+    /// Do not see which lines of the series run
+    #[arg(long)]
+    pub(crate) no_cover: bool,
+
     /// Print the comparison in JSON
     #[arg(long)]
     pub(crate) json: bool,

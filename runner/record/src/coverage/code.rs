@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base::Arch;
 
-use crate::CaseKey;
+use crate::{CaseKey, Side};
 
 /// A piece of code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -147,8 +147,8 @@ pub struct CoveredKernel {
     pub release: String,
     /// Its architecture.
     pub arch: Arch,
-    /// Which side of a comparison it is on; empty where nothing is compared.
-    pub side: String,
+    /// Which side of a comparison it is on, where two are compared.
+    pub side: Option<Side>,
     /// Where its text ends, in bytes from its start.
     pub end: u64,
     /// Where its functions begin, ascending, and their names.
@@ -224,7 +224,7 @@ mod tests {
             label: "k".to_owned(),
             release: "6.12".to_owned(),
             arch: Arch::X86_64,
-            side: String::new(),
+            side: None,
             end: 100,
             functions: vec![
                 (0, "online_pages".to_owned()),

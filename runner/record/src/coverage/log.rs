@@ -15,7 +15,7 @@ use super::{
     code::{Ran, SourceLines, Span},
     read::numbered,
 };
-use crate::{CaseKey, JournalError, lines::Lines};
+use crate::{CaseKey, JournalError, Side, lines::Lines};
 use base::Arch;
 
 /// A kernel whose code is known.
@@ -27,8 +27,8 @@ pub struct KernelText {
     pub release: String,
     /// Its architecture.
     pub arch: Arch,
-    /// Which side of a comparison it is on; empty where nothing is compared.
-    pub side: String,
+    /// Which side of a comparison it is on, where two are compared.
+    pub side: Option<Side>,
     /// Where its text ends, in bytes from its start.
     pub end: u64,
     /// Where its functions begin, in bytes from there and ascending, and their names.
@@ -87,7 +87,7 @@ impl CoverageLog {
                 label: text.label.clone(),
                 release: text.release.clone(),
                 arch: text.arch,
-                side: text.side.clone(),
+                side: text.side,
                 end: text.end,
                 functions: deltas(offsets)?,
             })
@@ -220,7 +220,7 @@ mod tests {
             label: "debian:trixie".to_owned(),
             release: "6.12.107".to_owned(),
             arch: Arch::S390x,
-            side: String::new(),
+            side: None,
             end: 0x100,
             functions: vec![(0, "a".to_owned()), (0x40, "b".to_owned())],
             sources: vec![SourceLines {

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use base::Arch;
 
-use crate::CaseKey;
+use crate::{CaseKey, Side};
 
 /// A line of the file. It says which kernel it is about by a number, so that a line that is lost takes no other with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,9 +36,9 @@ enum Line {
         label: String,
         release: String,
         arch: Arch,
-        /// Which side of a comparison it is on; empty where nothing is compared.
-        #[serde(default, skip_serializing_if = "String::is_empty")]
-        side: String,
+        /// Which side of a comparison it is on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        side: Option<Side>,
         /// Where its text ends.
         end: u64,
         /// Its functions: lines of how far one begins behind the one before it, in hex, and its name.

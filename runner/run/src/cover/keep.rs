@@ -186,7 +186,7 @@ impl Cover {
                     label: kernel.label.clone(),
                     release: kernel.release_or_unknown().to_owned(),
                     arch: kernel.arch,
-                    side: String::new(),
+                    side: attempt.key.side,
                     end: bytes,
                     functions: functions.functions,
                     sources: sources(kernel)?,

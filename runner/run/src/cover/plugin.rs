@@ -21,7 +21,7 @@ use vm::machine::Accel;
 pub enum LibraryError {
     /// The compiler.
     #[error(
-        "which code runs is noted by a plugin for QEMU, which needs a C compiler; leave out --cover to do without"
+        "which code runs is noted by a plugin for QEMU, which needs a C compiler; do without by --no-cover, or by leaving out --cover"
     )]
     Host(#[from] HostError),
     /// The cache.

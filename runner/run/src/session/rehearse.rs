@@ -2,6 +2,7 @@
 //! A run without guests: its jobs are planned, put in order and started as those of any other, and each ends at once.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -99,6 +100,8 @@ pub(crate) fn nowhere(kernels: u32) -> Rig {
             image: format!("image-{number}").into(),
             modules_dir: None,
             config: None,
+            lines: None,
+            changed: BTreeMap::new(),
             packages: Vec::new(),
             sha256: String::new(),
         },

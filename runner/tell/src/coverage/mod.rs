@@ -59,10 +59,9 @@ fn everything(kernel: &CoveredKernel) -> Ranges {
 
 /// A kernel in one word.
 fn title(kernel: &CoveredKernel) -> String {
-    let side = match kernel.side.as_str() {
-        "" => String::new(),
-        side => format!(".{side}"),
-    };
+    let side = kernel
+        .side
+        .map_or_else(String::new, |side| format!(".{}", side.word()));
     format!("{}.{}-{}{side}", kernel.arch, kernel.label, kernel.release)
 }
 

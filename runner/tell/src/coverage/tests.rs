@@ -30,7 +30,7 @@ fn coverage() -> Coverage {
         label: "source:debian:trixie".to_owned(),
         release: "6.12".to_owned(),
         arch: Arch::X86_64,
-        side: String::new(),
+        side: None,
         end: 100,
         functions: vec![(0, "online_pages".to_owned()), (20, "offline_pages".to_owned())],
         sources: vec![SourceLines {
