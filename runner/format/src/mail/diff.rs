@@ -321,10 +321,12 @@ fn unquoted(name: &str) -> Result<String, DiffError> {
     String::from_utf8(bytes).map_err(|_| wrong())
 }
 
-/// The lines that a diff without context (`git diff --unified=0`, prefixes `a/` and `b/`) has added or changed, by the path of their new file: number,
-/// from 1, and text. A file that only lost lines has none.
-pub fn added_lines(diff: &str) -> BTreeMap<String, BTreeMap<u32, String>> {
-    let mut added: BTreeMap<String, BTreeMap<u32, String>> = BTreeMap::new();
+/// Lines that a diff has added or changed, by the path of their new file: number, from 1, and text.
+pub type AddedLines = BTreeMap<String, BTreeMap<u32, String>>;
+
+/// The lines that a diff without context (`git diff --unified=0`, prefixes `a/` and `b/`) has added or changed. A file that only lost lines has none.
+pub fn added_lines(diff: &str) -> AddedLines {
+    let mut added = AddedLines::new();
     let mut file = None;
     // How many lines of the hunk are still to come: one of them may look like a header.
     let (mut left, mut number) = (0, 0);

@@ -21,7 +21,7 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
-pub use diff::{DiffError, added_lines};
+pub use diff::{AddedLines, DiffError, added_lines};
 pub use gather::Mails;
 pub use mbox::LARGEST_FILE;
 pub use message::MessageError;

@@ -171,7 +171,7 @@ fn is_same(one: &CoveredKernel, other: &CoveredKernel) -> bool {
             kernel.label.clone(),
             kernel.release.clone(),
             kernel.arch,
-            kernel.side.clone(),
+            kernel.side,
         )
     };
     facts(one) == facts(other) && one.end == other.end && one.functions == other.functions

@@ -28,6 +28,7 @@ use format::{
     deb::DebError,
     kconfig::{Kconfig, KconfigError},
     lines::{LineTable, LinesError},
+    mail::AddedLines,
 };
 
 /// Where a kernel comes from.
@@ -180,7 +181,7 @@ pub struct Kernel {
     /// Which line of its source each piece of its code was made from ([`format::lines::LineTable`]), where that is known.
     pub lines: Option<PathBuf>,
     /// The lines that its series has added or changed, by file: number, from 1, and text; also those without code.
-    pub changed: BTreeMap<String, BTreeMap<u32, String>>,
+    pub changed: AddedLines,
     /// Packages that it came from; none for a file.
     pub packages: Vec<PackageFacts>,
     /// SHA-256 of the image, in hexadecimal.

@@ -32,7 +32,7 @@ use base::{
 use format::{
     kconfig::KconfigError,
     lines::{LineTable, LinesError},
-    mail::added_lines,
+    mail::{AddedLines, added_lines},
 };
 
 /// Why there is no kernel of a source.
@@ -292,7 +292,7 @@ fn built(
     packages: &Packages,
     cache: &Cache,
     ui: &Ui,
-) -> Result<(PathBuf, BTreeMap<String, BTreeMap<u32, String>>), SourceKernelError> {
+) -> Result<(PathBuf, AddedLines), SourceKernelError> {
     let fragments = fragments(arch, &spec.configs)?;
     let toolchain = Toolchain::here(arch);
     // Before a source is got for nothing.
@@ -368,11 +368,7 @@ fn built(
 }
 
 /// The lines that a series has added or changed, of each file.
-fn changed(
-    tree: &SourceTree,
-    base: &str,
-    commit: &str,
-) -> Result<BTreeMap<String, BTreeMap<u32, String>>, SourceKernelError> {
+fn changed(tree: &SourceTree, base: &str, commit: &str) -> Result<AddedLines, SourceKernelError> {
     if !tree.only_looks() {
         tree.bring(base, 1)?;
     }
