@@ -231,6 +231,7 @@ pub(crate) fn comparison() -> CompareRecord {
         runs: Vec::new(),
         pairs: 2,
         arches: [(Arch::S390x, sum)].into(),
+        ran: Default::default(),
         costs: Vec::new(),
         not_counted: Vec::new(),
     }
