@@ -83,6 +83,13 @@ impl Browser {
 
     /// Calls a method and waits for its answer.
     pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
+        let answer = self.answer(method, params);
+        assert!(answer.get("error").is_none(), "{method}: {answer}");
+        answer["result"].clone()
+    }
+
+    /// The answer to a method, which may be an error.
+    fn answer(&mut self, method: &str, params: Value) -> Value {
         self.id += 1;
         let mut message = json!({ "id": self.id, "method": method, "params": params });
         if let Some(session) = &self.session {
@@ -92,9 +99,7 @@ impl Browser {
         bytes.push(0);
         self.commands.write_all(&bytes).unwrap();
         let id = self.id;
-        let answer = self.until(method, |value| value["id"] == id);
-        assert!(answer.get("error").is_none(), "{method}: {answer}");
-        answer["result"].clone()
+        self.until(method, |value| value["id"] == id)
     }
 
     fn until(&mut self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
@@ -139,8 +144,14 @@ impl Browser {
     /// Waits until an expression is true.
     pub(crate) fn wait_for(&mut self, expression: &str) {
         let deadline = Instant::now() + PATIENCE;
-        while self.ask(expression) != json!(true) {
-            assert!(Instant::now() < deadline, "never came true: {expression}");
+        // A page that is being left answers with an error.
+        loop {
+            let params = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
+            let answer = self.answer("Runtime.evaluate", params);
+            if answer["result"]["result"]["value"] == json!(true) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "never came true: {expression}: {answer}");
             thread::sleep(Duration::from_millis(50));
         }
     }
