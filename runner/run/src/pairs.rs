@@ -298,7 +298,7 @@ impl Comparison {
         let how = How {
             guests: self.guests,
             watch: true,
-            cover: self.covers,
+            cover: self.covers && self.record.runs.is_empty(),
             ..How::default()
         };
         let outcome = run(Request::of(selected, self.results.clone(), how), ui)?;

@@ -151,7 +151,10 @@ impl Browser {
             if answer["result"]["result"]["value"] == json!(true) {
                 return;
             }
-            assert!(Instant::now() < deadline, "never came true: {expression}: {answer}");
+            assert!(
+                Instant::now() < deadline,
+                "never came true: {expression}: {answer}"
+            );
             thread::sleep(Duration::from_millis(50));
         }
     }

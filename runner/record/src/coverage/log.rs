@@ -11,8 +11,9 @@ use std::{
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    Line, NAME, Packed,
     code::{Ran, SourceLines, Span},
+    line::{Line, NAME},
+    packed::Packed,
     read::numbered,
 };
 use crate::{CaseKey, JournalError, Side, lines::Lines};

@@ -6,8 +6,9 @@ use std::{collections::BTreeMap, io};
 use camino::Utf8Path;
 
 use super::{
-    Line, NAME, Packed,
     code::{CoveredCase, CoveredKernel, LineOfCode, Ran, SourceLines, Span},
+    line::{Line, NAME},
+    packed::Packed,
 };
 use crate::{
     ReadError,

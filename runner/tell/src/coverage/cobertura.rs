@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Cobertura's XML (coverage-04.dtd), which GitLab shows in a merge request.
 
-use super::{cases, line_counts, title};
+use super::counts::{cases, line_counts, title};
 use crate::text::{Lines, printable};
 use record::{Coverage, CoveredKernel};
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! LCOV's tracefile, as `genhtml` and Codecov read it (geninfo(1)).
 
-use super::{cases, everything, functions, line_counts, title};
+use super::counts::{cases, everything, functions, line_counts, title};
 use crate::text::Lines;
 use record::{Coverage, CoveredKernel};
 

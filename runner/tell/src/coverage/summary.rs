@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{cases, everything, functions, line_counts, title};
+use super::counts::{cases, everything, functions, line_counts, title};
 use crate::{
     table::{Align, columns},
     text::{Lines, count},

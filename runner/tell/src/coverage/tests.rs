@@ -2,7 +2,7 @@
 
 use super::*;
 use base::Arch;
-use record::{Coverage, CoveredCase, LineOfCode, Ran, Span};
+use record::{Coverage, CoveredCase, CoveredKernel, LineOfCode, Ran, SourceLines, Span};
 
 fn span(offset: u64) -> Span {
     Span { offset, bytes: 4 }

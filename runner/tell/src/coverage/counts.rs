@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the forms of a coverage have in common: how many cases ran what.
+
+use std::collections::BTreeMap;
+
+use record::{CoveredKernel, Ranges, SourceLines};
+
+/// How many cases ran each line of a file that has code.
+pub(super) fn line_counts(
+    kernel: &CoveredKernel,
+    source: &SourceLines,
+    cases: &[Ranges],
+) -> BTreeMap<u32, u64> {
+    let mut counts: BTreeMap<u32, u64> = source.rows.iter().map(|row| (row.line, 0)).collect();
+    let boot = kernel.ranges(&kernel.boot);
+    for ranges in cases {
+        for (line, ran) in source.ran(ranges) {
+            *counts.entry(line).or_default() += u64::from(ran);
+        }
+    }
+    // A line that only booting ran was run once.
+    for (line, ran) in source.ran(&boot) {
+        let count = counts.entry(line).or_default();
+        *count = (*count).max(u64::from(ran));
+    }
+    counts
+}
+
+/// What each case ran.
+pub(super) fn cases(kernel: &CoveredKernel) -> Vec<Ranges> {
+    let cases = kernel.cases.iter();
+    cases.map(|case| kernel.ranges(&case.ran)).collect()
+}
+
+/// The functions that begin in a file: first line, name, and whether each ran.
+pub(super) fn functions<'a>(
+    kernel: &'a CoveredKernel,
+    source: &SourceLines,
+    all: &Ranges,
+) -> Vec<(u32, &'a str, bool)> {
+    let ran = kernel.functions_ran(all);
+    let starts: BTreeMap<u64, u32> = source
+        .rows
+        .iter()
+        .map(|row| (row.span.offset, row.line))
+        .collect();
+    let functions = kernel.functions.iter();
+    // A part that was split off begins somewhere in the middle.
+    let whole = functions.filter(|(_, name)| !name.contains('.'));
+    whole
+        .filter_map(|(at, name)| Some((*starts.get(at)?, name.as_str(), ran.contains(name.as_str()))))
+        .collect()
+}
+
+/// What all cases ran, and the boots of their guests.
+pub(super) fn everything(kernel: &CoveredKernel) -> Ranges {
+    kernel.ranges(&kernel.of_cases().or(&kernel.boot))
+}
+
+/// A kernel in one word.
+pub(super) fn title(kernel: &CoveredKernel) -> String {
+    let side = kernel
+        .side
+        .map_or_else(String::new, |side| format!(".{}", side.word()));
+    format!("{}.{}-{}{side}", kernel.arch, kernel.label, kernel.release)
+}
