@@ -40,7 +40,8 @@ pub(super) fn submit(args: &Submit, ui: &Ui) -> Result<Exit, Failure> {
         return Ok(Exit::of(record.cases.iter().map(|case| case.verdict)));
     }
     let results = submission.results.clone();
-    let mut follower = Follower::new(folder, submission, Duration::from_secs(args.poll), ui);
+    let follower = Follower::new(folder, submission, Duration::from_secs(args.poll), ui);
+    let mut follower = follower.map_err(Failure::of)?;
     let followed = follower.follow();
     match followed.map_err(|error| Failure::of(error).hint(follower.again()))? {
         Followed::Ended => merge(follower, &results, ui),

@@ -9,7 +9,7 @@ impl Model {
     ///
     /// What depends on the use of pages (EBUSY of an offline) or on injected faults is not known here. Of
     /// [`Op::Several`], the first refusal.
-    pub(crate) fn refusal(&self, before: &Ledger, op: &Op) -> Option<Errno> {
+    pub fn refusal(&self, before: &Ledger, op: &Op) -> Option<Errno> {
         let errno = |number| Errno::from_number(number);
         let (enoent, ebusy, einval, eopnotsupp) = (errno(2), errno(16), errno(22), errno(95));
         let state = |id: &BlockId| before.blocks.get(id).map(|block| block.state);

@@ -31,7 +31,8 @@ pub struct CaseKey {
     pub label: String,
     /// What `uname -r` prints; `None` where that is not known, as of a kernel that is still to be got.
     pub release: Option<String>,
-    /// Name of the kernel's configuration; empty for the one it came with. A side of a comparison stands in its place.
+    /// Name of the kernel's configuration, which only records of other programs have; empty for the one it came with. A side of a comparison stands in
+    /// its place.
     pub config: String,
     /// Which of the kernels that are compared; `None` where none are.
     pub side: Option<Side>,

@@ -70,11 +70,7 @@ impl CaseRecord {
     ///
     /// Fails if they do not read.
     pub fn ledgers(&self, run: &Utf8Path) -> Result<Option<Vec<LedgerEntry>>, SeenError> {
-        #[derive(Deserialize)]
-        struct Ledgers {
-            ledgers: Vec<LedgerEntry>,
-        }
-        let ledgers: Option<Ledgers> = json(&run.join(self.files()).join(LEDGERS))?;
+        let ledgers: Option<Ledgers<LedgerEntry>> = json(&run.join(self.files()).join(LEDGERS))?;
         Ok(ledgers.map(|ledgers| ledgers.ledgers))
     }
 
@@ -86,6 +82,21 @@ impl CaseRecord {
     pub fn observed(&self, run: &Utf8Path) -> Result<Option<ObservedCase>, SeenError> {
         json(&run.join(self.files()).join(OBSERVED))
     }
+}
+
+/// `ledgers.json`.
+#[derive(Deserialize)]
+struct Ledgers<T> {
+    ledgers: Vec<T>,
+}
+
+/// Those ledgers of a `ledgers.json` that read: a report does without the others.
+pub(super) fn readable_ledgers(bytes: &[u8]) -> Vec<LedgerEntry> {
+    let all = serde_json::from_slice::<Ledgers<serde_json::Value>>(bytes);
+    let all = all.map_or_else(|_| Vec::new(), |ledgers| ledgers.ledgers);
+    all.into_iter()
+        .filter_map(|entry| serde_json::from_value(entry).ok())
+        .collect()
 }
 
 /// A file, if it is there.
@@ -101,4 +112,28 @@ fn json<T: DeserializeOwned>(path: &Utf8Path) -> Result<Option<T>, SeenError> {
             path: path.to_string(),
             source,
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Never written anew: a later memrig reads it.
+    const WRITTEN: &[u8] = include_bytes!("../../cli/tests/corpus/ledgers/of-0.1.0.json");
+
+    #[test]
+    fn ledgers_that_were_written_read() {
+        let strict: Ledgers<LedgerEntry> = serde_json::from_slice(WRITTEN).unwrap();
+        assert!(strict.ledgers.len() > 1);
+        assert_eq!(readable_ledgers(WRITTEN), strict.ledgers);
+    }
+
+    #[test]
+    fn a_ledger_that_does_not_read_takes_no_other_with_it() {
+        let mut file: serde_json::Value = serde_json::from_slice(WRITTEN).unwrap();
+        let all = readable_ledgers(WRITTEN).len();
+        file["ledgers"][1]["ledger"] = serde_json::json!({ "mem_total": 9 });
+        assert_eq!(readable_ledgers(file.to_string().as_bytes()).len(), all - 1);
+        assert_eq!(readable_ledgers(&WRITTEN[..WRITTEN.len() / 2]), []);
+    }
 }

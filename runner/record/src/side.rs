@@ -15,7 +15,7 @@ pub enum Side {
 
 impl Side {
     /// Both.
-    pub(crate) const ALL: [Self; 2] = [Self::Base, Self::New];
+    pub const ALL: [Self; 2] = [Self::Base, Self::New];
 
     /// Its word in the names of cases.
     pub fn word(self) -> &'static str {

@@ -134,12 +134,10 @@ fn files(run: &Utf8Path, case: &CaseRecord) -> Trace {
             // A folder that cannot be listed has nothing to link to.
             .chain(folder::outputs(&folder).unwrap_or_default())
             .collect(),
-        // What does not read is none: the report does without.
-        ledgers: case
-            .ledgers(run)
-            .ok()
-            .flatten()
-            .map_or_else(Vec::new, |entries| entries.iter().map(LedgerPoint::of).collect()),
+        ledgers: seen::readable_ledgers(&read(seen::LEDGERS))
+            .iter()
+            .map(LedgerPoint::of)
+            .collect(),
         ..Trace::default()
     };
     // Only such a log is worth its reading.

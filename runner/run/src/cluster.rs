@@ -9,11 +9,9 @@ use std::{
 };
 
 use camino::Utf8PathBuf;
+use tokio::runtime::Runtime;
 
-use crate::{
-    plan::Job,
-    session::{Stop, waited_for},
-};
+use crate::{plan::Job, session::Stop};
 use base::{
     ByteSize,
     fault::{Blame, Blamed},
@@ -186,13 +184,23 @@ pub struct Follower<'a> {
     missing: Vec<u32>,
     /// Whether sacct has ever answered; it is not asked again where it did not.
     accounts: bool,
+    /// Lives as long as this, since it is where signals are heard: who insists can end memrig also while parts are merged.
+    runtime: Runtime,
 }
 
 impl<'a> Follower<'a> {
     /// Follows a submission, and looks at the queue as seldom as `poll` at the most.
-    pub fn new(folder: Folder, submission: Submission, poll: Duration, ui: &'a Ui) -> Self {
+    ///
+    /// # Errors
+    /// The host gives no threads.
+    pub fn new(
+        folder: Folder,
+        submission: Submission,
+        poll: Duration,
+        ui: &'a Ui,
+    ) -> Result<Self, ClusterError> {
         let tasks = submission.shards as usize;
-        Self {
+        Ok(Self {
             folder,
             submission,
             ui,
@@ -202,7 +210,8 @@ impl<'a> Follower<'a> {
             reasons: BTreeSet::new(),
             missing: vec![0; tasks],
             accounts: true,
-        }
+            runtime: Runtime::new()?,
+        })
     }
 
     /// The id that the user knows.
@@ -215,7 +224,8 @@ impl<'a> Follower<'a> {
     /// # Errors
     /// Slurm does not answer for too long, or refuses; or the folder cannot be read or written.
     pub fn follow(&mut self) -> Result<Followed, ClusterError> {
-        waited_for(self.until_over())?
+        let runtime = self.runtime.handle().clone();
+        runtime.block_on(self.until_over())
     }
 
     async fn until_over(&mut self) -> Result<Followed, ClusterError> {

@@ -224,7 +224,7 @@ impl Comparison {
         let asked = Asked::of(&pair, ui)?;
         let mut kernels = Vec::new();
         let mut sides: Sides<Vec<usize>> = Sides::default();
-        for side in [Side::Base, Side::New] {
+        for side in Side::ALL {
             for arch in &pair.arches {
                 sides.of_mut(side).push(kernels.len());
                 kernels.push((asked.kernels.of(side).clone(), *arch));
@@ -337,7 +337,7 @@ impl Comparison {
         let Rig { kernels, emulators } = &self.all.rig;
         for pair in 1..=2 {
             let mut counts = Sides::default();
-            for side in [Side::Base, Side::New] {
+            for side in Side::ALL {
                 let places = self.sides.of(side).iter();
                 let selected = Selected {
                     rig: Rig {

@@ -104,7 +104,9 @@ impl<G: UnderTest> Bench<'_, G> {
                 attribute.path()
             ))
         })?;
-        Ok((!self.ledger.has(&op)).then_some(op))
+        // What the model refuses changes nothing either.
+        let idle = self.ledger.has(&op) || self.model.refusal(&self.ledger, &op).is_some();
+        Ok((!idle).then_some(op))
     }
 
     /// The file of memory hotplug that a path of a step leads to, by whatever links.

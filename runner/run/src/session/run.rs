@@ -286,21 +286,21 @@ impl Times {
 /// What QEMU takes beside the guest's memory, in bytes: most of it is translated code. Seen: 100 MiB after a case.
 pub(crate) const QEMU_OVERHEAD: ByteSize = ByteSize::mib(256);
 
-/// The jobs in the order in which they are started, with what each can take.
+/// The jobs in the order in which they are started, with what each can take. Those that are skipped come first: they cost nothing, and a run that ends
+/// early has told of them.
 pub(super) fn in_order(jobs: Vec<Job>, times: &Times) -> Vec<Admission<Job>> {
-    let waiting = jobs.into_iter().enumerate().map(|(at, job)| Queued {
+    let (skipped, waiting): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.skip.is_some());
+    let waiting = waiting.into_iter().enumerate().map(|(at, job)| Queued {
         arch: job.key.arch,
         // A job without a template is a group of its own.
         group: job.template.unwrap_or(usize::MAX - at),
-        expected: if job.skip.is_some() {
-            Duration::ZERO
-        } else {
-            times.of(&job.key)
-        },
+        expected: times.of(&job.key),
         job,
     });
-    order(waiting.collect())
+    let waiting = order(waiting.collect());
+    skipped
         .into_iter()
+        .chain(waiting)
         .map(|job| Admission {
             memory: match &job.skip {
                 Some(_) => ByteSize::bytes(0),
