@@ -9,8 +9,8 @@ use std::{
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    Damage, Entry, Event, FolderError, Journal, JournalError, KernelFacts, ReadError, RunFacts, RunFolder,
-    RunPart, RunRecord, ShardFacts, part::without,
+    Coverage, CoverageLog, Damage, Entry, Event, FolderError, Journal, JournalError, KernelFacts, ReadError,
+    RunFacts, RunFolder, RunPart, RunRecord, ShardFacts, part::without,
 };
 use base::fault::{Blame, Blamed, Exit};
 
@@ -271,7 +271,28 @@ pub fn merge(folders: &[Utf8PathBuf], results: &Utf8Path, partial: bool) -> Resu
         notes,
     };
     let folder = write(&parts, results, &merged)?;
-    Ok(Merged { folder, ..merged })
+    let mut merged = Merged { folder, ..merged };
+    merged.damage.extend(cover(&parts, &merged.folder)?);
+    Ok(merged)
+}
+
+/// Puts together which code the parts ran, where they know; with what of that does not read.
+fn cover(parts: &[Part], merged: &Utf8Path) -> Result<Vec<(Utf8PathBuf, Damage)>, MergeError> {
+    let mut log = None;
+    let mut damaged = Vec::new();
+    for part in parts {
+        let folder = &part.record.folder;
+        let Some((coverage, damage)) = Coverage::read(folder)? else {
+            continue;
+        };
+        damaged.extend(damage.into_iter().map(|one| (folder.clone(), one)));
+        let log = match &log {
+            Some(log) => log,
+            None => log.insert(CoverageLog::open(merged)?),
+        };
+        log.take(&coverage)?;
+    }
+    Ok(damaged)
 }
 
 /// A case that two parts planned: they were cut from different plans, or by different times.

@@ -173,9 +173,14 @@ impl CoveredKernel {
 
     /// The bytes of what was run.
     pub fn ranges(&self, ran: &Ran) -> Ranges {
+        Ranges::of(self.spans(ran))
+    }
+
+    /// The pieces of what was run.
+    pub(crate) fn spans(&self, ran: &Ran) -> Vec<Span> {
         let pieces = self.pieces.iter().enumerate();
         let ran = pieces.filter(|(index, _)| ran.has(*index));
-        Ranges::of(ran.map(|(_, span)| *span).collect())
+        ran.map(|(_, span)| *span).collect()
     }
 
     /// Names of the functions of which anything was run. What the compiler split off of one (`.cold`, `.part.0`, `.constprop.0`) counts for it.

@@ -52,7 +52,8 @@ pub(super) enum Line {
     /// What booting ran, in a guest that others go on from.
     Boot {
         kernel: usize,
-        template: u32,
+        /// Its number; none for those of all parts that were merged.
+        template: Option<u32>,
         /// A bit for each piece, the lowest first.
         ran: Packed,
     },

@@ -11,6 +11,7 @@ use std::{
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
+    Coverage,
     code::{Ran, SourceLines, Span},
     line::{Line, NAME},
     packed::Packed,
@@ -114,6 +115,10 @@ impl CoverageLog {
     /// # Errors
     /// The file does not take it.
     pub fn boot(&self, kernel: usize, template: u32, pieces: &[Span]) -> Result<(), JournalError> {
+        self.boot_of(kernel, Some(template), pieces)
+    }
+
+    fn boot_of(&self, kernel: usize, template: Option<u32>, pieces: &[Span]) -> Result<(), JournalError> {
         let ran = self.numbered(kernel, pieces)?;
         self.append(|| {
             Ok(Line::Boot {
@@ -146,6 +151,35 @@ impl CoverageLog {
                 lost,
             })
         })
+    }
+
+    /// Takes over what another run has.
+    ///
+    /// # Errors
+    /// The file does not take it.
+    pub(crate) fn take(&self, coverage: &Coverage) -> Result<(), JournalError> {
+        for kernel in &coverage.kernels {
+            let number = self.kernel(KernelText {
+                label: kernel.label.clone(),
+                release: kernel.release.clone(),
+                arch: kernel.arch,
+                side: kernel.side,
+                end: kernel.end,
+                functions: kernel.functions.clone(),
+                sources: kernel.sources.clone(),
+            })?;
+            self.boot_of(number, None, &kernel.spans(&kernel.boot))?;
+            for case in &kernel.cases {
+                self.case(
+                    number,
+                    &case.key,
+                    case.booted,
+                    &kernel.spans(&case.ran),
+                    case.lost,
+                )?;
+            }
+        }
+        Ok(())
     }
 
     /// Numbers pieces; those that are new are written down first.
@@ -315,6 +349,32 @@ mod tests {
         assert_eq!(damage.len(), 1);
         assert_eq!(spans_of(&coverage, 0), Vec::<u64>::new());
         assert_eq!(spans_of(&coverage, 1), [0x40, 0x41]);
+    }
+
+    #[test]
+    fn what_two_runs_had_is_in_the_one_that_took_it() {
+        let (_one, first) = folder();
+        let (_two, second) = folder();
+        let (_both, merged) = folder();
+        for (run, case, piece) in [(&first, "B01", span(0, 2)), (&second, "B02", span(0x40, 2))] {
+            let log = CoverageLog::open(run).unwrap();
+            log.kernel(text()).unwrap();
+            log.boot(0, 1, &[span(0x80, 1)]).unwrap();
+            log.case(0, &key(case), false, &[piece], 0).unwrap();
+        }
+        let log = CoverageLog::open(&merged).unwrap();
+        for run in [&first, &second] {
+            log.take(&Coverage::read(run).unwrap().unwrap().0).unwrap();
+        }
+        let (coverage, damage) = Coverage::read(&merged).unwrap().unwrap();
+        assert_eq!((damage, coverage.kernels.len()), (Vec::new(), 1));
+        let kernel = &coverage.kernels[0];
+        assert_eq!(kernel.sources, text().sources);
+        assert!(kernel.ranges(&kernel.boot).meets(0x80, 0x81));
+        assert_eq!(
+            (spans_of(&coverage, 0), spans_of(&coverage, 1)),
+            (vec![0, 1], vec![0x40, 0x41])
+        );
     }
 
     #[test]
