@@ -94,6 +94,12 @@ fn a_kernel_that_is_none_or_of_the_other_architecture() {
         let told = memrig(&["run", "quick", "-a", other, "-k", &kernel], folder.path());
         assert_eq!(told.code, Some(2), "{}", told.err);
         assert!(told.err.contains("cannot be booted"), "{}", told.err);
+        // An image is not the file that has the line tables.
+        let lines = format!("{kernel},vmlinux={}", path.display());
+        let arch = prepared.kernel.arch.to_string();
+        let told = memrig(&["run", "quick", "-a", &arch, "-k", &lines], folder.path());
+        assert_eq!(told.code, Some(2), "{}", told.err);
+        assert!(told.err.contains("not a readable ELF file"), "{}", told.err);
     }
 }
 

@@ -377,10 +377,11 @@ pub fn obtain(
             vmlinux,
         } => {
             let kernel = Kernel::from_files(label, arch, path, modules.as_deref(), config.as_deref())?;
-            let lines = vmlinux
-                .as_deref()
-                .map(|vmlinux| lines_of(vmlinux, cache))
-                .transpose()?;
+            // A plan does without.
+            let lines = match vmlinux {
+                Some(vmlinux) if !cache.only_looks() => Some(lines_of(vmlinux, cache)?),
+                _ => None,
+            };
             Ok(Kernel { lines, ..kernel })
         }
     }
@@ -555,6 +556,7 @@ mod tests {
             "image:/boot/vmlinuz",
             "image:out/bzImage,modules=out/mods,config=.config",
             "image:bzImage,config=c",
+            "image:bzImage,vmlinux=vmlinux",
             "tree:linux@v6.12,config=kasan",
             "source:debian:trixie",
         ] {

@@ -83,7 +83,7 @@ pub(crate) fn ran(record: &CompareRecord) -> Option<String> {
 }
 
 /// Pieces of files, such as `mm/sparse.c:17,20-23 mm/page_alloc.c:5`.
-fn pieces(pieces: &[(&str, u32, u32)]) -> String {
+pub(crate) fn pieces(pieces: &[(&str, u32, u32)]) -> String {
     let mut files: Vec<(&str, Vec<String>)> = Vec::new();
     for (file, first, last) in pieces {
         let piece = match first == last {

@@ -5,9 +5,11 @@ use serde_json::{Value, json};
 
 use super::counts::{cases, everything, functions, line_counts, title};
 use crate::{
+    compare::pieces,
     table::{Align, columns},
     text::{Lines, count},
 };
+use compare::SeriesRan;
 use record::{Coverage, CoveredKernel};
 
 /// What ran, for a person: the functions of each kernel, and the lines of its files where they are known.
@@ -25,6 +27,19 @@ pub fn coverage_summary(coverage: &Coverage) -> String {
         if lost > 0 {
             lines.line(format_args!(
                 "  {lost} pieces of code had no room: more ran than is known"
+            ));
+        }
+        let series = SeriesRan::of(kernel);
+        if !series.files.is_empty() {
+            let never = pieces(&series.never());
+            let never = match never.is_empty() {
+                true => String::new(),
+                false => format!("; never: {never}"),
+            };
+            lines.line(format_args!(
+                "of its series: {} of {} changed lines{never}",
+                series.ran(),
+                series.with_code()
             ));
         }
         let of = |(all, ran): (usize, usize)| format!("{ran} of {all}");

@@ -91,6 +91,7 @@ fn cobertura_has_a_class_for_each_file() {
 fn a_person_reads_what_the_cases_ran() {
     let text = "\
 ran: 1 of 2 functions of x86_64.source:debian:trixie-6.12 in 2 cases
+of its series: 1 of 1 changed lines
 file     lines  functions
 mm/a.c  3 of 4     2 of 2
 ";
