@@ -78,3 +78,43 @@ fn each_case_has_the_functions_that_it_ran_and_no_others() {
     assert_eq!(lcov.code, Some(2), "{}", lcov.out);
     assert!(lcov.err.contains("knows functions, and no lines"), "{}", lcov.err);
 }
+
+#[test]
+fn a_guest_that_dies_has_told_before_where_its_kernel_lies() {
+    ground::rig();
+    let place = tempfile::tempdir().unwrap();
+    let suite = place.path().join("dies.yaml");
+    let text = "suite: dies
+cases:
+  - id: D1
+    name: a block goes online, and the kernel dies
+    steps: [add: { as: b }, online: { block: b, zone: movable }, guest: { run: 'echo c > /proc/sysrq-trigger' }]
+  - id: D2
+    name: nothing is done
+    steps: [guest: { run: 'true' }]
+";
+    fs_err::write(&suite, text).unwrap();
+    let results = place.path().join("results");
+    let ran = Told::by(
+        memrig()
+            .args([
+                "run",
+                suite.to_str().unwrap(),
+                "-k",
+                "debian:trixie",
+                "-a",
+                "s390x",
+                "--cover",
+            ])
+            .env("MEMRIG_RESULTS", &results),
+    );
+    assert_eq!(ran.code, Some(1), "{}\n{}", ran.out, ran.err);
+    let folder = results.join("latest");
+    let told = Told::by(memrig().args(["report", folder.to_str().unwrap(), "--format", "coverage"]));
+    let coverage: Value = serde_json::from_str(&told.out).unwrap();
+    let cases = coverage["kernels"][0]["cases"].as_array().unwrap();
+    let dead = cases.iter().find(|case| case["case"] == "D1").unwrap();
+    assert_eq!(dead["booted"], false);
+    assert!(names(&dead["functions"]).contains("online_pages"));
+    assert!(names(&dead["functions"]).contains("panic"));
+}

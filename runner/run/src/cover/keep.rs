@@ -34,6 +34,9 @@ const FUNCTIONS_SCRIPT: &str = "grep -v '\\[' /proc/kallsyms | grep -i ' [tw] '"
 /// Where the text begins. It is among the first.
 const START_SCRIPT: &str = "grep -m1 ' _stext$' /proc/kallsyms";
 
+/// What ends the answer of a guest that is asked more behind it.
+const END: &str = "memrig: end of symbols";
+
 /// Keeps which code the cases of a run ran.
 #[derive(Debug)]
 pub(crate) struct Cover {
@@ -42,8 +45,8 @@ pub(crate) struct Cover {
     log: CoverageLog,
     /// Kernels that were told to the log, by their index in the run.
     kernels: Mutex<HashMap<usize, Known>>,
-    /// Where the kernel of each template lies, and what its boot ran, until somebody knows where the kernel lies.
-    templates: Mutex<HashMap<usize, Place>>,
+    /// Where the text of each template's kernel begins, by the template's number.
+    starts: Mutex<HashMap<usize, u64>>,
     /// Something could not be kept, and the user knows.
     told: AtomicBool,
     ui: Ui,
@@ -57,12 +60,11 @@ struct Known {
     bytes: u64,
 }
 
-#[derive(Debug)]
-enum Place {
-    /// A boot that ran this, at a place that nobody knows yet.
-    Unknown(Pieces),
-    /// Where the text begins.
-    At(u64),
+impl Known {
+    fn text(self, start: u64) -> Text {
+        let bytes = self.bytes;
+        Text { start, bytes }
+    }
 }
 
 /// What is kept of.
@@ -81,7 +83,7 @@ impl Cover {
             libraries,
             log,
             kernels: Mutex::default(),
-            templates: Mutex::default(),
+            starts: Mutex::default(),
             told: AtomicBool::new(false),
             ui,
         }
@@ -92,9 +94,33 @@ impl Cover {
         self.libraries.get(&arch).map(PathBuf::as_path)
     }
 
-    /// Remembers what the boot of a template ran.
-    pub(crate) fn booted(&self, template: usize, code: Pieces) {
-        locked(&self.templates).insert(template, Place::Unknown(code));
+    /// What the guest of a template is asked before it is stopped, in front of what it is asked besides: then it is also known of clones that die
+    /// where their kernel lies, and no clone is asked.
+    pub(crate) fn question(&self, kernel: usize) -> String {
+        format!("{}; echo '{END}'", self.script(kernel))
+    }
+
+    /// Keeps what the boot of a template ran, whose guest has `said` this.
+    pub(crate) fn booted(&self, attempt: &Attempt<'_>, said: &str, code: &Pieces) {
+        let kept = || {
+            let (answer, _) = said.split_once(END).unwrap_or((said, ""));
+            let (known, text) = self.learn(attempt, answer)?;
+            let template = attempt.template.unwrap_or_default();
+            locked(&self.starts).insert(template, text.start);
+            self.log
+                .boot(known.number, template as u32, &in_text(code, text))
+                .map_err(|error| chain(&error))
+        };
+        if let Err(why) = kept() {
+            self.tell(&why);
+        }
+    }
+
+    fn script(&self, kernel: usize) -> &'static str {
+        match locked(&self.kernels).contains_key(&kernel) {
+            true => START_SCRIPT,
+            false => FUNCTIONS_SCRIPT,
+        }
     }
 
     /// Keeps what a guest ran whose case is over. What cannot be kept is told once, and costs no case its verdict.
@@ -116,88 +142,68 @@ impl Cover {
         guest: &impl UnderTest,
         code: &Pieces,
     ) -> Result<(), String> {
-        let Some((known, start)) = self.place(&attempt, guest).await? else {
+        let Some((known, text)) = self.place(&attempt, guest).await? else {
             return Ok(());
         };
-        let text = |start| Text {
-            start,
-            bytes: known.bytes,
-        };
-        if let Some(template) = attempt.template {
-            let place = locked(&self.templates).insert(template, Place::At(start));
-            if let Some(Place::Unknown(boot)) = place {
-                let spans = in_text(&boot, text(start));
-                let kept = self.log.boot(known.number, template as u32, &spans);
-                kept.map_err(|error| chain(&error))?;
-            }
-        }
-        let (spans, booted) = (in_text(code, text(start)), attempt.template.is_none());
+        let (spans, booted) = (in_text(code, text), attempt.template.is_none());
         self.log
             .case(known.number, attempt.key, booted, &spans, code.lost)
             .map_err(|error| chain(&error))
     }
 
-    /// Which kernel it is for the log, and where its text begins in this guest. `None` if the guest is gone and nobody else knows.
+    /// Which kernel it is for the log, and where its text lies in this guest. `None` if the guest is gone and nobody else knows.
     async fn place(
         &self,
         attempt: &Attempt<'_>,
         guest: &impl UnderTest,
-    ) -> Result<Option<(Known, u64)>, String> {
-        let (index, kernel) = attempt.kernel;
+    ) -> Result<Option<(Known, Text)>, String> {
+        let index = attempt.kernel.0;
         let known = locked(&self.kernels).get(&index).copied();
         let start = attempt
             .template
-            .and_then(|template| match locked(&self.templates).get(&template) {
-                Some(Place::At(start)) => Some(*start),
-                _ => None,
-            });
+            .and_then(|template| locked(&self.starts).get(&template).copied());
         if let (Some(known), Some(start)) = (known, start) {
-            return Ok(Some((known, start)));
+            return Ok(Some((known, known.text(start))));
         }
         if guest.end().is_some() || guest.is_silent() {
             return Ok(None);
         }
-        let script = match known {
-            Some(_) => START_SCRIPT,
-            None => FUNCTIONS_SCRIPT,
-        };
         let limit = guest.scale(LIMIT);
-        let said = inside::exec(guest, script, limit).await;
+        let said = inside::exec(guest, self.script(index), limit).await;
         let said = said.map_err(|trouble| trouble.message().to_owned())?.text();
-        if let Some(known) = known {
-            let start = said
-                .split(' ')
-                .next()
-                .and_then(|word| u64::from_str_radix(word, 16).ok());
-            let start =
-                start.ok_or_else(|| format!("the guest does not say where its kernel lies: {said:?}"))?;
-            return Ok(Some((known, start)));
+        self.learn(attempt, &said).map(Some)
+    }
+
+    /// What a guest says of where its kernel lies; the first one of a kernel has all its functions.
+    fn learn(&self, attempt: &Attempt<'_>, said: &str) -> Result<(Known, Text), String> {
+        let (index, kernel) = attempt.kernel;
+        // Held until the kernel is written down: another guest of it may tell at the same time.
+        let mut kernels = locked(&self.kernels);
+        if let Some(known) = kernels.get(&index) {
+            let start = said.lines().find_map(|line| {
+                let address = line.strip_suffix(" _stext")?.split(' ').next()?;
+                u64::from_str_radix(address, 16).ok()
+            });
+            let start = start.ok_or("the guest does not say where its kernel lies")?;
+            return Ok((*known, known.text(start)));
         }
-        let functions = Functions::parse(&said).ok_or_else(|| {
+        let functions = Functions::parse(said).ok_or_else(|| {
             "the guest's /proc/kallsyms does not say where its kernel begins and ends".to_owned()
         })?;
         let (start, bytes) = (functions.start, functions.end);
-        // Another guest of the kernel may have told meanwhile.
-        let mut kernels = locked(&self.kernels);
-        let known = match kernels.get(&index) {
-            Some(known) => *known,
-            None => {
-                let number = self.log.kernel(KernelText {
-                    label: kernel.label.clone(),
-                    release: kernel.release_or_unknown().to_owned(),
-                    arch: kernel.arch,
-                    side: attempt.key.side,
-                    end: bytes,
-                    functions: functions.functions,
-                    sources: sources(kernel)?,
-                });
-                let number = number.map_err(|error| chain(&error))?;
-                let known = Known { number, bytes };
-                kernels.insert(index, known);
-                known
-            }
-        };
-        Ok(Some((known, start)))
+        let number = self.log.kernel(KernelText {
+            label: kernel.label.clone(),
+            release: kernel.release_or_unknown().to_owned(),
+            arch: kernel.arch,
+            side: attempt.key.side,
+            end: bytes,
+            functions: functions.functions,
+            sources: sources(kernel)?,
+        });
+        let number = number.map_err(|error| chain(&error))?;
+        let known = Known { number, bytes };
+        kernels.insert(index, known);
+        Ok((known, known.text(start)))
     }
 
     fn tell(&self, why: &str) {

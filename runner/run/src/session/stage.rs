@@ -232,15 +232,18 @@ impl Stage {
     /// Keeps which code a guest ran whose case is over, where that is asked for.
     pub(crate) async fn keep_code(&self, job: &Job, guest: &impl UnderTest, origin: Origin) {
         let Some(cover) = &self.cover else { return };
-        let attempt = Attempt {
+        let template = job.template.filter(|_| origin == Origin::Clone);
+        let attempt = self.attempt(job, template.map(|index| index + 1));
+        cover.keep(attempt, guest).await;
+    }
+
+    /// A job as what it ran is kept of it, in a clone of the template with this number.
+    fn attempt<'a>(&'a self, job: &'a Job, template: Option<usize>) -> Attempt<'a> {
+        Attempt {
             key: &job.key,
             kernel: (job.kernel, self.kernel(job)),
-            template: job
-                .template
-                .filter(|_| origin == Origin::Clone)
-                .map(|index| index + 1),
-        };
-        cover.keep(attempt, guest).await;
+            template,
+        }
     }
 
     /// The kernel of a job.
@@ -386,6 +389,10 @@ impl Stage {
                 true => format!("({})\n{LEDGER_SCRIPT}", notifiers::arm(&self.probe(job.kernel))),
                 false => LEDGER_SCRIPT.to_owned(),
             };
+            let last = match &self.cover {
+                Some(cover) => format!("{}\n{last}", cover.question(job.kernel)),
+                None => last,
+            };
             let template = Template::make(spec, &logs, self.clock, &self.keys.login, limits, &last).await;
             let template = template.map_err(|error| {
                 let lasting = error.blames_the_kernel();
@@ -398,7 +405,7 @@ impl Stage {
             match shown(&template, case) {
                 None => {
                     if let (Some(cover), Some(code)) = (&self.cover, template.translated()) {
-                        cover.booted(number, code.clone());
+                        cover.booted(&self.attempt(job, Some(number)), template.told(), code);
                     }
                     Ok(template)
                 }

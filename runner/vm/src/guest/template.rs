@@ -27,6 +27,8 @@ pub struct Template {
     speed: Speed,
     ways: Ways,
     translated: Option<Pieces>,
+    /// What the last thing that its guest did has printed.
+    told: String,
 }
 
 /// Why there is no template.
@@ -113,6 +115,7 @@ impl Template {
             speed,
             ways,
             translated: translated?,
+            told: done.text(),
         })
     }
 
@@ -141,6 +144,11 @@ impl Template {
     /// What the guest had said on its console.
     pub fn said(&self) -> &str {
         &self.said
+    }
+
+    /// What the last thing that its guest was told to do has printed.
+    pub fn told(&self) -> &str {
+        &self.told
     }
 
     /// Which code its boot ran; `None` if nothing notes it.
