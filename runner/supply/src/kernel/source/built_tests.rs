@@ -129,6 +129,10 @@ fn what_is_the_same_is_made_once() {
             .is_some_and(|config| config.built_in("MEMORY_HOTPLUG"))
     );
     assert_eq!(first.label, format!("tree:{}", ground.source().display()));
+    assert_eq!(
+        first.lines, None,
+        "its make makes no vmlinux, and it is a kernel all the same"
+    );
     // Another commit with the same files is the same kernel.
     ground.commit();
     assert_eq!(ground.kernel(&[]).sha256, first.sha256);

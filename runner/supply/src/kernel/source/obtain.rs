@@ -31,7 +31,7 @@ use base::{
 };
 use format::{
     kconfig::KconfigError,
-    lines::{LineTable, LinesError},
+    lines::LineTable,
     mail::{AddedLines, added_lines},
 };
 
@@ -87,9 +87,6 @@ pub enum SourceKernelError {
     /// A program.
     #[error("building a kernel")]
     Exec(#[from] ExecError),
-    /// It has no line tables.
-    #[error("the kernel that was built")]
-    Lines(#[from] LinesError),
     /// A file; the source has its path.
     #[error("building a kernel")]
     Io(#[from] io::Error),
@@ -201,7 +198,8 @@ pub fn build_kernel(
         .map_err(|error| KernelError::Source(Box::new(error.into())))?;
     let mut kernel = Kernel::from_files(label, arch, &image, None, Some(&config))?;
     let named = spec.to_string();
-    kernel.lines = Some(dir.join(LINES));
+    let lines = dir.join(LINES);
+    kernel.lines = lines.is_file().then_some(lines);
     kernel.changed = changed;
     kernel.source = (named != kernel.label).then_some(named);
     let warnings = serde_json::from_slice(&fs_err::read(dir.join(WARNINGS))?).map_err(io::Error::from)?;
@@ -346,8 +344,13 @@ fn built(
                 fs_err::copy(made.image, dir.join(IMAGE))?;
                 fs_err::copy(made.config, dir.join(CONFIG))?;
                 fs_err::copy(made.log, dir.join(LOG))?;
-                let lines = LineTable::of_vmlinux(&fs_err::read(&made.vmlinux)?)?;
-                lines.write(fs_err::File::create(dir.join(LINES))?)?;
+                match lines(&made.vmlinux) {
+                    Ok(lines) => lines.write(fs_err::File::create(dir.join(LINES))?)?,
+                    // It boots all the same.
+                    Err(why) => ui.warning(&format!(
+                        "{arch}: which lines of {spec} run will not be known: {why}"
+                    )),
+                }
                 fs_err::write(
                     dir.join(WARNINGS),
                     serde_json::to_vec_pretty(&made.warnings).map_err(io::Error::from)?,
@@ -365,6 +368,12 @@ fn built(
         None => BTreeMap::new(),
     };
     Ok((dir, changed))
+}
+
+/// The line tables of a kernel that was built; why there are none, if not.
+fn lines(vmlinux: &Path) -> Result<LineTable, String> {
+    let bytes = fs_err::read(vmlinux).map_err(|error| error.to_string())?;
+    LineTable::of_vmlinux(&bytes).map_err(|error| error.to_string())
 }
 
 /// The lines that a series has added or changed, of each file.
