@@ -28,56 +28,21 @@
  * now and then, the sum does not.
  *
  * Use: qemu-system-... -plugin cost.so,out=FILE
- *
- * The interface of plugins is compiled in (-DPLUGIN_API): 1 for QEMU 6.0 to 8.2, 2 for 9.0, 3 from 9.1 on. What is used of it is
- * declared here, since distributions have no package with QEMU's header.
  */
 
 #include <inttypes.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define EXPORT __attribute__((visibility("default")))
-
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-
-/* The beginning of what QEMU tells about itself. */
-struct qemu_info {
-    const char *target_name;
-};
-
-enum { CB_NO_REGS = 0 };
-enum mem_rw { MEM_NONE, MEM_R, MEM_W, MEM_RW };
-
-typedef void vcpu_cb(unsigned int cpu, void *data);
-typedef void vcpu_mem_cb(unsigned int cpu, uint32_t info, uint64_t address, void *data);
-
-void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id, void (*cb)(uint64_t id, struct qemu_plugin_tb *tb));
-void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, vcpu_cb *cb, int flags, void *data);
-void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, vcpu_cb *cb, int flags, void *data);
-void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn, vcpu_mem_cb *cb, int flags, enum mem_rw rw,
-                                      void *data);
-uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
-size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
-
-EXPORT int qemu_plugin_version = PLUGIN_API;
+#include "plugin.h"
 
 #if PLUGIN_API < 3
-const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
-
 static void insn_bytes(const struct qemu_plugin_insn *insn, unsigned char *bytes, size_t size)
 {
     memcpy(bytes, qemu_plugin_insn_data(insn), size);
 }
 #else
-size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *insn, void *bytes, size_t size);
-
 static void insn_bytes(const struct qemu_plugin_insn *insn, unsigned char *bytes, size_t size)
 {
     qemu_plugin_insn_data(insn, bytes, size);

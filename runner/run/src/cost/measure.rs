@@ -41,7 +41,7 @@ use suite::{CaseMachine, GuestClock};
 use supply::{
     cache::{Cache, CacheError},
     host,
-    qemu::{Counting, PluginError},
+    qemu::{COMPILER_PACKAGES, Counting, PluginError},
 };
 use vm::{
     guest::Guest,
@@ -119,7 +119,7 @@ impl Blamed for CountingError {
 /// # Errors
 /// The plugin does not compile, or the cache cannot be written.
 pub fn counting(emulator: &Emulator, ui: &Ui) -> Result<Counting, CountingError> {
-    let counting = match host::install_packages(&["gcc", "libc6-dev"], ui) {
+    let counting = match host::install_packages(&COMPILER_PACKAGES, ui) {
         Ok(()) => Counting::of(&emulator.qemu.binary, &Cache::open(ui)?)?,
         Err(error) => Counting::GuestTime {
             why: error.to_string(),

@@ -12,7 +12,7 @@ use base::{
 use supply::{
     cache::{Cache, CacheError},
     host::{self, HostError},
-    qemu::{NotLoaded, Plugin, PluginError},
+    qemu::{COMPILER_PACKAGES, NotLoaded, Plugin, PluginError},
 };
 use vm::machine::Accel;
 
@@ -50,15 +50,22 @@ impl Blamed for LibraryError {
 /// It does not compile.
 pub(crate) fn libraries(rig: &Rig, ui: &Ui) -> Result<BTreeMap<Arch, PathBuf>, LibraryError> {
     let mut libraries = BTreeMap::new();
-    for (arch, emulator) in &rig.emulators {
-        if emulator.accel == Accel::Kvm {
-            ui.line(&format!(
-                "{arch}: which code runs is not known under KVM: only translated code is seen"
-            ));
-            continue;
-        }
-        host::install_packages(&["gcc", "libc6-dev"], ui)?;
-        match Plugin::Cover.library(&emulator.qemu.binary, &Cache::open(ui)?)? {
+    let (translated, others): (Vec<_>, Vec<_>) = rig
+        .emulators
+        .iter()
+        .partition(|(_, emulator)| emulator.accel != Accel::Kvm);
+    for (arch, _) in others {
+        ui.line(&format!(
+            "{arch}: which code runs is not known under KVM: only translated code is seen"
+        ));
+    }
+    if translated.is_empty() {
+        return Ok(libraries);
+    }
+    host::install_packages(&COMPILER_PACKAGES, ui)?;
+    let cache = Cache::open(ui)?;
+    for (arch, emulator) in translated {
+        match Plugin::Cover.library(&emulator.qemu.binary, &cache)? {
             Ok(library) => {
                 libraries.insert(*arch, library);
             }

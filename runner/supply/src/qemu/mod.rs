@@ -18,5 +18,5 @@ pub use build::{BuildError, StandbyQemu, build, find};
 pub use capabilities::{Capabilities, CapabilityError};
 pub use expected::{Backend, RUNS, Run};
 pub use firmware::firmware;
-pub use plugin::{Counting, NotLoaded, Plugin, PluginError};
+pub use plugin::{COMPILER_PACKAGES, Counting, NotLoaded, Plugin, PluginError};
 pub use source::{HOST_PACKAGES, PATCHES, Patch, PinnedSource, SOURCE, SourcePackage};

@@ -19,6 +19,12 @@ pub enum Plugin {
     Cover,
 }
 
+/// QEMU's interface, which all of them include.
+const INTERFACE: &str = include_str!("../../../../guest-images/qemu/plugin/plugin.h");
+
+/// Packages with the compiler that [`Plugin::library`] calls.
+pub const COMPILER_PACKAGES: [&str; 2] = ["gcc", "libc6-dev"];
+
 /// What the compiler is called with, besides the version of the interface and the files.
 const FLAGS: [&str; 6] = [
     "-O2",
@@ -71,7 +77,7 @@ impl Plugin {
 
     /// Compiles the plugin for `binary`, or takes it from the cache, and has the binary load it.
     ///
-    /// Takes a second, and blocks. Needs a C compiler.
+    /// Takes a second, and blocks. Needs a C compiler ([`COMPILER_PACKAGES`]).
     ///
     /// # Errors
     /// The plugin cannot be compiled. A QEMU that does not load it is an answer.
@@ -94,6 +100,7 @@ impl Plugin {
         let library = format!("{}.so", self.name());
         let key = Key::new()
             .with(self.source())
+            .with(INTERFACE)
             .with(FLAGS.join(" "))
             .with(&define)
             .with(&said)
@@ -101,6 +108,7 @@ impl Plugin {
         let folder = cache.entry("plugins", &key, |folder| {
             let source = folder.join(format!("{}.c", self.name()));
             fs_err::write(&source, self.source())?;
+            fs_err::write(folder.join("plugin.h"), INTERFACE)?;
             compiler
                 .args(FLAGS)
                 .arg(&define)
