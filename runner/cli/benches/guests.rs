@@ -165,7 +165,7 @@ async fn guests(rig: &Rig, arch: Arch) -> Value {
     }
 
     let start = Instant::now();
-    let template = Template::make(&spec, &logs, Clock::start(), &login, limits, "sync")
+    let template = Template::make(&spec, &logs, Clock::start(), &login, limits, None, "sync")
         .await
         .expect("a template");
     let made = start.elapsed();

@@ -31,7 +31,11 @@ fn coverage(folder: &Utf8Path, ui: &Ui) -> Result<Coverage, Failure> {
 /// The same, where the lines of at least one kernel are known.
 fn with_lines(folder: &Utf8Path, ui: &Ui) -> Result<Coverage, Failure> {
     let coverage = coverage(folder, ui)?;
-    if coverage.kernels.iter().all(|kernel| kernel.sources.is_empty()) {
+    if coverage
+        .kernels
+        .iter()
+        .all(|kernel| kernel.text.sources.is_empty())
+    {
         return Err(Failure::usage(anyhow::anyhow!(
             "`{folder}` knows functions, and no lines: those are known of kernels that memrig builds (`source:`, `tree:`); `--format coverage` has the \
              functions"

@@ -69,7 +69,11 @@ impl SeriesRan {
                 None => LineRan::Never,
             }
         };
-        let changed = kernel.sources.iter().filter(|source| !source.changed.is_empty());
+        let changed = kernel
+            .text
+            .sources
+            .iter()
+            .filter(|source| !source.changed.is_empty());
         let files = changed.map(|source| {
             let lines = source.changed.iter();
             let lines = lines.map(|(line, text)| {
@@ -131,62 +135,42 @@ impl SeriesRan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ::record::{CoveredCase, LineOfCode, Ran, Span};
-    use base::Arch;
+    use ::record::{CoveredCase, LineOfCode, Span, samples::covered_case, samples::covered_kernel};
 
-    fn case(id: &str, bits: u8) -> CoveredCase {
-        let key = serde_json::json!({
-            "arch": "x86_64", "kernel": "k-6.12", "config": "", "suite": "blocks", "variant": "", "case": id,
-        });
-        CoveredCase {
-            key: serde_json::from_value(key).unwrap(),
-            booted: false,
-            ran: Ran::of_bits(vec![bits]),
-            lost: 0,
-        }
-    }
-
-    /// Line n has the code at 10 * n; piece n is run with bit n.
-    fn kernel(cases: Vec<CoveredCase>, boot: u8, code: &[u32], changed: &[u32]) -> CoveredKernel {
+    /// Line n has the code at 10 * n, which is piece n.
+    fn kernel(cases: Vec<CoveredCase>, boot: &[usize], code: &[u32], changed: &[u32]) -> CoveredKernel {
         let span = |line: u32| Span {
             offset: u64::from(line) * 10,
             bytes: 4,
         };
+        let row = |line: &u32| LineOfCode {
+            span: span(*line),
+            line: *line,
+        };
+        let source = SourceLines {
+            file: "mm/a.c".to_owned(),
+            rows: code.iter().map(row).collect(),
+            changed: changed.iter().map(|line| (*line, String::new())).collect(),
+        };
+        let pieces: Vec<Span> = (0..8).map(span).collect();
         CoveredKernel {
-            label: "k".to_owned(),
-            release: "6.12".to_owned(),
-            arch: Arch::X86_64,
-            side: None,
-            end: 1000,
-            functions: Vec::new(),
-            sources: vec![SourceLines {
-                file: "mm/a.c".to_owned(),
-                rows: code
-                    .iter()
-                    .map(|line| LineOfCode {
-                        span: span(*line),
-                        line: *line,
-                    })
-                    .collect(),
-                changed: changed.iter().map(|line| (*line, String::new())).collect(),
-            }],
-            pieces: (0..8).map(span).collect(),
-            boot: Ran::of_bits(vec![boot]),
+            boot: boot.iter().copied().collect(),
             cases,
+            ..covered_kernel(&[], vec![source], &pieces)
         }
     }
 
     #[test]
     fn each_line_has_its_word() {
-        let cases = vec![case("B01", 0b10), case("B02", 0b110)];
-        let ran = SeriesRan::of(&kernel(cases, 0b1010, &[1, 2, 3, 4], &[1, 2, 3, 4, 5]));
+        let cases = vec![covered_case("B01", &[1]), covered_case("B02", &[1, 2])];
+        let ran = SeriesRan::of(&kernel(cases, &[1, 3], &[1, 2, 3, 4], &[1, 2, 3, 4, 5]));
         let lines: BTreeMap<u32, LineRan> = ran.files["mm/a.c"]
             .iter()
             .map(|(at, line)| (*at, line.ran.clone()))
             .collect();
         let by = |times, id: &str| LineRan::Cases {
             times,
-            first: case(id, 0).key.name(),
+            first: covered_case(id, &[]).key.name(),
         };
         assert_eq!(lines[&1], by(2, "B01"));
         assert_eq!(lines[&2], by(1, "B02"));
@@ -200,9 +184,9 @@ mod tests {
     #[test]
     fn what_never_ran_is_told_in_pieces() {
         // 3 has no code, 5 was run, 7 is not changed.
-        let cases = vec![case("B01", 0b10_0000)];
+        let cases = vec![covered_case("B01", &[5])];
         let changed = [2, 3, 4, 5, 6, 8];
-        let ran = SeriesRan::of(&kernel(cases, 0, &[2, 4, 5, 6, 8], &changed));
+        let ran = SeriesRan::of(&kernel(cases, &[], &[2, 4, 5, 6, 8], &changed));
         assert_eq!(
             ran.never(),
             [("mm/a.c", 2, 4), ("mm/a.c", 6, 6), ("mm/a.c", 8, 8)]

@@ -22,6 +22,8 @@ mod part;
 mod prune;
 mod read;
 mod rounds;
+#[cfg(any(test, feature = "samples"))]
+pub mod samples;
 mod seconds;
 mod seen;
 mod side;

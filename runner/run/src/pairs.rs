@@ -198,17 +198,20 @@ pub struct Comparison {
 }
 
 /// What of its series ran of each kernel that has one, in a run.
-fn series_ran(run: &Utf8Path) -> Result<BTreeMap<Arch, SeriesRan>, ReadError> {
-    let Some((coverage, _)) = Coverage::read(run)? else {
+fn series_ran(run: &Utf8Path, ui: &Ui) -> Result<BTreeMap<Arch, SeriesRan>, ReadError> {
+    let Some((coverage, damage)) = Coverage::read(run)? else {
         return Ok(BTreeMap::new());
     };
+    for damage in damage {
+        ui.warning(&damage.to_string());
+    }
     let has_series = |kernel: &&CoveredKernel| {
-        let mut sources = kernel.sources.iter();
+        let mut sources = kernel.text.sources.iter();
         sources.any(|source| !source.changed.is_empty())
     };
     let kernels = coverage.kernels.iter().filter(has_series);
     Ok(kernels
-        .map(|kernel| (kernel.arch, SeriesRan::of(kernel)))
+        .map(|kernel| (kernel.text.arch, SeriesRan::of(kernel)))
         .collect())
 }
 
@@ -307,7 +310,7 @@ impl Comparison {
         self.record.arches = self.sum();
         // The first pair has all cases.
         if self.covers && self.record.runs.len() == 1 {
-            self.record.ran = series_ran(&outcome.folder).map_err(RunError::from)?;
+            self.record.ran = series_ran(&outcome.folder, ui).map_err(RunError::from)?;
         }
         Ok(Some(outcome))
     }

@@ -22,7 +22,7 @@ pub struct Ran(Vec<u8>);
 
 impl Ran {
     /// A set of these bits, the lowest first.
-    pub fn of_bits(bits: Vec<u8>) -> Self {
+    pub(super) fn of_bits(bits: Vec<u8>) -> Self {
         Self(bits)
     }
 
@@ -30,7 +30,7 @@ impl Ran {
         &self.0
     }
 
-    pub(super) fn insert(&mut self, index: usize) {
+    fn insert(&mut self, index: usize) {
         let byte = index / 8;
         if self.0.len() <= byte {
             self.0.resize(byte + 1, 0);
@@ -46,10 +46,8 @@ impl Ran {
 
     /// The same pieces where so many others come first.
     pub(super) fn behind(&self, first: usize) -> Self {
-        let mut moved = Self::default();
         let indexes = (0..self.0.len() * 8).filter(|index| self.has(*index));
-        indexes.for_each(|index| moved.insert(first + index));
-        moved
+        indexes.map(|index| first + index).collect()
     }
 
     /// What was run here or there.
@@ -58,6 +56,15 @@ impl Ran {
         let longest = self.0.len().max(other.0.len());
         let byte = |ran: &Self, at| ran.0.get(at).copied().unwrap_or(0);
         Self((0..longest).map(|at| byte(self, at) | byte(other, at)).collect())
+    }
+}
+
+impl FromIterator<usize> for Ran {
+    /// The pieces with these numbers.
+    fn from_iter<T: IntoIterator<Item = usize>>(indexes: T) -> Self {
+        let mut ran = Self::default();
+        indexes.into_iter().for_each(|index| ran.insert(index));
+        ran
     }
 }
 
@@ -138,9 +145,9 @@ pub struct CoveredCase {
     pub lost: u64,
 }
 
-/// A kernel, and what was run of it.
+/// A kernel whose code is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CoveredKernel {
+pub struct KernelText {
     /// Its label.
     pub label: String,
     /// Its release.
@@ -151,10 +158,17 @@ pub struct CoveredKernel {
     pub side: Option<Side>,
     /// Where its text ends, in bytes from its start.
     pub end: u64,
-    /// Where its functions begin, ascending, and their names.
+    /// Where its functions begin, in bytes from there and ascending, and their names.
     pub functions: Vec<(u64, String)>,
-    /// Source files whose lines are known; none where the kernel has no line tables.
+    /// The source files whose lines are known; none where the kernel has no line tables.
     pub sources: Vec<SourceLines>,
+}
+
+/// A kernel, and what was run of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CoveredKernel {
+    /// The kernel.
+    pub text: KernelText,
     /// All pieces that anything ran.
     pub pieces: Vec<Span>,
     /// What booting ran, of all guests that others went on from.
@@ -197,15 +211,15 @@ impl CoveredKernel {
 
     /// The function that has the code at an offset.
     pub fn function_at(&self, offset: u64) -> Option<&str> {
-        let behind = self.functions.partition_point(|(start, _)| *start <= offset);
-        let (_, name) = self.functions.get(behind.checked_sub(1)?)?;
-        (offset < self.end).then(|| whole(name))
+        let behind = self.text.functions.partition_point(|(start, _)| *start <= offset);
+        let (_, name) = self.text.functions.get(behind.checked_sub(1)?)?;
+        (offset < self.text.end).then(|| whole(name))
     }
 
     fn functions_with_ends(&self) -> impl Iterator<Item = (u64, u64, &str)> {
-        let ends = self.functions.iter().skip(1).map(|(start, _)| *start);
-        let ends = ends.chain(std::iter::once(self.end));
-        let functions = self.functions.iter().zip(ends);
+        let ends = self.text.functions.iter().skip(1).map(|(start, _)| *start);
+        let ends = ends.chain(std::iter::once(self.text.end));
+        let functions = self.text.functions.iter().zip(ends);
         functions.map(|((start, name), end)| (*start, end, whole(name)))
     }
 }
@@ -218,6 +232,7 @@ fn whole(name: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::samples::covered_kernel;
     use proptest::prelude::*;
 
     fn span(offset: u64, bytes: u64) -> Span {
@@ -225,28 +240,19 @@ mod tests {
     }
 
     fn kernel() -> CoveredKernel {
-        CoveredKernel {
-            label: "k".to_owned(),
-            release: "6.12".to_owned(),
-            arch: Arch::X86_64,
-            side: None,
-            end: 100,
-            functions: vec![
-                (0, "online_pages".to_owned()),
-                (40, "offline_pages".to_owned()),
-                (90, "online_pages.cold".to_owned()),
-            ],
-            sources: Vec::new(),
-            pieces: vec![span(0, 4), span(90, 2), span(44, 4)],
-            boot: Ran::default(),
-            cases: Vec::new(),
-        }
+        let functions = [
+            (0, "online_pages"),
+            (40, "offline_pages"),
+            (90, "online_pages.cold"),
+        ];
+        let pieces = [span(0, 4), span(90, 2), span(44, 4)];
+        let mut kernel = covered_kernel(&functions, Vec::new(), &pieces);
+        kernel.text.end = 100;
+        kernel
     }
 
     fn ran(indexes: &[usize]) -> Ran {
-        let mut ran = Ran::default();
-        indexes.iter().for_each(|index| ran.insert(*index));
-        ran
+        indexes.iter().copied().collect()
     }
 
     #[test]

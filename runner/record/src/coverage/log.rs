@@ -12,32 +12,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     Coverage,
-    code::{Ran, SourceLines, Span},
+    code::{KernelText, Ran, Span},
     line::{Line, NAME},
     packed::Packed,
     read::numbered,
 };
-use crate::{CaseKey, JournalError, Side, lines::Lines};
-use base::Arch;
-
-/// A kernel whose code is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KernelText {
-    /// Its label.
-    pub label: String,
-    /// Its release.
-    pub release: String,
-    /// Its architecture.
-    pub arch: Arch,
-    /// Which side of a comparison it is on, where two are compared.
-    pub side: Option<Side>,
-    /// Where its text ends, in bytes from its start.
-    pub end: u64,
-    /// Where its functions begin, in bytes from there and ascending, and their names.
-    pub functions: Vec<(u64, String)>,
-    /// The source files whose lines are known.
-    pub sources: Vec<SourceLines>,
-}
+use crate::{CaseKey, JournalError, lines::Lines};
 
 /// The coverage of a run, open for appending. It can be shared between threads.
 #[derive(Debug)]
@@ -79,7 +59,7 @@ impl CoverageLog {
     ///
     /// # Errors
     /// The file does not take it.
-    pub fn kernel(&self, text: KernelText) -> Result<usize, JournalError> {
+    pub fn kernel(&self, text: &KernelText) -> Result<usize, JournalError> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let kernel = known.len();
         let offsets = text.functions.iter().map(|(at, name)| (*at, format!(" {name}")));
@@ -159,15 +139,7 @@ impl CoverageLog {
     /// The file does not take it.
     pub(crate) fn take(&self, coverage: &Coverage) -> Result<(), JournalError> {
         for kernel in &coverage.kernels {
-            let number = self.kernel(KernelText {
-                label: kernel.label.clone(),
-                release: kernel.release.clone(),
-                arch: kernel.arch,
-                side: kernel.side,
-                end: kernel.end,
-                functions: kernel.functions.clone(),
-                sources: kernel.sources.clone(),
-            })?;
+            let number = self.kernel(&kernel.text)?;
             self.boot_of(number, None, &kernel.spans(&kernel.boot))?;
             for case in &kernel.cases {
                 self.case(
@@ -205,9 +177,7 @@ impl CoverageLog {
             })?;
             known.extend(new.into_iter().enumerate().map(|(at, span)| (span, first + at)));
         }
-        let mut ran = Ran::default();
-        pieces.iter().for_each(|span| ran.insert(known[span]));
-        Ok(ran)
+        Ok(pieces.iter().map(|span| known[span]).collect())
     }
 
     fn append(&self, line: impl FnOnce() -> io::Result<Line>) -> Result<(), JournalError> {
@@ -237,8 +207,13 @@ fn deltas(places: impl Iterator<Item = (u64, String)>) -> io::Result<Packed> {
 
 #[cfg(test)]
 mod tests {
+    use base::Arch;
+
     use super::*;
-    use crate::coverage::{Coverage, LineOfCode};
+    use crate::{
+        coverage::{Coverage, LineOfCode, SourceLines},
+        samples::covered_case,
+    };
 
     fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
         let folder = tempfile::tempdir().unwrap();
@@ -270,10 +245,7 @@ mod tests {
     }
 
     fn key(case: &str) -> CaseKey {
-        serde_json::from_value(serde_json::json!({
-            "arch": "s390x", "kernel": "debian:trixie-6.12.107", "config": "", "suite": "blocks", "variant": "", "case": case,
-        }))
-        .unwrap()
+        covered_case(case, &[]).key
     }
 
     fn spans_of(coverage: &Coverage, case: usize) -> Vec<u64> {
@@ -286,7 +258,7 @@ mod tests {
     fn what_was_written_is_read() {
         let (_keep, folder) = folder();
         let log = CoverageLog::open(&folder).unwrap();
-        assert_eq!(log.kernel(text()).unwrap(), 0);
+        assert_eq!(log.kernel(&text()).unwrap(), 0);
         log.boot(0, 1, &[span(0, 2)]).unwrap();
         log.case(0, &key("B01"), false, &[span(0x40, 2), span(0, 2)], 0)
             .unwrap();
@@ -295,10 +267,7 @@ mod tests {
         let (coverage, damage) = Coverage::read(&folder).unwrap().unwrap();
         assert_eq!(damage, []);
         let kernel = &coverage.kernels[0];
-        assert_eq!(
-            (kernel.functions.clone(), &kernel.sources),
-            (text().functions, &text().sources)
-        );
+        assert_eq!(kernel.text, text());
         assert_eq!(kernel.boot, Ran::of_bits(vec![1]));
         assert_eq!(spans_of(&coverage, 0), [0, 1, 0x40, 0x41]);
         assert_eq!(spans_of(&coverage, 1), [0x20, 0x40, 0x41]);
@@ -309,7 +278,7 @@ mod tests {
     fn the_last_attempt_counts_and_a_torn_line_loses_itself_alone() {
         let (_keep, folder) = folder();
         let log = CoverageLog::open(&folder).unwrap();
-        log.kernel(text()).unwrap();
+        log.kernel(&text()).unwrap();
         log.case(0, &key("B01"), false, &[span(0, 2)], 0).unwrap();
         log.lines.tear(b"{\"case\":{\"ker");
         log.case(0, &key("B01"), true, &[span(0x40, 2)], 0).unwrap();
@@ -324,7 +293,7 @@ mod tests {
         let (_keep, folder) = folder();
         for case in ["B01", "B02"] {
             let log = CoverageLog::open(&folder).unwrap();
-            let kernel = log.kernel(text()).unwrap();
+            let kernel = log.kernel(&text()).unwrap();
             log.case(kernel, &key(case), false, &[span(0x40, 2)], 0).unwrap();
         }
         let (coverage, damage) = Coverage::read(&folder).unwrap().unwrap();
@@ -336,7 +305,7 @@ mod tests {
     fn pieces_that_are_lost_take_no_other_with_them() {
         let (_keep, folder) = folder();
         let log = CoverageLog::open(&folder).unwrap();
-        log.kernel(text()).unwrap();
+        log.kernel(&text()).unwrap();
         log.case(0, &key("B01"), false, &[span(0, 2)], 0).unwrap();
         log.case(0, &key("B02"), false, &[span(0x40, 2)], 0).unwrap();
         let path = folder.join(NAME);
@@ -358,7 +327,7 @@ mod tests {
         let (_both, merged) = folder();
         for (run, case, piece) in [(&first, "B01", span(0, 2)), (&second, "B02", span(0x40, 2))] {
             let log = CoverageLog::open(run).unwrap();
-            log.kernel(text()).unwrap();
+            log.kernel(&text()).unwrap();
             log.boot(0, 1, &[span(0x80, 1)]).unwrap();
             log.case(0, &key(case), false, &[piece], 0).unwrap();
         }
@@ -369,7 +338,7 @@ mod tests {
         let (coverage, damage) = Coverage::read(&merged).unwrap().unwrap();
         assert_eq!((damage, coverage.kernels.len()), (Vec::new(), 1));
         let kernel = &coverage.kernels[0];
-        assert_eq!(kernel.sources, text().sources);
+        assert_eq!(kernel.text, text());
         assert!(kernel.ranges(&kernel.boot).meets(0x80, 0x81));
         assert_eq!(
             (spans_of(&coverage, 0), spans_of(&coverage, 1)),
@@ -384,6 +353,6 @@ mod tests {
             lines: Lines::resume("/dev/full".as_ref(), b"").unwrap(),
             known: Mutex::default(),
         };
-        assert!(matches!(log.kernel(text()), Err(JournalError::Write { .. })));
+        assert!(matches!(log.kernel(&text()), Err(JournalError::Write { .. })));
     }
 }

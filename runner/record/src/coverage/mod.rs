@@ -11,6 +11,6 @@ mod log;
 mod packed;
 mod read;
 
-pub use code::{CoveredCase, CoveredKernel, LineOfCode, Ran, Ranges, SourceLines, Span};
-pub use log::{CoverageLog, KernelText};
+pub use code::{CoveredCase, CoveredKernel, KernelText, LineOfCode, Ran, Ranges, SourceLines, Span};
+pub use log::CoverageLog;
 pub use read::Coverage;

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, io};
 use camino::Utf8Path;
 
 use super::{
-    code::{CoveredCase, CoveredKernel, LineOfCode, Ran, SourceLines, Span},
+    code::{CoveredCase, CoveredKernel, KernelText, LineOfCode, Ran, SourceLines, Span},
     line::{Line, NAME},
     packed::Packed,
 };
@@ -32,7 +32,10 @@ impl Coverage {
             let (numbered, damage) = numbered(&bytes);
             let mut kernels: Vec<CoveredKernel> = Vec::new();
             for kernel in numbered.into_values() {
-                match kernels.iter_mut().find(|known| is_same(known, &kernel)) {
+                match kernels
+                    .iter_mut()
+                    .find(|known| is_same(&known.text, &kernel.text))
+                {
                     Some(known) => join(known, kernel),
                     None => kernels.push(kernel),
                 }
@@ -78,13 +81,15 @@ fn take(kernels: &mut BTreeMap<usize, CoveredKernel>, line: Line) -> io::Result<
             let functions = places(&functions)?;
             let functions = functions.into_iter().map(|(at, name)| (at, name.join(" ")));
             let covered = CoveredKernel {
-                label,
-                release,
-                arch,
-                side,
-                end,
-                functions: functions.collect(),
-                sources: Vec::new(),
+                text: KernelText {
+                    label,
+                    release,
+                    arch,
+                    side,
+                    end,
+                    functions: functions.collect(),
+                    sources: Vec::new(),
+                },
                 pieces: Vec::new(),
                 boot: Ran::default(),
                 cases: Vec::new(),
@@ -111,7 +116,7 @@ fn take(kernels: &mut BTreeMap<usize, CoveredKernel>, line: Line) -> io::Result<
             });
             let rows = rows.collect::<io::Result<_>>()?;
             let kernel = kernels.get_mut(&kernel).ok_or_else(unknown)?;
-            kernel.sources.push(SourceLines { file, rows, changed });
+            kernel.text.sources.push(SourceLines { file, rows, changed });
         }
         Line::Code {
             kernel,
@@ -166,16 +171,10 @@ fn put(kernel: &mut CoveredKernel, case: CoveredCase) {
     }
 }
 
-fn is_same(one: &CoveredKernel, other: &CoveredKernel) -> bool {
-    let facts = |kernel: &CoveredKernel| {
-        (
-            kernel.label.clone(),
-            kernel.release.clone(),
-            kernel.arch,
-            kernel.side,
-        )
-    };
-    facts(one) == facts(other) && one.end == other.end && one.functions == other.functions
+/// Whether it is one kernel; a line about a source file of it may have been lost.
+fn is_same(one: &KernelText, other: &KernelText) -> bool {
+    let named = |text: &KernelText| (text.label.clone(), text.release.clone(), text.arch, text.side);
+    named(one) == named(other) && one.end == other.end && one.functions == other.functions
 }
 
 /// Adds what was written of a kernel later.

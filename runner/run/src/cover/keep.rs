@@ -28,14 +28,11 @@ use supply::kernel::Kernel;
 /// How long a guest may take to tell, before the factor of its speed: its kernel has up to 200 000 symbols.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// All functions of the kernel's image, and where its text begins and ends.
-const FUNCTIONS_SCRIPT: &str = "grep -v '\\[' /proc/kallsyms | grep -i ' [tw] '";
+/// All symbols, of which those of functions are wanted. To look for them here takes a guest ten times as long as to print all (Debian 6.12, TCG).
+const SYMBOLS_SCRIPT: &str = "cat /proc/kallsyms";
 
 /// Where the text begins. It is among the first.
 const START_SCRIPT: &str = "grep -m1 ' _stext$' /proc/kallsyms";
-
-/// What ends the answer of a guest that is asked more behind it.
-const END: &str = "memrig: end of symbols";
 
 /// Keeps which code the cases of a run ran.
 #[derive(Debug)]
@@ -67,14 +64,13 @@ impl Known {
     }
 }
 
-/// What is kept of.
-pub(crate) struct Attempt<'a> {
+/// Whose code it is.
+#[derive(Clone, Copy)]
+pub(crate) struct Whose<'a> {
     /// The case.
     pub(crate) key: &'a CaseKey,
     /// The kernel, and its index in the run.
     pub(crate) kernel: (usize, &'a Kernel),
-    /// The number of the template that the guest is a clone of, from 1; `None` if it booted.
-    pub(crate) template: Option<usize>,
 }
 
 impl Cover {
@@ -94,18 +90,19 @@ impl Cover {
         self.libraries.get(&arch).map(PathBuf::as_path)
     }
 
-    /// What the guest of a template is asked before it is stopped, in front of what it is asked besides: then it is also known of clones that die
-    /// where their kernel lies, and no clone is asked.
-    pub(crate) fn question(&self, kernel: usize) -> String {
-        format!("{}; echo '{END}'", self.script(kernel))
+    /// What a guest is asked about its kernel, as far as that is not known yet. The guest of a template is asked before it is stopped: then it is also
+    /// known of clones that die where their kernel lies, and no clone is asked.
+    pub(crate) fn question(&self, kernel: usize) -> &'static str {
+        match locked(&self.kernels).contains_key(&kernel) {
+            true => START_SCRIPT,
+            false => SYMBOLS_SCRIPT,
+        }
     }
 
-    /// Keeps what the boot of a template ran, whose guest has `said` this.
-    pub(crate) fn booted(&self, attempt: &Attempt<'_>, said: &str, code: &Pieces) {
+    /// Keeps what the boot of a template ran, whose guest has given this answer.
+    pub(crate) fn booted(&self, template: usize, whose: Whose<'_>, answer: &str, code: &Pieces) {
         let kept = || {
-            let (answer, _) = said.split_once(END).unwrap_or((said, ""));
-            let (known, text) = self.learn(attempt, answer)?;
-            let template = attempt.template.unwrap_or_default();
+            let (known, text) = self.learn(whose, answer)?;
             locked(&self.starts).insert(template, text.start);
             self.log
                 .boot(known.number, template as u32, &in_text(code, text))
@@ -116,52 +113,46 @@ impl Cover {
         }
     }
 
-    fn script(&self, kernel: usize) -> &'static str {
-        match locked(&self.kernels).contains_key(&kernel) {
-            true => START_SCRIPT,
-            false => FUNCTIONS_SCRIPT,
-        }
-    }
-
-    /// Keeps what a guest ran whose case is over. What cannot be kept is told once, and costs no case its verdict.
-    pub(crate) async fn keep(&self, attempt: Attempt<'_>, guest: &impl UnderTest) {
+    /// Keeps what a guest ran whose case is over, a clone of the template with this number or one that booted. What cannot be kept is told once, and
+    /// costs no case its verdict.
+    pub(crate) async fn keep(&self, whose: Whose<'_>, template: Option<usize>, guest: &impl UnderTest) {
         // Before the guest is asked anything more.
         let code = match guest.translated() {
             Ok(Some(code)) => code,
             Ok(None) => return,
             Err(error) => return self.tell(&chain(&error)),
         };
-        if let Err(why) = self.keep_code(attempt, guest, &code).await {
+        if let Err(why) = self.keep_code(whose, template, guest, &code).await {
             self.tell(&why);
         }
     }
 
     async fn keep_code(
         &self,
-        attempt: Attempt<'_>,
+        whose: Whose<'_>,
+        template: Option<usize>,
         guest: &impl UnderTest,
         code: &Pieces,
     ) -> Result<(), String> {
-        let Some((known, text)) = self.place(&attempt, guest).await? else {
+        let Some((known, text)) = self.place(whose, template, guest).await? else {
             return Ok(());
         };
-        let (spans, booted) = (in_text(code, text), attempt.template.is_none());
+        let (spans, booted) = (in_text(code, text), template.is_none());
         self.log
-            .case(known.number, attempt.key, booted, &spans, code.lost)
+            .case(known.number, whose.key, booted, &spans, code.lost)
             .map_err(|error| chain(&error))
     }
 
     /// Which kernel it is for the log, and where its text lies in this guest. `None` if the guest is gone and nobody else knows.
     async fn place(
         &self,
-        attempt: &Attempt<'_>,
+        whose: Whose<'_>,
+        template: Option<usize>,
         guest: &impl UnderTest,
     ) -> Result<Option<(Known, Text)>, String> {
-        let index = attempt.kernel.0;
+        let index = whose.kernel.0;
         let known = locked(&self.kernels).get(&index).copied();
-        let start = attempt
-            .template
-            .and_then(|template| locked(&self.starts).get(&template).copied());
+        let start = template.and_then(|template| locked(&self.starts).get(&template).copied());
         if let (Some(known), Some(start)) = (known, start) {
             return Ok(Some((known, known.text(start))));
         }
@@ -169,14 +160,14 @@ impl Cover {
             return Ok(None);
         }
         let limit = guest.scale(LIMIT);
-        let said = inside::exec(guest, self.script(index), limit).await;
+        let said = inside::exec(guest, self.question(index), limit).await;
         let said = said.map_err(|trouble| trouble.message().to_owned())?.text();
-        self.learn(attempt, &said).map(Some)
+        self.learn(whose, &said).map(Some)
     }
 
     /// What a guest says of where its kernel lies; the first one of a kernel has all its functions.
-    fn learn(&self, attempt: &Attempt<'_>, said: &str) -> Result<(Known, Text), String> {
-        let (index, kernel) = attempt.kernel;
+    fn learn(&self, whose: Whose<'_>, said: &str) -> Result<(Known, Text), String> {
+        let (index, kernel) = whose.kernel;
         // Held until the kernel is written down: another guest of it may tell at the same time.
         let mut kernels = locked(&self.kernels);
         if let Some(known) = kernels.get(&index) {
@@ -191,11 +182,11 @@ impl Cover {
             "the guest's /proc/kallsyms does not say where its kernel begins and ends".to_owned()
         })?;
         let (start, bytes) = (functions.start, functions.end);
-        let number = self.log.kernel(KernelText {
+        let number = self.log.kernel(&KernelText {
             label: kernel.label.clone(),
             release: kernel.release_or_unknown().to_owned(),
             arch: kernel.arch,
-            side: attempt.key.side,
+            side: whose.key.side,
             end: bytes,
             functions: functions.functions,
             sources: sources(kernel)?,
@@ -238,6 +229,7 @@ fn sources(kernel: &Kernel) -> Result<Vec<SourceLines>, String> {
         line: row.line,
     };
     let source = |(file, rows): (String, Vec<Row>)| SourceLines {
+        // A file that the series does not touch has none.
         changed: kernel.changed.get(&file).cloned().unwrap_or_default(),
         rows: rows.into_iter().map(row).collect(),
         file,

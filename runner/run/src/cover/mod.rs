@@ -6,6 +6,6 @@ mod place;
 mod plugin;
 mod subject;
 
-pub(crate) use keep::{Attempt, Cover};
+pub(crate) use keep::{Cover, Whose};
 pub use plugin::LibraryError;
 pub(crate) use plugin::libraries;

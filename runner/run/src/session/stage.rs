@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     case::{Found, Trouble, UnderTest, chain, findings, notifiers, weigh},
-    cover::{Attempt, Cover},
+    cover::{Cover, Whose},
     plan::{Job, dry_run, spec},
 };
 use base::{exec::shell_line, ui::Ui};
@@ -233,16 +233,16 @@ impl Stage {
     pub(crate) async fn keep_code(&self, job: &Job, guest: &impl UnderTest, origin: Origin) {
         let Some(cover) = &self.cover else { return };
         let template = job.template.filter(|_| origin == Origin::Clone);
-        let attempt = self.attempt(job, template.map(|index| index + 1));
-        cover.keep(attempt, guest).await;
+        cover
+            .keep(self.whose(job), template.map(|index| index + 1), guest)
+            .await;
     }
 
-    /// A job as what it ran is kept of it, in a clone of the template with this number.
-    fn attempt<'a>(&'a self, job: &'a Job, template: Option<usize>) -> Attempt<'a> {
-        Attempt {
+    /// Whose code it is that a guest of a job runs.
+    fn whose<'a>(&'a self, job: &'a Job) -> Whose<'a> {
+        Whose {
             key: &job.key,
             kernel: (job.kernel, self.kernel(job)),
-            template,
         }
     }
 
@@ -365,6 +365,7 @@ impl Stage {
         }
     }
 
+    /// Boots a machine with the keys of the run; its logs go to a case's folder.
     async fn boot(&self, spec: &MachineSpec, folder: &CaseFolder) -> Result<Guest, BootError> {
         boot(spec, folder.path().as_std_path(), self.clock, &self.keys).await
     }
@@ -389,11 +390,9 @@ impl Stage {
                 true => format!("({})\n{LEDGER_SCRIPT}", notifiers::arm(&self.probe(job.kernel))),
                 false => LEDGER_SCRIPT.to_owned(),
             };
-            let last = match &self.cover {
-                Some(cover) => format!("{}\n{last}", cover.question(job.kernel)),
-                None => last,
-            };
-            let template = Template::make(spec, &logs, self.clock, &self.keys.login, limits, &last).await;
+            let once = self.cover.as_ref().map(|cover| cover.question(job.kernel));
+            let login = &self.keys.login;
+            let template = Template::make(spec, &logs, self.clock, login, limits, once, &last).await;
             let template = template.map_err(|error| {
                 let lasting = error.blames_the_kernel();
                 let reason = match error {
@@ -405,7 +404,7 @@ impl Stage {
             match shown(&template, case) {
                 None => {
                     if let (Some(cover), Some(code)) = (&self.cover, template.translated()) {
-                        cover.booted(&self.attempt(job, Some(number)), template.told(), code);
+                        cover.booted(number, self.whose(job), template.told(), code);
                     }
                     Ok(template)
                 }

@@ -83,7 +83,11 @@ impl Class {
 
 fn package(kernel: &CoveredKernel) -> Option<Package> {
     let cases = cases(kernel);
-    let sources = kernel.sources.iter().filter(|source| !source.rows.is_empty());
+    let sources = kernel
+        .text
+        .sources
+        .iter()
+        .filter(|source| !source.rows.is_empty());
     let classes: Vec<Class> = sources
         .map(|source| Class {
             file: source.file.clone(),

@@ -44,7 +44,7 @@ pub(super) fn functions<'a>(
         .iter()
         .map(|row| (row.span.offset, row.line))
         .collect();
-    let functions = kernel.functions.iter();
+    let functions = kernel.text.functions.iter();
     // A part that was split off begins somewhere in the middle.
     let whole = functions.filter(|(_, name)| !name.contains('.'));
     whole
@@ -60,7 +60,11 @@ pub(super) fn everything(kernel: &CoveredKernel) -> Ranges {
 /// A kernel in one word.
 pub(super) fn title(kernel: &CoveredKernel) -> String {
     let side = kernel
+        .text
         .side
         .map_or_else(String::new, |side| format!(".{}", side.word()));
-    format!("{}.{}-{}{side}", kernel.arch, kernel.label, kernel.release)
+    format!(
+        "{}.{}-{}{side}",
+        kernel.text.arch, kernel.text.label, kernel.text.release
+    )
 }

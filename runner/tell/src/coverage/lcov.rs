@@ -21,7 +21,12 @@ fn of_kernel(kernel: &CoveredKernel, lines: &mut Lines) {
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
         .collect();
-    for source in kernel.sources.iter().filter(|source| !source.rows.is_empty()) {
+    for source in kernel
+        .text
+        .sources
+        .iter()
+        .filter(|source| !source.rows.is_empty())
+    {
         lines.line(format_args!("TN:{name}\nSF:{}", source.file));
         let functions = functions(kernel, source, &all);
         for (line, function, _) in &functions {

@@ -68,7 +68,11 @@ struct File {
 
 fn files(kernel: &CoveredKernel) -> Vec<File> {
     let (cases, all) = (cases(kernel), everything(kernel));
-    let with_code = kernel.sources.iter().filter(|source| !source.rows.is_empty());
+    let with_code = kernel
+        .text
+        .sources
+        .iter()
+        .filter(|source| !source.rows.is_empty());
     with_code
         .map(|source| {
             let counts = line_counts(kernel, source, &cases);
@@ -99,15 +103,15 @@ pub fn coverage_json(coverage: &Coverage) -> Value {
                 "functions": kernel.functions_ran(ranges),
             })
         });
-        let files = kernel.sources.iter().map(|source| {
+        let files = kernel.text.sources.iter().map(|source| {
             let lines = line_counts(kernel, source, &ranges);
             json!({ "file": source.file, "changed": source.changed, "lines": lines })
         });
         json!({
-            "kernel": kernel.label,
-            "release": kernel.release,
-            "arch": kernel.arch,
-            "side": kernel.side,
+            "kernel": kernel.text.label,
+            "release": kernel.text.release,
+            "arch": kernel.text.arch,
+            "side": kernel.text.side,
             "functions": kernel.function_names().len(),
             "boot": kernel.functions_ran(&kernel.ranges(&kernel.boot)),
             "cases": of_cases.collect::<Vec<_>>(),

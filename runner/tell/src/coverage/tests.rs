@@ -1,23 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use super::*;
-use base::Arch;
-use record::{Coverage, CoveredCase, CoveredKernel, LineOfCode, Ran, SourceLines, Span};
+use record::{
+    Coverage, LineOfCode, SourceLines, Span,
+    samples::{covered_case, covered_kernel},
+};
 
 fn span(offset: u64) -> Span {
     Span { offset, bytes: 4 }
-}
-
-fn case(id: &str, bits: u8) -> CoveredCase {
-    let key = serde_json::json!({
-        "arch": "x86_64", "kernel": "k-6.12", "config": "", "suite": "blocks", "variant": "", "case": id,
-    });
-    CoveredCase {
-        key: serde_json::from_value(key).unwrap(),
-        booted: false,
-        ran: Ran::of_bits(vec![bits]),
-        lost: 0,
-    }
 }
 
 /// Two functions of two lines each: the second line of the first is run by both cases, the first line of the second by the boot alone.
@@ -26,22 +16,16 @@ fn coverage() -> Coverage {
         span: span(offset),
         line,
     };
-    let kernel = CoveredKernel {
-        label: "source:debian:trixie".to_owned(),
-        release: "6.12".to_owned(),
-        arch: Arch::X86_64,
-        side: None,
-        end: 100,
-        functions: vec![(0, "online_pages".to_owned()), (20, "offline_pages".to_owned())],
-        sources: vec![SourceLines {
-            file: "mm/a.c".to_owned(),
-            rows: vec![row(0, 10), row(4, 11), row(20, 30), row(24, 31)],
-            changed: [(11, "new();".to_owned())].into(),
-        }],
-        pieces: vec![span(0), span(4), span(20)],
-        boot: Ran::of_bits(vec![0b100]),
-        cases: vec![case("B01", 0b11), case("B02", 0b10)],
+    let source = SourceLines {
+        file: "mm/a.c".to_owned(),
+        rows: vec![row(0, 10), row(4, 11), row(20, 30), row(24, 31)],
+        changed: [(11, "new();".to_owned())].into(),
     };
+    let functions = [(0, "online_pages"), (20, "offline_pages")];
+    let mut kernel = covered_kernel(&functions, vec![source], &[0, 4, 20].map(span));
+    kernel.text.label = "source:debian:trixie".to_owned();
+    kernel.boot = [2].into_iter().collect();
+    kernel.cases = vec![covered_case("B01", &[0, 1]), covered_case("B02", &[1])];
     Coverage {
         kernels: vec![kernel],
     }
@@ -83,7 +67,7 @@ fn cobertura_has_a_class_for_each_file() {
         assert!(xml.contains(part), "{part} is not in {xml}");
     }
     let mut hostile = coverage();
-    hostile.kernels[0].label = "a\"<b>&\u{1}".to_owned();
+    hostile.kernels[0].text.label = "a\"<b>&\u{1}".to_owned();
     assert!(cobertura(&hostile, 0).contains("<package name=\"x86_64.a&quot;&lt;b>&amp;"));
 }
 

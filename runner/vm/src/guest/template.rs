@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     boot::{BootError, BootLimits, Guest, Speed, Ways},
-    port::{GuestPort as _, PortError},
+    port::{GuestPort as _, Output, PortError},
 };
 use crate::machine::{Clock, Logs, Machine, MachineError, MachineSpec, Memory, StartOptions, State};
 use base::{ByteSize, fault::Blame};
@@ -27,7 +27,7 @@ pub struct Template {
     speed: Speed,
     ways: Ways,
     translated: Option<Pieces>,
-    /// What the last thing that its guest did has printed.
+    /// What its guest was asked once.
     told: String,
 }
 
@@ -66,7 +66,8 @@ const COME_TO_REST: Duration = Duration::from_millis(500);
 const AGAIN: u32 = 2;
 
 impl Template {
-    /// Boots a guest, has it run `last`, which can be done more than once, and stops it when it has come to rest.
+    /// Boots a guest, has it run `once` and then `last`, which can be done more than once, and stops it when it has come to rest. What `once` printed is
+    /// [`Self::told`], whatever its exit code.
     ///
     /// # Errors
     /// [`TemplateError`] says why there is none.
@@ -76,12 +77,17 @@ impl Template {
         clock: Clock,
         login: &Login,
         limits: BootLimits,
+        once: Option<&str>,
         last: &str,
     ) -> Result<Self, TemplateError> {
         let memory = Memory::new(spec)?;
         let mut spec = spec.clone();
         spec.memory_files = Some(memory.files(true));
         let guest = Guest::boot(&spec, logs, clock, StartOptions::default(), login, limits).await?;
+        let told = match once {
+            Some(once) => guest.port.exec(once, guest.speed.scale(LAST_LIMIT)).await,
+            None => Ok(Output::default()),
+        };
         let mut done = guest.port.exec(last, guest.speed.scale(LAST_LIMIT)).await;
         guest.port.ssh().hang_up().await;
         guest.machine.rest(guest.speed.scale(COME_TO_REST)).await;
@@ -115,7 +121,7 @@ impl Template {
             speed,
             ways,
             translated: translated?,
-            told: done.text(),
+            told: told?.text(),
         })
     }
 
@@ -146,7 +152,7 @@ impl Template {
         &self.said
     }
 
-    /// What the last thing that its guest was told to do has printed.
+    /// What its guest printed when it was asked once; empty if it was not.
     pub fn told(&self) -> &str {
         &self.told
     }
