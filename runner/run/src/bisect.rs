@@ -180,7 +180,7 @@ impl<'a> Search<'a> {
     /// # Errors
     /// The range is none.
     pub fn new(range: Range<'a>) -> Result<Self, SearchError> {
-        let path = range.tree.split(',').next().unwrap_or_default();
+        let (path, _) = parts(range.tree);
         let bisection = Bisection::new(Path::new(path), range.good, range.bad)?;
         let (good, bad) = bisection.ends();
         Ok(Self {
@@ -249,9 +249,7 @@ impl<'a> Search<'a> {
 
     fn test(&self, commit: &str, title: String, ui: &Ui) -> Result<Step, SearchError> {
         let range = &self.range;
-        let (path, options) = range
-            .tree
-            .split_at(range.tree.find(',').unwrap_or(range.tree.len()));
+        let (path, options) = parts(range.tree);
         let source: KernelSource = format!("tree:{path}@{commit}{options}").parse()?;
         let selection = Selection {
             kernels: kernels(&[source], range.arches),
@@ -274,6 +272,11 @@ impl<'a> Search<'a> {
             good,
         })
     }
+}
+
+/// The path of a tree, and the words behind it with their comma.
+fn parts(tree: &str) -> (&str, &str) {
+    tree.split_at(tree.find(',').unwrap_or(tree.len()))
 }
 
 #[cfg(test)]

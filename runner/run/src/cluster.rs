@@ -114,8 +114,10 @@ pub fn submit(
     let id = match slurm::submit(&path, None) {
         Ok(id) => id,
         Err(error) => {
-            // The folder holds nothing but the script then; what cannot be taken away does no harm.
-            let _ = fs_err::remove_dir_all(folder.path());
+            // It holds nothing but the script and the times.
+            if let Err(stays) = fs_err::remove_dir_all(folder.path()) {
+                ui.warning(&stays.to_string());
+            }
             return Err(error.into());
         }
     };

@@ -114,6 +114,7 @@ async fn attempts(setups: impl IntoIterator<Item = Setup>) -> (Verdict, Vec<Verd
     (
         record.verdict,
         verdicts(&record),
+        // A pass has none.
         record.reason.unwrap_or_default(),
     )
 }

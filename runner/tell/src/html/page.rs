@@ -50,8 +50,8 @@ struct Page {
 /// Two kernels, by architecture.
 struct Comparison {
     kernels: String,
-    /// What of the series ran, in a line; empty where that is not known.
-    ran: String,
+    /// What of the series ran, in a line, where that is known.
+    ran: Option<String>,
     /// Each file that the series changes.
     files: Vec<SeriesFile>,
     arches: Vec<Compared>,
@@ -133,7 +133,7 @@ pub fn html_with(
     let mut page = page(record, news, traces);
     page.comparison = compare.map(|compare| Comparison {
         kernels: format!("{} and {}", one_line(&compare.base), one_line(&compare.new)),
-        ran: ran(compare).unwrap_or_default(),
+        ran: ran(compare),
         files: series_files(compare),
         arches: compared(compare),
         rest: besides(compare),

@@ -105,7 +105,7 @@ impl FakePort {
                 Fault::Stick => std::future::pending().await,
                 Fault::Lose => {
                     return Err(PortError::Lost {
-                        what: asked.lines().next().unwrap_or_default().to_owned(),
+                        what: asked.lines().next().expect("something asked").to_owned(),
                         why: "broken pipe".to_owned(),
                     });
                 }

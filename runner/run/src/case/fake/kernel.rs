@@ -133,13 +133,7 @@ impl Kernel {
         } else if script.starts_with("known='") {
             self.probe.map_or_else(|| ended(3, "", ""), output)
         } else if let Some(rest) = after("tail -c +") {
-            let from: usize = rest
-                .split_whitespace()
-                .next()
-                .unwrap_or_default()
-                .parse()
-                .expect("a number");
-            output(&self.uevents[from - 1..])
+            output(&self.uevents[number(rest) as usize - 1..])
         } else if let Some(path) = after("test -e ") {
             ended(u8::from(!self.files.contains_key(path)), "", "")
         } else if let Some(path) = after("readlink -f ") {
@@ -175,16 +169,8 @@ impl Kernel {
     }
 
     fn kpageflags(&self, script: &str) -> Vec<u8> {
-        let number = |key: &str| -> u64 {
-            let (_, after) = script.split_once(key).expect("a key of dd");
-            after
-                .split_whitespace()
-                .next()
-                .unwrap_or_default()
-                .parse()
-                .expect("a number")
-        };
-        let (first, count) = (number("skip=") * 512, number("count=") * 512);
+        let value = |key: &str| number(script.split_once(key).expect("a key of dd").1);
+        let (first, count) = (value("skip=") * 512, value("count=") * 512);
         let memmap = self.world.altmap(BlockId(first / PAGES));
         let flags = |page: u64| if page < memmap { 1_u64 << 37 } else { 0 };
         let bytes = |page| match self.facts.arch {
@@ -397,7 +383,7 @@ impl Kernel {
         let Hypervisor::Dimms(dimms) = &self.ledger().hypervisor else {
             return Err(0x80);
         };
-        let blocks = dimms.get(id).map(|dimm| self.blocks_of(dimm)).unwrap_or_default();
+        let blocks = self.blocks_of(dimms.get(id).expect("a DIMM that is plugged"));
         if blocks.iter().any(|block| self.busy.contains(&block.0)) {
             return Err(0x82);
         }
@@ -454,6 +440,12 @@ pub(super) fn lie(text: &str, begins: &str, by: i64) -> String {
     let text = lines.collect();
     assert!(lied, "no line begins with {begins}");
     text
+}
+
+/// The number that a text begins with.
+fn number(text: &str) -> u64 {
+    let word = text.split_whitespace().next().expect("a word");
+    word.parse().expect("a number")
 }
 
 impl Fault {

@@ -3,7 +3,6 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    path::PathBuf,
     sync::{Arc, Mutex},
     time::Instant,
 };
@@ -22,17 +21,13 @@ use crate::{
         trouble::Trouble,
     },
     plan::{Filter, Job, LoadedSuite, PlannedKernel, plan},
-    session::{Emulator, NoGuest, Origin, Prepared, Rig, Stage, Stop},
+    session::{NoGuest, Origin, Rig, Stage, Stop, nowhere},
 };
 use base::{Arch, fault::Verdict, ui::Ui};
 use memory::{Generation, MemmapMode, MemoryFacts, naive};
 use record::{CaseFolder, CaseRecord, Journal, RunFolder};
 use suite::Suite;
-use supply::kernel::Kernel as BuiltKernel;
-use vm::{
-    machine::{Accel, Qemu},
-    scratch::Scratch,
-};
+use vm::scratch::Scratch;
 
 /// The release that guests tell.
 const RELEASE: &str = "6.12.0";
@@ -334,32 +329,10 @@ pub(crate) fn steps_of(steps: &str) -> String {
 }
 
 fn rig(arch: Arch) -> Rig {
-    let kernel = BuiltKernel {
-        label: "lab".to_owned(),
-        source: None,
-        arch,
-        release: Some(RELEASE.to_owned()),
-        image: PathBuf::from("bzImage"),
-        modules_dir: None,
-        config: None,
-        lines: None,
-        changed: BTreeMap::new(),
-        packages: Vec::new(),
-        sha256: String::new(),
-    };
-    let emulator = Emulator {
-        qemu: Qemu::plain("qemu"),
-        accel: Accel::Tcg,
-        version: "10.0.0".to_owned(),
-        sha256: String::new(),
-        capabilities: None,
-    };
-    Rig {
-        kernels: vec![Prepared {
-            kernel,
-            initrd: PathBuf::from("initrd"),
-            image_sha256: String::new(),
-        }],
-        emulators: BTreeMap::from([(arch, emulator)]),
-    }
+    let mut rig = nowhere(2);
+    rig.kernels.retain(|prepared| prepared.kernel.arch == arch);
+    rig.emulators.retain(|of, _| *of == arch);
+    rig.kernels[0].kernel.label = "lab".to_owned();
+    rig.kernels[0].kernel.release = Some(RELEASE.to_owned());
+    rig
 }

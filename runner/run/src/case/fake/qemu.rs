@@ -90,7 +90,7 @@ fn does(
     arguments: &Value,
     events: &mut Vec<(&'static str, Value)>,
 ) -> Result<Value, String> {
-    let word = |key: &str| arguments[key].as_str().unwrap_or_default().to_owned();
+    let word = |key: &str| arguments[key].as_str().expect(key).to_owned();
     let number = |key: &str| arguments[key].as_u64();
     match command {
         "qmp_capabilities" => {}
@@ -101,7 +101,7 @@ fn does(
                 .insert(word("property"), arguments["value"].clone());
         }
         "query-memory-devices" => return Ok(dimms(kernel)),
-        "object-add" => backends.push((word("id"), number("size").unwrap_or_default())),
+        "object-add" => backends.push((word("id"), number("size").expect("a size"))),
         "object-del" => backends.retain(|(id, _)| *id != word("id")),
         "device_add" => {
             let size = backends.iter().find(|(id, _)| *id == word("memdev"));

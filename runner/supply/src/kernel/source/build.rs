@@ -126,7 +126,7 @@ impl Build<'_> {
             // Line tables, by which it is known what of a source runs: the cheapest debug information that has them. A configuration with its own may
             // need it whole. A word on the command line hides the variable of the user's.
             true => {
-                let theirs = std::env::var("KCFLAGS").unwrap_or_default();
+                let theirs = self.toolchain.flags.as_deref().unwrap_or("");
                 make.arg(format!("KCFLAGS={theirs} -g1"))
             }
             false => make,

@@ -319,6 +319,7 @@ fn built(
         .words
         .iter()
         .map(String::as_str)
+        .chain(toolchain.flags.as_deref())
         .chain(fragments.iter().map(|fragment| fragment.text))
     {
         key = key.with(part);

@@ -47,6 +47,9 @@ fn chosen(arch: Arch, variables: &[(&str, &str)]) -> Toolchain {
 
 #[test]
 fn the_makefiles_own_variables_choose_the_compiler() {
+    let flags = chosen(Arch::X86_64, &[("KCFLAGS", "-O1")]).flags;
+    assert_eq!(flags.as_deref(), Some("-O1"));
+    assert_eq!(chosen(Arch::X86_64, &[]).flags, None);
     let plain = chosen(Arch::S390x, &[]);
     assert_eq!(
         plain.words,

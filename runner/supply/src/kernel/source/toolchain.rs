@@ -19,6 +19,8 @@ pub(super) struct Toolchain {
     pub(super) words: Vec<String>,
     /// The compiler, which may be two words.
     pub(super) compiler: String,
+    /// Flags for the compiler, behind the kernel's own.
+    pub(super) flags: Option<String>,
     /// `-jN`, unless `MAKEFLAGS` has one.
     pub(super) jobs: Option<String>,
     /// The linker.
@@ -77,7 +79,7 @@ const PROGRAMS: [(&str, &str); 8] = [
 ];
 
 impl Toolchain {
-    /// Chooses by the variables `CC`, `LLVM`, `LLVM_IAS`, `CROSS_COMPILE` and `MAKEFLAGS`, as `variable` gives them.
+    /// Chooses by the variables `CC`, `LLVM`, `LLVM_IAS`, `CROSS_COMPILE`, `KCFLAGS` and `MAKEFLAGS`, as `variable` gives them.
     pub(super) fn choose(
         arch: Arch,
         host: &str,
@@ -194,6 +196,7 @@ impl Toolchain {
             compiler,
             linker,
             family: family.map(|name| name.replace(|c: char| !c.is_ascii_alphanumeric(), "-")),
+            flags: variable("KCFLAGS"),
             jobs,
             needs,
             named,
