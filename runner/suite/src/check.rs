@@ -7,12 +7,13 @@ use std::{collections::BTreeMap, fmt};
 
 use super::{
     case::{Case, CaseMachine, Suite, Variant},
-    check_known, check_steps,
+    check_known,
     error::{Complaint, SuiteErrors},
     limits,
     pattern::Pattern,
     places::{Node, Spot},
     raw::{Needs, RawCase, RawSuite, Variants},
+    step::check_steps,
     words::{Boot, GuestClock, MemmapOnMemory},
     yaml,
 };
@@ -211,7 +212,7 @@ fn case(
     allowed(&raw.allow_log, &at.value("allow_log"), notes);
     let merged = CaseMachine::merged(&suite.machine, &raw.machine);
     machine(&merged, varied, &scope, at, suite_at, notes);
-    let steps = check_steps::steps(&raw.steps, &scope, merged.nodes, &at.value("steps"), notes);
+    let steps = check_steps(&raw.steps, &scope, &merged, &at.value("steps"), notes);
     let known = check_known::known(raw, &steps, varied, &scope, &at.value("known"), notes);
     if raw.steps.is_empty() {
         notes.wrong(&at.key("steps"), "the case has no steps");

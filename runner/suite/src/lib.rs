@@ -9,9 +9,7 @@
 mod address;
 mod case;
 mod check;
-mod check_blocks;
 mod check_known;
-mod check_steps;
 mod cmdline;
 mod error;
 #[cfg(test)]
@@ -25,7 +23,6 @@ mod places;
 mod places_tests;
 mod range;
 mod raw;
-mod raw_step;
 #[cfg(test)]
 mod reader_tests;
 #[cfg(test)]
@@ -36,7 +33,6 @@ mod schema;
 mod shipped_tests;
 mod sign;
 mod step;
-mod step_text;
 mod template;
 mod text;
 mod words;
@@ -51,14 +47,11 @@ pub use names::{BadBlockRef, BlockName, BlockRef};
 pub use pattern::{BadPattern, BadTimeLimit, Pattern, TimeLimit};
 pub use range::{BadRange, KernelRange};
 pub use raw::Needs;
-pub use raw_step::{
-    Assigned, AutoOnlineBlocks, Busy, Configure, Deconfigure, Free, Notifiers, Offline, Online, Pages,
-    Remove, Uevents,
-};
 pub use sign::{Failure, Place, Sign};
 pub use step::{
-    Act, Action, Add, AddResult, Extent, File, Guest, Log, Look, Read, RefuseAssign, Repeat, Step, Storage,
-    StorageCommands, StorageFile, Veto, Write,
+    Act, Action, Add, AddResult, Assigned, AutoOnlineBlocks, Busy, Configure, Deconfigure, Extent, File,
+    Free, Guest, Log, Look, Notifiers, Offline, Online, Pages, Read, RefuseAssign, Remove, Repeat, Step,
+    Storage, StorageCommands, StorageFile, Uevents, Veto, Write,
 };
 pub use template::{BadTemplate, Placeholder, Template};
 pub use words::{

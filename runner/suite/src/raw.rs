@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     pattern::{Pattern, TimeLimit},
     range::KernelRange,
-    raw_step::RawStep,
     sign::RawSign,
+    step::RawStep,
     text,
     words::{Boot, GuestClock, MemmapOnMemory},
 };

@@ -82,7 +82,7 @@ impl Reference {
     fn write(&self, out: &mut String) -> fmt::Result {
         writeln!(
             out,
-            "<!-- Generated from runner/suite/src/raw.rs and raw_step.rs by `MEMRIG_BLESS=1 cargo test`. -->"
+            "<!-- Generated from runner/suite/src/raw.rs and step/ by `MEMRIG_BLESS=1 cargo test`. -->"
         )?;
         writeln!(
             out,

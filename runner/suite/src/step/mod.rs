@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The steps of a case. Each word of the language has a file of its own: what YAML says, what is checked, how it reads in one line; the
+//! table has all of them.
+
+mod add;
+mod assigned;
+mod auto_online;
+mod blocks;
+mod busy;
+mod checker;
+mod configure;
+mod file;
+mod guest;
+mod line;
+mod log;
+mod notifiers;
+mod offline;
+mod online;
+mod pages;
+mod read;
+mod refuse_assign;
+mod remove;
+mod repeat;
+mod step;
+mod storage;
+mod storage_commands;
+mod table;
+mod uevents;
+mod veto;
+mod word;
+mod write;
+
+pub use add::{Add, AddResult, Extent};
+pub use assigned::Assigned;
+pub use auto_online::AutoOnlineBlocks;
+pub use busy::{Busy, Free};
+pub use configure::{Configure, Deconfigure};
+pub use file::File;
+pub use guest::Guest;
+pub use log::Log;
+pub use notifiers::Notifiers;
+pub use offline::Offline;
+pub use online::Online;
+pub use pages::Pages;
+pub use read::Read;
+pub use refuse_assign::RefuseAssign;
+pub use remove::Remove;
+pub use repeat::Repeat;
+pub use step::Step;
+pub use storage::{Storage, StorageFile};
+pub use storage_commands::StorageCommands;
+pub use table::{Act, Action, Look};
+pub use uevents::Uevents;
+pub use veto::Veto;
+pub use write::Write;
+
+pub(crate) use checker::check_steps;
+pub(crate) use table::RawStep;

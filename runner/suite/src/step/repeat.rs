@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `repeat`: does steps several times.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    checker::Checker,
+    line::Line,
+    step::Step,
+    table::RawStep,
+    word::{Keys, Word},
+};
+use crate::{limits, places::Spot};
+
+/// Does steps several times.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Repeat")]
+pub(crate) struct RawRepeat {
+    /// How often; up to 100000, with the `repeat` around it.
+    pub(crate) times: u32,
+    /// What.
+    pub(crate) steps: Vec<RawStep>,
+}
+
+/// Does steps several times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repeat {
+    /// How often, at least 1.
+    pub times: u32,
+    /// What.
+    pub steps: Vec<Step>,
+}
+
+impl Word for RawRepeat {
+    type Step = Repeat;
+
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, at: &Spot<'_>) -> Repeat {
+        if self.times == 0 {
+            checker.notes.wrong(&at.value("times"), "nothing would be done");
+        }
+        if self.steps.is_empty() {
+            checker.notes.wrong(&at.value("steps"), "there are no steps");
+        }
+        let before = checker.notes.count();
+        let outside = checker.rounds;
+        checker.rounds = outside.saturating_mul(self.times.max(1));
+        if checker.rounds > limits::ROUNDS {
+            let within = if outside > 1 {
+                format!(" in {outside} rounds")
+            } else {
+                String::new()
+            };
+            let message = format_args!(
+                "{}{within} are too many: expected up to {} in all",
+                self.times,
+                limits::ROUNDS
+            );
+            checker.notes.wrong(&at.value("times"), message);
+        }
+        let steps = checker.list(&self.steps, &at.value("steps"));
+        // The second round shows what the first leaves behind.
+        if self.times > 1 && checker.notes.count() == before {
+            checker.list(&self.steps, &at.value("steps"));
+        }
+        checker.rounds = outside;
+        Repeat {
+            times: self.times,
+            steps,
+        }
+    }
+}
+
+impl Keys for Repeat {
+    fn keys(&self, line: &mut Line<'_, '_>) -> fmt::Result {
+        line.key("times", self.times)?;
+        let words: Vec<_> = self.steps.iter().map(|step| step.action.word()).collect();
+        line.list("steps", &words)
+    }
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The words of the language: the one place that has all of them.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    add::{Add, RawAdd},
+    assigned::Assigned,
+    auto_online::AutoOnlineBlocks,
+    busy::{Busy, Free},
+    checker::Checker,
+    configure::{Configure, Deconfigure},
+    guest::{Guest, RawGuest},
+    line::Line,
+    log::{Log, RawLog},
+    notifiers::Notifiers,
+    offline::Offline,
+    online::Online,
+    pages::Pages,
+    read::{RawRead, Read},
+    refuse_assign::{RawRefuseAssign, RefuseAssign},
+    remove::Remove,
+    repeat::{RawRepeat, Repeat},
+    storage::{RawStorage, Storage},
+    storage_commands::{RawStorageCommands, StorageCommands},
+    uevents::Uevents,
+    veto::{RawVeto, Veto},
+    word::{Keys, Word},
+    write::{RawWrite, Write},
+};
+use crate::{places::Spot, words::FailureKind};
+
+/// Makes the steps of their words: how a suite has them (`RawStep`), and what they are checked into (`Act`, `Look`).
+macro_rules! words {
+    (
+        acts { $($(#[$act_doc:meta])* $act:ident($act_raw:ty => $act_step:ty) = $act_word:literal),+ $(,)? }
+        looks { $($(#[$look_doc:meta])* $look:ident($look_raw:ty => $look_step:ty) = $look_word:literal),+ $(,)? }
+    ) => {
+        /// A step. Its word is the key, what it takes the value: `online: { block: b, zone: movable }`.
+        #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+        #[schemars(rename = "Step")]
+        pub(crate) enum RawStep {
+            $($(#[$act_doc])* #[serde(rename = $act_word)] $act($act_raw),)+
+            $($(#[$look_doc])* #[serde(rename = $look_word)] $look($look_raw),)+
+            /// Does steps several times. What they add they must remove.
+            #[serde(rename = "repeat")]
+            Repeat(RawRepeat),
+        }
+
+        /// A step that acts.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Act {
+            $($(#[$act_doc])* $act($act_step)),+
+        }
+
+        /// A step that looks.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Look {
+            $($(#[$look_doc])* $look($look_step)),+
+        }
+
+        impl RawStep {
+            pub(super) fn check(&self, checker: &mut Checker<'_, '_, '_>, at: &Spot<'_>) -> Action {
+                match self {
+                    $(Self::$act(raw) => Action::Act(Act::$act(raw.check(checker, at))),)+
+                    $(Self::$look(raw) => Action::Look(Look::$look(raw.check(checker, at))),)+
+                    Self::Repeat(raw) => Action::Repeat(raw.check(checker, at)),
+                }
+            }
+        }
+
+        impl Act {
+            fn word(&self) -> &'static str {
+                match self {
+                    $(Self::$act(_) => $act_word),+
+                }
+            }
+        }
+
+        impl Keys for Act {
+            fn keys(&self, line: &mut Line<'_, '_>) -> fmt::Result {
+                match self {
+                    $(Self::$act(step) => step.keys(line)),+
+                }
+            }
+        }
+
+        impl Look {
+            fn fails_by(&self) -> FailureKind {
+                match self {
+                    $(Self::$look(_) => FailureKind::$look),+
+                }
+            }
+        }
+
+        impl Keys for Look {
+            fn keys(&self, line: &mut Line<'_, '_>) -> fmt::Result {
+                match self {
+                    $(Self::$look(step) => step.keys(line)),+
+                }
+            }
+        }
+    };
+}
+
+words! {
+    acts {
+        /// Brings memory blocks into the guest. x86_64 plugs a DIMM. s390x takes the next free standby blocks: on G0 and G1 they are
+        /// there already and nothing is executed; on G2 they are configured.
+        Add(RawAdd => Add) = "add",
+        /// Switches blocks on.
+        Online(Online => Online) = "online",
+        /// Switches blocks off.
+        Offline(Offline => Offline) = "offline",
+        /// Takes blocks out of the guest. x86_64 unplugs the DIMM, and the kernel offlines its blocks if it can. s390x: nothing on G0
+        /// and G1; on G2 the blocks are deconfigured.
+        Remove(Remove => Remove) = "remove",
+        /// Writes a file in the guest with a single write call: either `block` and `file`, or `path`. A good word that is written to
+        /// `state` or `online` of a block counts as that operation.
+        Write(RawWrite => Write) = "write",
+        /// Lets QEMU refuse to assign storage, from here on; s390x. Exactly one of `at`, `all` and `off`.
+        RefuseAssign(RawRefuseAssign => RefuseAssign) = "refuse_assign",
+        /// Lets the kernel's notifier error injection refuse an operation, from here on. Either `notifier` and `errno`, or `off`.
+        Veto(RawVeto => Veto) = "veto",
+        /// Sets what the kernel does with blocks that are added (`auto_online_blocks`).
+        AutoOnline(AutoOnlineBlocks => AutoOnlineBlocks) = "auto_online",
+        /// Fills a block so that it cannot go offline.
+        Busy(Busy => Busy) = "busy",
+        /// Ends what a `busy` step started.
+        Free(Free => Free) = "free",
+        /// Runs a shell script in the guest.
+        Guest(RawGuest => Guest) = "guest",
+        /// Configures standby blocks that were added and deconfigured; s390x G2.
+        Configure(Configure => Configure) = "configure",
+        /// Deconfigures standby blocks; they keep their name. s390x G2.
+        Deconfigure(Deconfigure => Deconfigure) = "deconfigure",
+        /// Writes a file of /sys/firmware/memory/memoryN as it is; s390x G2. Exactly one of `config` and `memmap_on_memory`.
+        Storage(RawStorage => Storage) = "storage",
+    }
+    looks {
+        /// Reads a file in the guest and compares it: either `block` and `file`, or `path`; at least one of `is` and `matches`.
+        Read(RawRead => Read) = "read",
+        /// Looks at the kernel log since boot. At least one of `has` and `lacks`.
+        Log(RawLog => Log) = "log",
+        /// Looks at the storage commands that QEMU saw since the last step that acts; s390x.
+        StorageCommands(RawStorageCommands => StorageCommands) = "storage_commands",
+        /// Looks at which standby storage is assigned: that of these blocks, and no other; s390x.
+        Assigned(Assigned => Assigned) = "assigned",
+        /// Looks at the notifications of the last step that acts. MEM_PREPARE_ONLINE and MEM_FINISH_OFFLINE are expected only of
+        /// kernels that have them (6.9 to 6.18), so that one list serves all.
+        Notifiers(Notifiers => Notifiers) = "notifiers",
+        /// Looks at the uevents since the last step that acts.
+        Uevents(Uevents => Uevents) = "uevents",
+        /// Looks at where the memmap of online blocks is, in /proc/kpageflags. Only right after they went online.
+        Pages(Pages => Pages) = "pages",
+    }
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Change something, in the guest or in what QEMU does.
+    Act(Act),
+    /// Look at what is, so that what "the last step" did stays the same.
+    Look(Look),
+    /// Do steps several times.
+    Repeat(Repeat),
+}
+
+impl Action {
+    /// How it fails, where nothing more is said of that: a step that looks or runs a script by its own word.
+    pub fn fails_by(&self) -> FailureKind {
+        match self {
+            Self::Look(look) => look.fails_by(),
+            Self::Act(Act::Guest(_)) => FailureKind::Guest,
+            Self::Act(_) | Self::Repeat(_) => FailureKind::Errno,
+        }
+    }
+
+    /// The word of the step in a suite.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Act(act) => act.word(),
+            // A look fails by its own word.
+            Self::Look(look) => look.fails_by().word(),
+            Self::Repeat(_) => "repeat",
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = Line::new(f, self.word())?;
+        match self {
+            Self::Act(act) => act.keys(&mut line)?,
+            Self::Look(look) => look.keys(&mut line)?,
+            Self::Repeat(repeat) => repeat.keys(&mut line)?,
+        }
+        line.end()
+    }
+}
