@@ -20,7 +20,7 @@ pub(crate) struct Select {
     /// Kernel: debian:SUITE, source:debian:SUITE, tree:PATH[@COMMIT] or image:PATH[,modules=DIR][,config=FILE][,vmlinux=FILE]
     ///
     /// Can be given several times; without it, the three Debian kernels. debian: takes the package of bookworm, trixie or sid.
-    /// source: and tree: are built, and take ,config=lockdep+kasan (dax, kasan, kmemleak, lockdep, no-hugetlb), ,series=SERIES (an
+    /// source: and tree: are built, and take ,config=lockdep+kasan (dax, gcov, kasan, kmemleak, lockdep, no-hugetlb), ,series=SERIES (an
     /// mbox, a folder of patches, or BASE..TIP) and ,patches=N (only the first N of them). Behind a series, ,version=N or ,subject=WORDS
     /// chooses among several in its file, and ,prerequisite=SERIES names what it stands on.
     #[arg(short, long = "kernel", value_name = "KERNEL")]

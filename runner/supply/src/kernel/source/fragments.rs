@@ -30,8 +30,9 @@ const BASE: [Fragment; 2] = [
 const X86_64: Fragment = fragment!("x86_64", "x86_64.config", None);
 const S390X: Fragment = fragment!("s390x", "s390x.config", None);
 
-const DEBUG: [Fragment; 5] = [
+const DEBUG: [Fragment; 6] = [
     fragment!("dax", "debug/dax.config", Some("DEV_DAX_KMEM")),
+    fragment!("gcov", "debug/gcov.config", Some("GCOV_KERNEL")),
     fragment!("kasan", "debug/kasan.config", Some("KASAN")),
     fragment!("kmemleak", "debug/kmemleak.config", Some("DEBUG_KMEMLEAK")),
     fragment!("lockdep", "debug/lockdep.config", Some("PROVE_LOCKING")),
@@ -77,7 +78,7 @@ mod tests {
             .to_string();
         assert_eq!(
             wrong,
-            "no configuration `kmsan`: there are dax, kasan, kmemleak, lockdep, no-hugetlb"
+            "no configuration `kmsan`: there are dax, gcov, kasan, kmemleak, lockdep, no-hugetlb"
         );
     }
 }
