@@ -12,7 +12,7 @@ use super::{
 use base::{fault::Exit, ui::Ui};
 use camino::Utf8Path;
 use record::Coverage;
-use tell::{cobertura, coverage_json, csv, github, json, kcidb, ktap, lcov, subcases_csv};
+use tell::{cobertura, coverage_json, coverage_markdown, csv, github, json, kcidb, ktap, lcov, subcases_csv};
 
 /// Which code the cases of a run ran.
 fn coverage(folder: &Utf8Path, ui: &Ui) -> Result<Coverage, Failure> {
@@ -93,6 +93,10 @@ pub(super) fn report(args: &Report, ui: &Ui) -> Result<Exit, Failure> {
         ReportFormat::Cobertura => {
             let began = record.facts.started.as_second();
             Some(cobertura(&with_lines(&folder, ui)?, began))
+        }
+        ReportFormat::CoverageMd => {
+            let coverage = with_lines(&folder, ui)?;
+            Some(coverage_markdown(&coverage, &record.facts.id.to_string()))
         }
         ReportFormat::Coverage => Some(pretty(coverage_json(&coverage(&folder, ui)?))?),
     };

@@ -26,7 +26,7 @@ mod trend;
 mod walk;
 
 pub use self::compare::{compare_csv, compare_mail, compare_summary};
-pub use coverage::{cobertura, coverage_json, coverage_summary, lcov};
+pub use coverage::{cobertura, coverage_json, coverage_markdown, coverage_summary, lcov};
 pub use csv::{csv, flaky_csv, history_csv, subcases_csv, trend_csv};
 pub use github::github;
 pub use history::{Flaky, flaky, flaky_text, history_text};

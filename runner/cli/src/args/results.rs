@@ -56,6 +56,8 @@ pub(crate) enum ReportFormat {
     Cobertura,
     /// Which functions each case ran, and how many cases each line, in JSON
     Coverage,
+    /// What the cases reach of memory hotplug's files, and which functions none of them does, in Markdown
+    CoverageMd,
 }
 
 /// Arguments of `memrig prune`.

@@ -4,10 +4,12 @@
 mod cobertura;
 mod counts;
 mod lcov;
+mod markdown;
 mod summary;
 
 pub use cobertura::cobertura;
 pub use lcov::lcov;
+pub use markdown::coverage_markdown;
 pub use summary::{coverage_json, coverage_summary};
 
 #[cfg(test)]

@@ -93,3 +93,36 @@ fn json_has_the_functions_of_each_case() {
     assert_eq!(kernel["boot"], serde_json::json!(["offline_pages"]));
     assert_eq!(kernel["files"][0]["lines"]["11"], 2);
 }
+
+#[test]
+fn markdown_tells_what_no_case_reaches() {
+    let mut coverage = coverage();
+    // A file of which only parts are about memory hotplug, in another kernel.
+    let mut other = coverage.kernels[0].clone();
+    other.text.arch = base::Arch::S390x;
+    other.text.sources[0].file = "mm/page_alloc.c".to_owned();
+    other.text.functions[0].1 = "alloc_pages".to_owned();
+    other.text.functions[1].1 = "offline_isolated_pages".to_owned();
+    other.boot = record::Ran::default();
+    coverage.kernels.push(other);
+    let text = "\
+# What the cases reach
+
+Of run `20261129T101530Z-3f9a1c`: lines that a case ran, and with `+` those that only booting ran, of the lines that have code.
+
+| file | x86_64 6.12, 2 cases | s390x 6.12, 2 cases |
+|---|---|---|
+| mm/a.c | 2 + 1 of 4 | – |
+| mm/page_alloc.c (parts) | – | 0 + 0 of 2 |
+
+## Functions that no case reaches
+
+`boot`: only booting does. `never`: nothing does. `–`: not in this kernel, or inlined wherever it is used.
+
+| function | x86_64 6.12, 2 cases | s390x 6.12, 2 cases |
+|---|---|---|
+| mm/a.c: `offline_pages` | boot | – |
+| mm/page_alloc.c: `offline_isolated_pages` | – | never |
+";
+    assert_eq!(coverage_markdown(&coverage, "20261129T101530Z-3f9a1c"), text);
+}
