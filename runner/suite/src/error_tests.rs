@@ -104,6 +104,7 @@ golden! {
     contradictory_refusal = s390x("      - refuse_assign: { at: 1, all: true }\n      - refuse_assign: { off: true, response: 0x0300 }\n      - storage_commands: { are: assign }\n");
     contradictory_veto = steps("      - veto: { notifier: MEM_GOING_ONLINE }\n      - veto: { off: true, errno: EIO }\n      - veto: { notifier: MEM_GOING_ONLINE, errno: EIO, priority: 1 }\n      - veto: { notifier: MEM_GOING_ONLINE, errno: EIO, priority: 2 }\n");
     deconfigured_block = g2("      - add: { as: b }\n      - deconfigure: { block: b }\n      - online: { block: b }\n      - storage: { block: b }\n");
+    cpu_that_is_not_there = steps("      - cpu: { off: 1 }\n      - cpu: { on: 0, off: 0 }\n      - cpu: {}\n");
     free_without_busy = steps("      - add: { as: b }\n      - busy: { block: b, with: slab, as: load }\n      - free: { busy: laod }\n");
     bad_machine = complaints("suite: x\nmachine: { memory: 64M, cpus: 0, increment: 3M }\ncases:\n  - id: a\n    name: n\n    machine: { hotplug: 8GiB, increment: 4MiB }\n    steps: [log: { has: x }]\n  - id: b\n    name: n\n    steps: [log: { has: x }]\n");
     counted_instructions_of_two_cpus = complaints("suite: x\nmachine: { clock: instructions }\ncases:\n  - id: a\n    name: n\n    machine:\n      cpus: 2\n    steps: [log: { has: x }]\n  - id: b\n    name: n\n    steps: [log: { has: x }]\n");

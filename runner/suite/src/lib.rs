@@ -49,7 +49,7 @@ pub use range::{BadRange, KernelRange};
 pub use raw::Needs;
 pub use sign::{Failure, Place, Sign};
 pub use step::{
-    Act, Action, Add, AddResult, Assigned, AutoOnlineBlocks, Busy, Configure, Deconfigure, Extent, File,
+    Act, Action, Add, AddResult, Assigned, AutoOnlineBlocks, Busy, Configure, Cpu, Deconfigure, Extent, File,
     Free, Guest, Log, Look, Notifiers, Offline, Online, Pages, Read, RefuseAssign, Remove, Repeat, Step,
     Storage, StorageCommands, StorageFile, Uevents, Veto, Write,
 };

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::{Action, Matrix, Step, Suite, places::Node};
 use base::Arch;
 
-pub(super) const SUITES: [(&str, &str); 9] = [
+pub(super) const SUITES: [(&str, &str); 10] = [
     ("quick.yaml", include_str!("../../../suites/quick.yaml")),
     ("blocks.yaml", include_str!("../../../suites/blocks.yaml")),
     ("accounting.yaml", include_str!("../../../suites/accounting.yaml")),
@@ -18,6 +18,7 @@ pub(super) const SUITES: [(&str, &str); 9] = [
         "boot-memory.yaml",
         include_str!("../../../suites/boot-memory.yaml"),
     ),
+    ("stress.yaml", include_str!("../../../suites/stress.yaml")),
     ("selftests.yaml", include_str!("../../../suites/selftests.yaml")),
 ];
 

@@ -47,7 +47,12 @@ impl<G: UnderTest> Bench<'_, G> {
     }
 
     /// Writes a file of the guest and compares the result with what it must be. `Ok(true)` if it was written.
-    async fn write_expecting(&self, path: &str, value: &str, fails: Option<Errno>) -> Result<bool, Trouble> {
+    pub(super) async fn write_expecting(
+        &self,
+        path: &str,
+        value: &str,
+        fails: Option<Errno>,
+    ) -> Result<bool, Trouble> {
         expect(
             &format!("writing {value:?} to {path}"),
             self.write(path, value).await?,

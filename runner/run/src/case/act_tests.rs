@@ -16,6 +16,9 @@ const ONLINE: &str = "
     add: { as: b }
     online: { block: b, zone: movable }";
 
+/// The file by which a CPU is switched.
+const CPU: &str = "/sys/devices/system/cpu/cpu0/online";
+
 fn errno(word: &str) -> Errno {
     word.parse().unwrap()
 }
@@ -88,6 +91,10 @@ cases! {
         &LIFE.replace("memory4", "") => Fail, "of the guest's memory state are not as predicted";
     a_deconfigure_of_which_nothing_comes_fails: Setup::g2().always("config 0", Fault::Ignore),
         "add: { as: b }\nremove: { block: b }" => Fail, "of the guest's memory state are not as predicted";
+    a_cpu_goes_off_and_comes_back: Setup::x86().file(CPU, "1"), "cpu: { off: 0 }\ncpu: { on: 0 }" => Pass;
+    a_cpu_that_must_stay_and_goes_fails: Setup::x86().file(CPU, "1"),
+        "cpu: { off: 0, fails: EBUSY }" => Fail, "succeeded, and must fail with EBUSY";
+    a_cpu_that_cannot_be_switched_fails: Setup::x86(), "cpu: { off: 0 }" => Fail, "failed with ENOENT, and must succeed";
     a_policy_that_is_not_taken_fails: Setup::x86().always("auto_online_blocks", Fault::Ignore),
         "auto_online: { policy: movable }" => Fail, "1 entry of the guest's memory state is not as predicted";
 }

@@ -6,6 +6,7 @@ mod act;
 mod act_tests;
 mod bench;
 mod busy;
+mod cpu;
 pub(crate) mod dimm;
 #[cfg(test)]
 mod fake;

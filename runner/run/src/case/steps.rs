@@ -283,10 +283,11 @@ async fn do_act(bench: &mut Bench<'_, impl UnderTest>, act: &Act) -> Result<(), 
         Act::Write(write) => (bench.write_file(write).await?, true),
         Act::AutoOnline(auto) => (bench.auto_online(auto).await?, true),
         Act::RefuseAssign(refuse) => (bench.refuse_assign(refuse).await?, true),
-        // What follows starts programs, loads modules or fills memory: the free pages move.
+        // What follows starts or stops CPUs' own lists of pages, starts programs, loads modules or fills memory: the free pages move.
         Act::Veto(veto) => (bench.veto(veto).await?, false),
         Act::Busy(busy) => (bench.busy(busy).await?, false),
         Act::Free(free) => (bench.free(free).await?, false),
+        Act::Cpu(cpu) => (bench.cpu(cpu).await?, false),
         Act::Guest(program) => (bench.program(program).await?, false),
     };
     // A guest that was looked at on its way has started programs for that.

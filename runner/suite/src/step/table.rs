@@ -13,6 +13,7 @@ use super::{
     busy::{Busy, Free},
     checker::Checker,
     configure::{Configure, Deconfigure},
+    cpu::{Cpu, RawCpu},
     guest::{Guest, RawGuest},
     line::Line,
     log::{Log, RawLog},
@@ -139,6 +140,8 @@ words! {
         Deconfigure(Deconfigure => Deconfigure) = "deconfigure",
         /// Writes a file of /sys/firmware/memory/memoryN as it is; s390x G2. Exactly one of `config` and `memmap_on_memory`.
         Storage(RawStorage => Storage) = "storage",
+        /// Switches a CPU of the guest on or off, by its file `online`. Exactly one of `on` and `off`.
+        Cpu(RawCpu => Cpu) = "cpu",
     }
     looks {
         /// Reads a file in the guest and compares it: either `block` and `file`, or `path`; at least one of `is` and `matches`.
