@@ -14,7 +14,7 @@ use suite::Suite;
 use supply::cache;
 
 /// The suites that come with memrig, by name.
-const OURS: [(&str, &str); 9] = [
+const OURS: [(&str, &str); 10] = [
     ("quick", include_str!("../../../suites/quick.yaml")),
     ("blocks", include_str!("../../../suites/blocks.yaml")),
     ("accounting", include_str!("../../../suites/accounting.yaml")),
@@ -23,13 +23,14 @@ const OURS: [(&str, &str); 9] = [
     ("zones", include_str!("../../../suites/zones.yaml")),
     ("errors", include_str!("../../../suites/errors.yaml")),
     ("boot-memory", include_str!("../../../suites/boot-memory.yaml")),
+    ("stress", include_str!("../../../suites/stress.yaml")),
     ("selftests", include_str!("../../../suites/selftests.yaml")),
 ];
 
 /// Reads the named suites; `instead` where none is named.
 ///
 /// A name with a slash or with the ending `.yaml` is a path; any other is a suite that comes with memrig; `all` is every one
-/// of those but `quick`, which repeats parts of them, and `selftests`, which needs the kernel's source.
+/// of those but `quick`, which repeats parts of them, `stress`, which takes minutes, and `selftests`, which needs the kernel's source.
 pub(super) fn load(names: &[String], instead: &[&str]) -> Result<Vec<Arc<LoadedSuite>>, Failure> {
     let names: Vec<&str> = if names.is_empty() {
         instead.to_vec()
@@ -42,7 +43,7 @@ pub(super) fn load(names: &[String], instead: &[&str]) -> Result<Vec<Arc<LoadedS
             "all" => {
                 for (name, _) in OURS
                     .iter()
-                    .filter(|(name, _)| !["quick", "selftests"].contains(name))
+                    .filter(|(name, _)| !["quick", "stress", "selftests"].contains(name))
                 {
                     suites.push(load_one(name)?);
                 }
