@@ -2,7 +2,6 @@
 //! A run without guests: its jobs are planned, put in order and started as those of any other, and each ends at once.
 
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -101,7 +100,7 @@ pub(crate) fn nowhere(kernels: u32) -> Rig {
             modules_dir: None,
             config: None,
             lines: None,
-            changed: BTreeMap::new(),
+            changed: Default::default(),
             packages: Vec::new(),
             sha256: String::new(),
         },
