@@ -134,10 +134,26 @@ pub struct Outcome {
 /// # Errors
 /// If something cannot be written down. What was written before stays.
 pub fn run(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
-    waited_for(run_jobs(request, ui)).map_err(RunError::Host)?
+    run_and_see(request, ui, |_, _| {})
 }
 
-async fn run_jobs(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
+/// The same; `see` gets each case that is over and written down, and the folder of the run.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn run_and_see(
+    request: Request,
+    ui: &Ui,
+    see: impl FnMut(&CaseRecord, &Utf8Path),
+) -> Result<Outcome, RunError> {
+    waited_for(run_jobs(request, ui, see)).map_err(RunError::Host)?
+}
+
+async fn run_jobs(
+    request: Request,
+    ui: &Ui,
+    mut see: impl FnMut(&CaseRecord, &Utf8Path),
+) -> Result<Outcome, RunError> {
     let how = request.how;
     let capacity = Capacity::of(how.guests, &request.selected.host).map_err(RunError::Host)?;
     let stop = Stop::on_signals()?;
@@ -216,12 +232,15 @@ async fn run_jobs(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
             if record.reason.as_deref() == Some(INTERRUPTED) {
                 return true;
             }
-            if let Err(error) = journal.append(&Event::CaseFinished {
-                record: Box::new(record),
-            }) {
+            let record = Box::new(record);
+            let finished = Event::CaseFinished {
+                record: record.clone(),
+            };
+            if let Err(error) = journal.append(&finished) {
                 broken = Some(error);
                 return false;
             }
+            see(&record, &path);
             !enough
         },
     )
