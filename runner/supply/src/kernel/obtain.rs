@@ -340,7 +340,10 @@ pub fn known(source: &KernelSource, arch: Arch, cache: &Cache, ui: &Ui) -> Resul
 }
 
 /// How reports and the history call a kernel of this source.
-fn label(source: &KernelSource) -> Result<String, KernelError> {
+///
+/// # Errors
+/// Its series cannot be read.
+pub fn label(source: &KernelSource) -> Result<String, KernelError> {
     match source {
         KernelSource::Source(spec) => spec
             .label()
