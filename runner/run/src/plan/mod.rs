@@ -15,6 +15,6 @@ pub(crate) use machine::{dry_run, spec, spec_of};
 pub(crate) use matrix::{matrix_jobs, times};
 pub(crate) use order::{Queued, order};
 pub use reach::{BadTarget, Target};
-pub(crate) use reach::{in_words, some_of, sources};
+pub(crate) use reach::{Turn, Turns, in_words, some_of, sources};
 pub use selection::Filter;
 pub use shard::{BadShard, By, Shard};

@@ -163,6 +163,35 @@ pub(crate) fn some_of(names: &BTreeSet<String>) -> String {
     }
 }
 
+/// When a case has its turn: what may show something before what will not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Turn {
+    /// It is known to reach what is looked for.
+    First,
+    /// Nothing is known of it.
+    #[default]
+    Unknown,
+    /// It is known not to reach it.
+    Last,
+}
+
+/// The turns of cases; of those that it does not have nothing is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Turns(HashMap<HistoryKey, Turn>);
+
+impl Turns {
+    /// The turn of a case.
+    pub(crate) fn of(&self, key: &HistoryKey) -> Turn {
+        self.0.get(key).copied().unwrap_or_default()
+    }
+}
+
+impl FromIterator<(HistoryKey, Turn)> for Turns {
+    fn from_iter<T: IntoIterator<Item = (HistoryKey, Turn)>>(turns: T) -> Self {
+        Self(turns.into_iter().collect())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;

@@ -8,11 +8,11 @@ use std::{
 
 use super::{
     prepare::{Emulator, Prepared, Rig},
-    run::{Times, in_order},
+    queue::{Times, in_order},
     schedule::{Capacity, Stop, run_all, waited_for},
     templates::Templates,
 };
-use crate::plan::{Filter, LoadedSuite, plan, repeated, spec};
+use crate::plan::{Filter, LoadedSuite, Turns, plan, repeated, spec};
 use base::{Arch, ByteSize, ui::Ui};
 use supply::{kernel::Kernel, slots::Slots};
 use vm::machine::{Accel, Qemu};
@@ -51,7 +51,7 @@ pub fn rehearse(
         let machine = spec(job, prepared, &rig.emulators[&job.key.arch], ramdisks);
         Some((job.kernel, machine))
     }));
-    let jobs = in_order(jobs, &Times::default());
+    let jobs = in_order(jobs, &Times::default(), &Turns::default());
     let ordered = began.elapsed() - planned;
     let capacity = Capacity {
         guests: 3,
