@@ -10,7 +10,7 @@ use super::{
     places::{self, run_folder, utf8},
     suites, told,
 };
-use ::run::{Foreseen, Request, Selected, good, repeated, resumed, run as run_jobs, selection_of};
+use ::run::{Foreseen, Request, Selected, Selection, good, repeated, resumed, run as run_jobs, selection_of};
 use base::{fault::Exit, ui::Ui};
 use record::{CaseKey, RunRecord};
 
@@ -20,7 +20,10 @@ pub(super) fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
     }
     let suites = suites::load(&args.select.suites, &["quick"])?;
     let times = matrices::times_of(&args.part)?;
-    let selection = args.select.of(&suites, &args.places);
+    let selection = Selection {
+        reaches: args.reaches(utf8(&args.places.results)?),
+        ..args.select.of(&suites, &args.places)
+    };
     if args.dry_run {
         let mut foreseen = selection.foresee(ui).map_err(Failure::of)?;
         if !narrowed(&mut foreseen, args, &times, ui) {

@@ -14,6 +14,7 @@ pub(super) fn walk(args: &Walk, ui: &Ui) -> Result<Exit, Failure> {
         kernels: built.kernels,
         suites: &suites,
         filter: args.which.filter(),
+        reaches: None,
         qemus: args.places.qemus(),
     };
     let selected = selection.select(ui).map_err(Failure::of)?;

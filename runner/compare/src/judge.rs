@@ -293,14 +293,14 @@ fn kind(difference: &Difference) -> Kind {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::seen::{Moment, Value};
 
     /// A case with a ledger of one counter after boot and after one step.
-    fn seen(verdict: Verdict, values: [&str; 2]) -> CaseSeen {
+    pub(crate) fn seen(verdict: Verdict, values: [&str; 2]) -> CaseSeen {
         let moment = |(index, text): (usize, &str)| {
             let value = Value {
                 text: text.to_owned(),
@@ -321,7 +321,7 @@ mod tests {
         }
     }
 
-    fn case(rounds: &[(CaseSeen, CaseSeen)]) -> CaseRounds {
+    pub(crate) fn case(rounds: &[(CaseSeen, CaseSeen)]) -> CaseRounds {
         CaseRounds {
             name: CaseName {
                 suite: "s".to_owned(),
@@ -333,7 +333,7 @@ mod tests {
         }
     }
 
-    fn passed(values: [&str; 2]) -> CaseSeen {
+    pub(crate) fn passed(values: [&str; 2]) -> CaseSeen {
         seen(Verdict::Pass, values)
     }
 

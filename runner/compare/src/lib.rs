@@ -12,6 +12,7 @@ mod pair;
 mod ran;
 mod record;
 mod seen;
+mod standing;
 
 pub use self::record::{
     ArchComparison, COST_SLACK, CompareRecord, CostRow, KernelSide, Kind, NotCompared, Row, compare_exit,
@@ -21,3 +22,4 @@ pub use judge::{CaseRounds, open, summed};
 pub use pair::{Difference, verdict_and_reason};
 pub use ran::{ChangedLine, LineRan, SeriesRan};
 pub use seen::{CaseSeen, Dimension};
+pub use standing::{Standing, changed_standing};

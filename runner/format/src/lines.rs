@@ -2,14 +2,14 @@
 //! Which line of its source each piece of a kernel's code was made from: the line tables of a `vmlinux` (DWARF).
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     io::{self, BufRead as _, BufReader, Read, Write},
     str::FromStr as _,
 };
 
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use gimli::{AttributeValue, Dwarf, EndianSlice, LineProgramHeader, RunTimeEndian, SectionId, Unit};
-use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SymbolKind};
 
 type Slice<'a> = EndianSlice<'a, RunTimeEndian>;
 
@@ -29,6 +29,8 @@ pub struct Row {
 pub struct LineTable {
     /// The code of each source file, by its path in the kernel's tree; ascending.
     pub files: BTreeMap<String, Vec<Row>>,
+    /// Where the functions begin, in bytes from there and ascending, and their names; none where a table was written without.
+    pub functions: Vec<(u64, String)>,
 }
 
 /// The lines of a kernel cannot be known.
@@ -87,7 +89,10 @@ impl LineTable {
             .keys()
             .find_map(|file| Some(format!("{}/", file.strip_suffix(ROOT_MARK)?)))
             .ok_or(LinesError::None)?;
-        let mut table = Self::default();
+        let mut table = Self {
+            functions: functions(&elf, start)?,
+            ..Self::default()
+        };
         for (file, mut rows) in files {
             if let Some(file) = file.strip_prefix(&root) {
                 rows.sort_unstable();
@@ -98,13 +103,32 @@ impl LineTable {
         Ok(table)
     }
 
-    /// Writes the table as text, compressed (gzip): lines of ` FILE`, each before its rows of how far a piece begins behind the one before it, its bytes
-    /// (both in hex) and its line.
+    /// The functions whose code some lines of a file are in: also those that the lines' own was inlined into.
+    pub fn functions_of(&self, file: &str, is_meant: impl Fn(u32) -> bool) -> BTreeSet<&str> {
+        let rows = self.files.get(file).into_iter().flatten();
+        let rows = rows.filter(|row| is_meant(row.line));
+        rows.filter_map(|row| self.function_at(row.offset)).collect()
+    }
+
+    /// The function that has the code at an offset; what the compiler split off of one (`.cold`, `.part.0`) is of it.
+    fn function_at(&self, offset: u64) -> Option<&str> {
+        let behind = self.functions.partition_point(|(start, _)| *start <= offset);
+        let (_, name) = self.functions.get(behind.checked_sub(1)?)?;
+        Some(name.split_once('.').map_or(name.as_str(), |(whole, _)| whole))
+    }
+
+    /// Writes the table as text, compressed (gzip): lines of `@` with how far a function begins behind the one before it, in hex, and its name; then lines
+    /// of ` FILE`, each before its rows of how far a piece begins behind the one before it, its bytes (both in hex) and its line.
     ///
     /// # Errors
     /// Those of `out`.
     pub fn write(&self, out: impl Write) -> io::Result<()> {
         let mut out = GzEncoder::new(out, Compression::default());
+        let mut last = 0;
+        for (start, name) in &self.functions {
+            writeln!(out, "@{:x} {name}", start.wrapping_sub(last))?;
+            last = *start;
+        }
         for (file, rows) in &self.files {
             writeln!(out, " {file}")?;
             let mut last = 0;
@@ -136,6 +160,10 @@ impl LineTable {
             if let Some(file) = line.strip_prefix(' ') {
                 rows = wanted(file).then(|| table.files.entry(file.to_owned()).or_default());
                 last = 0;
+            } else if let Some(function) = line.strip_prefix('@') {
+                let (delta, name) = function.split_once(' ').ok_or_else(damaged)?;
+                last = last.wrapping_add(u64::from_str_radix(delta, 16).map_err(|_| damaged())?);
+                table.functions.push((last, name.to_owned()));
             } else if let Some(rows) = &mut rows {
                 let mut words = line.split(' ');
                 let mut hex = || u64::from_str_radix(words.next()?, 16).ok();
@@ -154,6 +182,20 @@ impl LineTable {
         }
         Ok(table)
     }
+}
+
+/// The functions of a kernel by its symbols, from the start of its text on.
+fn functions(elf: &object::File<'_>, start: u64) -> Result<Vec<(u64, String)>, object::Error> {
+    let mut functions = Vec::new();
+    for symbol in elf.symbols() {
+        if symbol.kind() == SymbolKind::Text && symbol.size() > 0 && symbol.address() >= start {
+            functions.push((symbol.address() - start, symbol.name()?.to_owned()));
+        }
+    }
+    functions.sort_unstable();
+    // Of several names for one place the first is as good as any.
+    functions.dedup_by_key(|(at, _)| *at);
+    Ok(functions)
 }
 
 /// Adds the rows of one unit, by the full paths of their files.
@@ -255,9 +297,14 @@ mod tests {
         LineTable {
             files: [
                 ("mm/a.c".to_owned(), vec![row(0x10, 4, 7), row(0x20, 0x20, 9)]),
-                ("mm/b.c".to_owned(), vec![row(0, 1, 1)]),
+                ("mm/b.c".to_owned(), vec![row(0, 1, 1), row(0x30, 4, 1)]),
             ]
             .into(),
+            functions: vec![
+                (0, "f".to_owned()),
+                (0x20, "g".to_owned()),
+                (0x30, "f.cold".to_owned()),
+            ],
         }
     }
 
@@ -268,6 +315,26 @@ mod tests {
         assert_eq!(LineTable::read(text.as_slice(), |_| true).unwrap(), table());
         let some = LineTable::read(text.as_slice(), |file| file == "mm/b.c").unwrap();
         assert_eq!(some.files.into_keys().collect::<Vec<_>>(), ["mm/b.c"]);
+    }
+
+    #[test]
+    fn a_line_is_in_the_functions_that_have_its_code() {
+        let table = table();
+        let of = |file: &str, line: u32| {
+            table
+                .functions_of(file, |other| other == line)
+                .into_iter()
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of("mm/a.c", 7), ["f"]);
+        assert_eq!(of("mm/a.c", 9), ["g"]);
+        assert_eq!(of("mm/b.c", 1), ["f"], "and its cold part");
+        assert_eq!(of("mm/b.c", 2), Vec::<&str>::new());
+        let before = LineTable {
+            functions: Vec::new(),
+            ..table.clone()
+        };
+        assert_eq!(before.functions_of("mm/a.c", |_| true), BTreeSet::new());
     }
 
     #[test]

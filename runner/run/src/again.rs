@@ -130,6 +130,7 @@ pub fn selection_of<'a>(
         kernels: kernels(&sources, &Vec::from_iter(arches)),
         suites,
         filter: Filter::default(),
+        reaches: None,
         qemus,
     })
 }

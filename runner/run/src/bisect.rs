@@ -255,6 +255,7 @@ impl<'a> Search<'a> {
             kernels: kernels(&[source], range.arches),
             suites: range.suites,
             filter: range.filter.clone(),
+            reaches: None,
             qemus: range.qemus.clone(),
         };
         let selected = match selection.select(ui) {

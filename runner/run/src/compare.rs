@@ -8,7 +8,7 @@ use camino::Utf8Path;
 use crate::plan::{Filter, Job, LoadedSuite, PlannedKernel, plan};
 use base::{Arch, fault::Verdict};
 use compare::{CaseRounds, CaseSeen};
-use record::{CaseKey, CaseName, CaseRecord, NotUnique, RunRecord, SeenError, Side, Sides, check_unique};
+use record::{CaseKey, CaseName, CaseRecord, NotUnique, SeenError, Side, Sides, check_unique};
 
 /// On the command line of both: where a kernel lies in memory decides which pages are left of it.
 const NO_KASLR: &str = "nokaslr";
@@ -52,40 +52,69 @@ pub(crate) fn compared(key: &CaseKey) -> (Arch, CaseName) {
 /// Cases of a comparison in the order of the plan, each with the pairs that were run.
 pub(crate) type Rounds = BTreeMap<(Arch, usize), CaseRounds>;
 
-/// Puts the cases of a run with those of the pairs before it. `planned` gives their order.
-///
-/// # Errors
-/// What was seen of a case does not read.
-pub(crate) fn add_round(
-    rounds: &mut Rounds,
-    planned: &[(Arch, CaseName)],
-    record: &RunRecord,
-) -> Result<(), SeenError> {
-    /// What was seen, and how long it took in milliseconds.
-    type Ran = Option<(CaseSeen, u64)>;
-    let mut cases: BTreeMap<(Arch, usize), Sides<Ran>> = BTreeMap::new();
-    for case in &record.cases {
-        let compared = compared(&case.key);
-        let Some(at) = planned.iter().position(|planned| *planned == compared) else {
-            continue;
-        };
-        let Some(side) = case.key.side else { continue };
-        let millis = u64::try_from(case.seconds.duration().as_millis()).unwrap_or(u64::MAX);
-        let seen = seen_of(case, &record.folder)?;
-        *cases.entry((compared.0, at)).or_default().of_mut(side) = Some((seen, millis));
+/// What was seen of a case on one kernel, and how long it took in milliseconds.
+type Ran = (CaseSeen, u64);
+
+/// The pairs of a comparison, as their guests end.
+#[derive(Debug)]
+pub(crate) struct Pairs {
+    /// All cases, in the order of the plan.
+    pub(crate) planned: Vec<(Arch, CaseName)>,
+    /// Those that have run on both kernels.
+    pub(crate) rounds: Rounds,
+    /// Those that have run on one of them, in this run.
+    halves: BTreeMap<(Arch, usize), Sides<Option<Ran>>>,
+}
+
+impl Pairs {
+    pub(crate) fn of(planned: Vec<(Arch, CaseName)>) -> Self {
+        Self {
+            planned,
+            rounds: Rounds::new(),
+            halves: BTreeMap::new(),
+        }
     }
-    for ((arch, at), sides) in cases {
-        let (Some((base, base_millis)), Some((new, new_millis))) = (sides.base, sides.new) else {
-            continue;
+
+    /// Another run begins: what has no other half by now gets none.
+    pub(crate) fn begin(&mut self) {
+        self.halves.clear();
+    }
+
+    /// Takes a case of a run that is over; with the one of the other kernel it is a pair, and the answer has all pairs of the case.
+    ///
+    /// # Errors
+    /// What was seen of it does not read.
+    pub(crate) fn take(
+        &mut self,
+        case: &CaseRecord,
+        run: &Utf8Path,
+    ) -> Result<Option<&CaseRounds>, SeenError> {
+        let compared = compared(&case.key);
+        let at = self.planned.iter().position(|planned| *planned == compared);
+        let (Some(at), Some(side)) = (at, case.key.side) else {
+            return Ok(None);
         };
-        let case = rounds.entry((arch, at)).or_insert_with(|| CaseRounds {
-            name: planned[at].1.clone(),
+        let millis = u64::try_from(case.seconds.duration().as_millis()).unwrap_or(u64::MAX);
+        let half = self.halves.entry((compared.0, at)).or_default();
+        *half.of_mut(side) = Some((seen_of(case, run)?, millis));
+        if half.base.is_none() || half.new.is_none() {
+            return Ok(None);
+        }
+        let Some(Sides {
+            base: Some((base, base_millis)),
+            new: Some((new, new_millis)),
+        }) = self.halves.remove(&(compared.0, at))
+        else {
+            return Ok(None);
+        };
+        let rounds = self.rounds.entry((compared.0, at)).or_insert_with(|| CaseRounds {
+            name: compared.1,
             rounds: Vec::new(),
             millis: (base_millis, new_millis),
         });
-        case.rounds.push((base, new));
+        rounds.rounds.push((base, new));
+        Ok(Some(rounds))
     }
-    Ok(())
 }
 
 /// Reads what was seen of a case.
@@ -106,4 +135,61 @@ fn seen_of(case: &CaseRecord, run: &Utf8Path) -> Result<CaseSeen, SeenError> {
     // One that did not pass may not have come to its first ledger.
     let ledgers = ledgers.unwrap_or_default();
     Ok(CaseSeen::of(case, &ledgers, observed.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn case(id: &str, side: Option<Side>, verdict: &str) -> CaseRecord {
+        let mut case: CaseRecord = serde_json::from_value(json!({
+            "key": { "arch": "s390x", "kernel": "k", "config": "", "suite": "blocks", "variant": "", "case": id },
+            "name": "x", "suite_file": "x.yaml", "line": 1, "verdict": verdict, "reason": null, "known": null,
+            "attempts": [{ "verdict": verdict, "reason": null, "seconds": 1.5 }], "seconds": 1.5, "steps": [], "findings": [],
+            "command_line": "", "ended": null, "facts": {}, "log_excerpt": "",
+        }))
+        .unwrap();
+        case.key.side = side;
+        case
+    }
+
+    /// What cases of one run say, in a folder without files: the case that has one more pair, and how many.
+    fn take(pairs: &mut Pairs, case: &CaseRecord) -> Option<(String, usize)> {
+        let pair = pairs.take(case, "nowhere".into()).unwrap();
+        pair.map(|pair| (pair.name.case.clone(), pair.rounds.len()))
+    }
+
+    #[test]
+    fn a_pair_is_there_when_both_kernels_are_done() {
+        let [b01, b02] = ["B01", "B02"].map(|id| compared(&case(id, None, "fail").key));
+        let mut pairs = Pairs::of(vec![b01, b02]);
+        let (base, new) = (Some(Side::Base), Some(Side::New));
+        assert_eq!(take(&mut pairs, &case("B01", new, "fail")), None);
+        assert_eq!(take(&mut pairs, &case("B02", base, "fail")), None);
+        assert_eq!(
+            take(&mut pairs, &case("B01", base, "error")),
+            Some(("B01".to_owned(), 1))
+        );
+        assert_eq!(
+            take(&mut pairs, &case("B09", base, "fail")),
+            None,
+            "nobody planned it"
+        );
+        assert_eq!(take(&mut pairs, &case("B01", None, "fail")), None, "of no side");
+        pairs.begin();
+        assert_eq!(
+            take(&mut pairs, &case("B02", new, "fail")),
+            None,
+            "its other half was of another run"
+        );
+        assert_eq!(take(&mut pairs, &case("B01", base, "fail")), None);
+        assert_eq!(
+            take(&mut pairs, &case("B01", new, "fail")),
+            Some(("B01".to_owned(), 2))
+        );
+        // It must have left its files.
+        assert!(pairs.take(&case("B02", base, "pass"), "nowhere".into()).is_err());
+    }
 }

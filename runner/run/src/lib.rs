@@ -16,6 +16,7 @@ mod onto;
 mod pairs;
 mod past;
 mod plan;
+mod reach;
 mod select;
 mod session;
 mod shell;
@@ -29,7 +30,8 @@ pub use cover::LibraryError;
 pub use onto::OntoError;
 pub use pairs::{After, Comparison, ComparisonError, Pair};
 pub use past::{PastError, open_index, seen_before, times_before};
-pub use plan::{BadShard, By, Filter, Job, LoadedSuite, PlannedKernel, Shard, repeated};
+pub use plan::{BadShard, BadTarget, By, Filter, Job, LoadedSuite, PlannedKernel, Shard, Target, repeated};
+pub use reach::{ReachError, Reaches};
 pub use select::{LoadedMatrix, SelectError, Selected, Selection, get, kernels};
 pub use session::{
     Emulator, Foreseen, How, Outcome, PrepareError, Prepared, Rehearsed, Request, Rig, RunError, Wanted,

@@ -6,12 +6,12 @@ use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf, sync::Arc};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::{
-    compare::{Rounds, add_round, compare_jobs, compared},
+    compare::{Pairs, compare_jobs, compared},
     cost::{CostsError, costs},
     onto::{Onto, OntoError},
     plan::{Filter, Job, LoadedSuite},
     select::{SelectError, Selected, check_memory, get},
-    session::{How, Outcome, Request, Rig, RunError, Wanted, run},
+    session::{How, Outcome, Request, Rig, RunError, Wanted, run_and_see},
 };
 use base::{
     Arch,
@@ -19,10 +19,10 @@ use base::{
     ui::Ui,
 };
 use compare::{
-    ArchComparison, CaseRounds, CompareRecord, CostRow, KernelSide, SeriesRan, cost_rows, cost_unpaired,
-    open, summed,
+    ArchComparison, CaseRounds, CompareRecord, CostRow, KernelSide, SeriesRan, changed_standing, cost_rows,
+    cost_unpaired, open, summed,
 };
-use record::{CaseName, Coverage, CoveredKernel, NotUnique, ReadError, RunPart, SeenError, Side, Sides};
+use record::{Coverage, CoveredKernel, NotUnique, ReadError, RunPart, SeenError, Side, Sides};
 use supply::{
     host,
     kernel::{KernelError, KernelSource, source::SourceKernelError},
@@ -189,8 +189,7 @@ pub struct Comparison {
     arches: Vec<Arch>,
     /// Where each side's kernels are among those of the rig, one for each architecture.
     sides: Sides<Vec<usize>>,
-    planned: Vec<(Arch, CaseName)>,
-    rounds: Rounds,
+    pairs: Pairs,
     guests: Option<NonZeroUsize>,
     results: Utf8PathBuf,
     /// It is looked at which lines of the series run.
@@ -269,8 +268,7 @@ impl Comparison {
             },
             arches: pair.arches,
             sides,
-            planned,
-            rounds: Rounds::new(),
+            pairs: Pairs::of(planned),
             guests: pair.guests,
             results: pair.results,
             covers: pair.cover && matches!(pair.after, After::Series(_)),
@@ -291,7 +289,7 @@ impl Comparison {
             ui.line(&format!(
                 "run on one more pair of guests: {} of {} cases",
                 left.iter().filter(|job| job.key.side == Some(Side::Base)).count(),
-                self.planned.len()
+                self.pairs.planned.len()
             ));
         }
         let selected = Selected {
@@ -304,9 +302,25 @@ impl Comparison {
             cover: self.covers && self.record.runs.is_empty(),
             ..How::default()
         };
-        let outcome = run(Request::of(selected, self.results.clone(), how), ui)?;
+        let request = Request::of(selected, self.results.clone(), how);
+        let (pairs, wanted) = (&mut self.pairs, self.record.pairs);
+        pairs.begin();
+        let mut unread = None;
+        let outcome = run_and_see(request, ui, |case, folder| match pairs.take(case, folder) {
+            Ok(pair) => {
+                if let Some(standing) = pair.and_then(|pair| changed_standing(pair, wanted)) {
+                    ui.line(&standing.told(&case.key.name(), case.key.arch));
+                }
+            }
+            // The run goes on to its end, whose record has all that was seen.
+            Err(error) => {
+                unread.get_or_insert(error);
+            }
+        })?;
         self.record.runs.push(outcome.record.facts.id.to_string());
-        add_round(&mut self.rounds, &self.planned, &outcome.record)?;
+        if let Some(error) = unread {
+            return Err(error.into());
+        }
         self.record.arches = self.sum();
         // The first pair has all cases.
         if self.covers && self.record.runs.len() == 1 {
@@ -323,8 +337,8 @@ impl Comparison {
         }
         let is_open = |job: &&Job| {
             let name = compared(&job.key);
-            let case = self.planned.iter().position(|planned| *planned == name);
-            let case = case.and_then(|at| self.rounds.get(&(name.0, at)));
+            let case = self.pairs.planned.iter().position(|planned| *planned == name);
+            let case = case.and_then(|at| self.pairs.rounds.get(&(name.0, at)));
             case.is_some_and(|case| open(case, self.record.pairs))
         };
         jobs.filter(is_open).cloned().collect()
@@ -390,10 +404,10 @@ impl Comparison {
             }
         };
         let of_arch = |arch: Arch| -> Vec<CaseRounds> {
-            let cases = self.planned.iter().enumerate();
+            let cases = self.pairs.planned.iter().enumerate();
             cases
                 .filter(|(_, (of, _))| *of == arch)
-                .map(|(at, (_, name))| match self.rounds.get(&(arch, at)) {
+                .map(|(at, (_, name))| match self.pairs.rounds.get(&(arch, at)) {
                     Some(case) => case.clone(),
                     None => CaseRounds {
                         name: name.clone(),

@@ -60,8 +60,7 @@ pub fn open_index(results: &Utf8Path, rebuild: bool, ui: &Ui) -> Result<Index, P
     })
 }
 
-/// How long jobs took in earlier runs, in milliseconds by the id of the case. Where the cache has no index, it is one that is gone afterwards:
-/// nothing is left in the cache.
+/// How long jobs took in earlier runs, in milliseconds by the id of the case.
 ///
 /// # Errors
 /// As [`open_index`].
@@ -70,17 +69,34 @@ pub fn times_before(jobs: &[Job], results: &Utf8Path, ui: &Ui) -> Result<BTreeMa
         return Ok(BTreeMap::new());
     }
     let keys: Vec<HistoryKey> = jobs.iter().map(|job| HistoryKey::of(&job.key)).collect();
-    let ask = |index: &Index| index.before(Timestamp::now(), &keys);
-    let there = Cache::look(ui)?;
-    let before = if there.root().join(index_file(&whole(results)?)).is_file() {
-        ask(&open_index(results, false, ui)?)?
-    } else {
-        let passing = Scratch::new()?;
-        let (index, refreshed) = fresh(results, &Cache::at(passing.path(), ui)?, false, ui)?;
-        tell_unread(&refreshed, results, ui);
-        ask(&index)?
-    };
+    let before = ask(results, ui, |index| {
+        index.before(Timestamp::now(), &keys).map_err(PastError::from)
+    })?;
     Ok(times(jobs, &before))
+}
+
+/// Asks the index of a results folder. Where the cache has none, it is one that is gone afterwards: nothing is left in the cache.
+///
+/// # Errors
+/// As [`open_index`], and those of the question.
+pub(crate) fn ask<T, E: From<PastError>>(
+    results: &Utf8Path,
+    ui: &Ui,
+    question: impl FnOnce(&Index) -> Result<T, E>,
+) -> Result<T, E> {
+    let there = Cache::look(ui).map_err(PastError::from)?;
+    if there
+        .root()
+        .join(index_file(&whole(results).map_err(PastError::from)?))
+        .is_file()
+    {
+        return question(&open_index(results, false, ui)?);
+    }
+    let passing = Scratch::new().map_err(PastError::from)?;
+    let cache = Cache::at(passing.path(), ui).map_err(PastError::from)?;
+    let (index, refreshed) = fresh(results, &cache, false, ui)?;
+    tell_unread(&refreshed, results, ui);
+    question(&index)
 }
 
 /// What the cases of a run came to in those before it.

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From what is asked for to jobs and what they need, which is got, or only looked for. Nothing boots here.
 
-use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::PathBuf,
+    sync::Arc,
+};
 
 use crate::{
     plan::{Filter, Job, LoadedSuite, PlannedKernel, Shard, matrix_jobs, plan},
+    reach::{ReachError, Reaches},
     session::{Foreseen, PrepareError, Rig, Wanted, for_guests, foresee, prepare},
 };
 use base::{
@@ -12,11 +18,11 @@ use base::{
     fault::{Blame, Blamed, Exit},
     ui::Ui,
 };
-use record::{NotUnique, RunPart};
+use record::{NotUnique, RunPart, index::HistoryKey};
 use suite::Matrix;
 use supply::{
     host::{self, HostFacts},
-    kernel::{KernelSource, SourceError},
+    kernel::{KernelError, KernelSource, SourceError, label},
     packages::DebianRelease,
 };
 
@@ -96,6 +102,12 @@ pub enum SelectError {
     /// A kernel of the matrix.
     #[error(transparent)]
     Kernel(#[from] SourceError),
+    /// The name of a kernel.
+    #[error(transparent)]
+    Label(#[from] KernelError),
+    /// What cases reach.
+    #[error(transparent)]
+    Reach(#[from] ReachError),
     /// Two jobs with one name.
     #[error(transparent)]
     NotUnique(#[from] NotUnique),
@@ -113,6 +125,8 @@ impl Blamed for SelectError {
             Self::Host(_) => Blame::Bench,
             Self::TooLarge { .. } | Self::Missed { .. } | Self::Empty(_) => Blame::Usage,
             Self::Kernel(error) => error.blame(),
+            Self::Label(error) => error.blame(),
+            Self::Reach(error) => error.blame(),
             Self::NotUnique(error) => error.blame(),
             Self::NotGot(error) | Self::NotForeseen(error) => error.blame(),
         }
@@ -121,6 +135,7 @@ impl Blamed for SelectError {
     fn exit(&self) -> Exit {
         match self {
             Self::Missed { .. } => Exit::NothingSelected,
+            Self::Reach(error) => error.exit(),
             _ => self.blame().exit(),
         }
     }
@@ -131,6 +146,7 @@ impl Blamed for SelectError {
                 "make the machine of the case smaller, or leave the case out with --case"
             }
             Self::Missed { .. } => "`memrig list` shows suites and cases",
+            Self::Reach(error) => return error.hint(),
             Self::NotGot(error) if error.blame() != Blame::Usage => {
                 "`memrig doctor` says what is there and what is missing; a second `memrig setup` goes on where this one stopped"
             }
@@ -204,9 +220,14 @@ pub struct Selection<'a> {
     pub suites: &'a [Arc<LoadedSuite>],
     /// Which of their cases.
     pub filter: Filter,
+    /// Only those that reach something, where that is asked for.
+    pub reaches: Option<Reaches>,
     /// QEMU binaries that the user names.
     pub qemus: BTreeMap<Arch, PathBuf>,
 }
+
+/// The cases that are left of what is planned; `None`: all.
+type Chosen = Option<BTreeSet<HistoryKey>>;
 
 impl Selection<'_> {
     /// Gets what is needed, and plans.
@@ -215,9 +236,9 @@ impl Selection<'_> {
     /// No host can have it, nothing fits, or something cannot be got.
     pub fn select(self, ui: &Ui) -> Result<Selected, SelectError> {
         let (suites, filter) = (self.suites, self.filter.clone());
-        let (wanted, host) = self.wanted()?;
+        let (wanted, chosen, host) = self.wanted(ui)?;
         let rig = get(&wanted, ui)?;
-        let jobs = plan(suites, &rig.planned(), &filter)?;
+        let jobs = left(plan(suites, &rig.planned(), &filter)?, &chosen);
         Ok(Selected::whole(rig, jobs, host))
     }
 
@@ -227,14 +248,14 @@ impl Selection<'_> {
     /// No host can have it, nothing fits, or something was named wrong.
     pub fn foresee(self, ui: &Ui) -> Result<Selected<Foreseen>, SelectError> {
         let (suites, filter) = (self.suites, self.filter.clone());
-        let (wanted, host) = self.wanted()?;
+        let (wanted, chosen, host) = self.wanted(ui)?;
         let rig = look(&wanted, ui)?;
-        let jobs = plan(suites, &rig.kernels, &filter)?;
+        let jobs = left(plan(suites, &rig.kernels, &filter)?, &chosen);
         Ok(Selected::whole(rig, jobs, host))
     }
 
-    /// What it needs, unless it is one that no host can have or that nothing fits.
-    fn wanted(self) -> Result<(Wanted, HostFacts), SelectError> {
+    /// What it needs, and which cases it means, unless it is one that no host can have or that nothing fits.
+    fn wanted(self, ui: &Ui) -> Result<(Wanted, Chosen, HostFacts), SelectError> {
         let host = host::facts().map_err(SelectError::Host)?;
         check_memory(self.suites, &host)?;
         // A name that fits nothing is refused before anything is got for it.
@@ -245,8 +266,34 @@ impl Selection<'_> {
                 files: files.join(", "),
             });
         }
-        Ok((Wanted::of(self.kernels, self.qemus), host))
+        let chosen = match &self.reaches {
+            Some(reaches) => Some(reaches.choose(&self.by_names()?, ui)?),
+            None => None,
+        };
+        Ok((Wanted::of(self.kernels, self.qemus), chosen, host))
     }
+
+    /// The jobs as far as they are known by the names of their kernels.
+    fn by_names(&self) -> Result<Vec<Job>, SelectError> {
+        let kernels = self.kernels.iter().map(|(source, arch)| {
+            Ok(PlannedKernel {
+                label: label(source)?,
+                arch: *arch,
+                release: None,
+                config: None,
+            })
+        });
+        let kernels: Vec<PlannedKernel> = kernels.collect::<Result<_, KernelError>>()?;
+        Ok(plan(self.suites, &kernels, &self.filter)?)
+    }
+}
+
+/// The jobs whose cases are chosen.
+fn left(mut jobs: Vec<Job>, chosen: &Chosen) -> Vec<Job> {
+    if let Some(chosen) = chosen {
+        jobs.retain(|job| chosen.contains(&HistoryKey::of(&job.key)));
+    }
+    jobs
 }
 
 /// A matrix with its suites, by the names that it has for them.

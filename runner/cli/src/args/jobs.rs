@@ -3,10 +3,11 @@
 
 use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf, sync::Arc};
 
+use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::Part;
-use ::run::{self as run, Filter, LoadedSuite, Selection, kernels};
+use ::run::{self as run, Filter, LoadedSuite, Reaches, Selection, Target, kernels};
 use base::{Arch, fault::Verdict};
 use supply::kernel::KernelSource;
 
@@ -72,6 +73,7 @@ impl Select {
             kernels: kernels(&self.kernels, &self.which.arches),
             suites,
             filter: self.which.filter(),
+            reaches: None,
             qemus: places.qemus(),
         }
     }
@@ -128,6 +130,7 @@ fn qemu_choice(text: &str) -> Result<(Arch, PathBuf), String> {
   memrig run standby accounting -k debian:trixie
   memrig run blocks -c B03 -a x86_64 -j 1
   memrig run standby -c S12 --repeat 20
+  memrig run all -k debian:trixie --reaches offline_pages
   memrig run --dry-run dimm
   memrig run --resume results/latest")]
 pub(crate) struct Run {
@@ -146,13 +149,20 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) repeat: Repeat,
 
+    /// Only cases that ran this code when they were covered last: FUNCTION, FILE:LINE or FILE:FIRST-LAST
+    ///
+    /// Such as offline_pages or mm/memory_hotplug.c:1474, a line of the kernel that is named or of the one that the answer names. Can be given
+    /// several times: a case that reaches any of it is run. What cases reach is known of runs with --cover in the results folder.
+    #[arg(long, value_name = "CODE")]
+    pub(crate) reaches: Vec<Target>,
+
     /// Print the plan and the QEMU commands as far as they are known, and get, build and run nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 
     /// Finish a run that was cut off: its folder, or its name in the results folder
     #[arg(long, value_name = "RUN", value_hint = ValueHint::DirPath,
-          conflicts_with_all = ["suites", "kernels", "arches", "cases", "variants", "repeat", "dry_run"])]
+          conflicts_with_all = ["suites", "kernels", "arches", "cases", "variants", "repeat", "reaches", "dry_run"])]
     pub(crate) resume: Option<PathBuf>,
 
     /// Exit as `git bisect run` wants it: 0 good, 1 bad, 125 for everything that says nothing about the kernel
@@ -162,6 +172,16 @@ pub(crate) struct Run {
     /// Which part
     #[command(flatten)]
     pub(crate) part: Part,
+}
+
+impl Run {
+    /// What cases have to reach, by the runs in a results folder; `None` where nothing is asked for.
+    pub(crate) fn reaches(&self, results: Utf8PathBuf) -> Option<Reaches> {
+        (!self.reaches.is_empty()).then(|| Reaches {
+            targets: self.reaches.clone(),
+            results,
+        })
+    }
 }
 
 /// How jobs are run.

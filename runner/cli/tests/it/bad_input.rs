@@ -77,6 +77,35 @@ fn more_memory_than_the_host_has() {
 }
 
 #[test]
+fn code_that_no_run_has_covered() {
+    let folder = tempfile::tempdir().unwrap();
+    let reaches = |code: &str| {
+        memrig(
+            &["run", "-k", "debian:trixie", "-a", "s390x", "--reaches", code],
+            folder.path(),
+        )
+    };
+    let told = reaches("offline_pages");
+    assert_eq!(told.code, Some(2), "{}", told.err);
+    let words = [
+        "which cases reach offline_pages is not known",
+        "memrig run all --cover -k debian:trixie -a s390x",
+    ];
+    for word in words {
+        assert!(told.err.contains(word), "no `{word}` in: {}", told.err);
+    }
+    let told = reaches("mm/memory_hotplug.c");
+    assert_eq!(told.code, Some(2), "{}", told.err);
+    assert!(
+        told.err
+            .contains("`mm/memory_hotplug.c` names no code: expected FUNCTION"),
+        "{}",
+        told.err
+    );
+    assert!(!folder.path().join("latest").exists(), "a run was started");
+}
+
+#[test]
 fn a_kernel_that_is_none_or_of_the_other_architecture() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kernel");

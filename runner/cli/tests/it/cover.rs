@@ -73,7 +73,53 @@ fn each_case_has_the_functions_that_it_ran_and_no_others() {
         assert!(!of("C3").contains("start_kernel"), "a clone has not booted");
         assert!(of("C4").contains("start_kernel"));
     }
+    // Cases are chosen by what they ran, without another guest.
+    let reaching = |code: &str| {
+        let mut memrig = memrig();
+        memrig.args([
+            "run",
+            suite.to_str().unwrap(),
+            "-k",
+            "debian:trixie",
+            "--dry-run",
+            "--reaches",
+            code,
+        ]);
+        Told::by(memrig.env("MEMRIG_RESULTS", &results))
+    };
+    let offline = reaching("offline_pages");
+    assert_eq!(offline.code, Some(0), "{}", offline.err);
+    assert!(
+        offline.err.contains("2 of 8 cases reach offline_pages"),
+        "{}",
+        offline.err
+    );
+    let is_job = |line: &&str| {
+        Arch::ALL
+            .iter()
+            .any(|arch| line.starts_with(&format!("# {arch} ")))
+    };
+    let jobs: Vec<&str> = offline.out.lines().filter(is_job).collect();
+    assert!(
+        jobs.len() == 2 && jobs.iter().all(|job| job.ends_with(" ran/C2")),
+        "{jobs:?}"
+    );
+    let wrong = reaching("ofline_pages");
+    assert_eq!(wrong.code, Some(4), "{}", wrong.err);
+    assert!(
+        wrong.err.contains("did you mean `offline_pages`?"),
+        "{}",
+        wrong.err
+    );
     // Of a kernel from a package no lines are known.
+    let line = reaching("mm/memory_hotplug.c:1474");
+    assert_eq!(line.code, Some(2), "{}", line.err);
+    assert!(
+        line.err
+            .contains("memrig run all --cover -k source:debian:trixie"),
+        "{}",
+        line.err
+    );
     let lcov = report("lcov");
     assert_eq!(lcov.code, Some(2), "{}", lcov.out);
     assert!(lcov.err.contains("knows functions, and no lines"), "{}", lcov.err);

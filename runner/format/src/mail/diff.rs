@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Checking a diff before git sees it: which files it touches, and that its hunks are whole.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::{borrow::Cow, collections::BTreeSet};
 
 /// Why a diff is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -321,49 +318,8 @@ fn unquoted(name: &str) -> Result<String, DiffError> {
     String::from_utf8(bytes).map_err(|_| wrong())
 }
 
-/// Lines that a diff has added or changed, by the path of their new file: number, from 1, and text.
-pub type AddedLines = BTreeMap<String, BTreeMap<u32, String>>;
-
-/// The lines that a diff without context (`git diff --unified=0`, prefixes `a/` and `b/`) has added or changed. A file that only lost lines has none.
-pub fn added_lines(diff: &str) -> AddedLines {
-    let mut added = AddedLines::new();
-    let mut file = None;
-    // How many lines of the hunk are still to come: one of them may look like a header.
-    let (mut left, mut number) = (0, 0);
-    for line in diff.lines() {
-        match line.split_at_checked(1) {
-            Some(("-", _)) if left > 0 => left -= 1,
-            Some(("+", text)) if left > 0 => {
-                left -= 1;
-                if let Some(file) = &file {
-                    let lines: &mut BTreeMap<_, _> = added.entry(String::clone(file)).or_default();
-                    lines.insert(number, text.to_owned());
-                }
-                number += 1;
-            }
-            _ => {
-                if let Some(path) = line.strip_prefix("+++ ") {
-                    file = path
-                        .strip_prefix("b/")
-                        .map(|path| path.trim_end_matches('\t').to_owned());
-                } else if let (Some((old, new)), Some(start)) = (counts(line), new_start(line)) {
-                    (left, number) = (old + new, start);
-                }
-            }
-        }
-    }
-    added
-}
-
-/// The first line of a hunk in the new file.
-fn new_start(header: &str) -> Option<u32> {
-    let (_, new) = header.split_once(" +")?;
-    let digits = new.find(|c: char| !c.is_ascii_digit()).unwrap_or(new.len());
-    new[..digits].parse().ok()
-}
-
 /// The numbers of lines of `@@ -a,b +c,d @@`.
-fn counts(header: &str) -> Option<(u64, u64)> {
+pub(super) fn counts(header: &str) -> Option<(u64, u64)> {
     let (ranges, _) = header.strip_prefix("@@ -")?.split_once(" @@")?;
     let (old, new) = ranges.split_once(" +")?;
     let count = |range: &str| {

@@ -3,6 +3,7 @@
 //!
 //! Nothing of a mail reaches git as it came: what is written for `git am` is made anew from what was understood.
 
+mod changed;
 mod charsets;
 mod choose;
 mod date;
@@ -21,7 +22,8 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
-pub use diff::{AddedLines, DiffError, added_lines};
+pub use changed::{AddedLines, Changed};
+pub use diff::DiffError;
 pub use gather::Mails;
 pub use mbox::LARGEST_FILE;
 pub use message::MessageError;

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
 use super::{
@@ -453,40 +451,4 @@ proptest! {
             }
         }
     }
-}
-
-#[test]
-fn added_lines_are_those_of_the_new_file() {
-    let diff = "\
-diff --git a/mm/a.c b/mm/a.c
---- a/mm/a.c
-+++ b/mm/a.c
-@@ -1 +1,2 @@ int f(void)
--old
-+++ b/looks/like/a/header
-+\tnew
-@@ -9,2 +10,0 @@
--gone
--gone too
-diff --git a/mm/b c.c b/mm/b c.c
-new file mode 100644
---- /dev/null
-+++ b/mm/b c.c\t
-@@ -0,0 +1 @@
-+one
-\\ No newline at end of file
-diff --git a/mm/d.c b/mm/d.c
---- a/mm/d.c
-+++ /dev/null
-@@ -1 +0,0 @@
--all
-";
-    let lines = |lines: &[(u32, &str)]| lines.iter().map(|(at, text)| (*at, (*text).to_owned())).collect();
-    let a = lines(&[(1, "++ b/looks/like/a/header"), (2, "\tnew")]);
-    let expected: BTreeMap<String, BTreeMap<u32, String>> = [
-        ("mm/a.c".to_owned(), a),
-        ("mm/b c.c".to_owned(), lines(&[(1, "one")])),
-    ]
-    .into();
-    assert_eq!(added_lines(diff), expected);
 }

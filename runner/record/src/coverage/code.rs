@@ -16,7 +16,7 @@ pub struct Span {
     pub bytes: u64,
 }
 
-/// Which pieces of a kernel were run: a bit for each.
+/// Which pieces of a kernel a case ran, or which cases ran a piece: a bit for each, by its number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ran(Vec<u8>);
 
@@ -30,7 +30,7 @@ impl Ran {
         &self.0
     }
 
-    fn insert(&mut self, index: usize) {
+    pub(super) fn insert(&mut self, index: usize) {
         let byte = index / 8;
         if self.0.len() <= byte {
             self.0.resize(byte + 1, 0);
@@ -38,29 +38,55 @@ impl Ran {
         self.0[byte] |= 1 << (index % 8);
     }
 
-    fn has(&self, index: usize) -> bool {
+    /// Whether the one of this number is among them.
+    pub fn has(&self, index: usize) -> bool {
         self.0
             .get(index / 8)
             .is_some_and(|byte| byte & (1 << (index % 8)) != 0)
     }
 
+    /// Their numbers, ascending.
+    pub fn indexes(&self) -> impl Iterator<Item = usize> {
+        // Most bytes of a case are empty.
+        let bytes = self.0.iter().enumerate().filter(|(_, byte)| **byte != 0);
+        bytes.flat_map(|(at, byte)| {
+            (0..8)
+                .filter(move |bit| byte & (1 << bit) != 0)
+                .map(move |bit| at * 8 + bit)
+        })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.iter().all(|byte| *byte == 0)
+    }
+
+    /// Adds what is there.
+    pub(super) fn take(&mut self, other: &Self) {
+        if self.0.len() < other.0.len() {
+            self.0.resize(other.0.len(), 0);
+        }
+        self.0
+            .iter_mut()
+            .zip(&other.0)
+            .for_each(|(byte, more)| *byte |= more);
+    }
+
     /// The same pieces where so many others come first.
     pub(super) fn behind(&self, first: usize) -> Self {
-        let indexes = (0..self.0.len() * 8).filter(|index| self.has(*index));
-        indexes.map(|index| first + index).collect()
+        self.indexes().map(|index| first + index).collect()
     }
 
     /// What was run here or there.
     #[must_use]
     pub fn or(&self, other: &Self) -> Self {
-        let longest = self.0.len().max(other.0.len());
-        let byte = |ran: &Self, at| ran.0.get(at).copied().unwrap_or(0);
-        Self((0..longest).map(|at| byte(self, at) | byte(other, at)).collect())
+        let mut all = self.clone();
+        all.take(other);
+        all
     }
 }
 
 impl FromIterator<usize> for Ran {
-    /// The pieces with these numbers.
+    /// Those with these numbers.
     fn from_iter<T: IntoIterator<Item = usize>>(indexes: T) -> Self {
         let mut ran = Self::default();
         indexes.into_iter().for_each(|index| ran.insert(index));
@@ -216,7 +242,8 @@ impl CoveredKernel {
         (offset < self.text.end).then(|| whole(name))
     }
 
-    fn functions_with_ends(&self) -> impl Iterator<Item = (u64, u64, &str)> {
+    /// Where each function begins and ends, and the name of the one that it is or is a part of.
+    pub(super) fn functions_with_ends(&self) -> impl Iterator<Item = (u64, u64, &str)> {
         let ends = self.text.functions.iter().skip(1).map(|(start, _)| *start);
         let ends = ends.chain(std::iter::once(self.text.end));
         let functions = self.text.functions.iter().zip(ends);

@@ -11,7 +11,7 @@ use base::Arch;
 use crate::{CaseKey, Side};
 
 /// Name of the file in a run's folder.
-pub(super) const NAME: &str = "coverage.jsonl";
+pub(crate) const NAME: &str = "coverage.jsonl";
 
 /// A line of the file. It says which kernel it is about by a number, so that a line that is lost takes no other with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

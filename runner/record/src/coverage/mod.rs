@@ -9,8 +9,11 @@ mod code;
 mod line;
 mod log;
 mod packed;
+mod reach;
 mod read;
 
 pub use code::{CoveredCase, CoveredKernel, KernelText, LineOfCode, Ran, Ranges, SourceLines, Span};
+pub(crate) use line::NAME;
 pub use log::CoverageLog;
+pub use reach::Reach;
 pub use read::Coverage;

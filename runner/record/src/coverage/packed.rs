@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Bytes that are small in a line of JSON.
+//! Bytes made small, also for a line of JSON.
 
 use std::io::{self, Read as _, Write as _};
 
@@ -17,27 +17,35 @@ pub(super) struct Packed(String);
 
 impl Packed {
     pub(super) fn of(bytes: &[u8]) -> io::Result<Self> {
-        let mut packed = ZlibEncoder::new(Vec::new(), Compression::best());
-        packed.write_all(bytes)?;
-        Ok(Self(STANDARD.encode(packed.finish()?)))
+        Ok(Self(STANDARD.encode(zipped(bytes, Compression::best())?)))
     }
 
     /// # Errors
     /// It is not packed bytes, or more than a coverage can have.
     pub(super) fn bytes(&self) -> io::Result<Vec<u8>> {
-        let packed = STANDARD.decode(&self.0).map_err(io::Error::other)?;
-        let mut bytes = Vec::new();
-        ZlibDecoder::new(packed.as_slice())
-            .take(MOST + 1)
-            .read_to_end(&mut bytes)?;
-        match bytes.len() as u64 > MOST {
-            true => Err(io::Error::other("more bytes than a coverage has")),
-            false => Ok(bytes),
-        }
+        unzipped(&STANDARD.decode(&self.0).map_err(io::Error::other)?)
     }
 
     pub(super) fn text(&self) -> io::Result<String> {
         String::from_utf8(self.bytes()?).map_err(io::Error::other)
+    }
+}
+
+/// Bytes, compressed (zlib).
+pub(super) fn zipped(bytes: &[u8], how: Compression) -> io::Result<Vec<u8>> {
+    let mut packed = ZlibEncoder::new(Vec::new(), how);
+    packed.write_all(bytes)?;
+    packed.finish()
+}
+
+/// # Errors
+/// It is not compressed bytes, or more than a coverage can have.
+pub(super) fn unzipped(packed: &[u8]) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    ZlibDecoder::new(packed).take(MOST + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > MOST {
+        true => Err(io::Error::other("more bytes than a coverage has")),
+        false => Ok(bytes),
     }
 }
 

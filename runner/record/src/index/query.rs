@@ -215,7 +215,7 @@ pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> 
 }
 
 /// The columns of a case, from the given one on.
-fn key(row: &Row<'_>, from: usize) -> rusqlite::Result<HistoryKey> {
+pub(super) fn key(row: &Row<'_>, from: usize) -> rusqlite::Result<HistoryKey> {
     Ok(HistoryKey {
         arch: row
             .get_ref(from)?

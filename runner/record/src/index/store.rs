@@ -17,11 +17,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 use rusqlite::{Connection, OpenFlags, Transaction, params};
 
 use super::{
-    cost, head,
+    cost, cover, head,
     seen::{Boot, HistoryKey},
 };
 use crate::{
-    CaseRecord, CostRecord, Damage, Finish, ReadError, RunId, RunRecord, Seconds, journal, seen::LEDGERS,
+    CaseRecord, CostRecord, Damage, Finish, ReadError, RunId, RunRecord, Seconds, coverage, journal,
+    seen::LEDGERS,
 };
 use base::{
     fault::{Blame, Blamed},
@@ -29,7 +30,7 @@ use base::{
 };
 
 /// Number of the tables below. An index with another number is thrown away and made anew.
-const TABLES: i64 = 2;
+const TABLES: i64 = 3;
 
 const SCHEMA: &str = "
 CREATE TABLE run (
@@ -52,6 +53,15 @@ CREATE TABLE cost (
     run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE, arch TEXT NOT NULL, line TEXT NOT NULL, kernel TEXT NOT NULL,
     variant TEXT NOT NULL, operation TEXT NOT NULL, method TEXT NOT NULL, qemu TEXT NOT NULL, instructions INTEGER NOT NULL);
 CREATE INDEX cost_of_run ON cost (run);
+CREATE TABLE covered (
+    id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE, arch TEXT NOT NULL, line TEXT NOT NULL,
+    kernel TEXT NOT NULL, has_lines INTEGER NOT NULL, reach BLOB NOT NULL);
+CREATE INDEX covered_of_run ON covered (run);
+CREATE INDEX covered_by_arch ON covered (arch);
+CREATE TABLE covered_case (
+    what INTEGER NOT NULL REFERENCES what, covered INTEGER NOT NULL REFERENCES covered ON DELETE CASCADE,
+    number INTEGER NOT NULL, PRIMARY KEY (what, covered)) WITHOUT ROWID;
+CREATE INDEX case_of_covered ON covered_case (covered);
 ";
 
 /// The index cannot be used.
@@ -298,12 +308,11 @@ fn runs(results: &Utf8Path) -> io::Result<BTreeMap<String, String>> {
         if !RunId::is_id(&name) {
             continue;
         }
-        let [facts, journal, costs] =
-            ["run.json", journal::NAME, cost::FILE].map(|file| stamp(&results.join(&name).join(file)));
-        if facts.is_some() || journal.is_some() {
+        let files = ["run.json", journal::NAME, cost::FILE, coverage::NAME];
+        let stamps = files.map(|file| stamp(&results.join(&name).join(file)));
+        if stamps[0].is_some() || stamps[1].is_some() {
             // A file that is not there has no stamp, which is one more state that can change.
-            let [facts, journal, costs] = [facts, journal, costs].map(Option::unwrap_or_default);
-            found.insert(name, format!("{facts}/{journal}/{costs}"));
+            found.insert(name, stamps.map(Option::unwrap_or_default).join("/"));
         }
     }
     Ok(found)
@@ -324,6 +333,8 @@ struct Read {
     boots: Vec<Option<Boot>>,
     /// What operations cost, or why that does not read.
     costs: Result<Vec<CostRecord>, String>,
+    /// Which code of which kernels its cases ran, and what of that does not read.
+    covered: (Vec<cover::Kernel>, Vec<String>),
 }
 
 /// Reads runs on all processors, and gives each to `take`, in no particular order: most of the time goes into JSON.
@@ -367,6 +378,7 @@ fn read(results: &Utf8Path, name: &str, stamp: &str) -> Read {
         record,
         boots,
         costs: cost::read(&folder),
+        covered: cover::read(&folder),
     }
 }
 
@@ -429,6 +441,11 @@ fn insert(
                     unread(error, false)?;
                 }
             }
+            let (kernels, damage) = &read.covered;
+            for what in damage {
+                unread(what, false)?;
+            }
+            cover::insert(transaction, run, kernels, |key| key_id(transaction, keys, key))?;
         }
         Err(error) => {
             unread(&refusal(error), true)?;

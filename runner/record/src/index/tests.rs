@@ -14,13 +14,13 @@ use crate::{
 use base::{Arch, fault::Verdict};
 use memory::Ledger;
 
-struct Place {
+pub(super) struct Place {
     _dir: tempfile::TempDir,
-    results: Utf8PathBuf,
-    file: Utf8PathBuf,
+    pub(super) results: Utf8PathBuf,
+    pub(super) file: Utf8PathBuf,
 }
 
-fn place() -> Place {
+pub(super) fn place() -> Place {
     let dir = tempfile::tempdir().unwrap();
     let root = Utf8PathBuf::from_path_buf(dir.path().to_owned()).unwrap();
     let results = root.join("results");
@@ -32,7 +32,7 @@ fn place() -> Place {
     }
 }
 
-fn key(release: &str, case: &str) -> CaseKey {
+pub(super) fn key(release: &str, case: &str) -> CaseKey {
     CaseKey {
         arch: Arch::S390x,
         label: "debian:sid".to_owned(),
@@ -81,7 +81,7 @@ pub(super) fn ledger(free: u64) -> Ledger {
 }
 
 /// Writes a run of the given day of September.
-fn run(results: &Utf8Path, day: u32, release: &str, cases: &[(&str, Verdict)]) -> Utf8PathBuf {
+pub(super) fn run(results: &Utf8Path, day: u32, release: &str, cases: &[(&str, Verdict)]) -> Utf8PathBuf {
     let cases: Vec<_> = cases
         .iter()
         .map(|(id, verdict)| (key(release, id), *verdict))

@@ -213,12 +213,12 @@ fn sources(kernel: &Kernel) -> Result<Vec<SourceLines>, String> {
     let read = || {
         let table = fs_err::File::open(path)?;
         LineTable::read(table, |file| {
-            is_subject(file) || kernel.changed.contains_key(file)
+            is_subject(file) || kernel.changed.lines.contains_key(file)
         })
     };
     let mut table = read().map_err(|error| format!("{}: {error}", path.display()))?;
     // What a series changes and no code was made of is told as such.
-    for file in kernel.changed.keys() {
+    for file in kernel.changed.lines.keys() {
         table.files.entry(file.clone()).or_default();
     }
     let row = |row: Row| LineOfCode {
@@ -230,7 +230,7 @@ fn sources(kernel: &Kernel) -> Result<Vec<SourceLines>, String> {
     };
     let source = |(file, rows): (String, Vec<Row>)| SourceLines {
         // A file that the series does not touch has none.
-        changed: kernel.changed.get(&file).cloned().unwrap_or_default(),
+        changed: kernel.changed.lines.get(&file).cloned().unwrap_or_default(),
         rows: rows.into_iter().map(row).collect(),
         file,
     };

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which code of its kernel each case ran: QEMU's plugin notes it, the guest says where its kernel lies, and the run's coverage keeps it.
 
+mod functions;
 mod keep;
 mod place;
 mod plugin;
 mod subject;
 
+pub(crate) use functions::changed_functions;
 pub(crate) use keep::{Cover, Whose};
 pub use plugin::LibraryError;
 pub(crate) use plugin::libraries;

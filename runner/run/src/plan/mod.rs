@@ -5,6 +5,7 @@ mod jobs;
 mod machine;
 mod matrix;
 mod order;
+mod reach;
 mod selection;
 mod shard;
 
@@ -13,5 +14,7 @@ pub use jobs::{Job, LoadedSuite, PlannedKernel, repeated};
 pub(crate) use machine::{dry_run, spec, spec_of};
 pub(crate) use matrix::{matrix_jobs, times};
 pub(crate) use order::{Queued, order};
+pub use reach::{BadTarget, Target};
+pub(crate) use reach::{Turn, Turns, in_words, some_of, sources};
 pub use selection::Filter;
 pub use shard::{BadShard, By, Shard};

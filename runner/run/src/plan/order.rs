@@ -2,10 +2,12 @@
 //! In which order jobs are started. Pure.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, VecDeque},
     time::Duration,
 };
 
+use super::reach::Turn;
 use base::Arch;
 
 /// What the order goes by.
@@ -15,13 +17,16 @@ pub(crate) struct Queued<J> {
     pub job: J,
     /// Its architecture.
     pub arch: Arch,
-    /// Jobs of one group share a template.
+    /// Jobs of one group share a template, or two where kernels are compared.
     pub group: usize,
+    /// When it has its turn in its group; a group goes by the first of its jobs.
+    pub(crate) turn: Turn,
     /// How long it is expected to take.
     pub(crate) expected: Duration,
 }
 
-/// Puts jobs in order: the groups that take longest first, and in each the longest job; the architectures take turns by what is left of them.
+/// Puts jobs in order: the groups whose turn is first, of these the ones that take longest, and in each so the jobs; the architectures take turns by what is
+/// left of them.
 ///
 /// A group stays together, so that few templates are there at a time.
 pub(crate) fn order<J>(waiting: Vec<Queued<J>>) -> Vec<J> {
@@ -33,15 +38,16 @@ pub(crate) fn order<J>(waiting: Vec<Queued<J>>) -> Vec<J> {
             .push(queued);
     }
     let total = |waiting: &[Queued<J>]| waiting.iter().map(|queued| queued.expected).sum::<Duration>();
+    let first_turn = |waiting: &[Queued<J>]| waiting.iter().map(|queued| queued.turn).min();
     let mut by_arch: BTreeMap<Arch, Vec<Vec<Queued<J>>>> = BTreeMap::new();
     for ((arch, _), mut group) in groups {
-        group.sort_by_key(|queued| std::cmp::Reverse(queued.expected));
+        group.sort_by_key(|queued| (queued.turn, Reverse(queued.expected)));
         by_arch.entry(arch).or_default().push(group);
     }
     let mut queues: Vec<(Duration, Duration, VecDeque<Queued<J>>)> = by_arch
         .into_values()
         .map(|mut groups| {
-            groups.sort_by_key(|group| std::cmp::Reverse(total(group)));
+            groups.sort_by_key(|group| (first_turn(group), Reverse(total(group))));
             let queue: VecDeque<Queued<J>> = groups.into_iter().flatten().collect();
             let all = queue.iter().map(|queued| queued.expected).sum();
             (all, all, queue)
@@ -76,8 +82,28 @@ mod tests {
             job,
             arch,
             group,
+            turn: Turn::Unknown,
             expected: Duration::from_secs(seconds),
         }
+    }
+
+    fn at(turn: Turn, queued: Queued<u32>) -> Queued<u32> {
+        Queued { turn, ..queued }
+    }
+
+    #[test]
+    fn a_turn_takes_its_group_along_and_keeps_the_order_within() {
+        let x86 = Arch::X86_64;
+        let jobs = vec![
+            queued(1, x86, 0, 50),
+            queued(2, x86, 0, 60),
+            at(Turn::First, queued(3, x86, 1, 1)),
+            at(Turn::Last, queued(4, x86, 1, 9)),
+            at(Turn::First, queued(5, x86, 1, 2)),
+            at(Turn::Last, queued(6, x86, 2, 70)),
+            at(Turn::First, queued(7, x86, 3, 5)),
+        ];
+        assert_eq!(order(jobs), [5, 3, 4, 7, 2, 1, 6]);
     }
 
     #[test]

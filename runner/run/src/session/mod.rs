@@ -3,6 +3,7 @@
 
 mod foresee;
 mod prepare;
+mod queue;
 mod rehearse;
 mod room;
 mod rounds;
@@ -14,12 +15,13 @@ mod templates;
 pub use foresee::Foreseen;
 pub(crate) use foresee::foresee;
 pub use prepare::{Emulator, PrepareError, Prepared, Rig, Wanted, host_packages, prepare, qemu_version};
+pub(crate) use queue::QEMU_OVERHEAD;
 #[cfg(test)]
 pub(crate) use rehearse::nowhere;
 pub use rehearse::{Rehearsed, rehearse};
 pub(crate) use rounds::{again, how_often};
 pub use run::{How, Outcome, Request, RunError, run};
-pub(crate) use run::{QEMU_OVERHEAD, facts};
+pub(crate) use run::{facts, run_and_see};
 pub(crate) use schedule::{Admission, Capacity, Stop, for_guests, run_all, waited_for};
 pub(crate) use stage::{Keys, NoGuest, Origin, Stage, boot};
 pub(crate) use templates::Slot;

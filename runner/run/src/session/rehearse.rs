@@ -2,18 +2,17 @@
 //! A run without guests: its jobs are planned, put in order and started as those of any other, and each ends at once.
 
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{
     prepare::{Emulator, Prepared, Rig},
-    run::{Times, in_order},
+    queue::{Times, in_order},
     schedule::{Capacity, Stop, run_all, waited_for},
     templates::Templates,
 };
-use crate::plan::{Filter, LoadedSuite, plan, repeated, spec};
+use crate::plan::{Filter, LoadedSuite, Turns, plan, repeated, spec};
 use base::{Arch, ByteSize, ui::Ui};
 use supply::{kernel::Kernel, slots::Slots};
 use vm::machine::{Accel, Qemu};
@@ -52,7 +51,7 @@ pub fn rehearse(
         let machine = spec(job, prepared, &rig.emulators[&job.key.arch], ramdisks);
         Some((job.kernel, machine))
     }));
-    let jobs = in_order(jobs, &Times::default());
+    let jobs = in_order(jobs, &Times::default(), &Turns::default());
     let ordered = began.elapsed() - planned;
     let capacity = Capacity {
         guests: 3,
@@ -101,7 +100,7 @@ pub(crate) fn nowhere(kernels: u32) -> Rig {
             modules_dir: None,
             config: None,
             lines: None,
-            changed: BTreeMap::new(),
+            changed: Default::default(),
             packages: Vec::new(),
             sha256: String::new(),
         },

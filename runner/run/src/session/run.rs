@@ -1,35 +1,29 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One run: a folder, a journal, the jobs, and what came of them.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    io,
-    num::NonZeroUsize,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, io, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    schedule::{Admission, Capacity, Stop, run_all, waited_for},
+    queue::{Times, in_order},
+    schedule::{Capacity, Stop, run_all, waited_for},
     stage::Stage,
 };
 use crate::{
     case::{self, INTERRUPTED},
     cover::{Cover, LibraryError, libraries},
-    plan::{Job, Queued, order},
+    plan::Turns,
+    reach::turns_by_series,
     select::Selected,
 };
 use base::{
-    ByteSize,
     fault::{Blame, Blamed, Exit, Verdict},
     ui::Ui,
 };
 use record::{
-    CaseKey, CaseRecord, CoverageLog, Event, FORMAT, FolderError, HostFacts, ImageFacts, Journal,
-    JournalError, KernelFacts, PackageFacts, QemuFacts, ReadError, RunFacts, RunFolder, RunRecord,
-    SuiteFacts,
+    CaseRecord, CoverageLog, Event, FORMAT, FolderError, HostFacts, ImageFacts, Journal, JournalError,
+    KernelFacts, PackageFacts, QemuFacts, ReadError, RunFacts, RunFolder, RunRecord, SuiteFacts,
 };
 use supply::cache::CacheError;
 use vm::scratch;
@@ -134,10 +128,26 @@ pub struct Outcome {
 /// # Errors
 /// If something cannot be written down. What was written before stays.
 pub fn run(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
-    waited_for(run_jobs(request, ui)).map_err(RunError::Host)?
+    run_and_see(request, ui, |_, _| {})
 }
 
-async fn run_jobs(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
+/// The same; `see` gets each case that is over and written down, and the folder of the run.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn run_and_see(
+    request: Request,
+    ui: &Ui,
+    see: impl FnMut(&CaseRecord, &Utf8Path),
+) -> Result<Outcome, RunError> {
+    waited_for(run_jobs(request, ui, see)).map_err(RunError::Host)?
+}
+
+async fn run_jobs(
+    request: Request,
+    ui: &Ui,
+    mut see: impl FnMut(&CaseRecord, &Utf8Path),
+) -> Result<Outcome, RunError> {
     let how = request.how;
     let capacity = Capacity::of(how.guests, &request.selected.host).map_err(RunError::Host)?;
     let stop = Stop::on_signals()?;
@@ -147,6 +157,7 @@ async fn run_jobs(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
     }
     let slots = capacity.slots(&request.selected.host, ui)?;
     let times = Times::of_latest(&request.results);
+    let turns = turns(&request, ui);
     let (folder, journal) = match &request.resume {
         None => begin(&request)?,
         Some(path) => take_up(path)?,
@@ -188,7 +199,7 @@ async fn run_jobs(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
         stage.cloning(&mut jobs)
     };
     let stage = Arc::new(if how.watch { stage.watching() } else { stage });
-    let jobs = in_order(jobs, &times);
+    let jobs = in_order(jobs, &times, &turns);
     let mut broken = None;
     run_all(
         jobs,
@@ -216,12 +227,15 @@ async fn run_jobs(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
             if record.reason.as_deref() == Some(INTERRUPTED) {
                 return true;
             }
-            if let Err(error) = journal.append(&Event::CaseFinished {
-                record: Box::new(record),
-            }) {
+            let record = Box::new(record);
+            let finished = Event::CaseFinished {
+                record: record.clone(),
+            };
+            if let Err(error) = journal.append(&finished) {
                 broken = Some(error);
                 return false;
             }
+            see(&record, &path);
             !enough
         },
     )
@@ -230,6 +244,18 @@ async fn run_jobs(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
         return Err(error.into());
     }
     finish(&path, &journal, &stop)
+}
+
+/// When the cases have their turns. What keeps that from being known costs time alone, and is told.
+fn turns(request: &Request, ui: &Ui) -> Turns {
+    let Selected { rig, jobs, .. } = &request.selected;
+    turns_by_series(rig, jobs, &request.results, ui).unwrap_or_else(|error| {
+        ui.warning(&format!(
+            "which cases reach what the series changes is not known, so that none come first: {}",
+            case::chain(&error)
+        ));
+        Turns::default()
+    })
 }
 
 /// Makes the folder and the journal of a new run.
@@ -256,59 +282,6 @@ fn take_up(path: &Utf8Path) -> Result<(RunFolder, Arc<Journal>), RunError> {
         argv: std::env::args().collect(),
     })?;
     Ok((folder, journal))
-}
-
-/// How long cases took in an earlier run.
-#[derive(Debug, Default)]
-pub(super) struct Times(HashMap<CaseKey, Duration>);
-
-/// How long a case is taken to last of which nothing is known.
-const UNKNOWN_TIME: Duration = Duration::from_secs(5);
-
-impl Times {
-    /// Those of the run that began last. Without one nothing is known, which only costs time.
-    fn of_latest(results: &Utf8Path) -> Self {
-        let cases =
-            RunRecord::read(&results.join("latest")).map_or_else(|_| Vec::new(), |(record, _)| record.cases);
-        Self(
-            cases
-                .into_iter()
-                .map(|case| (case.key.without_round(), case.seconds.duration()))
-                .collect(),
-        )
-    }
-
-    fn of(&self, key: &CaseKey) -> Duration {
-        self.0.get(&key.without_round()).copied().unwrap_or(UNKNOWN_TIME)
-    }
-}
-
-/// What QEMU takes beside the guest's memory, in bytes: most of it is translated code. Seen: 100 MiB after a case.
-pub(crate) const QEMU_OVERHEAD: ByteSize = ByteSize::mib(256);
-
-/// The jobs in the order in which they are started, with what each can take. Those that are skipped come first: they cost nothing, and a run that ends
-/// early has told of them.
-pub(super) fn in_order(jobs: Vec<Job>, times: &Times) -> Vec<Admission<Job>> {
-    let (skipped, waiting): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.skip.is_some());
-    let waiting = waiting.into_iter().enumerate().map(|(at, job)| Queued {
-        arch: job.key.arch,
-        // A job without a template is a group of its own.
-        group: job.template.unwrap_or(usize::MAX - at),
-        expected: times.of(&job.key),
-        job,
-    });
-    let waiting = order(waiting.collect());
-    skipped
-        .into_iter()
-        .chain(waiting)
-        .map(|job| Admission {
-            memory: match &job.skip {
-                Some(_) => ByteSize::bytes(0),
-                None => job.memory() + QEMU_OVERHEAD,
-            },
-            job,
-        })
-        .collect()
 }
 
 /// Writes the last event and reads the whole run back.

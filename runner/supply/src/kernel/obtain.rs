@@ -2,7 +2,6 @@
 //! Which kernel is meant, whether it is there, and getting it.
 
 use std::{
-    collections::BTreeMap,
     fmt, io,
     path::{Path, PathBuf},
     str::FromStr,
@@ -28,7 +27,7 @@ use format::{
     deb::DebError,
     kconfig::{Kconfig, KconfigError},
     lines::{LineTable, LinesError},
-    mail::AddedLines,
+    mail::Changed,
 };
 
 /// Where a kernel comes from.
@@ -180,8 +179,8 @@ pub struct Kernel {
     pub config: Option<Kconfig>,
     /// Which line of its source each piece of its code was made from ([`format::lines::LineTable`]), where that is known.
     pub lines: Option<PathBuf>,
-    /// The lines that its series has added or changed, by file: number, from 1, and text; also those without code.
-    pub changed: AddedLines,
+    /// What its series changes: lines, also those without code, and functions.
+    pub changed: Changed,
     /// Packages that it came from; none for a file.
     pub packages: Vec<PackageFacts>,
     /// SHA-256 of the image, in hexadecimal.
@@ -341,7 +340,10 @@ pub fn known(source: &KernelSource, arch: Arch, cache: &Cache, ui: &Ui) -> Resul
 }
 
 /// How reports and the history call a kernel of this source.
-fn label(source: &KernelSource) -> Result<String, KernelError> {
+///
+/// # Errors
+/// Its series cannot be read.
+pub fn label(source: &KernelSource) -> Result<String, KernelError> {
     match source {
         KernelSource::Source(spec) => spec
             .label()
@@ -390,7 +392,7 @@ pub fn obtain(
 /// The table of lines in a `vmlinux`, kept in the cache.
 fn lines_of(vmlinux: &Path, cache: &Cache) -> Result<PathBuf, KernelError> {
     let key = cache::Key::new()
-        .with("lines 1")
+        .with("lines 2")
         .with(cache::sha256_file(vmlinux)?)
         .finish();
     let folder = cache.entry("lines", &key, |folder| {
@@ -479,7 +481,7 @@ impl Kernel {
             modules_dir,
             config,
             lines: None,
-            changed: BTreeMap::new(),
+            changed: Changed::default(),
             packages: Vec::new(),
         })
     }

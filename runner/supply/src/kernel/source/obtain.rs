@@ -2,7 +2,7 @@
 //! From a source to a kernel that can be booted, out of the cache where it was built before.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
 };
@@ -29,11 +29,7 @@ use base::{
     named,
     ui::Ui,
 };
-use format::{
-    kconfig::KconfigError,
-    lines::LineTable,
-    mail::{AddedLines, added_lines},
-};
+use format::{kconfig::KconfigError, lines::LineTable, mail::Changed};
 
 /// Why there is no kernel of a source.
 #[derive(Debug, thiserror::Error)]
@@ -290,7 +286,7 @@ fn built(
     packages: &Packages,
     cache: &Cache,
     ui: &Ui,
-) -> Result<(PathBuf, AddedLines), SourceKernelError> {
+) -> Result<(PathBuf, Changed), SourceKernelError> {
     let fragments = fragments(arch, &spec.configs)?;
     let toolchain = Toolchain::here(arch);
     // Before a source is got for nothing.
@@ -366,7 +362,7 @@ fn built(
     })?;
     let changed = match base {
         Some(base) => changed(&tree, &base, &commit)?,
-        None => BTreeMap::new(),
+        None => Changed::default(),
     };
     Ok((dir, changed))
 }
@@ -377,16 +373,21 @@ fn lines(vmlinux: &Path) -> Result<LineTable, String> {
     LineTable::of_vmlinux(&bytes).map_err(|error| error.to_string())
 }
 
-/// The lines that a series has added or changed, of each file.
-fn changed(tree: &SourceTree, base: &str, commit: &str) -> Result<AddedLines, SourceKernelError> {
+/// The lines and functions that a series changes.
+fn changed(tree: &SourceTree, base: &str, commit: &str) -> Result<Changed, SourceKernelError> {
     if !tree.only_looks() {
         tree.bring(base, 1)?;
     }
-    let options = ["--unified=0", "--no-color", "--no-ext-diff", "--no-renames"];
+    let options = [
+        "--function-context",
+        "--no-color",
+        "--no-ext-diff",
+        "--no-renames",
+    ];
     let prefixes = ["--src-prefix=a/", "--dst-prefix=b/"];
     let diff = [&["diff"], &options[..], &prefixes, &[base, commit, "--"]].concat();
     match tree.git().run(&diff) {
-        Ok(diff) => Ok(added_lines(&diff)),
+        Ok(diff) => Ok(Changed::of(&diff)),
         Err(ExecError::Failed { .. }) if tree.only_looks() => {
             Err(NotHere::would("the commit that the series is on would be fetched").into())
         }
