@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use record::{Coverage, CoveredKernel, Ranges, SourceLines};
+use record::{Coverage, CoveredCase, CoveredKernel, Ran, Ranges, SourceLines};
 
 use crate::text::{Lines, count};
 
@@ -83,7 +83,8 @@ pub fn coverage_markdown(coverage: &Coverage, run: &str) -> String {
     let mut lines = Lines::default();
     lines.line(format_args!("# What the cases reach\n"));
     lines.line(format_args!(
-        "Of run `{run}`: lines that a case ran, and with `+` those that only booting ran, of the lines that have code.\n"
+        "Of run `{run}`: lines that a case ran, and with `+` those that only booting ran, of the lines that have code. Cases that boot by themselves count as \
+         booting.\n"
     ));
     let heads: Vec<String> = kernels.iter().map(|kernel| head(kernel)).collect();
     table(&mut lines, "file", &heads);
@@ -155,7 +156,13 @@ fn row(lines: &mut Lines, first: &str, cells: impl Iterator<Item = String>) {
 }
 
 fn of_kernel(kernel: &CoveredKernel) -> BTreeMap<&str, FileReached> {
-    let (cases, boot) = (kernel.ranges(&kernel.of_cases()), kernel.ranges(&kernel.boot));
+    // Of a case that boots by itself nobody knows what of it was its boot.
+    let (booted, cloned): (Vec<_>, Vec<_>) = kernel.cases.iter().partition(|case| case.booted);
+    let together = |cases: Vec<&CoveredCase>, first: &Ran| {
+        cases.iter().fold(first.clone(), |all, case| all.or(&case.ran))
+    };
+    let cases = kernel.ranges(&together(cloned, &Ran::default()));
+    let boot = kernel.ranges(&together(booted, &kernel.boot));
     let sources = kernel.text.sources.iter();
     let with_code = sources.filter(|source| !source.rows.is_empty());
     with_code

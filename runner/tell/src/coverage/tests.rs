@@ -104,16 +104,21 @@ fn markdown_tells_what_no_case_reaches() {
     other.text.functions[0].1 = "alloc_pages".to_owned();
     other.text.functions[1].1 = "offline_isolated_pages".to_owned();
     other.boot = record::Ran::default();
+    // Its boot is among what this one ran.
+    other.cases[1] = record::CoveredCase {
+        booted: true,
+        ..covered_case("B02", &[1, 2])
+    };
     coverage.kernels.push(other);
     let text = "\
 # What the cases reach
 
-Of run `20261129T101530Z-3f9a1c`: lines that a case ran, and with `+` those that only booting ran, of the lines that have code.
+Of run `20261129T101530Z-3f9a1c`: lines that a case ran, and with `+` those that only booting ran, of the lines that have code. Cases that boot by themselves count as booting.
 
 | file | x86_64 6.12, 2 cases | s390x 6.12, 2 cases |
 |---|---|---|
 | mm/a.c | 2 + 1 of 4 | – |
-| mm/page_alloc.c (parts) | – | 0 + 0 of 2 |
+| mm/page_alloc.c (parts) | – | 0 + 1 of 2 |
 
 ## Functions that no case reaches
 
@@ -122,7 +127,7 @@ Of run `20261129T101530Z-3f9a1c`: lines that a case ran, and with `+` those that
 | function | x86_64 6.12, 2 cases | s390x 6.12, 2 cases |
 |---|---|---|
 | mm/a.c: `offline_pages` | boot | – |
-| mm/page_alloc.c: `offline_isolated_pages` | – | never |
+| mm/page_alloc.c: `offline_isolated_pages` | – | boot |
 ";
     assert_eq!(coverage_markdown(&coverage, "20261129T101530Z-3f9a1c"), text);
 }
