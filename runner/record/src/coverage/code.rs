@@ -118,6 +118,8 @@ pub struct SourceLines {
     pub rows: Vec<LineOfCode>,
     /// The lines that the kernel's series has added or changed, also those without code: number, from 1, and text.
     pub changed: BTreeMap<u32, String>,
+    /// Those that the last patch of the series has added or changed.
+    pub last_patch: BTreeMap<u32, String>,
 }
 
 impl SourceLines {
@@ -279,7 +281,7 @@ mod tests {
         let source = SourceLines {
             file: "mm/memory_hotplug.c".to_owned(),
             rows: vec![row(0, 4, 10), row(4, 4, 11), row(20, 4, 10), row(44, 4, 12)],
-            changed: BTreeMap::new(),
+            ..SourceLines::default()
         };
         let lines = |indexes: &[usize]| source.ran(&kernel().ranges(&ran(indexes)));
         assert_eq!(lines(&[2]), [(10, false), (11, false), (12, true)].into());

@@ -40,6 +40,9 @@ pub(super) enum Line {
         /// The lines that the kernel's series has added or changed, also those without code, and their text.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         changed: BTreeMap<u32, String>,
+        /// Those that the last patch of the series has added or changed.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        last_patch: BTreeMap<u32, String>,
     },
     /// More pieces of code.
     Code {

@@ -84,6 +84,7 @@ impl CoverageLog {
                     file: source.file.clone(),
                     rows: deltas(rows)?,
                     changed: source.changed.clone(),
+                    last_patch: source.last_patch.clone(),
                 })
             })?;
         }
@@ -240,6 +241,7 @@ mod tests {
                     line: 17,
                 }],
                 changed: [(16, "/* why */".to_owned()), (17, "do_it();".to_owned())].into(),
+                last_patch: [(17, "do_it();".to_owned())].into(),
             }],
         }
     }

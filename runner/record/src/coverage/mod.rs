@@ -10,7 +10,9 @@ mod line;
 mod log;
 mod packed;
 mod read;
+mod series;
 
 pub use code::{CoveredCase, CoveredKernel, KernelText, LineOfCode, Ran, Ranges, SourceLines, Span};
 pub use log::CoverageLog;
 pub use read::Coverage;
+pub use series::{ChangedLine, LineRan, SeriesRan};

@@ -101,6 +101,7 @@ fn take(kernels: &mut BTreeMap<usize, CoveredKernel>, line: Line) -> io::Result<
             file,
             rows,
             changed,
+            last_patch,
         } => {
             let rows = places(&rows)?.into_iter().map(|(offset, rest)| {
                 Ok(LineOfCode {
@@ -116,7 +117,12 @@ fn take(kernels: &mut BTreeMap<usize, CoveredKernel>, line: Line) -> io::Result<
             });
             let rows = rows.collect::<io::Result<_>>()?;
             let kernel = kernels.get_mut(&kernel).ok_or_else(unknown)?;
-            kernel.text.sources.push(SourceLines { file, rows, changed });
+            kernel.text.sources.push(SourceLines {
+                file,
+                rows,
+                changed,
+                last_patch,
+            });
         }
         Line::Code {
             kernel,

@@ -23,7 +23,7 @@ use format::{
     lines::{LineTable, Row},
 };
 use record::{CaseKey, CoverageLog, KernelText, LineOfCode, SourceLines, Span};
-use supply::kernel::Kernel;
+use supply::kernel::{Changed, Kernel};
 
 /// How long a guest may take to tell, before the factor of its speed: its kernel has up to 200 000 symbols.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -210,15 +210,16 @@ fn sources(kernel: &Kernel) -> Result<Vec<SourceLines>, String> {
     let Some(path) = &kernel.lines else {
         return Ok(Vec::new());
     };
+    let Changed { series, last_patch } = &kernel.changed;
     let read = || {
         let table = fs_err::File::open(path)?;
         LineTable::read(table, |file| {
-            is_subject(file) || kernel.changed.contains_key(file)
+            is_subject(file) || series.contains_key(file) || last_patch.contains_key(file)
         })
     };
     let mut table = read().map_err(|error| format!("{}: {error}", path.display()))?;
     // What a series changes and no code was made of is told as such.
-    for file in kernel.changed.keys() {
+    for file in series.keys().chain(last_patch.keys()) {
         table.files.entry(file.clone()).or_default();
     }
     let row = |row: Row| LineOfCode {
@@ -230,7 +231,8 @@ fn sources(kernel: &Kernel) -> Result<Vec<SourceLines>, String> {
     };
     let source = |(file, rows): (String, Vec<Row>)| SourceLines {
         // A file that the series does not touch has none.
-        changed: kernel.changed.get(&file).cloned().unwrap_or_default(),
+        changed: series.get(&file).cloned().unwrap_or_default(),
+        last_patch: last_patch.get(&file).cloned().unwrap_or_default(),
         rows: rows.into_iter().map(row).collect(),
         file,
     };

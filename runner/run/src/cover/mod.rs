@@ -4,8 +4,10 @@
 mod keep;
 mod place;
 mod plugin;
+mod ran;
 mod subject;
 
 pub(crate) use keep::{Cover, Whose};
 pub use plugin::LibraryError;
 pub(crate) use plugin::libraries;
+pub(crate) use ran::kernels_with_lines;

@@ -2,7 +2,6 @@
 //! A run without guests: its jobs are planned, put in order and started as those of any other, and each ends at once.
 
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,7 +14,10 @@ use super::{
 };
 use crate::plan::{Filter, LoadedSuite, plan, repeated, spec};
 use base::{Arch, ByteSize, ui::Ui};
-use supply::{kernel::Kernel, slots::Slots};
+use supply::{
+    kernel::{Changed, Kernel},
+    slots::Slots,
+};
 use vm::machine::{Accel, Qemu};
 
 /// How long the parts of a rehearsal took.
@@ -101,7 +103,7 @@ pub(crate) fn nowhere(kernels: u32) -> Rig {
             modules_dir: None,
             config: None,
             lines: None,
-            changed: BTreeMap::new(),
+            changed: Changed::default(),
             packages: Vec::new(),
             sha256: String::new(),
         },

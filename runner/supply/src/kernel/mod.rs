@@ -11,7 +11,7 @@ pub use header::{Header, HeaderError};
 pub(crate) use modules::ModuleFile;
 pub use modules::{ModuleError, Modules};
 pub use obtain::{
-    Kernel, KernelError, KernelSource, Known, SourceError, check, host_packages, known, obtain,
+    Changed, Kernel, KernelError, KernelSource, Known, SourceError, check, host_packages, known, obtain,
 };
 
 #[cfg(test)]

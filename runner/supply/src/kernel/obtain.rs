@@ -2,7 +2,6 @@
 //! Which kernel is meant, whether it is there, and getting it.
 
 use std::{
-    collections::BTreeMap,
     fmt, io,
     path::{Path, PathBuf},
     str::FromStr,
@@ -161,6 +160,15 @@ impl fmt::Display for KernelSource {
     }
 }
 
+/// The lines that the series of a kernel has added or changed, by file: number, from 1, and text; also those without code.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// All of its patches together.
+    pub series: AddedLines,
+    /// The last of them alone.
+    pub last_patch: AddedLines,
+}
+
 /// A kernel that can be booted, with what is known about it before it is.
 #[derive(Debug, Clone)]
 pub struct Kernel {
@@ -180,8 +188,8 @@ pub struct Kernel {
     pub config: Option<Kconfig>,
     /// Which line of its source each piece of its code was made from ([`format::lines::LineTable`]), where that is known.
     pub lines: Option<PathBuf>,
-    /// The lines that its series has added or changed, by file: number, from 1, and text; also those without code.
-    pub changed: AddedLines,
+    /// The lines that its series has added or changed.
+    pub changed: Changed,
     /// Packages that it came from; none for a file.
     pub packages: Vec<PackageFacts>,
     /// SHA-256 of the image, in hexadecimal.
@@ -479,7 +487,7 @@ impl Kernel {
             modules_dir,
             config,
             lines: None,
-            changed: BTreeMap::new(),
+            changed: Changed::default(),
             packages: Vec::new(),
         })
     }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::text::{count, printable};
 use base::{Arch, fault::Verdict};
-use compare::{CompareRecord, LineRan};
+use compare::CompareRecord;
+use record::LineRan;
 
 /// A file that a series changes.
 pub(crate) struct SeriesFile {

@@ -10,10 +10,9 @@ use super::{
 use crate::Style;
 use base::Arch;
 use compare::{
-    ArchComparison, ChangedLine, CompareRecord, CostRow, Difference, Dimension, KernelSide, Kind, LineRan,
-    NotCompared, Row, SeriesRan,
+    ArchComparison, CompareRecord, CostRow, Difference, Dimension, KernelSide, Kind, NotCompared, Row,
 };
-use record::{CaseName, CostMethod};
+use record::{CaseName, ChangedLine, CostMethod, LineRan, SeriesRan};
 
 fn name(case: &str) -> CaseName {
     CaseName {

@@ -5,12 +5,11 @@ use serde_json::{Value, json};
 
 use super::counts::{cases, everything, functions, line_counts, title};
 use crate::{
-    compare::pieces,
+    ran::pieces,
     table::{Align, columns},
     text::{Lines, count},
 };
-use compare::SeriesRan;
-use record::{Coverage, CoveredKernel};
+use record::{Coverage, CoveredKernel, SeriesRan};
 
 /// What ran, for a person: the functions of each kernel, and the lines of its files where they are known.
 pub fn coverage_summary(coverage: &Coverage) -> String {

@@ -20,6 +20,7 @@ fn coverage() -> Coverage {
         file: "mm/a.c".to_owned(),
         rows: vec![row(0, 10), row(4, 11), row(20, 30), row(24, 31)],
         changed: [(11, "new();".to_owned())].into(),
+        ..SourceLines::default()
     };
     let functions = [(0, "online_pages"), (20, "offline_pages")];
     let mut kernel = covered_kernel(&functions, vec![source], &[0, 4, 20].map(span));

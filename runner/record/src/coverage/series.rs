@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What of a series was run.
+//! What of a series, or of a patch of it, was run. Pure.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use ::record::{CaseName, CoveredKernel, SourceLines};
+use super::code::{CoveredKernel, Ranges, SourceLines};
+use crate::CaseName;
 
-/// What became of a line that a series has added or changed.
+/// What became of a line that a series or a patch has added or changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LineRan {
@@ -26,7 +27,7 @@ pub enum LineRan {
     },
 }
 
-/// A line that a series has added or changed.
+/// A line that a series or a patch has added or changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangedLine {
     /// The line.
@@ -35,7 +36,7 @@ pub struct ChangedLine {
     pub ran: LineRan,
 }
 
-/// What of a series was run on one architecture.
+/// What of a series, or of one patch of it, was run on one architecture.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeriesRan {
     /// The lines that it has added or changed, by file.
@@ -45,6 +46,15 @@ pub struct SeriesRan {
 impl SeriesRan {
     /// What was run of the series of a kernel.
     pub fn of(kernel: &CoveredKernel) -> Self {
+        Self::of_lines(kernel, |source| &source.changed)
+    }
+
+    /// What was run of the last patch of a kernel's series.
+    pub fn of_last_patch(kernel: &CoveredKernel) -> Self {
+        Self::of_lines(kernel, |source| &source.last_patch)
+    }
+
+    fn of_lines(kernel: &CoveredKernel, lines: fn(&SourceLines) -> &BTreeMap<u32, String>) -> Self {
         let boot = kernel.ranges(&kernel.boot);
         let cases: Vec<_> = kernel
             .cases
@@ -56,7 +66,7 @@ impl SeriesRan {
             if rows().next().is_none() {
                 return LineRan::NoCode;
             }
-            let meets = |ranges: &::record::Ranges| {
+            let meets = |ranges: &Ranges| {
                 rows().any(|row| ranges.meets(row.span.offset, row.span.offset + row.span.bytes))
             };
             let mut ran = cases.iter().filter(|(_, ranges)| meets(ranges));
@@ -73,9 +83,9 @@ impl SeriesRan {
             .text
             .sources
             .iter()
-            .filter(|source| !source.changed.is_empty());
+            .filter(|source| !lines(source).is_empty());
         let files = changed.map(|source| {
-            let lines = source.changed.iter();
+            let lines = lines(source).iter();
             let lines = lines.map(|(line, text)| {
                 let (text, ran) = (text.clone(), line_ran(source, *line));
                 (*line, ChangedLine { text, ran })
@@ -135,7 +145,10 @@ impl SeriesRan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ::record::{CoveredCase, LineOfCode, Span, samples::covered_case, samples::covered_kernel};
+    use crate::{
+        coverage::{CoveredCase, LineOfCode, Span},
+        samples::{covered_case, covered_kernel},
+    };
 
     /// Line n has the code at 10 * n, which is piece n.
     fn kernel(cases: Vec<CoveredCase>, boot: &[usize], code: &[u32], changed: &[u32]) -> CoveredKernel {
@@ -151,6 +164,7 @@ mod tests {
             file: "mm/a.c".to_owned(),
             rows: code.iter().map(row).collect(),
             changed: changed.iter().map(|line| (*line, String::new())).collect(),
+            ..SourceLines::default()
         };
         let pieces: Vec<Span> = (0..8).map(span).collect();
         CoveredKernel {
@@ -191,5 +205,18 @@ mod tests {
             ran.never(),
             [("mm/a.c", 2, 4), ("mm/a.c", 6, 6), ("mm/a.c", 8, 8)]
         );
+    }
+
+    #[test]
+    fn a_patch_has_its_own_lines() {
+        let mut kernel = kernel(vec![covered_case("B01", &[2])], &[], &[1, 2, 3], &[1, 2, 3]);
+        kernel.text.sources[0].last_patch = [(2, "two();".to_owned()), (9, "nine".to_owned())].into();
+        let ran = SeriesRan::of_last_patch(&kernel);
+        let lines: Vec<_> = ran.files["mm/a.c"]
+            .iter()
+            .map(|(at, line)| (*at, line.text.as_str()))
+            .collect();
+        assert_eq!(lines, [(2, "two();"), (9, "nine")]);
+        assert_eq!((ran.with_code(), ran.ran()), (1, 1));
     }
 }
