@@ -289,7 +289,7 @@ fn judge(walk: &WalkRecord, point: &WalkPoint, arch: Arch) -> Judged {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
     use record::{ChangedLine, LineRan, samples::covered_case};
@@ -423,7 +423,8 @@ mod tests {
                 _ => LineRan::NoCode,
             };
             let text = "line".to_owned();
-            (7 + at as u32, ChangedLine { text, ran })
+            let code_in = BTreeSet::new();
+            (7 + at as u32, ChangedLine { text, ran, code_in })
         };
         let lines: BTreeMap<u32, ChangedLine> = lines.chars().enumerate().map(line).collect();
         let files = [("mm/sparse.c".to_owned(), lines)];

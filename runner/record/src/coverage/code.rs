@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use base::Arch;
 
 use crate::{CaseKey, Side};
@@ -101,12 +103,24 @@ impl Ranges {
 }
 
 /// Code that a line of a source file was made into; a line can have several pieces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LineOfCode {
     /// Its code.
     pub span: Span,
     /// The line, from 1.
     pub line: u32,
+    /// The function that the line is of, where that was inlined into another one here.
+    pub inlined: Option<String>,
+}
+
+/// In which functions a piece of code is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CodeIn {
+    /// The function that the kernel has there.
+    pub function: String,
+    /// The one that the code is of, where that was inlined there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inlined: Option<String>,
 }
 
 /// The lines of a source file that have code in a kernel.
@@ -211,6 +225,14 @@ impl CoveredKernel {
         self.functions_with_ends().map(|(_, _, name)| name).collect()
     }
 
+    /// In which functions a piece of code is.
+    pub fn code_in(&self, row: &LineOfCode) -> Option<CodeIn> {
+        Some(CodeIn {
+            function: self.function_at(row.span.offset)?.to_owned(),
+            inlined: row.inlined.clone(),
+        })
+    }
+
     /// The function that has the code at an offset.
     pub fn function_at(&self, offset: u64) -> Option<&str> {
         let behind = self.text.functions.partition_point(|(start, _)| *start <= offset);
@@ -277,6 +299,7 @@ mod tests {
         let row = |offset, bytes, line| LineOfCode {
             span: span(offset, bytes),
             line,
+            inlined: None,
         };
         let source = SourceLines {
             file: "mm/memory_hotplug.c".to_owned(),

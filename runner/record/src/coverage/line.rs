@@ -35,7 +35,7 @@ pub(super) enum Line {
     Source {
         kernel: usize,
         file: String,
-        /// Lines of how far a row begins behind the one before it, its bytes, both in hex, and its line.
+        /// Lines of how far a row begins behind the one before it, its bytes, both in hex, its line, and its function where that was inlined.
         rows: Packed,
         /// The lines that the kernel's series has added or changed, also those without code, and their text.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

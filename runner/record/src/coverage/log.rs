@@ -76,8 +76,12 @@ impl CoverageLog {
         })?;
         known.push(HashMap::new());
         for source in &text.sources {
-            let rows = source.rows.iter();
-            let rows = rows.map(|row| (row.span.offset, format!(" {:x} {}", row.span.bytes, row.line)));
+            let rows = source.rows.iter().map(|row| {
+                let inlined = row.inlined.as_ref();
+                let inlined = inlined.map_or_else(String::new, |function| format!(" {function}"));
+                let rest = format!(" {:x} {}{inlined}", row.span.bytes, row.line);
+                (row.span.offset, rest)
+            });
             self.append(|| {
                 Ok(Line::Source {
                     kernel,
@@ -239,6 +243,7 @@ mod tests {
                 rows: vec![LineOfCode {
                     span: span(0x40, 6),
                     line: 17,
+                    inlined: Some("do_it".to_owned()),
                 }],
                 changed: [(16, "/* why */".to_owned()), (17, "do_it();".to_owned())].into(),
                 last_patch: [(17, "do_it();".to_owned())].into(),

@@ -12,7 +12,7 @@ mod packed;
 mod read;
 mod series;
 
-pub use code::{CoveredCase, CoveredKernel, KernelText, LineOfCode, Ran, Ranges, SourceLines, Span};
+pub use code::{CodeIn, CoveredCase, CoveredKernel, KernelText, LineOfCode, Ran, Ranges, SourceLines, Span};
 pub use log::CoverageLog;
 pub use read::Coverage;
 pub use series::{ChangedLine, LineRan, SeriesRan};

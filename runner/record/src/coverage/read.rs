@@ -113,6 +113,7 @@ fn take(kernels: &mut BTreeMap<usize, CoveredKernel>, line: Line) -> io::Result<
                         .get(1)
                         .and_then(|line| line.parse().ok())
                         .ok_or_else(|| io::Error::other("a row without a line"))?,
+                    inlined: rest.get(2).cloned(),
                 })
             });
             let rows = rows.collect::<io::Result<_>>()?;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What of a series, or of a patch of it, was run. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::code::{CoveredKernel, Ranges, SourceLines};
+use super::code::{CodeIn, CoveredKernel, Ranges, SourceLines};
 use crate::CaseName;
 
 /// What became of a line that a series or a patch has added or changed.
@@ -34,6 +34,9 @@ pub struct ChangedLine {
     pub text: String,
     /// What became of it.
     pub ran: LineRan,
+    /// The functions that its code is in.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub code_in: BTreeSet<CodeIn>,
 }
 
 /// What of a series, or of one patch of it, was run on one architecture.
@@ -87,8 +90,13 @@ impl SeriesRan {
         let files = changed.map(|source| {
             let lines = lines(source).iter();
             let lines = lines.map(|(line, text)| {
-                let (text, ran) = (text.clone(), line_ran(source, *line));
-                (*line, ChangedLine { text, ran })
+                let rows = source.rows.iter().filter(|row| row.line == *line);
+                let changed = ChangedLine {
+                    text: text.clone(),
+                    ran: line_ran(source, *line),
+                    code_in: rows.filter_map(|row| kernel.code_in(row)).collect(),
+                };
+                (*line, changed)
             });
             (source.file.clone(), lines.collect())
         });
@@ -159,6 +167,7 @@ mod tests {
         let row = |line: &u32| LineOfCode {
             span: span(*line),
             line: *line,
+            inlined: None,
         };
         let source = SourceLines {
             file: "mm/a.c".to_owned(),
@@ -218,5 +227,34 @@ mod tests {
             .collect();
         assert_eq!(lines, [(2, "two();"), (9, "nine")]);
         assert_eq!((ran.with_code(), ran.ran()), (1, 1));
+    }
+
+    #[test]
+    fn a_line_has_the_functions_that_its_code_is_in() {
+        let row = |offset, line, inlined: Option<&str>| LineOfCode {
+            span: Span { offset, bytes: 4 },
+            line,
+            inlined: inlined.map(str::to_owned),
+        };
+        let source = SourceLines {
+            file: "mm/a.c".to_owned(),
+            rows: vec![row(0, 1, None), row(4, 2, Some("see")), row(44, 2, Some("see"))],
+            changed: (1..=3).map(|line| (line, String::new())).collect(),
+            ..SourceLines::default()
+        };
+        let functions = [(0, "online_pages"), (40, "offline_pages.cold")];
+        let ran = SeriesRan::of(&covered_kernel(&functions, vec![source], &[]));
+        let code_in = |line: u32| -> Vec<(&str, Option<&str>)> {
+            let places = ran.files["mm/a.c"][&line].code_in.iter();
+            places
+                .map(|place| (place.function.as_str(), place.inlined.as_deref()))
+                .collect()
+        };
+        assert_eq!(code_in(1), [("online_pages", None)]);
+        assert_eq!(
+            code_in(2),
+            [("offline_pages", Some("see")), ("online_pages", Some("see"))]
+        );
+        assert_eq!(code_in(3), []);
     }
 }

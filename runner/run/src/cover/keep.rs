@@ -228,6 +228,7 @@ fn sources(kernel: &Kernel) -> Result<Vec<SourceLines>, String> {
             bytes: row.bytes,
         },
         line: row.line,
+        inlined: row.inlined.as_deref().map(str::to_owned),
     };
     let source = |(file, rows): (String, Vec<Row>)| SourceLines {
         // A file that the series does not touch has none.

@@ -398,7 +398,7 @@ pub fn obtain(
 /// The table of lines in a `vmlinux`, kept in the cache.
 fn lines_of(vmlinux: &Path, cache: &Cache) -> Result<PathBuf, KernelError> {
     let key = cache::Key::new()
-        .with("lines 1")
+        .with(LineTable::LAYOUT)
         .with(cache::sha256_file(vmlinux)?)
         .finish();
     let folder = cache.entry("lines", &key, |folder| {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::counts::{cases, everything, functions, line_counts, title};
+use super::counts::{cases, everything, functions, inlined_counts, line_counts, title};
 use crate::{
     ran::pieces,
     table::{Align, columns},
@@ -104,7 +104,12 @@ pub fn coverage_json(coverage: &Coverage) -> Value {
         });
         let files = kernel.text.sources.iter().map(|source| {
             let lines = line_counts(kernel, source, &ranges);
-            json!({ "file": source.file, "changed": source.changed, "lines": lines })
+            let inlined = inlined_counts(kernel, source, &ranges);
+            let inlined = inlined.into_iter().map(
+                |((function, into), cases)| json!({ "function": function, "into": into, "cases": cases }),
+            );
+            let inlined: Vec<Value> = inlined.collect();
+            json!({ "file": source.file, "changed": source.changed, "lines": lines, "inlined": inlined })
         });
         json!({
             "kernel": kernel.text.label,

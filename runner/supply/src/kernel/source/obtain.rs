@@ -312,6 +312,7 @@ fn built(
     let compiler = toolchain.version()?;
     let mut key = Key::new()
         .with(LAYOUT)
+        .with(LineTable::LAYOUT)
         .with(arch.to_string())
         .with(&compiler)
         .with(tree.content(&commit)?);
