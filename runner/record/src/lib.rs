@@ -34,7 +34,7 @@ pub use case::{Attempt, CaseRecord, FindingRecord, GuestEnd, MismatchRecord, Ste
 pub use cost::{CostMethod, CostRecord, OperationCost, steady};
 pub use coverage::{
     ChangedLine, CodeIn, Coverage, CoverageLog, CoveredCase, CoveredKernel, KernelText, LineOfCode, LineRan,
-    Ran, Ranges, SeriesRan, SourceLines, Span,
+    ModuleText, Ran, Ranges, SeriesRan, SourceLines, Span,
 };
 pub use event::Event;
 pub use facts::{

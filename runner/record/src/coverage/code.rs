@@ -176,8 +176,53 @@ pub struct KernelText {
     pub end: u64,
     /// Where its functions begin, in bytes from there and ascending, and their names.
     pub functions: Vec<(u64, String)>,
+    /// Its modules that guests had loaded.
+    pub modules: Vec<ModuleText>,
     /// The source files whose lines are known; none where the kernel has no line tables.
     pub sources: Vec<SourceLines>,
+}
+
+/// The code of a module of a kernel. It lies elsewhere in each guest, and has a place of its own behind the kernel's text here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModuleText {
+    /// Its name.
+    pub name: String,
+    /// Where its code begins, in bytes from the start of the kernel's text.
+    pub at: u64,
+    /// How many bytes of code it has.
+    pub bytes: u64,
+    /// Where its functions begin, in bytes from the start of its code and ascending, and their names: `FUNCTION [MODULE]`.
+    pub functions: Vec<(u64, String)>,
+}
+
+impl ModuleText {
+    /// A module at a place. What the compiler split off of a function has the name of that here.
+    pub fn new(name: &str, at: u64, bytes: u64, functions: Vec<(u64, String)>) -> Self {
+        let named = |(at, function): (u64, String)| (at, format!("{} [{name}]", whole(&function)));
+        Self {
+            name: name.to_owned(),
+            at,
+            bytes,
+            functions: functions.into_iter().map(named).collect(),
+        }
+    }
+
+    /// Where its code ends, in bytes from the start of the kernel's text.
+    pub fn end(&self) -> u64 {
+        self.at.saturating_add(self.bytes)
+    }
+
+    fn functions_with_ends(&self) -> impl Iterator<Item = (u64, u64, &str)> {
+        let functions = with_ends(&self.functions, self.bytes);
+        functions.map(|(start, end, name)| (self.at.saturating_add(start), self.at.saturating_add(end), name))
+    }
+}
+
+impl KernelText {
+    /// Where the code of all modules ends, in bytes from the start of the text: the place of the next one.
+    pub fn room(&self) -> u64 {
+        self.modules.iter().map(ModuleText::end).fold(self.end, u64::max)
+    }
 }
 
 /// A kernel, and what was run of it.
@@ -241,11 +286,20 @@ impl CoveredKernel {
     }
 
     fn functions_with_ends(&self) -> impl Iterator<Item = (u64, u64, &str)> {
-        let ends = self.text.functions.iter().skip(1).map(|(start, _)| *start);
-        let ends = ends.chain(std::iter::once(self.text.end));
-        let functions = self.text.functions.iter().zip(ends);
-        functions.map(|((start, name), end)| (*start, end, whole(name)))
+        let kernel = with_ends(&self.text.functions, self.text.end);
+        let modules = self.text.modules.iter().flat_map(ModuleText::functions_with_ends);
+        kernel
+            .map(|(start, end, name)| (start, end, whole(name)))
+            .chain(modules)
     }
+}
+
+/// Functions with where they end: where the next one begins, and the last one where the code ends.
+fn with_ends(functions: &[(u64, String)], end: u64) -> impl Iterator<Item = (u64, u64, &str)> {
+    let ends = functions.iter().skip(1).map(|(start, _)| *start);
+    let ends = ends.chain(std::iter::once(end));
+    let functions = functions.iter().zip(ends);
+    functions.map(|((start, name), end)| (*start, end, name.as_str()))
 }
 
 /// The function that a name stands for: without what the compiler added.
@@ -292,6 +346,19 @@ mod tests {
         assert_eq!(names(&[0, 2]), ["offline_pages", "online_pages"]);
         assert_eq!(kernel.function_at(89), Some("offline_pages"));
         assert_eq!(kernel.function_at(100), None);
+    }
+
+    #[test]
+    fn functions_of_modules_are_told_with_their_module() {
+        let functions = vec![(0, "online_pages".to_owned()), (0x10, "poll.cold".to_owned())];
+        let mut kernel = kernel();
+        kernel.text.modules = vec![ModuleText::new("virtio_net", 100, 0x20, functions)];
+        kernel.pieces.push(span(0x74, 4));
+        assert_eq!(kernel.text.room(), 0x84);
+        let ranges = kernel.ranges(&ran(&[0, 3]));
+        let names: Vec<_> = kernel.functions_ran(&ranges).into_iter().collect();
+        assert_eq!(names, ["online_pages", "poll [virtio_net]"]);
+        assert!(kernel.function_names().contains("online_pages [virtio_net]"));
     }
 
     #[test]

@@ -31,6 +31,16 @@ pub(super) enum Line {
         /// Its functions: lines of how far one begins behind the one before it, in hex, and its name.
         functions: Packed,
     },
+    /// A module of a kernel, before any code of it.
+    Module {
+        kernel: usize,
+        name: String,
+        /// Where its code begins.
+        at: u64,
+        bytes: u64,
+        /// Its functions: lines of how far one begins behind the one before it, in hex, and its name; the first from the start of the module's code.
+        functions: Packed,
+    },
     /// The lines of a source file that have code in a kernel.
     Source {
         kernel: usize,

@@ -2,6 +2,7 @@
 //! Which code of its kernel each case ran: QEMU's plugin notes it, the guest says where its kernel lies, and the run's coverage keeps it.
 
 mod keep;
+mod known;
 mod place;
 mod plugin;
 mod ran;
