@@ -26,6 +26,9 @@ pub(crate) struct ModulePlace {
     pub(crate) at: u64,
 }
 
+/// Where the lowcore of s390x ends: code of the kernel's that ends an interrupt is in it, and no module.
+const LOWCORE: u64 = 0x2000;
+
 /// The size of a guest's page, in bytes.
 const PAGE: u64 = 4096;
 
@@ -50,7 +53,8 @@ pub(crate) fn placed(code: &Pieces, text: Text, modules: &[ModulePlace]) -> Vec<
 pub(crate) fn is_elsewhere(code: &Pieces, text: Text, modules: &[ModulePlace]) -> bool {
     let within = |piece: &Piece, start: u64, bytes: u64| piece.address.wrapping_sub(start) < bytes;
     let known = |piece: &Piece| {
-        within(piece, text.start, text.bytes)
+        piece.address < LOWCORE
+            || within(piece, text.start, text.bytes)
             || modules
                 .iter()
                 .any(|place| within(piece, place.start, place.bytes))
@@ -123,7 +127,7 @@ mod tests {
     #[test]
     fn each_page_of_a_module_lies_elsewhere() {
         let text = Text {
-            start: 0x1000,
+            start: 0x11000,
             bytes: 0x1000,
         };
         let module = |start, at| ModulePlace {
@@ -134,7 +138,9 @@ mod tests {
         let modules = [module(0x8000, 0x1000), module(0xc000, 0x3000)];
         let mut code = Pieces {
             pieces: vec![
-                piece(0x1000, 0x91000),
+                piece(0x11000, 0x91000),
+                // An interrupt of s390x was over.
+                piece(0x400, 0x71400),
                 // It was gone before the first module came.
                 piece(0x8010, 0x44010),
                 piece(0x8020, 0x55020),
