@@ -12,15 +12,15 @@
  *
  * FILE is mapped, so that what was noted is there when QEMU is killed. It is sparse, and in the host's byte order:
  *
- *   8 bytes   "memrigC1"
+ *   8 bytes   "memrigC2"
  *   8 bytes   entries that were claimed; those beyond the room were not written
  *   8 bytes   room, in entries
- *   8 bytes   zero
+ *   8 bytes   1 where programs are left out, else 0
  *   24 bytes  an entry: address in the guest; address in the memory of QEMU; bytes, of which 0 is an entry that was not finished
  *
  * The address in QEMU's memory stands for the place in the guest's: programs of the guest's may have the addresses of the kernel's code
- * where the architecture keeps the two apart in other ways (s390x), but never its place. Code of x86_64 at an address of the lower half
- * is no kernel's, and left out here.
+ * where the architecture keeps the two apart in other ways (s390x), but never its place. Where it can be told, programs are left out here:
+ * code of x86_64 at an address of the lower half, and code of s390x in the problem state, where this QEMU shows registers (9.0).
  *
  * Use: qemu-system-... -plugin cover.so,out=FILE[,exact=on]
  */
@@ -44,7 +44,7 @@ struct file {
     char magic[8];
     uint64_t claimed;
     uint64_t room;
-    uint64_t zero;
+    uint64_t no_programs;
     struct entry entries[];
 };
 
@@ -54,6 +54,7 @@ enum { ROOM = 4 << 20 };
 static struct file *file;
 static uint64_t lowest;
 static int exact;
+static int s390x;
 
 /* An instruction that was not executed yet. */
 struct pending {
@@ -92,11 +93,61 @@ static void executed(unsigned int cpu, void *data)
     }
 }
 
+#if PLUGIN_API >= 2
+/* The PSW mask of s390x, big endian, as in GDB's s390-core64.xml. */
+static void *psw_mask(void)
+{
+    static void *handle;
+    struct array *registers;
+
+    if (handle) {
+        return handle;
+    }
+    registers = qemu_plugin_get_registers();
+    for (unsigned int i = 0; i < registers->len; i++) {
+        const void *at = registers->data + i * g_array_get_element_size(registers);
+        const struct qemu_register *reg = at;
+
+        if (strcmp(reg->name, "pswm") == 0) {
+            handle = reg->handle;
+        }
+    }
+    g_array_free(registers, 1);
+    return handle;
+}
+
+/* Whether the CPU is in the problem state of s390x now: a block is translated for one state, and when it is about to run. */
+static int in_problem_state(void)
+{
+    void *mask = psw_mask();
+    struct bytes *value;
+    int problem;
+
+    if (!mask) {
+        return 0;
+    }
+    value = g_byte_array_new();
+    qemu_plugin_read_register(mask, value);
+    /* Bit 15, from the left. */
+    problem = value->len == 8 && (value->data[1] & 1);
+    if (value->len == 8) {
+        file->no_programs = 1;
+    }
+    g_byte_array_free(value, 1);
+    return problem;
+}
+#else
+static int in_problem_state(void)
+{
+    return 0;
+}
+#endif
+
 static void translated(uint64_t id, struct qemu_plugin_tb *tb)
 {
     size_t n = qemu_plugin_tb_n_insns(tb);
 
-    if (n == 0 || qemu_plugin_tb_vaddr(tb) < lowest) {
+    if (n == 0 || qemu_plugin_tb_vaddr(tb) < lowest || (s390x && in_problem_state())) {
         return;
     }
     if (exact) {
@@ -136,7 +187,7 @@ static int map(const char *path)
         return -1;
     }
     file->room = ROOM;
-    memcpy(file->magic, "memrigC1", sizeof(file->magic));
+    memcpy(file->magic, "memrigC2", sizeof(file->magic));
     return 0;
 }
 
@@ -158,12 +209,14 @@ EXPORT int qemu_plugin_install(uint64_t id, const struct qemu_info *info, int ar
         fprintf(stderr, "cover: expected out=FILE\n");
         return -1;
     }
-    if (strcmp(info->target_name, "x86_64") == 0) {
-        lowest = UINT64_C(1) << 63;
-    }
     if (map(out) != 0) {
         return -1;
     }
+    if (strcmp(info->target_name, "x86_64") == 0) {
+        lowest = UINT64_C(1) << 63;
+        file->no_programs = 1;
+    }
+    s390x = strcmp(info->target_name, "s390x") == 0;
     qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
     return 0;
 }

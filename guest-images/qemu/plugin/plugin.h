@@ -24,6 +24,34 @@ struct qemu_info {
     const char *target_name;
 };
 
+#if PLUGIN_API >= 2
+/* A register, as qemu_plugin_get_registers() lists it. Newer versions say more behind it. */
+struct qemu_register {
+    void *handle;
+    const char *name;
+    const char *feature;
+};
+
+/* Arrays of GLib, which QEMU brings along. */
+struct array {
+    char *data;
+    unsigned int len;
+};
+
+struct bytes {
+    uint8_t *data;
+    unsigned int len;
+};
+
+unsigned int g_array_get_element_size(struct array *array);
+char *g_array_free(struct array *array, int free_segment);
+struct bytes *g_byte_array_new(void);
+uint8_t *g_byte_array_free(struct bytes *array, int free_segment);
+
+struct array *qemu_plugin_get_registers(void);
+int qemu_plugin_read_register(void *handle, struct bytes *buf);
+#endif
+
 enum { CB_NO_REGS = 0 };
 enum mem_rw { MEM_NONE, MEM_R, MEM_W, MEM_RW };
 

@@ -9,7 +9,6 @@
 mod judge;
 mod names;
 mod pair;
-mod ran;
 mod record;
 mod seen;
 mod standing;
@@ -20,6 +19,5 @@ pub use self::record::{
 };
 pub use judge::{CaseRounds, open, summed};
 pub use pair::{Difference, verdict_and_reason};
-pub use ran::{ChangedLine, LineRan, SeriesRan};
 pub use seen::{CaseSeen, Dimension};
 pub use standing::{Standing, changed_standing};

@@ -8,8 +8,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{pair::Difference, ran::SeriesRan, seen::Dimension};
-use ::record::{CaseName, CostMethod, CostRecord, OperationCost};
+use super::{pair::Difference, seen::Dimension};
+use ::record::{CaseName, CostMethod, CostRecord, OperationCost, SeriesRan};
 use base::{
     Arch,
     fault::{Exit, Verdict},

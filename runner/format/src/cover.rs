@@ -4,7 +4,7 @@
 use std::io::{self, Read};
 
 /// What the file begins with.
-const MAGIC: [u8; 8] = *b"memrigC1";
+const MAGIC: [u8; 8] = *b"memrigC2";
 
 /// Bytes of the head, and of an entry.
 const HEAD: usize = 32;
@@ -28,6 +28,8 @@ pub struct Pieces {
     pub pieces: Vec<Piece>,
     /// How many the file had no room for.
     pub lost: u64,
+    /// None of them is a program's.
+    pub no_programs: bool,
 }
 
 impl Pieces {
@@ -62,6 +64,7 @@ impl Pieces {
         Ok(Self {
             pieces,
             lost: claimed.saturating_sub(room),
+            no_programs: number(&head, 24) == 1,
         })
     }
 }
@@ -79,7 +82,7 @@ mod tests {
 
     fn file(claimed: u64, room: u64, entries: &[[u64; 3]]) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
-        for number in [claimed, room, 0].iter().chain(entries.iter().flatten()) {
+        for number in [claimed, room, 1].iter().chain(entries.iter().flatten()) {
             bytes.extend(number.to_ne_bytes());
         }
         bytes
@@ -96,7 +99,12 @@ mod tests {
         let read = Pieces::read(file(3, 4, &entries).as_slice()).unwrap();
         let piece = |[address, host, bytes]: [u64; 3]| Piece { address, host, bytes };
         let pieces = vec![piece(entries[0]), piece(entries[2])];
-        assert_eq!(read, Pieces { pieces, lost: 0 });
+        let expected = Pieces {
+            pieces,
+            lost: 0,
+            no_programs: true,
+        };
+        assert_eq!(read, expected);
     }
 
     #[test]

@@ -5,8 +5,10 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     io::{self, BufRead as _, BufReader, Read, Write},
     str::FromStr as _,
+    sync::Arc,
 };
 
+use addr2line::Context;
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use gimli::{AttributeValue, Dwarf, EndianSlice, LineProgramHeader, RunTimeEndian, SectionId, Unit};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SymbolKind};
@@ -14,7 +16,7 @@ use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SymbolKind};
 type Slice<'a> = EndianSlice<'a, RunTimeEndian>;
 
 /// Code that a line was made into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Row {
     /// Where it begins, in bytes from the start of the kernel's text (`_stext`).
     pub offset: u64,
@@ -22,6 +24,8 @@ pub struct Row {
     pub bytes: u64,
     /// The line, from 1.
     pub line: u32,
+    /// The function that the line is of, where that was inlined into another one here.
+    pub inlined: Option<Arc<str>>,
 }
 
 /// The lines of a kernel that have code.
@@ -54,6 +58,9 @@ pub enum LinesError {
 const ROOT_MARK: &str = "/init/main.c";
 
 impl LineTable {
+    /// Changes when what a table holds does.
+    pub const LAYOUT: &str = "lines 3";
+
     /// Reads the line tables of a `vmlinux`.
     ///
     /// Files that are not in the kernel's tree, such as those that its build made, are left out.
@@ -78,7 +85,8 @@ impl LineTable {
             };
             Ok(EndianSlice::new(data, endian))
         };
-        let dwarf = Dwarf::load(section)?;
+        let dwarf = Arc::new(Dwarf::load(section)?);
+        let inlined = Inlined::of(dwarf.clone())?;
         let mut files: BTreeMap<String, Vec<Row>> = BTreeMap::new();
         let mut units = dwarf.units();
         while let Some(header) = units.next()? {
@@ -97,6 +105,9 @@ impl LineTable {
             if let Some(file) = file.strip_prefix(&root) {
                 rows.sort_unstable();
                 rows.dedup();
+                for row in &mut rows {
+                    row.inlined = inlined.at(start + row.offset)?;
+                }
                 table.files.insert(file.to_owned(), rows);
             }
         }
@@ -118,7 +129,8 @@ impl LineTable {
     }
 
     /// Writes the table as text, compressed (gzip): lines of `@` with how far a function begins behind the one before it, in hex, and its name; then lines
-    /// of ` FILE`, each before its rows of how far a piece begins behind the one before it, its bytes (both in hex) and its line.
+    /// of ` FILE`, each before its rows of how far a piece begins behind the one before it, its bytes (both in hex), its line, and the function where that
+    /// was inlined.
     ///
     /// # Errors
     /// Those of `out`.
@@ -133,13 +145,12 @@ impl LineTable {
             writeln!(out, " {file}")?;
             let mut last = 0;
             for row in rows {
-                writeln!(
-                    out,
-                    "{:x} {:x} {}",
-                    row.offset.wrapping_sub(last),
-                    row.bytes,
-                    row.line
-                )?;
+                let delta = row.offset.wrapping_sub(last);
+                write!(out, "{delta:x} {:x} {}", row.bytes, row.line)?;
+                match &row.inlined {
+                    Some(function) => writeln!(out, " {function}")?,
+                    None => writeln!(out)?,
+                }
                 last = row.offset;
             }
         }
@@ -177,6 +188,7 @@ impl LineTable {
                     offset: last,
                     bytes,
                     line,
+                    inlined: words.next().map(Arc::from),
                 });
             }
         }
@@ -196,6 +208,31 @@ fn functions(elf: &object::File<'_>, start: u64) -> Result<Vec<(u64, String)>, o
     // Of several names for one place the first is as good as any.
     functions.dedup_by_key(|(at, _)| *at);
     Ok(functions)
+}
+
+/// Which function code is of that was inlined.
+struct Inlined<'a>(Context<Slice<'a>>);
+
+impl<'a> Inlined<'a> {
+    fn of(dwarf: Arc<Dwarf<Slice<'a>>>) -> Result<Self, LinesError> {
+        Ok(Self(Context::from_arc_dwarf(dwarf)?))
+    }
+
+    /// The innermost function at an address, if it was inlined there. Debug information that does not name it, such as the assembler's, has none.
+    fn at(&self, address: u64) -> Result<Option<Arc<str>>, LinesError> {
+        let mut frames = self.0.find_frames(address).skip_all_loads()?;
+        let Some(inner) = frames.next()? else {
+            return Ok(None);
+        };
+        // Without one around it, the function is no inlined one.
+        if frames.next()?.is_none() {
+            return Ok(None);
+        }
+        let Some(function) = inner.function else {
+            return Ok(None);
+        };
+        Ok(Some(function.raw_name()?.as_ref().into()))
+    }
 }
 
 /// Adds the rows of one unit, by the full paths of their files.
@@ -229,6 +266,7 @@ fn of_unit(
                 offset: from - start,
                 bytes: address - from,
                 line,
+                inlined: None,
             };
             match files.get_mut(name.as_str()) {
                 Some(rows) => rows.push(row),
@@ -293,11 +331,22 @@ mod tests {
     use super::*;
 
     fn table() -> LineTable {
-        let row = |offset, bytes, line| Row { offset, bytes, line };
+        let row = |offset, bytes, line, inlined: Option<&str>| Row {
+            offset,
+            bytes,
+            line,
+            inlined: inlined.map(Arc::from),
+        };
         LineTable {
             files: [
-                ("mm/a.c".to_owned(), vec![row(0x10, 4, 7), row(0x20, 0x20, 9)]),
-                ("mm/b.c".to_owned(), vec![row(0, 1, 1), row(0x30, 4, 1)]),
+                (
+                    "mm/a.c".to_owned(),
+                    vec![row(0x10, 4, 7, None), row(0x20, 0x20, 9, Some("page_to_pfn"))],
+                ),
+                (
+                    "mm/b.c".to_owned(),
+                    vec![row(0, 1, 1, None), row(0x30, 4, 1, None)],
+                ),
             ]
             .into(),
             functions: vec![
@@ -353,6 +402,41 @@ mod tests {
         assert_eq!(path, "/tree/work/mm/sparse.c");
         put(&mut path, "/usr/lib/a.h");
         assert_eq!(path, "/usr/lib/a.h");
+    }
+
+    #[test]
+    fn code_of_an_inlined_function_has_its_name() {
+        let place = tempfile::tempdir().unwrap();
+        let source = "\
+volatile int seen;
+static inline __attribute__((always_inline)) void see(int it)
+{
+	seen = it;
+}
+void start_kernel(int it)
+{
+	seen = 1;
+	see(it);
+}
+";
+        fs_err::create_dir(place.path().join("init")).unwrap();
+        fs_err::write(place.path().join("init/main.c"), source).unwrap();
+        let made = std::process::Command::new("gcc")
+            .current_dir(place.path())
+            .args(["-O2", "-g1", "-ffreestanding", "-nostdlib", "-static"])
+            .args(["-Wl,-e,start_kernel", "-Wl,--defsym,_stext=start_kernel"])
+            .args(["-o", "vmlinux", "init/main.c"])
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let vmlinux = fs_err::read(place.path().join("vmlinux")).unwrap();
+        let table = LineTable::of_vmlinux(&vmlinux).unwrap();
+        let inlined = |line: u32| -> Vec<Option<&str>> {
+            let rows = table.files["init/main.c"].iter().filter(|row| row.line == line);
+            rows.map(|row| row.inlined.as_deref()).collect()
+        };
+        assert_eq!(inlined(4), [Some("see")]);
+        assert_eq!(inlined(8), [None]);
     }
 
     #[test]

@@ -33,8 +33,8 @@ mod walk;
 pub use case::{Attempt, CaseRecord, FindingRecord, GuestEnd, MismatchRecord, StepRecord, SubcaseRecord};
 pub use cost::{CostMethod, CostRecord, OperationCost, steady};
 pub use coverage::{
-    Coverage, CoverageLog, CoveredCase, CoveredKernel, KernelText, LineOfCode, Ran, Ranges, Reach,
-    SourceLines, Span,
+    ChangedLine, CodeIn, Coverage, CoverageLog, CoveredCase, CoveredKernel, KernelText, LineOfCode, LineRan,
+    ModuleText, Ran, Ranges, Reach, SeriesRan, SourceLines, Span,
 };
 pub use event::Event;
 pub use facts::{

@@ -42,6 +42,7 @@ pub fn covered_kernel(
                 .iter()
                 .map(|(at, name)| (*at, (*name).to_owned()))
                 .collect(),
+            modules: Vec::new(),
             sources,
         },
         pieces: pieces.to_vec(),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::SeriesRan;
 use base::{Arch, fault::Verdict};
 
 /// A walk along a series, patch by patch.
@@ -46,6 +47,9 @@ pub struct WalkBuild {
     pub new_warnings: Vec<String>,
     /// The cases by suite, id and variant.
     pub cases: BTreeMap<String, WalkCase>,
+    /// Which of the lines that the patch has added or changed were run, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ran: Option<SeriesRan>,
 }
 
 /// A case at a point.

@@ -8,6 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::{
     compare::{Pairs, compare_jobs, compared},
     cost::{CostsError, costs},
+    cover::kernels_with_lines,
     onto::{Onto, OntoError},
     plan::{Filter, Job, LoadedSuite},
     select::{SelectError, Selected, check_memory, get},
@@ -19,10 +20,10 @@ use base::{
     ui::Ui,
 };
 use compare::{
-    ArchComparison, CaseRounds, CompareRecord, CostRow, KernelSide, SeriesRan, changed_standing, cost_rows,
+    ArchComparison, CaseRounds, CompareRecord, CostRow, KernelSide, changed_standing, cost_rows,
     cost_unpaired, open, summed,
 };
-use record::{Coverage, CoveredKernel, NotUnique, ReadError, RunPart, SeenError, Side, Sides};
+use record::{NotUnique, ReadError, RunPart, SeenError, SeriesRan, Side, Sides};
 use supply::{
     host,
     kernel::{KernelError, KernelSource, source::SourceKernelError},
@@ -198,20 +199,11 @@ pub struct Comparison {
 
 /// What of its series ran of each kernel that has one, in a run.
 fn series_ran(run: &Utf8Path, ui: &Ui) -> Result<BTreeMap<Arch, SeriesRan>, ReadError> {
-    let Some((coverage, damage)) = Coverage::read(run)? else {
-        return Ok(BTreeMap::new());
-    };
-    for damage in damage {
-        ui.warning(&damage.to_string());
-    }
-    let has_series = |kernel: &&CoveredKernel| {
-        let mut sources = kernel.text.sources.iter();
-        sources.any(|source| !source.changed.is_empty())
-    };
-    let kernels = coverage.kernels.iter().filter(has_series);
-    Ok(kernels
-        .map(|kernel| (kernel.text.arch, SeriesRan::of(kernel)))
-        .collect())
+    let kernels = kernels_with_lines(run, ui)?;
+    let ran = kernels
+        .iter()
+        .map(|kernel| (kernel.text.arch, SeriesRan::of(kernel)));
+    Ok(ran.filter(|(_, ran)| !ran.files.is_empty()).collect())
 }
 
 impl Comparison {

@@ -3,9 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::onto::{Onto, OntoError};
+use crate::{
+    cover::kernels_with_lines,
+    onto::{Onto, OntoError},
+    session::Outcome,
+};
 use base::{Arch, ui::Ui};
-use record::{RunRecord, WalkBuild, WalkCase, WalkPoint, WalkRecord};
+use record::{CoveredKernel, ReadError, RunRecord, SeriesRan, WalkBuild, WalkCase, WalkPoint, WalkRecord};
 use supply::{
     kernel::{
         KernelError, KernelSource,
@@ -90,14 +94,19 @@ pub fn walk(base: &KernelSource, series: &SeriesSource, arches: &[Arch], ui: &Ui
     Ok(walk)
 }
 
-/// Puts the verdicts of a run into the record of a walk.
-pub fn fill(walk: &mut WalkRecord, run: &RunRecord) {
+/// Puts what a run came to into the record of a walk: the verdicts, and which lines of each patch were run, where the run kept that.
+///
+/// # Errors
+/// What the run kept cannot be opened.
+pub fn fill(walk: &mut WalkRecord, run: &Outcome, ui: &Ui) -> Result<(), ReadError> {
+    put_verdicts(walk, &run.record);
+    put_lines(walk, &kernels_with_lines(&run.folder, ui)?);
+    Ok(())
+}
+
+fn put_verdicts(walk: &mut WalkRecord, run: &RunRecord) {
     for case in &run.cases {
-        let its = |point: &&mut WalkPoint| point.kernel == case.key.label;
-        let Some(point) = walk.points.iter_mut().find(its) else {
-            continue;
-        };
-        let Some(build) = point.arches.get_mut(&case.key.arch) else {
+        let Some((_, build)) = build_of(walk, &case.key.label, case.key.arch) else {
             continue;
         };
         build.cases.insert(
@@ -106,6 +115,66 @@ pub fn fill(walk: &mut WalkRecord, run: &RunRecord) {
                 verdict: case.verdict,
                 reason: case.reason.clone(),
             },
+        );
+    }
+}
+
+/// The base has no patch.
+fn put_lines(walk: &mut WalkRecord, kernels: &[CoveredKernel]) {
+    for kernel in kernels {
+        if let Some((1.., build)) = build_of(walk, &kernel.text.label, kernel.text.arch) {
+            build.ran = Some(SeriesRan::of_last_patch(kernel));
+        }
+    }
+}
+
+/// The point of a walk that a kernel is, by its number, on an architecture.
+fn build_of<'a>(walk: &'a mut WalkRecord, label: &str, arch: Arch) -> Option<(usize, &'a mut WalkBuild)> {
+    let point = walk.points.iter_mut().find(|point| point.kernel == label)?;
+    Some((point.number, point.arches.get_mut(&arch)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use record::{SourceLines, samples::covered_kernel};
+
+    #[test]
+    fn each_patch_has_its_own_lines_and_the_base_has_none() {
+        let point = |number: usize| WalkPoint {
+            number,
+            title: String::new(),
+            kernel: format!("k,patches={number}"),
+            not_applied: None,
+            not_tried: false,
+            arches: [(Arch::X86_64, WalkBuild::default())].into(),
+        };
+        let mut walk = WalkRecord {
+            series: String::new(),
+            base: String::new(),
+            why: String::new(),
+            points: (0..=3).map(point).collect(),
+        };
+        // The third is not among what the run covered.
+        let kernel = |number: u32| {
+            let source = SourceLines {
+                file: "mm/a.c".to_owned(),
+                changed: (1..=number).map(|line| (line, String::new())).collect(),
+                last_patch: [(number, String::new())].into(),
+                ..SourceLines::default()
+            };
+            let mut kernel = covered_kernel(&[], vec![source], &[]);
+            kernel.text.label = format!("k,patches={number}");
+            kernel
+        };
+        put_lines(&mut walk, &[kernel(0), kernel(1), kernel(2)]);
+        let lines = |number: usize| {
+            let ran = walk.points[number].arches[&Arch::X86_64].ran.as_ref()?;
+            Some(ran.files["mm/a.c"].keys().copied().collect::<Vec<_>>())
+        };
+        assert_eq!(
+            [0, 1, 2, 3].map(lines),
+            [None, Some(vec![1]), Some(vec![2]), None]
         );
     }
 }

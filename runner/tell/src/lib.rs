@@ -18,6 +18,7 @@ mod junit;
 mod ktap;
 mod news;
 mod part;
+mod ran;
 mod rounds;
 mod table;
 mod terminal;

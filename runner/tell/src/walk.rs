@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{
+    ran::ran,
     table::{Align, columns},
     terminal::Style,
     text::one_line,
@@ -12,7 +13,7 @@ use base::{
     Arch,
     fault::{Exit, Verdict},
 };
-use record::{WalkBuild, WalkCase, WalkPoint, WalkRecord};
+use record::{SeriesRan, WalkBuild, WalkCase, WalkPoint, WalkRecord};
 
 /// What is said about a patch on one architecture.
 struct Judged {
@@ -51,6 +52,9 @@ pub fn walk_summary(walk: &WalkRecord, style: Style) -> String {
                 number => format!("patch {number}, {arch}"),
             };
             lines.extend(judged.lines.into_iter().map(|line| format!("{place}: {line}\n")));
+        }
+        if let Some(said) = patch_ran(point) {
+            lines.push(format!("patch {}: {said}\n", point.number));
         }
         rows.push(row);
     }
@@ -98,10 +102,46 @@ fn answer(walk: &WalkRecord, style: Style) -> String {
         1 => "the one patch".to_owned(),
         n => format!("each of {n} patches"),
     };
+    // A green that ran none of a patch says less of that.
+    let not_run: Vec<String> = patches(walk)
+        .filter(|point| nothing_ran(point))
+        .map(|point| point.number.to_string())
+        .collect();
+    let not_run = match not_run.is_empty() {
+        true => String::new(),
+        false => format!("; nothing was run of patch {}", not_run.join(", ")),
+    };
     format!(
-        "{}: {all} applies, builds, and breaks nothing on {on}\n",
+        "{}: {all} applies, builds, and breaks nothing on {on}{not_run}\n",
         style.paint(Verdict::Pass, "bisectable")
     )
+}
+
+/// Which lines of a patch were run on each architecture where that is known.
+fn ran_of(point: &WalkPoint) -> Vec<(Arch, &SeriesRan)> {
+    let arches = point.arches.iter();
+    arches
+        .filter_map(|(arch, build)| Some((*arch, build.ran.as_ref()?)))
+        .collect()
+}
+
+/// Whether the patch has code, and none of it was run anywhere.
+fn nothing_ran(point: &WalkPoint) -> bool {
+    let arches = ran_of(point);
+    arches.iter().any(|(_, ran)| ran.with_code() > 0) && arches.iter().all(|(_, ran)| ran.ran() == 0)
+}
+
+/// What of a patch was run, in words.
+fn patch_ran(point: &WalkPoint) -> Option<String> {
+    let arches = ran_of(point);
+    let words = ran(&arches)?;
+    Some(if nothing_ran(point) {
+        format!("nothing of it was run: {words}")
+    } else if arches.iter().all(|(_, ran)| ran.with_code() == 0) {
+        "no changed line has code".to_owned()
+    } else {
+        format!("ran: {words}")
+    })
 }
 
 fn patches(walk: &WalkRecord) -> impl Iterator<Item = &WalkPoint> {
@@ -249,9 +289,10 @@ fn judge(walk: &WalkRecord, point: &WalkPoint, arch: Arch) -> Judged {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
+    use record::{ChangedLine, LineRan, samples::covered_case};
 
     /// A point with cases on s390x, as `A=pass B=fail`.
     fn point(number: usize, cases: &str) -> WalkPoint {
@@ -368,5 +409,62 @@ mod tests {
             text.contains("0 pass, 1 not known, 1 new warnings")
                 && text.contains("new warning: mm/a.c: unused")
         );
+    }
+
+    /// Of a patch, lines of `mm/sparse.c` from 7 on: ran by a case (`r`), never (`n`), without code (`-`).
+    fn ran_lines(lines: &str) -> SeriesRan {
+        let line = |(at, mark): (usize, char)| {
+            let ran = match mark {
+                'r' => LineRan::Cases {
+                    times: 1,
+                    first: covered_case("B01", &[]).key.name(),
+                },
+                'n' => LineRan::Never,
+                _ => LineRan::NoCode,
+            };
+            let text = "line".to_owned();
+            let code_in = BTreeSet::new();
+            (7 + at as u32, ChangedLine { text, ran, code_in })
+        };
+        let lines: BTreeMap<u32, ChangedLine> = lines.chars().enumerate().map(line).collect();
+        let files = [("mm/sparse.c".to_owned(), lines)];
+        SeriesRan {
+            files: files.into_iter().filter(|(_, lines)| !lines.is_empty()).collect(),
+        }
+    }
+
+    #[test]
+    fn each_patch_says_which_of_its_lines_ran() {
+        let mut walk = walk(&["A=pass"; 6]);
+        for (number, lines) in [(1, "rrn"), (2, "n-n"), (3, "--"), (4, "")] {
+            build(&mut walk, number).ran = Some(ran_lines(lines));
+        }
+        let text = walk_summary(&walk, Style::Plain);
+        let answer = "bisectable: each of 5 patches applies, builds, and breaks nothing on s390x; nothing was run of patch 2\n";
+        assert!(text.starts_with(answer), "{text}");
+        let lines = "\n\n\
+            patch 1: ran: 2 of 3 changed lines on s390x; never: mm/sparse.c:9\n\
+            patch 2: nothing of it was run: 0 of 2 changed lines on s390x; never: mm/sparse.c:7-9\n\
+            patch 3: no changed line has code\n\
+            patch 4: no changed line has code\n";
+        assert!(text.ends_with(lines), "what is not known is not told: {text}");
+    }
+
+    #[test]
+    fn what_runs_on_one_architecture_is_run() {
+        let mut walk = walk(&["A=pass", "A=pass"]);
+        build(&mut walk, 1).ran = Some(ran_lines("nn"));
+        let there = WalkBuild {
+            ran: Some(ran_lines("rn")),
+            ..WalkBuild::default()
+        };
+        walk.points[1].arches.insert(Arch::X86_64, there);
+        let text = walk_summary(&walk, Style::Plain);
+        assert!(
+            !text.contains("nothing was run") && !text.contains("nothing of it"),
+            "{text}"
+        );
+        let line = "patch 1: ran: 1 of 2 changed lines on x86_64, 0 of 2 on s390x; never: mm/sparse.c:8 on x86_64; mm/sparse.c:7-8 on s390x\n";
+        assert!(text.ends_with(line), "{text}");
     }
 }

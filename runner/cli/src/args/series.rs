@@ -106,6 +106,10 @@ pub(crate) struct Walk {
     #[command(flatten)]
     pub(crate) which: Which,
 
+    /// Do not see which lines of each patch run
+    #[arg(long)]
+    pub(crate) no_cover: bool,
+
     /// Where things are
     #[command(flatten)]
     pub(crate) places: Places,

@@ -59,7 +59,7 @@ pub(crate) enum Verb {
     /// Run the same on two kernels, and say what differs
     Compare(Box<Compare>),
     /// Build and run each patch of a series on its own
-    Walk(Walk),
+    Walk(Box<Walk>),
     /// Count the instructions that an operation on a memory block costs
     Cost(Cost),
     /// Find the first bad commit of a range by one case

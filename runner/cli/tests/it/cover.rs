@@ -26,6 +26,9 @@ cases:
     name: a guest that boots
     boot: fresh
     steps: [guest: { run: 'true' }]
+  - id: C5
+    name: a notifier of a module refuses
+    steps: [add: { as: b }, veto: { notifier: MEM_GOING_ONLINE, errno: ENOMEM }, online: { block: b, zone: movable, fails: ENOMEM }]
 ";
 
 fn names(functions: &Value) -> BTreeSet<&str> {
@@ -70,6 +73,17 @@ fn each_case_has_the_functions_that_it_ran_and_no_others() {
                 assert_eq!(ran, by.contains(&id), "{} {id} {function}", kernel["arch"]);
             }
         }
+        for (function, by) in [
+            ("virtnet_probe [virtio_net]", &["C4"] as &[&str]),
+            // The case has loaded it.
+            ("notifier_err_inject_callback [notifier_error_inject]", &["C5"]),
+        ] {
+            for id in ["C1", "C2", "C3", "C4", "C5"] {
+                let ran = of(id).contains(function);
+                assert_eq!(ran, by.contains(&id), "{} {id} {function}", kernel["arch"]);
+            }
+        }
+        assert!(boot.contains("virtnet_probe [virtio_net]"));
         assert!(!of("C3").contains("start_kernel"), "a clone has not booted");
         assert!(of("C4").contains("start_kernel"));
     }

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use base::Arch;
 
 use crate::{CaseKey, Side};
@@ -127,12 +129,24 @@ impl Ranges {
 }
 
 /// Code that a line of a source file was made into; a line can have several pieces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LineOfCode {
     /// Its code.
     pub span: Span,
     /// The line, from 1.
     pub line: u32,
+    /// The function that the line is of, where that was inlined into another one here.
+    pub inlined: Option<String>,
+}
+
+/// In which functions a piece of code is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CodeIn {
+    /// The function that the kernel has there.
+    pub function: String,
+    /// The one that the code is of, where that was inlined there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inlined: Option<String>,
 }
 
 /// The lines of a source file that have code in a kernel.
@@ -144,6 +158,8 @@ pub struct SourceLines {
     pub rows: Vec<LineOfCode>,
     /// The lines that the kernel's series has added or changed, also those without code: number, from 1, and text.
     pub changed: BTreeMap<u32, String>,
+    /// Those that the last patch of the series has added or changed.
+    pub last_patch: BTreeMap<u32, String>,
 }
 
 impl SourceLines {
@@ -186,8 +202,53 @@ pub struct KernelText {
     pub end: u64,
     /// Where its functions begin, in bytes from there and ascending, and their names.
     pub functions: Vec<(u64, String)>,
+    /// Its modules that guests had loaded.
+    pub modules: Vec<ModuleText>,
     /// The source files whose lines are known; none where the kernel has no line tables.
     pub sources: Vec<SourceLines>,
+}
+
+/// The code of a module of a kernel. It lies elsewhere in each guest, and has a place of its own behind the kernel's text here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModuleText {
+    /// Its name.
+    pub name: String,
+    /// Where its code begins, in bytes from the start of the kernel's text.
+    pub at: u64,
+    /// How many bytes of code it has.
+    pub bytes: u64,
+    /// Where its functions begin, in bytes from the start of its code and ascending, and their names: `FUNCTION [MODULE]`.
+    pub functions: Vec<(u64, String)>,
+}
+
+impl ModuleText {
+    /// A module at a place. What the compiler split off of a function has the name of that here.
+    pub fn new(name: &str, at: u64, bytes: u64, functions: Vec<(u64, String)>) -> Self {
+        let named = |(at, function): (u64, String)| (at, format!("{} [{name}]", whole(&function)));
+        Self {
+            name: name.to_owned(),
+            at,
+            bytes,
+            functions: functions.into_iter().map(named).collect(),
+        }
+    }
+
+    /// Where its code ends, in bytes from the start of the kernel's text.
+    pub fn end(&self) -> u64 {
+        self.at.saturating_add(self.bytes)
+    }
+
+    fn functions_with_ends(&self) -> impl Iterator<Item = (u64, u64, &str)> {
+        let functions = with_ends(&self.functions, self.bytes);
+        functions.map(|(start, end, name)| (self.at.saturating_add(start), self.at.saturating_add(end), name))
+    }
+}
+
+impl KernelText {
+    /// Where the code of all modules ends, in bytes from the start of the text: the place of the next one.
+    pub fn room(&self) -> u64 {
+        self.modules.iter().map(ModuleText::end).fold(self.end, u64::max)
+    }
 }
 
 /// A kernel, and what was run of it.
@@ -235,6 +296,14 @@ impl CoveredKernel {
         self.functions_with_ends().map(|(_, _, name)| name).collect()
     }
 
+    /// In which functions a piece of code is.
+    pub fn code_in(&self, row: &LineOfCode) -> Option<CodeIn> {
+        Some(CodeIn {
+            function: self.function_at(row.span.offset)?.to_owned(),
+            inlined: row.inlined.clone(),
+        })
+    }
+
     /// The function that has the code at an offset.
     pub fn function_at(&self, offset: u64) -> Option<&str> {
         let behind = self.text.functions.partition_point(|(start, _)| *start <= offset);
@@ -242,13 +311,22 @@ impl CoveredKernel {
         (offset < self.text.end).then(|| whole(name))
     }
 
-    /// Where each function begins and ends, and the name of the one that it is or is a part of.
+    /// Where each function begins and ends, and the name of the one that it is or is a part of; those of modules last.
     pub(super) fn functions_with_ends(&self) -> impl Iterator<Item = (u64, u64, &str)> {
-        let ends = self.text.functions.iter().skip(1).map(|(start, _)| *start);
-        let ends = ends.chain(std::iter::once(self.text.end));
-        let functions = self.text.functions.iter().zip(ends);
-        functions.map(|((start, name), end)| (*start, end, whole(name)))
+        let kernel = with_ends(&self.text.functions, self.text.end);
+        let modules = self.text.modules.iter().flat_map(ModuleText::functions_with_ends);
+        kernel
+            .map(|(start, end, name)| (start, end, whole(name)))
+            .chain(modules)
     }
+}
+
+/// Functions with where they end: where the next one begins, and the last one where the code ends.
+fn with_ends(functions: &[(u64, String)], end: u64) -> impl Iterator<Item = (u64, u64, &str)> {
+    let ends = functions.iter().skip(1).map(|(start, _)| *start);
+    let ends = ends.chain(std::iter::once(end));
+    let functions = functions.iter().zip(ends);
+    functions.map(|((start, name), end)| (*start, end, name.as_str()))
 }
 
 /// The function that a name stands for: without what the compiler added.
@@ -298,15 +376,29 @@ mod tests {
     }
 
     #[test]
+    fn functions_of_modules_are_told_with_their_module() {
+        let functions = vec![(0, "online_pages".to_owned()), (0x10, "poll.cold".to_owned())];
+        let mut kernel = kernel();
+        kernel.text.modules = vec![ModuleText::new("virtio_net", 100, 0x20, functions)];
+        kernel.pieces.push(span(0x74, 4));
+        assert_eq!(kernel.text.room(), 0x84);
+        let ranges = kernel.ranges(&ran(&[0, 3]));
+        let names: Vec<_> = kernel.functions_ran(&ranges).into_iter().collect();
+        assert_eq!(names, ["online_pages", "poll [virtio_net]"]);
+        assert!(kernel.function_names().contains("online_pages [virtio_net]"));
+    }
+
+    #[test]
     fn a_line_ran_where_any_of_its_code_did() {
         let row = |offset, bytes, line| LineOfCode {
             span: span(offset, bytes),
             line,
+            inlined: None,
         };
         let source = SourceLines {
             file: "mm/memory_hotplug.c".to_owned(),
             rows: vec![row(0, 4, 10), row(4, 4, 11), row(20, 4, 10), row(44, 4, 12)],
-            changed: BTreeMap::new(),
+            ..SourceLines::default()
         };
         let lines = |indexes: &[usize]| source.ran(&kernel().ranges(&ran(indexes)));
         assert_eq!(lines(&[2]), [(10, false), (11, false), (12, true)].into());

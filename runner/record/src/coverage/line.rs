@@ -31,15 +31,28 @@ pub(super) enum Line {
         /// Its functions: lines of how far one begins behind the one before it, in hex, and its name.
         functions: Packed,
     },
+    /// A module of a kernel, before any code of it.
+    Module {
+        kernel: usize,
+        name: String,
+        /// Where its code begins.
+        at: u64,
+        bytes: u64,
+        /// Its functions: lines of how far one begins behind the one before it, in hex, and its name; the first from the start of the module's code.
+        functions: Packed,
+    },
     /// The lines of a source file that have code in a kernel.
     Source {
         kernel: usize,
         file: String,
-        /// Lines of how far a row begins behind the one before it, its bytes, both in hex, and its line.
+        /// Lines of how far a row begins behind the one before it, its bytes, both in hex, its line, and its function where that was inlined.
         rows: Packed,
         /// The lines that the kernel's series has added or changed, also those without code, and their text.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         changed: BTreeMap<u32, String>,
+        /// Those that the last patch of the series has added or changed.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        last_patch: BTreeMap<u32, String>,
     },
     /// More pieces of code.
     Code {

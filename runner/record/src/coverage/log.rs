@@ -12,7 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     Coverage,
-    code::{KernelText, Ran, Span},
+    code::{KernelText, ModuleText, Ran, Span},
     line::{Line, NAME},
     packed::Packed,
     read::numbered,
@@ -62,7 +62,6 @@ impl CoverageLog {
     pub fn kernel(&self, text: &KernelText) -> Result<usize, JournalError> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let kernel = known.len();
-        let offsets = text.functions.iter().map(|(at, name)| (*at, format!(" {name}")));
         self.append(|| {
             Ok(Line::Kernel {
                 kernel,
@@ -71,23 +70,47 @@ impl CoverageLog {
                 arch: text.arch,
                 side: text.side,
                 end: text.end,
-                functions: deltas(offsets)?,
+                functions: named(&text.functions)?,
             })
         })?;
         known.push(HashMap::new());
+        for module in &text.modules {
+            self.module(kernel, module)?;
+        }
         for source in &text.sources {
-            let rows = source.rows.iter();
-            let rows = rows.map(|row| (row.span.offset, format!(" {:x} {}", row.span.bytes, row.line)));
+            let rows = source.rows.iter().map(|row| {
+                let inlined = row.inlined.as_ref();
+                let inlined = inlined.map_or_else(String::new, |function| format!(" {function}"));
+                let rest = format!(" {:x} {}{inlined}", row.span.bytes, row.line);
+                (row.span.offset, rest)
+            });
             self.append(|| {
                 Ok(Line::Source {
                     kernel,
                     file: source.file.clone(),
                     rows: deltas(rows)?,
                     changed: source.changed.clone(),
+                    last_patch: source.last_patch.clone(),
                 })
             })?;
         }
         Ok(kernel)
+    }
+
+    /// Writes a module of a kernel down, before any code of it.
+    ///
+    /// # Errors
+    /// The file does not take it.
+    pub fn module(&self, kernel: usize, module: &ModuleText) -> Result<(), JournalError> {
+        self.append(|| {
+            Ok(Line::Module {
+                kernel,
+                name: module.name.clone(),
+                at: module.at,
+                bytes: module.bytes,
+                functions: named(&module.functions)?,
+            })
+        })
     }
 
     /// Writes down what booting a template ran.
@@ -191,6 +214,11 @@ impl CoverageLog {
     }
 }
 
+/// Functions, as lines of how far one begins behind the one before it, in hex, and its name.
+fn named(functions: &[(u64, String)]) -> io::Result<Packed> {
+    deltas(functions.iter().map(|(at, name)| (*at, format!(" {name}"))))
+}
+
 /// Lines of how far each place is behind the one before it, in hex, and what is to be said of it.
 fn deltas(places: impl Iterator<Item = (u64, String)>) -> io::Result<Packed> {
     let (mut text, mut last) = (String::new(), 0);
@@ -233,13 +261,16 @@ mod tests {
             side: None,
             end: 0x100,
             functions: vec![(0, "a".to_owned()), (0x40, "b".to_owned())],
+            modules: Vec::new(),
             sources: vec![SourceLines {
                 file: "mm/sparse.c".to_owned(),
                 rows: vec![LineOfCode {
                     span: span(0x40, 6),
                     line: 17,
+                    inlined: Some("do_it".to_owned()),
                 }],
                 changed: [(16, "/* why */".to_owned()), (17, "do_it();".to_owned())].into(),
+                last_patch: [(17, "do_it();".to_owned())].into(),
             }],
         }
     }
@@ -272,6 +303,46 @@ mod tests {
         assert_eq!(spans_of(&coverage, 0), [0, 1, 0x40, 0x41]);
         assert_eq!(spans_of(&coverage, 1), [0x20, 0x40, 0x41]);
         assert_eq!((kernel.cases[1].booted, kernel.cases[1].lost), (true, 3));
+    }
+
+    fn module(name: &str, at: u64) -> ModuleText {
+        let functions = vec![(0, format!("of_{name}")), (8, "b.cold".to_owned())];
+        ModuleText::new(name, at, 16, functions)
+    }
+
+    #[test]
+    fn modules_have_one_place_in_all_that_a_run_wrote() {
+        let (_keep, folder) = folder();
+        let log = CoverageLog::open(&folder).unwrap();
+        log.kernel(&text()).unwrap();
+        log.module(0, &module("one", 0x100)).unwrap();
+        log.module(0, &module("two", 0x110)).unwrap();
+        log.case(0, &key("B01"), false, &[span(0x102, 2)], 0).unwrap();
+        // Taken up again, the run meets them in another order.
+        let again = CoverageLog::open(&folder).unwrap();
+        again.kernel(&text()).unwrap();
+        again.module(1, &module("two", 0x100)).unwrap();
+        again.module(1, &module("three", 0x110)).unwrap();
+        let pieces = [span(0x10, 2), span(0x108, 2), span(0x112, 2)];
+        again.case(1, &key("B02"), false, &pieces, 0).unwrap();
+        let (coverage, damage) = Coverage::read(&folder).unwrap().unwrap();
+        assert_eq!((damage, coverage.kernels.len()), (Vec::new(), 1));
+        let kernel = &coverage.kernels[0];
+        let places = kernel
+            .text
+            .modules
+            .iter()
+            .map(|module| (module.name.as_str(), module.at));
+        assert_eq!(
+            places.collect::<Vec<_>>(),
+            [("one", 0x100), ("two", 0x110), ("three", 0x120)]
+        );
+        let ran = |case: usize| -> Vec<&str> {
+            let ranges = kernel.ranges(&kernel.cases[case].ran);
+            kernel.functions_ran(&ranges).into_iter().collect()
+        };
+        assert_eq!(ran(0), ["of_one [one]"]);
+        assert_eq!(ran(1), ["a", "b [two]", "of_three [three]"]);
     }
 
     #[test]

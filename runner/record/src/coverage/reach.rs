@@ -190,6 +190,7 @@ mod tests {
     /// Functions at 0, 40 and 90; lines 10 and 11 in the first, 12 in the second, 13 behind all pieces.
     fn kernel() -> CoveredKernel {
         let row = |offset, bytes, line| LineOfCode {
+            inlined: None,
             span: span(offset, bytes),
             line,
         };

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, io};
 use camino::Utf8Path;
 
 use super::{
-    code::{CoveredCase, CoveredKernel, KernelText, LineOfCode, Ran, SourceLines, Span},
+    code::{CoveredCase, CoveredKernel, KernelText, LineOfCode, ModuleText, Ran, SourceLines, Span},
     line::{Line, NAME},
     packed::Packed,
 };
@@ -88,6 +88,7 @@ fn take(kernels: &mut BTreeMap<usize, CoveredKernel>, line: Line) -> io::Result<
                     side,
                     end,
                     functions: functions.collect(),
+                    modules: Vec::new(),
                     sources: Vec::new(),
                 },
                 pieces: Vec::new(),
@@ -96,11 +97,30 @@ fn take(kernels: &mut BTreeMap<usize, CoveredKernel>, line: Line) -> io::Result<
             };
             kernels.insert(kernel, covered);
         }
+        Line::Module {
+            kernel,
+            name,
+            at,
+            bytes,
+            functions,
+        } => {
+            let functions = places(&functions)?;
+            let functions = functions.into_iter().map(|(at, name)| (at, name.join(" ")));
+            let functions = functions.collect();
+            let kernel = kernels.get_mut(&kernel).ok_or_else(unknown)?;
+            kernel.text.modules.push(ModuleText {
+                name,
+                at,
+                bytes,
+                functions,
+            });
+        }
         Line::Source {
             kernel,
             file,
             rows,
             changed,
+            last_patch,
         } => {
             let rows = places(&rows)?.into_iter().map(|(offset, rest)| {
                 Ok(LineOfCode {
@@ -112,11 +132,17 @@ fn take(kernels: &mut BTreeMap<usize, CoveredKernel>, line: Line) -> io::Result<
                         .get(1)
                         .and_then(|line| line.parse().ok())
                         .ok_or_else(|| io::Error::other("a row without a line"))?,
+                    inlined: rest.get(2).cloned(),
                 })
             });
             let rows = rows.collect::<io::Result<_>>()?;
             let kernel = kernels.get_mut(&kernel).ok_or_else(unknown)?;
-            kernel.text.sources.push(SourceLines { file, rows, changed });
+            kernel.text.sources.push(SourceLines {
+                file,
+                rows,
+                changed,
+                last_patch,
+            });
         }
         Line::Code {
             kernel,
@@ -177,10 +203,41 @@ fn is_same(one: &KernelText, other: &KernelText) -> bool {
     named(one) == named(other) && one.end == other.end && one.functions == other.functions
 }
 
+/// Where a module stands in a kernel, with a place of its own if it had none.
+fn place_of(kernel: &mut KernelText, module: &ModuleText) -> u64 {
+    if let Some(known) = kernel.modules.iter().find(|known| known.name == module.name) {
+        return known.at;
+    }
+    let at = kernel.room();
+    kernel.modules.push(ModuleText { at, ..module.clone() });
+    at
+}
+
 /// Adds what was written of a kernel later.
 fn join(kernel: &mut CoveredKernel, later: CoveredKernel) {
     let first = kernel.pieces.len();
-    kernel.pieces.extend(later.pieces);
+    let moved: Vec<(ModuleText, u64)> = later
+        .text
+        .modules
+        .into_iter()
+        .map(|module| {
+            let at = place_of(&mut kernel.text, &module);
+            (module, at)
+        })
+        .collect();
+    let pieces = later.pieces.into_iter().map(|piece| {
+        let of = moved
+            .iter()
+            .find(|(module, _)| (module.at..module.end()).contains(&piece.offset));
+        match of {
+            Some((module, at)) => Span {
+                offset: piece.offset - module.at + at,
+                ..piece
+            },
+            None => piece,
+        }
+    });
+    kernel.pieces.extend(pieces);
     kernel.boot = kernel.boot.or(&later.boot.behind(first));
     for case in later.cases {
         let ran = case.ran.behind(first);

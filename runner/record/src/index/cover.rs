@@ -221,12 +221,14 @@ mod tests {
         let source = SourceLines {
             file: "mm/a.c".to_owned(),
             rows: vec![LineOfCode {
+                inlined: None,
                 span: span(0x40),
                 line: 17,
             }],
             ..SourceLines::default()
         };
         KernelText {
+            modules: Vec::new(),
             label: "debian:sid".to_owned(),
             release: release.to_owned(),
             arch: Arch::S390x,

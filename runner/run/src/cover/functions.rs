@@ -12,7 +12,7 @@ use supply::kernel::Kernel;
 /// # Errors
 /// The line table of the kernel does not read.
 pub(crate) fn changed_functions(kernel: &Kernel) -> io::Result<BTreeSet<String>> {
-    let changed = &kernel.changed;
+    let changed = &kernel.changed.series;
     let mut functions = changed.functions.clone();
     let Some(path) = kernel.lines.as_ref().filter(|_| !changed.lines.is_empty()) else {
         return Ok(functions);

@@ -2,7 +2,7 @@
 //! Asking a guest that is done where its kernel lies, and keeping what it ran.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     path::{Path, PathBuf},
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    place::{Text, in_text},
+    known::{Known, Told},
     subject::is_subject,
 };
 use crate::case::{UnderTest, chain, inside};
@@ -23,16 +23,17 @@ use format::{
     lines::{LineTable, Row},
 };
 use record::{CaseKey, CoverageLog, KernelText, LineOfCode, SourceLines, Span};
-use supply::kernel::Kernel;
+use supply::kernel::{Kernel, SeriesChanges};
 
 /// How long a guest may take to tell, before the factor of its speed: its kernel has up to 200 000 symbols.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// All symbols, of which those of functions are wanted. To look for them here takes a guest ten times as long as to print all (Debian 6.12, TCG).
-const SYMBOLS_SCRIPT: &str = "cat /proc/kallsyms";
+/// Modules and all symbols, of which those of functions are wanted. To look for them here takes a guest ten times as long as to print all (Debian 6.12,
+/// TCG). A kernel may have no modules.
+const SYMBOLS_SCRIPT: &str = "cat /proc/modules 2>/dev/null; cat /proc/kallsyms";
 
-/// Where the text begins. It is among the first.
-const START_SCRIPT: &str = "grep -m1 ' _stext$' /proc/kallsyms";
+/// Modules, and where the text begins, which is among the first.
+const PLACE_SCRIPT: &str = "cat /proc/modules 2>/dev/null; grep -m1 ' _stext$' /proc/kallsyms";
 
 /// Keeps which code the cases of a run ran.
 #[derive(Debug)]
@@ -42,26 +43,11 @@ pub(crate) struct Cover {
     log: CoverageLog,
     /// Kernels that were told to the log, by their index in the run.
     kernels: Mutex<HashMap<usize, Known>>,
-    /// Where the text of each template's kernel begins, by the template's number.
-    starts: Mutex<HashMap<usize, u64>>,
+    /// Where each template's kernel lies, by the template's number.
+    templates: Mutex<HashMap<usize, Told>>,
     /// Something could not be kept, and the user knows.
-    told: AtomicBool,
+    warned: AtomicBool,
     ui: Ui,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Known {
-    /// Its number in the log.
-    number: usize,
-    /// Bytes of its text.
-    bytes: u64,
-}
-
-impl Known {
-    fn text(self, start: u64) -> Text {
-        let bytes = self.bytes;
-        Text { start, bytes }
-    }
 }
 
 /// Whose code it is.
@@ -79,8 +65,8 @@ impl Cover {
             libraries,
             log,
             kernels: Mutex::default(),
-            starts: Mutex::default(),
-            told: AtomicBool::new(false),
+            templates: Mutex::default(),
+            warned: AtomicBool::new(false),
             ui,
         }
     }
@@ -91,10 +77,10 @@ impl Cover {
     }
 
     /// What a guest is asked about its kernel, as far as that is not known yet. The guest of a template is asked before it is stopped: then it is also
-    /// known of clones that die where their kernel lies, and no clone is asked.
+    /// known of clones that die where their kernel lies, and a clone is asked only if it ran what its template does not know.
     pub(crate) fn question(&self, kernel: usize) -> &'static str {
         match locked(&self.kernels).contains_key(&kernel) {
-            true => START_SCRIPT,
+            true => PLACE_SCRIPT,
             false => SYMBOLS_SCRIPT,
         }
     }
@@ -102,14 +88,15 @@ impl Cover {
     /// Keeps what the boot of a template ran, whose guest has given this answer.
     pub(crate) fn booted(&self, template: usize, whose: Whose<'_>, answer: &str, code: &Pieces) {
         let kept = || {
-            let (known, text) = self.learn(whose, answer)?;
-            locked(&self.starts).insert(template, text.start);
+            let (known, told) = self.learn(whose, answer)?;
+            let spans = known.placed(&told, code);
+            locked(&self.templates).insert(template, told);
             self.log
-                .boot(known.number, template as u32, &in_text(code, text))
+                .boot(known.number, template as u32, &spans)
                 .map_err(|error| chain(&error))
         };
         if let Err(why) = kept() {
-            self.tell(&why);
+            self.warn(&why);
         }
     }
 
@@ -120,10 +107,10 @@ impl Cover {
         let code = match guest.translated() {
             Ok(Some(code)) => code,
             Ok(None) => return,
-            Err(error) => return self.tell(&chain(&error)),
+            Err(error) => return self.warn(&chain(&error)),
         };
         if let Err(why) = self.keep_code(whose, template, guest, &code).await {
-            self.tell(&why);
+            self.warn(&why);
         }
     }
 
@@ -134,71 +121,86 @@ impl Cover {
         guest: &impl UnderTest,
         code: &Pieces,
     ) -> Result<(), String> {
-        let Some((known, text)) = self.place(whose, template, guest).await? else {
+        let place = match self.of_template(whose, template) {
+            // The case may have loaded a module.
+            Some((known, told)) if known.is_elsewhere(&told, code) => {
+                self.ask(whose, guest).await?.or(Some((known, told)))
+            }
+            None => self.ask(whose, guest).await?,
+            known => known,
+        };
+        let Some((known, told)) = place else {
             return Ok(());
         };
-        let (spans, booted) = (in_text(code, text), template.is_none());
+        let (spans, booted) = (known.placed(&told, code), template.is_none());
         self.log
             .case(known.number, whose.key, booted, &spans, code.lost)
             .map_err(|error| chain(&error))
     }
 
-    /// Which kernel it is for the log, and where its text lies in this guest. `None` if the guest is gone and nobody else knows.
-    async fn place(
-        &self,
-        whose: Whose<'_>,
-        template: Option<usize>,
-        guest: &impl UnderTest,
-    ) -> Result<Option<(Known, Text)>, String> {
-        let index = whose.kernel.0;
-        let known = locked(&self.kernels).get(&index).copied();
-        let start = template.and_then(|template| locked(&self.starts).get(&template).copied());
-        if let (Some(known), Some(start)) = (known, start) {
-            return Ok(Some((known, known.text(start))));
-        }
+    /// What the template of a case has told of its kernel.
+    fn of_template(&self, whose: Whose<'_>, template: Option<usize>) -> Option<(Known, Told)> {
+        let told = locked(&self.templates).get(&template?).cloned()?;
+        let known = locked(&self.kernels).get(&whose.kernel.0).cloned()?;
+        Some((known, told))
+    }
+
+    /// Asks a guest where its kernel and its modules lie. `None` if the guest is gone.
+    async fn ask(&self, whose: Whose<'_>, guest: &impl UnderTest) -> Result<Option<(Known, Told)>, String> {
         if guest.end().is_some() || guest.is_silent() {
             return Ok(None);
         }
         let limit = guest.scale(LIMIT);
-        let said = inside::exec(guest, self.question(index), limit).await;
-        let said = said.map_err(|trouble| trouble.message().to_owned())?.text();
-        self.learn(whose, &said).map(Some)
+        let said = async |script: &str| {
+            let said = inside::exec(guest, script, limit).await;
+            Ok::<_, String>(said.map_err(|trouble| trouble.message().to_owned())?.text())
+        };
+        let (known, told) = self.learn(whose, &said(self.question(whose.kernel.0)).await?)?;
+        Ok(Some(match known.lacks_any(&told) {
+            true => self.learn(whose, &said(SYMBOLS_SCRIPT).await?)?,
+            false => (known, told),
+        }))
     }
 
-    /// What a guest says of where its kernel lies; the first one of a kernel has all its functions.
-    fn learn(&self, whose: Whose<'_>, said: &str) -> Result<(Known, Text), String> {
-        let (index, kernel) = whose.kernel;
+    /// What a guest says of where its kernel and its modules lie, and what is known of the kernel then: who prints all symbols tells its functions.
+    fn learn(&self, whose: Whose<'_>, said: &str) -> Result<(Known, Told), String> {
+        let unclear = "the guest's /proc/kallsyms does not say where its kernel begins and ends";
+        let told = Told::parse(said).ok_or(unclear)?;
         // Held until the kernel is written down: another guest of it may tell at the same time.
         let mut kernels = locked(&self.kernels);
-        if let Some(known) = kernels.get(&index) {
-            let start = said.lines().find_map(|line| {
-                let address = line.strip_suffix(" _stext")?.split(' ').next()?;
-                u64::from_str_radix(address, 16).ok()
-            });
-            let start = start.ok_or("the guest does not say where its kernel lies")?;
-            return Ok((*known, known.text(start)));
+        let functions = Functions::parse(said);
+        let known = match (kernels.entry(whose.kernel.0), &functions) {
+            (Entry::Occupied(known), _) => known.into_mut(),
+            (Entry::Vacant(new), Some(functions)) => new.insert(self.describe(whose, functions)?),
+            (Entry::Vacant(_), None) => return Err(unclear.to_owned()),
+        };
+        if functions.is_some() {
+            for module in known.learn(&told, said) {
+                let written = self.log.module(known.number, &module);
+                written.map_err(|error| chain(&error))?;
+            }
         }
-        let functions = Functions::parse(said).ok_or_else(|| {
-            "the guest's /proc/kallsyms does not say where its kernel begins and ends".to_owned()
-        })?;
-        let (start, bytes) = (functions.start, functions.end);
+        Ok((known.clone(), told))
+    }
+
+    /// Tells the log of a kernel.
+    fn describe(&self, whose: Whose<'_>, functions: &Functions) -> Result<Known, String> {
+        let (_, kernel) = whose.kernel;
         let number = self.log.kernel(&KernelText {
             label: kernel.label.clone(),
             release: kernel.release_or_unknown().to_owned(),
             arch: kernel.arch,
             side: whose.key.side,
-            end: bytes,
-            functions: functions.functions,
+            end: functions.end,
+            functions: functions.functions.clone(),
+            modules: Vec::new(),
             sources: sources(kernel)?,
         });
-        let number = number.map_err(|error| chain(&error))?;
-        let known = Known { number, bytes };
-        kernels.insert(index, known);
-        Ok((known, known.text(start)))
+        Ok(Known::new(number.map_err(|error| chain(&error))?, functions))
     }
 
-    fn tell(&self, why: &str) {
-        if !self.told.swap(true, Ordering::Relaxed) {
+    fn warn(&self, why: &str) {
+        if !self.warned.swap(true, Ordering::Relaxed) {
             self.ui
                 .warning(&format!("which code ran is not known of all cases: {why}"));
         }
@@ -210,15 +212,16 @@ fn sources(kernel: &Kernel) -> Result<Vec<SourceLines>, String> {
     let Some(path) = &kernel.lines else {
         return Ok(Vec::new());
     };
+    let SeriesChanges { series, last_patch } = &kernel.changed;
     let read = || {
         let table = fs_err::File::open(path)?;
         LineTable::read(table, |file| {
-            is_subject(file) || kernel.changed.lines.contains_key(file)
+            is_subject(file) || series.lines.contains_key(file) || last_patch.contains_key(file)
         })
     };
     let mut table = read().map_err(|error| format!("{}: {error}", path.display()))?;
     // What a series changes and no code was made of is told as such.
-    for file in kernel.changed.lines.keys() {
+    for file in series.lines.keys().chain(last_patch.keys()) {
         table.files.entry(file.clone()).or_default();
     }
     let row = |row: Row| LineOfCode {
@@ -227,10 +230,12 @@ fn sources(kernel: &Kernel) -> Result<Vec<SourceLines>, String> {
             bytes: row.bytes,
         },
         line: row.line,
+        inlined: row.inlined.as_deref().map(str::to_owned),
     };
     let source = |(file, rows): (String, Vec<Row>)| SourceLines {
         // A file that the series does not touch has none.
-        changed: kernel.changed.lines.get(&file).cloned().unwrap_or_default(),
+        changed: series.lines.get(&file).cloned().unwrap_or_default(),
+        last_patch: last_patch.get(&file).cloned().unwrap_or_default(),
         rows: rows.into_iter().map(row).collect(),
         file,
     };

@@ -3,11 +3,14 @@
 
 mod functions;
 mod keep;
+mod known;
 mod place;
 mod plugin;
+mod ran;
 mod subject;
 
 pub(crate) use functions::changed_functions;
 pub(crate) use keep::{Cover, Whose};
 pub use plugin::LibraryError;
 pub(crate) use plugin::libraries;
+pub(crate) use ran::kernels_with_lines;

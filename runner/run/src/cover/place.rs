@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! From addresses of a guest to places in its kernel's text. Pure.
+//! From addresses of a guest to places in the code of its kernel and of its modules. Pure.
 
 use std::collections::HashMap;
 
@@ -15,16 +15,81 @@ pub(crate) struct Text {
     pub(crate) bytes: u64,
 }
 
-/// The pieces that are the kernel's, by their place in its text, ascending and each once.
+/// Where the code of a module lies in a guest, and which place it has behind the kernel's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ModulePlace {
+    /// Its start in the guest.
+    pub(crate) start: u64,
+    /// How many bytes.
+    pub(crate) bytes: u64,
+    /// Its place, from the start of the kernel's text.
+    pub(crate) at: u64,
+}
+
+/// Where the lowcore of s390x ends: code of the kernel's that ends an interrupt is in it, and no module.
+const LOWCORE: u64 = 0x2000;
+
+/// The size of a guest's page, in bytes.
+const PAGE: u64 = 4096;
+
+/// How far the memory of a guest and that of QEMU are apart for a piece.
+fn apart(piece: &Piece) -> u64 {
+    piece.host.wrapping_sub(piece.address)
+}
+
+/// The pieces that are the kernel's or a module's, by their place, ascending and each once. Of modules none are known where there may be programs
+/// among the pieces.
+pub(crate) fn placed(code: &Pieces, text: Text, modules: &[ModulePlace]) -> Vec<Span> {
+    let mut spans = in_text(code, text);
+    if code.no_programs {
+        spans.extend(in_modules(code, modules));
+    }
+    spans.sort_unstable();
+    spans.dedup();
+    spans
+}
+
+/// Whether any piece is neither the kernel's nor a module's.
+pub(crate) fn is_elsewhere(code: &Pieces, text: Text, modules: &[ModulePlace]) -> bool {
+    let within = |piece: &Piece, start: u64, bytes: u64| piece.address.wrapping_sub(start) < bytes;
+    let known = |piece: &Piece| {
+        piece.address < LOWCORE
+            || within(piece, text.start, text.bytes)
+            || modules
+                .iter()
+                .any(|place| within(piece, place.start, place.bytes))
+    };
+    code.no_programs && !code.pieces.iter().all(known)
+}
+
+/// The pieces that are a module's. Each page of it lies elsewhere in QEMU's memory. What ran at its address before it was there, such as the
+/// initialisation of another module, lies in other pages than what ran last.
+fn in_modules(code: &Pieces, modules: &[ModulePlace]) -> Vec<Span> {
+    let mut last: HashMap<u64, u64> = HashMap::new();
+    for piece in &code.pieces {
+        last.insert(piece.address / PAGE, apart(piece));
+    }
+    let there = |piece: &&Piece| last.get(&(piece.address / PAGE)) == Some(&apart(piece));
+    let span = |piece: &Piece| {
+        let offset = |place: &ModulePlace| piece.address.wrapping_sub(place.start);
+        let place = modules.iter().find(|place| offset(place) < place.bytes)?;
+        Some(Span {
+            offset: place.at + offset(place),
+            bytes: piece.bytes.min(place.bytes - offset(place)),
+        })
+    };
+    code.pieces.iter().filter(there).filter_map(span).collect()
+}
+
+/// The pieces that are in the kernel's text.
 ///
 /// The text lies in one piece of the guest's memory, so that its addresses and QEMU's are the same way apart everywhere. What has an address of
 /// the kernel's and lies elsewhere is of a program.
-pub(crate) fn in_text(code: &Pieces, text: Text) -> Vec<Span> {
+fn in_text(code: &Pieces, text: Text) -> Vec<Span> {
     let within = |piece: &&Piece| {
         let offset = piece.address.wrapping_sub(text.start);
         offset < text.bytes
     };
-    let apart = |piece: &Piece| piece.host.wrapping_sub(piece.address);
     let mut distances: HashMap<u64, usize> = HashMap::new();
     for piece in code.pieces.iter().filter(within) {
         *distances.entry(apart(piece)).or_default() += 1;
@@ -37,28 +102,68 @@ pub(crate) fn in_text(code: &Pieces, text: Text) -> Vec<Span> {
     };
     let ours = code.pieces.iter().filter(within);
     let ours = ours.filter(|piece| apart(piece) == kernel);
-    let mut spans: Vec<Span> = ours
-        .map(|piece| Span {
-            offset: piece.address - text.start,
-            bytes: piece.bytes,
-        })
-        .collect();
-    spans.sort_unstable();
-    spans.dedup();
-    spans
+    let span = |piece: &Piece| {
+        let offset = piece.address - text.start;
+        Span {
+            offset,
+            bytes: piece.bytes.min(text.bytes - offset),
+        }
+    };
+    ours.map(span).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_lies_elsewhere_is_no_kernel() {
-        let piece = |address, host| Piece {
+    fn piece(address: u64, host: u64) -> Piece {
+        Piece {
             address,
             host,
             bytes: 4,
+        }
+    }
+
+    #[test]
+    fn each_page_of_a_module_lies_elsewhere() {
+        let text = Text {
+            start: 0x11000,
+            bytes: 0x1000,
         };
+        let module = |start, at| ModulePlace {
+            start,
+            bytes: 0x2000,
+            at,
+        };
+        let modules = [module(0x8000, 0x1000), module(0xc000, 0x3000)];
+        let mut code = Pieces {
+            pieces: vec![
+                piece(0x11000, 0x91000),
+                // An interrupt of s390x was over.
+                piece(0x400, 0x71400),
+                // It was gone before the first module came.
+                piece(0x8010, 0x44010),
+                piece(0x8020, 0x55020),
+                piece(0x9000, 0x33000),
+                piece(0xdffe, 0x66ffe),
+            ],
+            lost: 0,
+            no_programs: true,
+        };
+        let span = |offset, bytes| Span { offset, bytes };
+        let kernel = span(0, 4);
+        let expected = [kernel, span(0x1020, 4), span(0x2000, 4), span(0x4ffe, 2)];
+        assert_eq!(placed(&code, text, &modules), expected);
+        assert!(!is_elsewhere(&code, text, &modules));
+        assert!(is_elsewhere(&code, text, &modules[..1]));
+        // A program may be at an address of a module.
+        code.no_programs = false;
+        assert_eq!(placed(&code, text, &modules), [kernel]);
+        assert!(!is_elsewhere(&code, text, &[]));
+    }
+
+    #[test]
+    fn what_lies_elsewhere_is_no_kernel() {
         let code = Pieces {
             pieces: vec![
                 piece(0x1010, 0x9010),
@@ -70,14 +175,14 @@ mod tests {
                 piece(0x3000, 0xb000),
                 piece(0x0fff, 0x8fff),
             ],
-            lost: 0,
+            ..Pieces::default()
         };
         let text = Text {
             start: 0x1000,
             bytes: 0x1000,
         };
         let span = |offset| Span { offset, bytes: 4 };
-        assert_eq!(in_text(&code, text), [span(0), span(0x10)]);
-        assert_eq!(in_text(&Pieces::default(), text), []);
+        assert_eq!(placed(&code, text, &[]), [span(0), span(0x10)]);
+        assert_eq!(placed(&Pieces::default(), text, &[]), []);
     }
 }

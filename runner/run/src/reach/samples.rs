@@ -29,6 +29,7 @@ fn span(offset: u64) -> Span {
 
 fn text(has_lines: bool) -> KernelText {
     let row = |offset, line| LineOfCode {
+        inlined: None,
         span: span(offset),
         line,
     };
@@ -44,6 +45,7 @@ fn text(has_lines: bool) -> KernelText {
         (0xc0, "boots"),
     ];
     KernelText {
+        modules: Vec::new(),
         label: "debian:trixie".to_owned(),
         release: "6.12".to_owned(),
         arch: Arch::S390x,

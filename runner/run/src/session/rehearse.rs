@@ -14,7 +14,10 @@ use super::{
 };
 use crate::plan::{Filter, LoadedSuite, Turns, plan, repeated, spec};
 use base::{Arch, ByteSize, ui::Ui};
-use supply::{kernel::Kernel, slots::Slots};
+use supply::{
+    kernel::{Kernel, SeriesChanges},
+    slots::Slots,
+};
 use vm::machine::{Accel, Qemu};
 
 /// How long the parts of a rehearsal took.
@@ -100,7 +103,7 @@ pub(crate) fn nowhere(kernels: u32) -> Rig {
             modules_dir: None,
             config: None,
             lines: None,
-            changed: Default::default(),
+            changed: SeriesChanges::default(),
             packages: Vec::new(),
             sha256: String::new(),
         },

@@ -11,7 +11,8 @@ pub use header::{Header, HeaderError};
 pub(crate) use modules::ModuleFile;
 pub use modules::{ModuleError, Modules};
 pub use obtain::{
-    Kernel, KernelError, KernelSource, Known, SourceError, check, host_packages, known, label, obtain,
+    Kernel, KernelError, KernelSource, Known, SeriesChanges, SourceError, check, host_packages, known, label,
+    obtain,
 };
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ use format::{
     deb::DebError,
     kconfig::{Kconfig, KconfigError},
     lines::{LineTable, LinesError},
-    mail::Changed,
+    mail::{AddedLines, Changed},
 };
 
 /// Where a kernel comes from.
@@ -160,6 +160,15 @@ impl fmt::Display for KernelSource {
     }
 }
 
+/// What the series of a kernel changes; also lines without code.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SeriesChanges {
+    /// All of its patches together.
+    pub series: Changed,
+    /// The lines that the last of them alone has added or changed.
+    pub last_patch: AddedLines,
+}
+
 /// A kernel that can be booted, with what is known about it before it is.
 #[derive(Debug, Clone)]
 pub struct Kernel {
@@ -179,8 +188,8 @@ pub struct Kernel {
     pub config: Option<Kconfig>,
     /// Which line of its source each piece of its code was made from ([`format::lines::LineTable`]), where that is known.
     pub lines: Option<PathBuf>,
-    /// What its series changes: lines, also those without code, and functions.
-    pub changed: Changed,
+    /// What its series changes.
+    pub changed: SeriesChanges,
     /// Packages that it came from; none for a file.
     pub packages: Vec<PackageFacts>,
     /// SHA-256 of the image, in hexadecimal.
@@ -392,7 +401,7 @@ pub fn obtain(
 /// The table of lines in a `vmlinux`, kept in the cache.
 fn lines_of(vmlinux: &Path, cache: &Cache) -> Result<PathBuf, KernelError> {
     let key = cache::Key::new()
-        .with("lines 2")
+        .with(LineTable::LAYOUT)
         .with(cache::sha256_file(vmlinux)?)
         .finish();
     let folder = cache.entry("lines", &key, |folder| {
@@ -481,7 +490,7 @@ impl Kernel {
             modules_dir,
             config,
             lines: None,
-            changed: Changed::default(),
+            changed: SeriesChanges::default(),
             packages: Vec::new(),
         })
     }

@@ -14,4 +14,4 @@ pub use mail::compare_mail;
 pub(super) use ran::{SeriesFile, series_files};
 pub use summary::compare_summary;
 pub(super) use summary::{Compared, besides, compared};
-pub(super) use words::{pieces, ran};
+pub(super) use words::ran;

@@ -10,10 +10,9 @@ use super::{
 use crate::Style;
 use base::Arch;
 use compare::{
-    ArchComparison, ChangedLine, CompareRecord, CostRow, Difference, Dimension, KernelSide, Kind, LineRan,
-    NotCompared, Row, SeriesRan,
+    ArchComparison, CompareRecord, CostRow, Difference, Dimension, KernelSide, Kind, NotCompared, Row,
 };
-use record::{CaseName, CostMethod};
+use record::{CaseName, ChangedLine, CodeIn, CostMethod, LineRan, SeriesRan};
 
 fn name(case: &str) -> CaseName {
     CaseName {
@@ -274,6 +273,11 @@ fn changed((at, ran): &(u32, LineRan)) -> (u32, ChangedLine) {
         ChangedLine {
             text,
             ran: ran.clone(),
+            code_in: [CodeIn {
+                function: "online_pages".to_owned(),
+                inlined: (*at == 8).then(|| "page_to_pfn".to_owned()),
+            }]
+            .into(),
         },
     )
 }
@@ -354,5 +358,28 @@ fn the_page_marks_each_line_of_the_series() {
     assert_eq!(
         (files[0].lines[1].number, &*files[0].lines[1].text),
         (8, "line_8();")
+    );
+    let functions: Vec<&str> = files[0].lines.iter().map(|line| &*line.code_in).collect();
+    assert_eq!(functions, ["online_pages", "page_to_pfn in online_pages"]);
+}
+
+#[test]
+fn functions_beyond_a_few_are_counted() {
+    let mut ran = ran(&[(7, by_a_case())]);
+    let code_in = (0..5).map(|n| CodeIn {
+        function: format!("f{n}"),
+        inlined: None,
+    });
+    ran.files
+        .get_mut("mm/sparse.c")
+        .unwrap()
+        .get_mut(&7)
+        .unwrap()
+        .code_in = code_in.collect();
+    let mut compared = record([(Arch::X86_64, sum(Vec::new()))]);
+    compared.ran.insert(Arch::X86_64, ran);
+    assert_eq!(
+        series_files(&compared)[0].lines[0].code_in,
+        "f0, f1, f2, and 2 more"
     );
 }

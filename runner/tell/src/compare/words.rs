@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The answer, and each difference, in words.
 
-use crate::text::{count, one_line};
+use crate::{
+    ran,
+    text::{count, one_line},
+};
 use base::{Arch, fault::Verdict};
 use compare::{
     ArchComparison, COST_SLACK, CompareRecord, Difference, Dimension, Kind, Row, verdict_and_reason,
@@ -48,57 +51,8 @@ pub(super) fn answer(record: &CompareRecord, arch: Arch, sum: &ArchComparison) -
 
 /// What of the series was run on each architecture, in a line; `None` where that is not known.
 pub(crate) fn ran(record: &CompareRecord) -> Option<String> {
-    let parts: Vec<String> = record
-        .ran
-        .iter()
-        .enumerate()
-        .map(|(at, (arch, ran))| {
-            let boot = match ran.boot_only() {
-                0 => String::new(),
-                boot => format!(" ({boot} while booting alone)"),
-            };
-            let lines = if at == 0 { " changed lines" } else { "" };
-            format!("{} of {}{lines}{boot} on {arch}", ran.ran(), ran.with_code())
-        })
-        .collect();
-    if parts.is_empty() {
-        return None;
-    }
-    let never: Vec<String> = record
-        .ran
-        .iter()
-        .filter_map(|(arch, ran)| {
-            let never = pieces(&ran.never());
-            (!never.is_empty()).then(|| match record.ran.len() {
-                1 => never,
-                _ => format!("{never} on {arch}"),
-            })
-        })
-        .collect();
-    let ran = parts.join(", ");
-    Some(match never.is_empty() {
-        true => format!("ran: {ran}"),
-        false => format!("ran: {ran}; never: {}", never.join("; ")),
-    })
-}
-
-/// Pieces of files, such as `mm/sparse.c:17,20-23 mm/page_alloc.c:5`.
-pub(crate) fn pieces(pieces: &[(&str, u32, u32)]) -> String {
-    let mut files: Vec<(&str, Vec<String>)> = Vec::new();
-    for (file, first, last) in pieces {
-        let piece = match first == last {
-            true => first.to_string(),
-            false => format!("{first}-{last}"),
-        };
-        match files.last_mut().filter(|(open, _)| open == file) {
-            Some((_, pieces)) => pieces.push(piece),
-            None => files.push((file, vec![piece])),
-        }
-    }
-    let files = files
-        .iter()
-        .map(|(file, pieces)| format!("{file}:{}", pieces.join(",")));
-    files.collect::<Vec<_>>().join(" ")
+    let arches: Vec<_> = record.ran.iter().map(|(arch, ran)| (*arch, ran)).collect();
+    Some(format!("ran: {}", ran::ran(&arches)?))
 }
 
 /// Why nothing can be claimed of the series on an architecture: none of its lines was run, or none has code. `None` where something ran, or it is not

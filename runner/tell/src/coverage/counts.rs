@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use record::{CoveredKernel, Ranges, SourceLines};
+use record::{CoveredKernel, Ranges, SourceLines, Span};
 
 /// How many cases ran each line of a file that has code.
 pub(super) fn line_counts(
@@ -24,6 +24,30 @@ pub(super) fn line_counts(
         *count = (*count).max(u64::from(ran));
     }
     counts
+}
+
+/// How many cases ran the code of each function that was inlined, by it and the function that it was inlined into.
+pub(super) fn inlined_counts<'a>(
+    kernel: &'a CoveredKernel,
+    source: &'a SourceLines,
+    cases: &[Ranges],
+) -> BTreeMap<(&'a str, &'a str), u64> {
+    let mut code: BTreeMap<(&str, &str), Vec<Span>> = BTreeMap::new();
+    for row in &source.rows {
+        if let (Some(inlined), Some(into)) = (&row.inlined, kernel.function_at(row.span.offset)) {
+            code.entry((inlined, into)).or_default().push(row.span);
+        }
+    }
+    let boot = kernel.ranges(&kernel.boot);
+    let count = |code: &[Span]| {
+        let ran = |ranges: &&Ranges| {
+            code.iter()
+                .any(|span| ranges.meets(span.offset, span.offset + span.bytes))
+        };
+        let times = cases.iter().filter(ran).count() as u64;
+        times.max(u64::from(ran(&&boot)))
+    };
+    code.iter().map(|(place, code)| (*place, count(code))).collect()
 }
 
 /// What each case ran.

@@ -181,7 +181,7 @@ fn of_file(kernel: &CoveredKernel, source: &SourceLines, cases: &Ranges, boot: &
         function.is_some_and(is_meant)
     });
     let source = SourceLines {
-        rows: meant.copied().collect(),
+        rows: meant.cloned().collect(),
         ..source.clone()
     };
     let (in_cases, in_boot) = (source.ran(cases), source.ran(boot));

@@ -3,14 +3,13 @@
 
 use serde_json::{Value, json};
 
-use super::counts::{cases, everything, functions, line_counts, title};
+use super::counts::{cases, everything, functions, inlined_counts, line_counts, title};
 use crate::{
-    compare::pieces,
+    ran::pieces,
     table::{Align, columns},
     text::{Lines, count},
 };
-use compare::SeriesRan;
-use record::{Coverage, CoveredKernel};
+use record::{Coverage, CoveredKernel, SeriesRan};
 
 /// What ran, for a person: the functions of each kernel, and the lines of its files where they are known.
 pub fn coverage_summary(coverage: &Coverage) -> String {
@@ -105,7 +104,12 @@ pub fn coverage_json(coverage: &Coverage) -> Value {
         });
         let files = kernel.text.sources.iter().map(|source| {
             let lines = line_counts(kernel, source, &ranges);
-            json!({ "file": source.file, "changed": source.changed, "lines": lines })
+            let inlined = inlined_counts(kernel, source, &ranges);
+            let inlined = inlined.into_iter().map(
+                |((function, into), cases)| json!({ "function": function, "into": into, "cases": cases }),
+            );
+            let inlined: Vec<Value> = inlined.collect();
+            json!({ "file": source.file, "changed": source.changed, "lines": lines, "inlined": inlined })
         });
         json!({
             "kernel": kernel.text.label,

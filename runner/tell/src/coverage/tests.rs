@@ -12,14 +12,21 @@ fn span(offset: u64) -> Span {
 
 /// Two functions of two lines each: the second line of the first is run by both cases, the first line of the second by the boot alone.
 fn coverage() -> Coverage {
-    let row = |offset, line| LineOfCode {
+    let row = |offset, line, inlined: Option<&str>| LineOfCode {
         span: span(offset),
         line,
+        inlined: inlined.map(str::to_owned),
     };
     let source = SourceLines {
         file: "mm/a.c".to_owned(),
-        rows: vec![row(0, 10), row(4, 11), row(20, 30), row(24, 31)],
+        rows: vec![
+            row(0, 10, None),
+            row(4, 11, Some("see")),
+            row(20, 30, None),
+            row(24, 31, Some("see")),
+        ],
         changed: [(11, "new();".to_owned())].into(),
+        ..SourceLines::default()
     };
     let functions = [(0, "online_pages"), (20, "offline_pages")];
     let mut kernel = covered_kernel(&functions, vec![source], &[0, 4, 20].map(span));
@@ -92,6 +99,11 @@ fn json_has_the_functions_of_each_case() {
     );
     assert_eq!(kernel["boot"], serde_json::json!(["offline_pages"]));
     assert_eq!(kernel["files"][0]["lines"]["11"], 2);
+    let inlined = serde_json::json!([
+        { "function": "see", "into": "offline_pages", "cases": 0 },
+        { "function": "see", "into": "online_pages", "cases": 2 },
+    ]);
+    assert_eq!(kernel["files"][0]["inlined"], inlined);
 }
 
 #[test]

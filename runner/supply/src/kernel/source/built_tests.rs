@@ -15,7 +15,7 @@ use super::*;
 use crate::{
     cache::Cache,
     git::Git,
-    kernel::{self, Kernel, KernelError, KernelSource, Known, x86_image},
+    kernel::{self, Kernel, KernelError, KernelSource, Known, SeriesChanges, x86_image},
     packages::Packages,
     tree::Origin,
 };
@@ -24,6 +24,7 @@ use base::{
     fault::{Blame, Blamed as _},
     ui::Ui,
 };
+use format::mail::{AddedLines, Changed};
 
 const MERGE: &str = "#!/bin/sh\n[ \"$1 $2\" = '-n -O' ] && [ \"$ARCH\" = x86_64 ] || exit 1\nout=$3\nshift 3\n\
     cat \"$@\" Kconfig.dropped > \"$out/.config\"\n";
@@ -290,6 +291,49 @@ fn a_series_is_known_once_it_was_applied() {
             .unwrap()
             .contains("would be built")
     );
+}
+
+#[test]
+fn a_kernel_has_the_lines_of_its_series_and_those_of_the_last_patch() {
+    let ground = Ground::new();
+    for text in ["a\n", "a\nb\nc\n", "a\nB\nc\nd\n"] {
+        ground.write("a.c", text);
+        ground.commit();
+    }
+    let git = Git::ours(ground.source());
+    git.run(&["format-patch", "-q", "-2", "-o", "../series"]).unwrap();
+    let series = ground.root.path().join("series");
+    let changed = |patches: usize| {
+        let text = format!(
+            "tree:{}@HEAD~2,series={},patches={patches}",
+            ground.source().display(),
+            series.display()
+        );
+        let spec = BuildSpec::parse(&text).unwrap();
+        let packages = Packages::open(&ground.cache, &ground.ui);
+        let built = build_kernel(&spec, Arch::X86_64, &packages, &ground.cache, &ground.ui).unwrap();
+        built.kernel.changed
+    };
+    let lines = |lines: &[(u32, &str)]| -> AddedLines {
+        let lines = lines.iter().map(|(at, text)| (*at, (*text).to_owned()));
+        [("a.c".to_owned(), lines.collect())].into()
+    };
+    let of = |lines: AddedLines| Changed {
+        lines,
+        ..Changed::default()
+    };
+    assert_eq!(changed(0), SeriesChanges::default());
+    let first = lines(&[(2, "b"), (3, "c")]);
+    let one = SeriesChanges {
+        series: of(first.clone()),
+        last_patch: first,
+    };
+    assert_eq!(changed(1), one);
+    let both = SeriesChanges {
+        series: of(lines(&[(2, "B"), (3, "c"), (4, "d")])),
+        last_patch: lines(&[(2, "B"), (4, "d")]),
+    };
+    assert_eq!(changed(2), both);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     cache::{Cache, CacheError, Key, NotHere},
     host::{self, HostError},
-    kernel::{Kernel, KernelError},
+    kernel::{Kernel, KernelError, SeriesChanges},
     packages::Packages,
     series::{self, ApplyError, LoadedSeries, NotApplied, SeriesError, SeriesSource},
     tree::{Origin, SourceTree, TreeError},
@@ -286,13 +286,13 @@ fn built(
     packages: &Packages,
     cache: &Cache,
     ui: &Ui,
-) -> Result<(PathBuf, Changed), SourceKernelError> {
+) -> Result<(PathBuf, SeriesChanges), SourceKernelError> {
     let fragments = fragments(arch, &spec.configs)?;
     let toolchain = Toolchain::here(arch);
     // Before a source is got for nothing.
     toolchain.check()?;
     let tree = SourceTree::open(&spec.origin, packages, cache, ui)?;
-    let (base, commit) = commit(spec, &tree)?;
+    let (commit, before) = commit(spec, &tree)?;
     tree.bring(&commit, 1)?;
     if !cache.only_looks() {
         toolchain.install(ui)?;
@@ -308,6 +308,7 @@ fn built(
     let compiler = toolchain.version()?;
     let mut key = Key::new()
         .with(LAYOUT)
+        .with(LineTable::LAYOUT)
         .with(arch.to_string())
         .with(&compiler)
         .with(tree.content(&commit)?);
@@ -360,9 +361,9 @@ fn built(
             }
         }
     })?;
-    let changed = match base {
-        Some(base) => changed(&tree, &base, &commit)?,
-        None => Changed::default(),
+    let changed = match before {
+        Some(before) => before.changed(&tree, &commit)?,
+        None => SeriesChanges::default(),
     };
     Ok((dir, changed))
 }
@@ -373,10 +374,29 @@ fn lines(vmlinux: &Path) -> Result<LineTable, String> {
     LineTable::of_vmlinux(&bytes).map_err(|error| error.to_string())
 }
 
-/// The lines and functions that a series changes.
-fn changed(tree: &SourceTree, base: &str, commit: &str) -> Result<Changed, SourceKernelError> {
+/// What comes before a series, and before its last patch.
+struct Before {
+    /// The commit that the series is on.
+    series: String,
+    /// The commit that its last patch is on.
+    last_patch: String,
+}
+
+impl Before {
+    fn changed(&self, tree: &SourceTree, commit: &str) -> Result<SeriesChanges, SourceKernelError> {
+        let series = changed(tree, &self.series, commit)?;
+        let last_patch = match self.last_patch == self.series {
+            true => series.lines.clone(),
+            false => changed(tree, &self.last_patch, commit)?.lines,
+        };
+        Ok(SeriesChanges { series, last_patch })
+    }
+}
+
+/// What a commit changes of an earlier one.
+fn changed(tree: &SourceTree, before: &str, commit: &str) -> Result<Changed, SourceKernelError> {
     if !tree.only_looks() {
-        tree.bring(base, 1)?;
+        tree.bring(before, 1)?;
     }
     let options = [
         "--function-context",
@@ -385,7 +405,7 @@ fn changed(tree: &SourceTree, base: &str, commit: &str) -> Result<Changed, Sourc
         "--no-renames",
     ];
     let prefixes = ["--src-prefix=a/", "--dst-prefix=b/"];
-    let diff = [&["diff"], &options[..], &prefixes, &[base, commit, "--"]].concat();
+    let diff = [&["diff"], &options[..], &prefixes, &[before, commit, "--"]].concat();
     match tree.git().run(&diff) {
         Ok(diff) => Ok(Changed::of(&diff)),
         Err(ExecError::Failed { .. }) if tree.only_looks() => {
@@ -395,14 +415,14 @@ fn changed(tree: &SourceTree, base: &str, commit: &str) -> Result<Changed, Sourc
     }
 }
 
-/// The commit that a series is on, if there is one, and the one that is built.
-fn commit(spec: &BuildSpec, tree: &SourceTree) -> Result<(Option<String>, String), SourceKernelError> {
+/// The commit that is built, and what comes before its series, if it has one.
+fn commit(spec: &BuildSpec, tree: &SourceTree) -> Result<(String, Option<Before>), SourceKernelError> {
     let Some(series) = &spec.series else {
-        return Ok((None, tree.base().to_owned()));
+        return Ok((tree.base().to_owned(), None));
     };
     let series = series.load()?;
     if spec.patches == Some(0) {
-        return Ok((None, series::base(&series, tree)?.commit));
+        return Ok((series::base(&series, tree)?.commit, None));
     }
     let (base, applied) = series::on_base(&series, tree)?;
     let there = applied.patches.len()
@@ -411,8 +431,20 @@ fn commit(spec: &BuildSpec, tree: &SourceTree) -> Result<(Option<String>, String
             .as_ref()
             .map_or(0, |stopped| stopped.total - applied.patches.len());
     let asked = spec.patches.unwrap_or(there);
-    match (applied.patches.get(asked.wrapping_sub(1)), applied.stopped) {
-        (Some(patch), _) => Ok((Some(base.commit), patch.commit.clone())),
+    let commit_of = |number: usize| {
+        applied
+            .patches
+            .get(number.checked_sub(1)?)
+            .map(|patch| &patch.commit)
+    };
+    match (commit_of(asked), applied.stopped) {
+        (Some(commit), _) => {
+            let before = Before {
+                last_patch: commit_of(asked - 1).unwrap_or(&base.commit).clone(),
+                series: base.commit,
+            };
+            Ok((commit.clone(), Some(before)))
+        }
         (None, Some(stopped)) if asked <= there => Err(SourceKernelError::NotApplied(Box::new(stopped))),
         (None, _) => Err(SourceKernelError::Patches { there, asked }),
     }

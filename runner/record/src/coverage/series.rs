@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What of a series was run.
+//! What of a series, or of a patch of it, was run. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use ::record::{CaseName, CoveredKernel, SourceLines};
+use super::code::{CodeIn, CoveredKernel, Ranges, SourceLines};
+use crate::CaseName;
 
-/// What became of a line that a series has added or changed.
+/// What became of a line that a series or a patch has added or changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LineRan {
@@ -26,16 +27,19 @@ pub enum LineRan {
     },
 }
 
-/// A line that a series has added or changed.
+/// A line that a series or a patch has added or changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangedLine {
     /// The line.
     pub text: String,
     /// What became of it.
     pub ran: LineRan,
+    /// The functions that its code is in.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub code_in: BTreeSet<CodeIn>,
 }
 
-/// What of a series was run on one architecture.
+/// What of a series, or of one patch of it, was run on one architecture.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeriesRan {
     /// The lines that it has added or changed, by file.
@@ -45,6 +49,15 @@ pub struct SeriesRan {
 impl SeriesRan {
     /// What was run of the series of a kernel.
     pub fn of(kernel: &CoveredKernel) -> Self {
+        Self::of_lines(kernel, |source| &source.changed)
+    }
+
+    /// What was run of the last patch of a kernel's series.
+    pub fn of_last_patch(kernel: &CoveredKernel) -> Self {
+        Self::of_lines(kernel, |source| &source.last_patch)
+    }
+
+    fn of_lines(kernel: &CoveredKernel, lines: fn(&SourceLines) -> &BTreeMap<u32, String>) -> Self {
         let boot = kernel.ranges(&kernel.boot);
         let cases: Vec<_> = kernel
             .cases
@@ -56,7 +69,7 @@ impl SeriesRan {
             if rows().next().is_none() {
                 return LineRan::NoCode;
             }
-            let meets = |ranges: &::record::Ranges| {
+            let meets = |ranges: &Ranges| {
                 rows().any(|row| ranges.meets(row.span.offset, row.span.offset + row.span.bytes))
             };
             let mut ran = cases.iter().filter(|(_, ranges)| meets(ranges));
@@ -73,12 +86,17 @@ impl SeriesRan {
             .text
             .sources
             .iter()
-            .filter(|source| !source.changed.is_empty());
+            .filter(|source| !lines(source).is_empty());
         let files = changed.map(|source| {
-            let lines = source.changed.iter();
+            let lines = lines(source).iter();
             let lines = lines.map(|(line, text)| {
-                let (text, ran) = (text.clone(), line_ran(source, *line));
-                (*line, ChangedLine { text, ran })
+                let rows = source.rows.iter().filter(|row| row.line == *line);
+                let changed = ChangedLine {
+                    text: text.clone(),
+                    ran: line_ran(source, *line),
+                    code_in: rows.filter_map(|row| kernel.code_in(row)).collect(),
+                };
+                (*line, changed)
             });
             (source.file.clone(), lines.collect())
         });
@@ -135,7 +153,10 @@ impl SeriesRan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ::record::{CoveredCase, LineOfCode, Span, samples::covered_case, samples::covered_kernel};
+    use crate::{
+        coverage::{CoveredCase, LineOfCode, Span},
+        samples::{covered_case, covered_kernel},
+    };
 
     /// Line n has the code at 10 * n, which is piece n.
     fn kernel(cases: Vec<CoveredCase>, boot: &[usize], code: &[u32], changed: &[u32]) -> CoveredKernel {
@@ -146,11 +167,13 @@ mod tests {
         let row = |line: &u32| LineOfCode {
             span: span(*line),
             line: *line,
+            inlined: None,
         };
         let source = SourceLines {
             file: "mm/a.c".to_owned(),
             rows: code.iter().map(row).collect(),
             changed: changed.iter().map(|line| (*line, String::new())).collect(),
+            ..SourceLines::default()
         };
         let pieces: Vec<Span> = (0..8).map(span).collect();
         CoveredKernel {
@@ -191,5 +214,47 @@ mod tests {
             ran.never(),
             [("mm/a.c", 2, 4), ("mm/a.c", 6, 6), ("mm/a.c", 8, 8)]
         );
+    }
+
+    #[test]
+    fn a_patch_has_its_own_lines() {
+        let mut kernel = kernel(vec![covered_case("B01", &[2])], &[], &[1, 2, 3], &[1, 2, 3]);
+        kernel.text.sources[0].last_patch = [(2, "two();".to_owned()), (9, "nine".to_owned())].into();
+        let ran = SeriesRan::of_last_patch(&kernel);
+        let lines: Vec<_> = ran.files["mm/a.c"]
+            .iter()
+            .map(|(at, line)| (*at, line.text.as_str()))
+            .collect();
+        assert_eq!(lines, [(2, "two();"), (9, "nine")]);
+        assert_eq!((ran.with_code(), ran.ran()), (1, 1));
+    }
+
+    #[test]
+    fn a_line_has_the_functions_that_its_code_is_in() {
+        let row = |offset, line, inlined: Option<&str>| LineOfCode {
+            span: Span { offset, bytes: 4 },
+            line,
+            inlined: inlined.map(str::to_owned),
+        };
+        let source = SourceLines {
+            file: "mm/a.c".to_owned(),
+            rows: vec![row(0, 1, None), row(4, 2, Some("see")), row(44, 2, Some("see"))],
+            changed: (1..=3).map(|line| (line, String::new())).collect(),
+            ..SourceLines::default()
+        };
+        let functions = [(0, "online_pages"), (40, "offline_pages.cold")];
+        let ran = SeriesRan::of(&covered_kernel(&functions, vec![source], &[]));
+        let code_in = |line: u32| -> Vec<(&str, Option<&str>)> {
+            let places = ran.files["mm/a.c"][&line].code_in.iter();
+            places
+                .map(|place| (place.function.as_str(), place.inlined.as_deref()))
+                .collect()
+        };
+        assert_eq!(code_in(1), [("online_pages", None)]);
+        assert_eq!(
+            code_in(2),
+            [("offline_pages", Some("see")), ("online_pages", Some("see"))]
+        );
+        assert_eq!(code_in(3), []);
     }
 }
