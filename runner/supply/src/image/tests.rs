@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Images of packages made for the test.
 
+use std::path::Path;
+
 use super::*;
 use crate::{
     kernel::{self, KernelSource, s390_image},
