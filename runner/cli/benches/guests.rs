@@ -15,7 +15,7 @@ use base::{Arch, ByteSize, fault::Verdict, ui::Ui};
 use format::{klog, ssh::Login};
 use run::{Rig, Wanted, prepare};
 use serde_json::{Value, json};
-use supply::{image, kernel::KernelSource, packages::DebianRelease};
+use supply::{image, kernel::KernelSpec, packages::DebianRelease};
 use vm::{
     guest::{BootLimits, Guest, GuestPort as _, Template},
     keys::SshKeys,
@@ -28,7 +28,7 @@ const KERNEL: DebianRelease = DebianRelease::Trixie;
 
 fn main() {
     let wanted = Wanted {
-        kernels: Arch::ALL.map(|arch| (KernelSource::Debian(KERNEL), arch)).into(),
+        kernels: Arch::ALL.map(|arch| (KernelSpec::debian(KERNEL), arch)).into(),
         ..Wanted::default()
     };
     let ui = Ui::terminal();

@@ -20,7 +20,7 @@ pub(super) fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
     }
     let suites = suites::load(&args.select.suites, &["quick"])?;
     let times = matrices::times_of(&args.part)?;
-    let selection = args.select.of(&suites, &args.places);
+    let selection = args.select.of(&suites, &args.places).map_err(Failure::of)?;
     if args.dry_run {
         let mut foreseen = selection.foresee(ui).map_err(Failure::of)?;
         if !narrowed(&mut foreseen, args, &times, ui) {

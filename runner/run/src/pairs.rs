@@ -10,7 +10,7 @@ use crate::{
     cost::{CostsError, costs},
     onto::{Onto, OntoError},
     plan::{Filter, Job, LoadedSuite},
-    select::{SelectError, Selected, check_memory, get},
+    select::{SelectError, Selected, arches_of, check_memory, get},
     session::{How, Outcome, Request, Rig, RunError, Wanted, run},
 };
 use base::{
@@ -25,7 +25,7 @@ use compare::{
 use record::{CaseName, Coverage, CoveredKernel, NotUnique, ReadError, RunPart, SeenError, Side, Sides};
 use supply::{
     host,
-    kernel::{KernelError, KernelSource, source::SourceKernelError},
+    kernel::{KernelError, KernelName, KernelSource, KernelSpec, source::SourceKernelError},
     series::SeriesSource,
 };
 
@@ -36,7 +36,7 @@ const REPETITIONS: u32 = 20;
 #[derive(Debug, Clone)]
 pub enum After {
     /// Another one.
-    Kernel(KernelSource),
+    Kernel(KernelSpec),
     /// The kernel before with this series.
     Series(SeriesSource),
 }
@@ -45,10 +45,10 @@ pub enum After {
 #[derive(Debug)]
 pub struct Pair<'a> {
     /// The kernel before.
-    pub base: KernelSource,
+    pub base: KernelSpec,
     /// The kernel after.
     pub after: After,
-    /// Architectures.
+    /// Architectures; without any, all that both kernels are for.
     pub arches: Vec<Arch>,
     /// The suites, and how the user named them.
     pub suites: (&'a [Arc<LoadedSuite>], Vec<String>),
@@ -66,12 +66,45 @@ pub struct Pair<'a> {
     pub results: Utf8PathBuf,
 }
 
+impl Pair<'_> {
+    /// The architectures that are meant and that both kernels are for.
+    fn common_arches(&self) -> Result<Vec<Arch>, ComparisonError> {
+        let of_base = arches_of(&self.base, &self.arches)?;
+        let After::Kernel(new) = &self.after else {
+            return Ok(of_base);
+        };
+        let of_new = arches_of(new, &self.arches)?;
+        let both: Vec<Arch> = of_base
+            .iter()
+            .copied()
+            .filter(|arch| of_new.contains(arch))
+            .collect();
+        match both.is_empty() {
+            false => Ok(both),
+            true => Err(ComparisonError::Arches {
+                base: of_base[0],
+                new: of_new[0],
+            }),
+        }
+    }
+}
+
 /// Why there is no comparison, or no more of it.
 #[derive(Debug, thiserror::Error)]
 pub enum ComparisonError {
     /// The kernels.
     #[error(transparent)]
     Select(#[from] SelectError),
+    /// The kernels are for different architectures.
+    #[error(
+        "the kernel before is one for {base}, and that after for {new}: two of one architecture can be compared"
+    )]
+    Arches {
+        /// That of the kernel before.
+        base: Arch,
+        /// That of the kernel after.
+        new: Arch,
+    },
     /// The series.
     #[error(transparent)]
     Series(#[from] OntoError),
@@ -100,7 +133,7 @@ impl Blamed for ComparisonError {
             Self::Select(error) => error.blame(),
             Self::Series(error) => error.blame(),
             Self::NotUnique(error) => error.blame(),
-            Self::Nothing => Blame::Usage,
+            Self::Nothing | Self::Arches { .. } => Blame::Usage,
             Self::Run(error) => error.blame(),
             Self::Seen(error) => error.blame(),
             Self::Costs(error) => error.blame(),
@@ -125,13 +158,13 @@ impl Blamed for ComparisonError {
 
 /// Two kernels, and what is known of the series between them.
 struct Asked {
-    kernels: Sides<KernelSource>,
+    kernels: Sides<KernelSpec>,
     series: Option<String>,
     applied: Option<String>,
 }
 
 impl Asked {
-    fn of(pair: &Pair<'_>, ui: &Ui) -> Result<Self, OntoError> {
+    fn of(pair: &Pair<'_>, arches: &[Arch], ui: &Ui) -> Result<Self, OntoError> {
         match &pair.after {
             After::Kernel(new) => Ok(Self {
                 kernels: Sides {
@@ -141,18 +174,18 @@ impl Asked {
                 series: None,
                 applied: None,
             }),
-            After::Series(series) => Self::with_series(&pair.base, series, &pair.arches, ui),
+            After::Series(series) => Self::with_series(&pair.base, series, arches, ui),
         }
     }
 
     /// The base of a series and the series on top of it, both built.
     fn with_series(
-        base: &KernelSource,
+        base: &KernelSpec,
         series: &SeriesSource,
         arches: &[Arch],
         ui: &Ui,
     ) -> Result<Self, OntoError> {
-        let onto = Onto::look(base, series, ui)?;
+        let onto = Onto::look(&base.source, series, ui)?;
         if let Some(stopped) = &onto.found.stopped {
             return Err(OntoError::NotApplied(stopped.to_string()));
         }
@@ -170,8 +203,14 @@ impl Asked {
         }
         Ok(Self {
             kernels: Sides {
-                base: KernelSource::Source(before),
-                new: KernelSource::Source(after),
+                base: KernelSpec {
+                    name: base.name.clone(),
+                    source: KernelSource::Source(before),
+                },
+                new: KernelSpec {
+                    name: base.name.as_ref().map(KernelName::with_series),
+                    source: KernelSource::Source(after),
+                },
             },
             series: Some(onto.found.title),
             applied: Some(format!("{} ({})", onto.found.base, onto.found.why)),
@@ -224,11 +263,12 @@ impl Comparison {
         let (suites, names) = &pair.suites;
         let host = host::facts().map_err(SelectError::Host)?;
         check_memory(*suites, &host)?;
-        let asked = Asked::of(&pair, ui)?;
+        let arches = pair.common_arches()?;
+        let asked = Asked::of(&pair, &arches, ui)?;
         let mut kernels = Vec::new();
         let mut sides: Sides<Vec<usize>> = Sides::default();
         for side in Side::ALL {
-            for arch in &pair.arches {
+            for arch in &arches {
                 sides.of_mut(side).push(kernels.len());
                 kernels.push((asked.kernels.of(side).clone(), *arch));
             }
@@ -267,7 +307,7 @@ impl Comparison {
                 part: RunPart::Whole,
                 host,
             },
-            arches: pair.arches,
+            arches,
             sides,
             planned,
             rounds: Rounds::new(),
@@ -413,5 +453,41 @@ impl Comparison {
                     .then(|| (*arch, summed(side(*base), side(*new), &cases, self.record.pairs)))
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::select::tests::images;
+    use supply::packages::DebianRelease;
+
+    #[test]
+    fn kernels_are_compared_where_both_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let [x86, s390] = images(folder.path());
+        let common = |arches: &[Arch], new: &KernelSpec| {
+            let pair = Pair {
+                base: s390.clone(),
+                after: After::Kernel(new.clone()),
+                arches: arches.to_vec(),
+                suites: (&[], Vec::new()),
+                filter: Filter::default(),
+                pairs: 2,
+                cover: false,
+                qemus: BTreeMap::new(),
+                guests: None,
+                results: Utf8PathBuf::new(),
+            };
+            pair.common_arches().map_err(|error| error.to_string())
+        };
+        let debian = KernelSpec::debian(DebianRelease::Sid);
+        assert_eq!(common(&[], &debian), Ok(vec![Arch::S390x]));
+        assert_eq!(common(&Arch::ALL, &debian), Ok(vec![Arch::S390x]));
+        let said = common(&[], &x86).unwrap_err();
+        assert_eq!(
+            said,
+            "the kernel before is one for s390x, and that after for x86_64: two of one architecture can be compared"
+        );
     }
 }

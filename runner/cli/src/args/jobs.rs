@@ -6,9 +6,9 @@ use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf, sync::Arc};
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::Part;
-use ::run::{self as run, Filter, LoadedSuite, Selection, kernels};
+use ::run::{self as run, Filter, LoadedSuite, SelectError, Selection, kernels};
 use base::{Arch, fault::Verdict};
-use supply::kernel::KernelSource;
+use supply::kernel::KernelSpec;
 
 /// Which jobs are meant.
 #[derive(Debug, Clone, Args)]
@@ -17,14 +17,15 @@ pub(crate) struct Select {
     #[arg(value_name = "SUITE", value_hint = ValueHint::FilePath)]
     pub(crate) suites: Vec<String>,
 
-    /// Kernel: debian:SUITE, source:debian:SUITE, tree:PATH[@COMMIT] or image:PATH[,modules=DIR][,config=FILE][,vmlinux=FILE]
+    /// Kernel: debian:SUITE, source:debian:SUITE, tree:PATH[@COMMIT] or image:PATH[,modules=DIR][,config=FILE][,vmlinux=FILE]; NAME= before it names it
     ///
-    /// Can be given several times; without it, the three Debian kernels. debian: takes the package of bookworm, trixie or sid.
+    /// Can be given several times; without it, the three Debian kernels. debian: takes the package of bookworm, trixie or sid. image: is for the
+    /// architecture of its file, and goes by its release where it has no name.
     /// source: and tree: are built, and take ,config=lockdep+kasan (dax, kasan, kmemleak, lockdep, no-hugetlb), ,series=SERIES (an
     /// mbox, a folder of patches, or BASE..TIP) and ,patches=N (only the first N of them). Behind a series, ,version=N or ,subject=WORDS
     /// chooses among several in its file, and ,prerequisite=SERIES names what it stands on.
     #[arg(short, long = "kernel", value_name = "KERNEL")]
-    pub(crate) kernels: Vec<KernelSource>,
+    pub(crate) kernels: Vec<KernelSpec>,
 
     /// Which of their jobs
     #[command(flatten)]
@@ -34,7 +35,7 @@ pub(crate) struct Select {
 /// Which jobs of some suites and kernels are meant; an empty list means all.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Which {
-    /// Architecture: x86_64 or s390x; without it, both
+    /// Architecture: x86_64 or s390x; without it, both, and of an image its own
     #[arg(short, long = "arch", value_name = "ARCH")]
     pub(crate) arches: Vec<Arch>,
 
@@ -67,13 +68,20 @@ impl Which {
 
 impl Select {
     /// What is selected of these suites.
-    pub(crate) fn of<'a>(&self, suites: &'a [Arc<LoadedSuite>], places: &Places) -> Selection<'a> {
-        Selection {
-            kernels: kernels(&self.kernels, &self.which.arches),
+    ///
+    /// # Errors
+    /// A file is no kernel.
+    pub(crate) fn of<'a>(
+        &self,
+        suites: &'a [Arc<LoadedSuite>],
+        places: &Places,
+    ) -> Result<Selection<'a>, SelectError> {
+        Ok(Selection {
+            kernels: kernels(&self.kernels, &self.which.arches)?,
             suites,
             filter: self.which.filter(),
             qemus: places.qemus(),
-        }
+        })
     }
 }
 
@@ -234,7 +242,7 @@ pub(crate) struct List {
 pub(crate) struct Setup {
     /// Kernels to get; without any, the three Debian kernels
     #[arg(short, long = "kernel", value_name = "KERNEL")]
-    pub(crate) kernels: Vec<KernelSource>,
+    pub(crate) kernels: Vec<KernelSpec>,
 
     /// Architectures; without any, both
     #[arg(short, long = "arch", value_name = "ARCH")]

@@ -7,7 +7,7 @@ use base::ByteSize;
 use base::{Arch, ui::Ui};
 use format::ssh::Login;
 use run::{Rig, Wanted, prepare};
-use supply::{host, image, kernel::KernelSource, packages::DebianRelease};
+use supply::{host, image, kernel::KernelSpec, packages::DebianRelease};
 use tempfile::TempDir;
 use vm::{
     keys::SshKeys,
@@ -70,7 +70,7 @@ pub(crate) fn rig() -> &'static Rig {
     RIG.get_or_init(|| {
         let kernels = KERNELS
             .iter()
-            .flat_map(|suite| Arch::ALL.map(|arch| (KernelSource::Debian(*suite), arch)));
+            .flat_map(|suite| Arch::ALL.map(|arch| (KernelSpec::debian(*suite), arch)));
         let wanted = Wanted {
             kernels: kernels.collect(),
             qemus: BTreeMap::new(),

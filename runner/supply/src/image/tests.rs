@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::{
-    kernel::{self, KernelSource, s390_image},
+    kernel::{self, KernelSpec, s390_image},
     packages::{
         DebianRelease,
         tests::{Sample, lack, stock},
@@ -108,7 +108,7 @@ fn built(
     extra: &[Extra<'_>],
 ) -> Result<(Image, Kernel), ImageError> {
     let (cache, packages, ui) = stocked(root, config, busybox);
-    let source = KernelSource::Debian(DebianRelease::Bookworm);
+    let source = KernelSpec::debian(DebianRelease::Bookworm);
     let kernel = kernel::obtain(&source, Arch::S390x, &packages, &cache, &ui).unwrap();
     Ok((obtain(&kernel, extra, &packages, &cache, &ui)?, kernel))
 }
@@ -153,7 +153,7 @@ fn programs_are_of_another_release_where_the_mirror_lacks_some() {
     let busybox = userland::APPLETS.join("\0").into_bytes();
     let root = tempfile::tempdir().unwrap();
     let (cache, packages, ui) = stocked(root.path(), CONFIG, &busybox);
-    let source = KernelSource::Debian(DebianRelease::Bookworm);
+    let source = KernelSpec::debian(DebianRelease::Bookworm);
     let kernel = kernel::obtain(&source, Arch::S390x, &packages, &cache, &ui).unwrap();
     let suites = || {
         let image = obtain(&kernel, &[], &packages, &cache, &ui).unwrap();

@@ -3,16 +3,18 @@
 
 mod debian;
 mod header;
+mod label;
 mod modules;
 mod obtain;
 pub mod source;
+mod spec;
 
 pub use header::{Header, HeaderError};
+pub use label::{SameName, different_names, told_apart};
 pub(crate) use modules::ModuleFile;
 pub use modules::{ModuleError, Modules};
-pub use obtain::{
-    Kernel, KernelError, KernelSource, Known, SourceError, check, host_packages, known, obtain,
-};
+pub use obtain::{Kernel, KernelError, Known, check, host_packages, known, obtain, only_arch};
+pub use spec::{KernelName, KernelSource, KernelSpec, SourceError};
 
 #[cfg(test)]
 pub(super) use header::tests::{s390_image, x86_image};

@@ -3,20 +3,21 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, io,
+    io,
     path::{Path, PathBuf},
-    str::FromStr,
 };
 
 use super::{
     debian,
     header::{Header, HeaderError},
     modules::ModuleError,
-    source::{self, BuildSpec, BuildSpecError, SourceKernelError},
+    source::{self, SourceKernelError},
+    spec::{ImageSpec, KernelSource, KernelSpec},
 };
 use crate::{
     cache::{self, Cache, CacheError, NotHere},
-    packages::{DebianRelease, PackageFacts, Packages, PackagesError, UnknownRelease},
+    packages::{PackageFacts, Packages, PackagesError},
+    tree::Origin,
 };
 use base::{
     Arch,
@@ -31,143 +32,16 @@ use format::{
     mail::AddedLines,
 };
 
-/// Where a kernel comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KernelSource {
-    /// The newest kernel of a Debian release.
-    Debian(DebianRelease),
-    /// A file on this machine.
-    Image {
-        /// The bootable image (bzImage).
-        path: PathBuf,
-        /// Its modules: `lib/modules/RELEASE`, or what `make modules_install INSTALL_MOD_PATH=` filled.
-        modules: Option<PathBuf>,
-        /// Its `.config`.
-        config: Option<PathBuf>,
-        /// Its `vmlinux`, with line tables.
-        vmlinux: Option<PathBuf>,
-    },
-    /// A source that is built.
-    Source(BuildSpec),
-}
-
-/// The text names no source of kernels.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SourceError {
-    /// No scheme that is known.
-    #[error(
-        "`{0}` names no kernel: expected `debian:RELEASE`, `tree:PATH[@COMMIT]`, `source:debian:RELEASE` or \
-         `image:PATH[,modules=DIRECTORY][,config=FILE][,vmlinux=FILE]`"
-    )]
-    Scheme(String),
-    /// `debian:` and something else.
-    #[error("`debian:{suite}` names no kernel: {why}")]
-    Release {
-        /// What stands after the colon.
-        suite: String,
-        /// Why.
-        why: UnknownRelease,
-    },
-    /// `tree:` or `source:` and what does not say what to build.
-    #[error(transparent)]
-    Source(#[from] BuildSpecError),
-    /// `image:` without a path.
-    #[error("`{0}` names no file: expected `image:PATH[,modules=DIRECTORY][,config=FILE][,vmlinux=FILE]`")]
-    NoPath(String),
-    /// A word after a comma.
-    #[error(
-        "`{word}` in `{text}` is not understood: expected `modules=DIRECTORY`, `config=FILE` or `vmlinux=FILE`, each once"
-    )]
-    Option {
-        /// The whole text.
-        text: String,
-        /// The word.
-        word: String,
-    },
-}
-
-impl Blamed for SourceError {
-    fn blame(&self) -> Blame {
-        Blame::Usage
-    }
-}
-
-impl FromStr for KernelSource {
-    type Err = SourceError;
-
-    fn from_str(text: &str) -> Result<Self, SourceError> {
-        let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
-        match scheme {
-            "debian" => rest
-                .parse()
-                .map(Self::Debian)
-                .map_err(|why| SourceError::Release {
-                    suite: rest.to_owned(),
-                    why,
-                }),
-            "image" => image_source(text, rest),
-            "tree" | "source" => Ok(Self::Source(BuildSpec::parse(text)?)),
-            _ => Err(SourceError::Scheme(text.to_owned())),
-        }
-    }
-}
-
-fn image_source(text: &str, rest: &str) -> Result<KernelSource, SourceError> {
-    let mut words = rest.split(',');
-    let path = words.next().filter(|path| !path.is_empty());
-    let path = PathBuf::from(path.ok_or_else(|| SourceError::NoPath(text.to_owned()))?);
-    let (mut modules, mut config, mut vmlinux) = (None, None, None);
-    for word in words {
-        let place = match word.split_once('=') {
-            Some(("modules", value)) if !value.is_empty() && modules.is_none() => Some((&mut modules, value)),
-            Some(("config", value)) if !value.is_empty() && config.is_none() => Some((&mut config, value)),
-            Some(("vmlinux", value)) if !value.is_empty() && vmlinux.is_none() => Some((&mut vmlinux, value)),
-            _ => None,
-        };
-        let (place, value) = place.ok_or_else(|| SourceError::Option {
-            text: text.to_owned(),
-            word: word.to_owned(),
-        })?;
-        *place = Some(PathBuf::from(value));
-    }
-    Ok(KernelSource::Image {
-        path,
-        modules,
-        config,
-        vmlinux,
-    })
-}
-
-impl fmt::Display for KernelSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Debian(suite) => write!(f, "debian:{suite}"),
-            Self::Source(spec) => write!(f, "{spec}"),
-            Self::Image {
-                path,
-                modules,
-                config,
-                vmlinux,
-            } => {
-                write!(f, "image:{}", path.display())?;
-                for (word, file) in [("modules", modules), ("config", config), ("vmlinux", vmlinux)] {
-                    if let Some(file) = file {
-                        write!(f, ",{word}={}", file.display())?;
-                    }
-                }
-                Ok(())
-            }
-        }
-    }
-}
-
 /// A kernel that can be booted, with what is known about it before it is.
 #[derive(Debug, Clone)]
 pub struct Kernel {
-    /// How reports and the history name it: the text of its source, with a digest for the path of a series.
+    /// How reports and the history call it: its name, where a person gave it one. Else the text of its source, with a digest for the path of a
+    /// series; of files, the release, or the image's own name where that does not tell.
     pub label: String,
     /// How a person named it, where that is something else.
     pub source: Option<String>,
+    /// Its source, where that is known.
+    pub origin: Option<Origin>,
     /// Architecture that it runs on.
     pub arch: Arch,
     /// `uname -r`; `None` where the image does not tell, so that it is known only after boot.
@@ -312,11 +186,21 @@ pub enum Known {
     Here(Box<Kernel>),
     /// It would be got or built.
     NotHere {
-        /// Its label, which needs nothing but what the user named.
+        /// Its label, by what the user named.
         label: String,
         /// What would be done, and its release, where the index in the cache tells it.
         what: NotHere,
     },
+}
+
+impl Known {
+    /// What reports and the history call it.
+    pub fn label_mut(&mut self) -> &mut String {
+        match self {
+            Self::Here(kernel) => &mut kernel.label,
+            Self::NotHere { label, .. } => label,
+        }
+    }
 }
 
 /// What of a kernel is known without getting anything: the cache is looked at, and the user's files and trees are asked. Nothing is fetched, built,
@@ -324,15 +208,15 @@ pub enum Known {
 ///
 /// # Errors
 /// What the user named is wrong, as far as that can be seen so.
-pub fn known(source: &KernelSource, arch: Arch, cache: &Cache, ui: &Ui) -> Result<Known, KernelError> {
-    check(source, arch)?;
+pub fn known(spec: &KernelSpec, arch: Arch, cache: &Cache, ui: &Ui) -> Result<Known, KernelError> {
+    check(&spec.source, arch)?;
     let cache = cache.looking();
     let packages = Packages::open(&cache, ui);
-    match obtain(source, arch, &packages, &cache, ui) {
+    match obtain(spec, arch, &packages, &cache, ui) {
         Ok(kernel) => Ok(Known::Here(Box::new(kernel))),
         Err(error) => match error.not_here() {
             Some(what) => Ok(Known::NotHere {
-                label: label(source)?,
+                label: label(spec)?,
                 what: what.clone(),
             }),
             None => Err(error),
@@ -340,13 +224,14 @@ pub fn known(source: &KernelSource, arch: Arch, cache: &Cache, ui: &Ui) -> Resul
     }
 }
 
-/// How reports and the history call a kernel of this source.
-fn label(source: &KernelSource) -> Result<String, KernelError> {
-    match source {
-        KernelSource::Source(spec) => spec
+/// How reports and the history call a kernel that is still to be got.
+fn label(spec: &KernelSpec) -> Result<String, KernelError> {
+    match (&spec.name, &spec.source) {
+        (Some(name), _) => Ok(name.to_string()),
+        (None, KernelSource::Source(build)) => build
             .label()
             .map_err(|error| KernelError::Source(Box::new(error.into()))),
-        KernelSource::Debian(_) | KernelSource::Image { .. } => Ok(source.to_string()),
+        (None, source) => Ok(source.to_string()),
     }
 }
 
@@ -355,35 +240,81 @@ fn label(source: &KernelSource) -> Result<String, KernelError> {
 /// # Errors
 /// Each says what to do about it.
 pub fn obtain(
+    spec: &KernelSpec,
+    arch: Arch,
+    packages: &Packages,
+    cache: &Cache,
+    ui: &Ui,
+) -> Result<Kernel, KernelError> {
+    let kernel = of_source(&spec.source, arch, packages, cache, ui)?;
+    let label = match &spec.name {
+        Some(name) => name.to_string(),
+        None => kernel.label,
+    };
+    let named = spec.to_string();
+    Ok(Kernel {
+        source: (named != label).then_some(named),
+        label,
+        ..kernel
+    })
+}
+
+fn of_source(
     source: &KernelSource,
     arch: Arch,
     packages: &Packages,
     cache: &Cache,
     ui: &Ui,
 ) -> Result<Kernel, KernelError> {
-    let label = source.to_string();
     match source {
         KernelSource::Debian(suite) => {
             let get = |packages: &Packages, cache: &Cache| {
-                debian::obtain(label.clone(), *suite, arch, packages, cache, ui)
+                debian::obtain(source.to_string(), *suite, arch, packages, cache, ui)
             };
-            packages.looked_first(cache, get)
+            let kernel = packages.looked_first(cache, get)?;
+            Ok(Kernel {
+                origin: Some(Origin::Debian(*suite)),
+                ..kernel
+            })
         }
         KernelSource::Source(spec) => source::obtain(spec, arch, packages, cache, ui),
-        KernelSource::Image {
-            path,
-            modules,
-            config,
-            vmlinux,
-        } => {
-            let kernel = Kernel::from_files(label, arch, path, modules.as_deref(), config.as_deref())?;
+        KernelSource::Image(spec) => {
+            let kernel = of_image(spec, arch)?;
             // A plan does without.
-            let lines = match vmlinux {
+            let lines = match &spec.vmlinux {
                 Some(vmlinux) if !cache.only_looks() => Some(lines_of(vmlinux, cache)?),
                 _ => None,
             };
             Ok(Kernel { lines, ..kernel })
         }
+    }
+}
+
+/// A kernel out of files, which goes by its release.
+fn of_image(spec: &ImageSpec, arch: Arch) -> Result<Kernel, KernelError> {
+    let name = spec.path.file_name().unwrap_or(spec.path.as_os_str());
+    let name = name.to_string_lossy().into_owned();
+    let kernel = Kernel::from_files(
+        name,
+        arch,
+        &spec.path,
+        spec.modules.as_deref(),
+        spec.config.as_deref(),
+    )?;
+    Ok(Kernel {
+        label: kernel.release.clone().unwrap_or(kernel.label),
+        ..kernel
+    })
+}
+
+/// The only architecture that a source has a kernel for; `None` where it may have one for each.
+///
+/// # Errors
+/// A file is no kernel.
+pub fn only_arch(source: &KernelSource) -> Result<Option<Arch>, KernelError> {
+    match source {
+        KernelSource::Debian(_) | KernelSource::Source(_) => Ok(None),
+        KernelSource::Image(spec) => Ok(Some(header(&spec.path)?.arch)),
     }
 }
 
@@ -414,17 +345,11 @@ pub fn check(source: &KernelSource, arch: Arch) -> Result<(), KernelError> {
         KernelSource::Source(spec) => {
             source::check(spec, arch).map_err(|error| KernelError::Source(Box::new(error)))
         }
-        KernelSource::Image {
-            path,
-            modules,
-            config,
-            vmlinux,
-        } => {
-            if let Some(vmlinux) = vmlinux {
+        KernelSource::Image(spec) => {
+            if let Some(vmlinux) = &spec.vmlinux {
                 named::check_file(vmlinux)?;
             }
-            let (modules, config) = (modules.as_deref(), config.as_deref());
-            Kernel::from_files(source.to_string(), arch, path, modules, config).map(drop)
+            of_image(spec, arch).map(drop)
         }
     }
 }
@@ -433,7 +358,7 @@ pub fn check(source: &KernelSource, arch: Arch) -> Result<(), KernelError> {
 pub fn host_packages(source: &KernelSource, arch: Arch) -> Vec<&'static str> {
     match source {
         KernelSource::Source(_) => source::host_packages(arch),
-        KernelSource::Debian(_) | KernelSource::Image { .. } => Vec::new(),
+        KernelSource::Debian(_) | KernelSource::Image(_) => Vec::new(),
     }
 }
 
@@ -449,12 +374,11 @@ impl Kernel {
         modules: Option<&Path>,
         config: Option<&Path>,
     ) -> Result<Self, KernelError> {
-        named::check_file(image)?;
-        let header = Header::read(image)?.and_then(|header| header.for_arch(arch));
-        let header = header.map_err(|source| KernelError::Image {
+        let unbootable = |source| KernelError::Image {
             path: image.to_owned(),
             source,
-        })?;
+        };
+        let header = header(image)?.for_arch(arch).map_err(unbootable)?;
         let mut release = header.release;
         let modules_dir = match modules {
             Some(path) => Some(modules_dir(path, release.as_deref())?),
@@ -472,6 +396,7 @@ impl Kernel {
         Ok(Self {
             label,
             source: None,
+            origin: None,
             arch,
             release,
             sha256: cache::sha256_file(image)?,
@@ -484,10 +409,24 @@ impl Kernel {
         })
     }
 
+    /// The text by which a person named it.
+    pub fn named(&self) -> &str {
+        self.source.as_deref().unwrap_or(&self.label)
+    }
+
     /// The release, or that it is not known yet.
     pub fn release_or_unknown(&self) -> &str {
         self.release.as_deref().unwrap_or("unknown until boot")
     }
+}
+
+/// What an image says of itself.
+fn header(image: &Path) -> Result<Header, KernelError> {
+    named::check_file(image)?;
+    Header::read(image)?.map_err(|source| KernelError::Image {
+        path: image.to_owned(),
+        source,
+    })
 }
 
 fn read_config(path: &Path) -> Result<Kconfig, KernelError> {
@@ -543,37 +482,6 @@ fn modules_dir(path: &Path, release: Option<&str>) -> Result<PathBuf, KernelErro
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn error(text: &str) -> String {
-        text.parse::<KernelSource>().unwrap_err().to_string()
-    }
-
-    #[test]
-    fn sources_are_read_and_written_alike() {
-        for text in [
-            "debian:trixie",
-            "debian:sid",
-            "image:/boot/vmlinuz",
-            "image:out/bzImage,modules=out/mods,config=.config",
-            "image:bzImage,config=c",
-            "image:bzImage,vmlinux=vmlinux",
-            "tree:linux@v6.12,config=kasan",
-            "source:debian:trixie",
-        ] {
-            assert_eq!(text.parse::<KernelSource>().unwrap().to_string(), text);
-        }
-    }
-
-    #[test]
-    fn what_names_no_kernel_is_told() {
-        assert!(error("trixie").contains("expected `debian:RELEASE`, `tree:PATH"));
-        assert!(error("debian:").contains("`debian:` names no kernel"));
-        assert!(error("image:").contains("names no file"));
-        assert!(error("image:,config=x").contains("names no file"));
-        assert!(error("image:x,mod=y").contains("`mod=y` in `image:x,mod=y`"));
-        assert!(error("image:x,config=a,config=b").contains("`config=b`"));
-        assert!(error("image:x,modules=").contains("`modules=`"));
-    }
 
     #[test]
     fn modules_are_found_in_three_places() {

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A kernel in words: `NAME=SOURCE`, or a source alone.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use super::source::{BuildSpec, BuildSpecError};
+use crate::packages::{DebianRelease, UnknownRelease};
+use base::fault::{Blame, Blamed};
+
+/// What a source of kernels begins with, and no name is.
+const SCHEMES: [&str; 4] = ["debian", "image", "source", "tree"];
+
+/// Greatest length of a name in bytes.
+const LONGEST_NAME: usize = 64;
+
+/// A kernel as a person names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KernelSpec {
+    /// What to call it, where the person says.
+    pub name: Option<KernelName>,
+    /// Where it comes from.
+    pub source: KernelSource,
+}
+
+/// What a person calls a kernel: a plain word of letters, digits and `. _ + - @`, whose first character is a letter or a digit.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KernelName(String);
+
+/// Where a kernel comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KernelSource {
+    /// The newest kernel of a Debian release.
+    Debian(DebianRelease),
+    /// Files on this machine.
+    Image(ImageSpec),
+    /// A source that is built.
+    Source(BuildSpec),
+}
+
+/// A kernel out of files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageSpec {
+    /// The bootable image (bzImage).
+    pub path: PathBuf,
+    /// Its modules: `lib/modules/RELEASE`, or what `make modules_install INSTALL_MOD_PATH=` filled.
+    pub modules: Option<PathBuf>,
+    /// Its `.config`.
+    pub config: Option<PathBuf>,
+    /// Its `vmlinux`, with line tables.
+    pub vmlinux: Option<PathBuf>,
+}
+
+/// The text names no kernel.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SourceError {
+    /// No scheme that is known.
+    #[error(
+        "`{0}` names no kernel: expected `debian:RELEASE`, `tree:PATH[@COMMIT]`, `source:debian:RELEASE` or \
+         `image:PATH[,modules=DIRECTORY][,config=FILE][,vmlinux=FILE]`, each with `NAME=` before it or not"
+    )]
+    Scheme(String),
+    /// What stands before the first `=` is no name.
+    #[error(
+        "`{name}` in `{text}` is no name for a kernel: expected a word of letters, digits and `.`, `_`, `+`, `-`, `@` that begins with a \
+         letter or digit, has {LONGEST_NAME} characters or fewer, and is none of {}", SCHEMES.join(", ")
+    )]
+    Name {
+        /// The whole text.
+        text: String,
+        /// What stands there.
+        name: String,
+    },
+    /// `debian:` and something else.
+    #[error("`debian:{suite}` names no kernel: {why}")]
+    Release {
+        /// What stands after the colon.
+        suite: String,
+        /// Why.
+        why: UnknownRelease,
+    },
+    /// `tree:` or `source:` and what does not say what to build.
+    #[error(transparent)]
+    Source(#[from] BuildSpecError),
+    /// `image:` without a path.
+    #[error("`{0}` names no file: expected `image:PATH[,modules=DIRECTORY][,config=FILE][,vmlinux=FILE]`")]
+    NoPath(String),
+    /// A word after a comma.
+    #[error(
+        "`{word}` in `{text}` is not understood: expected `modules=DIRECTORY`, `config=FILE` or `vmlinux=FILE`, each once"
+    )]
+    Option {
+        /// The whole text.
+        text: String,
+        /// The word.
+        word: String,
+    },
+}
+
+impl Blamed for SourceError {
+    fn blame(&self) -> Blame {
+        Blame::Usage
+    }
+}
+
+impl KernelSpec {
+    /// A kernel without a name of its own.
+    pub fn of(source: KernelSource) -> Self {
+        Self { name: None, source }
+    }
+
+    /// The newest kernel of a Debian release.
+    pub fn debian(suite: DebianRelease) -> Self {
+        Self::of(KernelSource::Debian(suite))
+    }
+}
+
+impl FromStr for KernelSpec {
+    type Err = SourceError;
+
+    fn from_str(text: &str) -> Result<Self, SourceError> {
+        // The first `=` of a source stands behind its scheme.
+        let (name, source) = match text.split_once('=') {
+            Some((name, source)) if !name.contains(':') => {
+                let name = KernelName::new(name).ok_or_else(|| SourceError::Name {
+                    text: text.to_owned(),
+                    name: name.to_owned(),
+                })?;
+                (Some(name), source)
+            }
+            _ => (None, text),
+        };
+        Ok(Self {
+            name,
+            source: source.parse()?,
+        })
+    }
+}
+
+impl fmt::Display for KernelSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "{name}={}", self.source),
+            None => self.source.fmt(f),
+        }
+    }
+}
+
+impl KernelName {
+    /// The name, if the text is one.
+    pub fn new(text: &str) -> Option<Self> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._+-@".contains(c);
+        let is_name = text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.chars().all(plain)
+            && text.len() <= LONGEST_NAME
+            && !SCHEMES.contains(&text);
+        is_name.then(|| Self(text.to_owned()))
+    }
+
+    /// The name of this kernel with a series on top.
+    #[must_use]
+    pub fn with_series(&self) -> Self {
+        Self(format!("{self}+series"))
+    }
+}
+
+impl fmt::Display for KernelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for KernelSource {
+    type Err = SourceError;
+
+    fn from_str(text: &str) -> Result<Self, SourceError> {
+        let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
+        match scheme {
+            "debian" => rest
+                .parse()
+                .map(Self::Debian)
+                .map_err(|why| SourceError::Release {
+                    suite: rest.to_owned(),
+                    why,
+                }),
+            "image" => ImageSpec::parse(text, rest).map(Self::Image),
+            "tree" | "source" => Ok(Self::Source(BuildSpec::parse(text)?)),
+            _ => Err(SourceError::Scheme(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for KernelSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Debian(suite) => write!(f, "debian:{suite}"),
+            Self::Source(spec) => spec.fmt(f),
+            Self::Image(spec) => spec.fmt(f),
+        }
+    }
+}
+
+impl ImageSpec {
+    /// Reads what follows `image:`; `text` is all of it.
+    fn parse(text: &str, rest: &str) -> Result<Self, SourceError> {
+        let mut words = rest.split(',');
+        let path = words.next().filter(|path| !path.is_empty());
+        let mut spec = Self {
+            path: PathBuf::from(path.ok_or_else(|| SourceError::NoPath(text.to_owned()))?),
+            modules: None,
+            config: None,
+            vmlinux: None,
+        };
+        for word in words {
+            let (option, value) = word.split_once('=').unwrap_or_default();
+            let place = match option {
+                "modules" => Some(&mut spec.modules),
+                "config" => Some(&mut spec.config),
+                "vmlinux" => Some(&mut spec.vmlinux),
+                _ => None,
+            };
+            match place {
+                Some(place) if place.is_none() && !value.is_empty() => *place = Some(PathBuf::from(value)),
+                _ => {
+                    return Err(SourceError::Option {
+                        text: text.to_owned(),
+                        word: word.to_owned(),
+                    });
+                }
+            }
+        }
+        Ok(spec)
+    }
+}
+
+impl fmt::Display for ImageSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "image:{}", self.path.display())?;
+        let words = [
+            ("modules", &self.modules),
+            ("config", &self.config),
+            ("vmlinux", &self.vmlinux),
+        ];
+        for (word, file) in words {
+            if let Some(file) = file {
+                write!(f, ",{word}={}", file.display())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        text.parse::<KernelSpec>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn kernels_are_read_and_written_alike() {
+        for text in [
+            "debian:trixie",
+            "debian:sid",
+            "image:/boot/vmlinuz",
+            "image:out/bzImage,modules=out/mods,config=.config",
+            "image:bzImage,config=c",
+            "image:bzImage,vmlinux=vmlinux",
+            "tree:linux@v6.12,config=kasan",
+            "source:debian:trixie",
+            "old=debian:bookworm",
+            "6.12-rc1=image:bzImage,config=c",
+        ] {
+            assert_eq!(text.parse::<KernelSpec>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_name_stands_before_the_first_equals_sign_unless_a_colon_does() {
+        let name = |text: &str| {
+            text.parse::<KernelSpec>()
+                .unwrap()
+                .name
+                .map(|name| name.to_string())
+        };
+        assert_eq!(name("image:x,config=y"), None);
+        assert_eq!(name("v1=image:x,config=y").as_deref(), Some("v1"));
+        assert_eq!(name("a+b_c.d-e@f=debian:sid").as_deref(), Some("a+b_c.d-e@f"));
+    }
+
+    #[test]
+    fn what_is_no_name_is_told() {
+        for name in ["", "a b", "a/b", "-a", "ä", "debian", "tree", &"x".repeat(65)] {
+            let said = error(&format!("{name}=debian:sid"));
+            let begin = format!(
+                "`{name}` in `{name}=debian:sid` is no name for a kernel: expected a word of letters"
+            );
+            assert!(said.starts_with(&begin), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_kernel_is_told() {
+        assert!(error("trixie").contains("expected `debian:RELEASE`, `tree:PATH"));
+        assert!(error("a=").contains("`` names no kernel"));
+        assert!(error("debian:").contains("`debian:` names no kernel"));
+        assert!(error("image:").contains("names no file"));
+        assert!(error("image:,config=x").contains("names no file"));
+        assert!(error("image:x,mod=y").contains("`mod=y` in `image:x,mod=y`"));
+        assert!(error("image:x,config=a,config=b").contains("`config=b`"));
+        assert!(error("image:x,modules=").contains("`modules=`"));
+    }
+}
