@@ -17,7 +17,7 @@ pub(crate) struct Select {
     #[arg(value_name = "SUITE", value_hint = ValueHint::FilePath)]
     pub(crate) suites: Vec<String>,
 
-    /// Kernel: debian:SUITE, source:debian:SUITE, tree:PATH[@COMMIT] or image:PATH[,modules=DIR][,config=FILE][,vmlinux=FILE]; NAME= before it names it
+    /// Kernel: debian:SUITE, deb:FILE.deb[+FILE.deb], source:debian:SUITE, tree:PATH[@COMMIT] or image:PATH[,modules=DIR][,config=FILE][,vmlinux=FILE]; NAME= before it names it
     ///
     /// Can be given several times; without it, the three Debian kernels. debian: takes the package of bookworm, trixie or sid. image: is for the
     /// architecture of its file, and goes by its release where it has no name.

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Component, Path},
+    path::{Component, Path, PathBuf},
 };
 
 use super::spec::{KernelName, KernelSource, KernelSpec};
@@ -110,6 +110,7 @@ fn end(path: &Path, parts: usize) -> String {
 fn of_files(spec: &KernelSpec) -> Option<&Path> {
     match (&spec.name, &spec.source) {
         (None, KernelSource::Image(image)) => Some(&image.path),
+        (None, KernelSource::Deb(files)) => files.first().map(PathBuf::as_path),
         _ => None,
     }
 }

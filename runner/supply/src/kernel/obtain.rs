@@ -11,12 +11,13 @@ use super::{
     debian,
     header::{Header, HeaderError},
     modules::ModuleError,
+    package,
     source::{self, SourceKernelError},
     spec::{ImageSpec, KernelSource, KernelSpec},
 };
 use crate::{
     cache::{self, Cache, CacheError, NotHere},
-    packages::{PackageFacts, Packages, PackagesError},
+    packages::{Packages, PackagesError},
     tree::Origin,
 };
 use base::{
@@ -57,8 +58,19 @@ pub struct Kernel {
     /// The lines that its series has added or changed, by file: number, from 1, and text; also those without code.
     pub changed: AddedLines,
     /// Packages that it came from; none for a file.
-    pub packages: Vec<PackageFacts>,
+    pub packages: Vec<KernelPackage>,
     /// SHA-256 of the image, in hexadecimal.
+    pub sha256: String,
+}
+
+/// A package that a kernel came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KernelPackage {
+    /// Name.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// SHA-256 of its file, in hexadecimal.
     pub sha256: String,
 }
 
@@ -88,6 +100,42 @@ pub enum KernelError {
         what: &'static str,
         /// Name and version of each.
         packages: String,
+    },
+    /// A file that is no package.
+    #[error("`{path}`")]
+    NoDeb {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: DebError,
+    },
+    /// A package that does not say what it is.
+    #[error("`{path}` does not say its {field}: its `control` has none")]
+    Control {
+        /// The file.
+        path: PathBuf,
+        /// What is not there.
+        field: &'static str,
+    },
+    /// A package of another architecture.
+    #[error("`{path}` is a package for {found}, and {expected} was asked for")]
+    DebArch {
+        /// The file.
+        path: PathBuf,
+        /// Debian's name of the architecture that it is for.
+        found: String,
+        /// What was asked for.
+        expected: Arch,
+    },
+    /// A kernel in several packages, of which some were not named.
+    #[error("{label} has no {what}, and depends on {lacks}: name these files too (`deb:FILE.deb+FILE.deb`)")]
+    Split {
+        /// The kernel.
+        label: String,
+        /// What is not there.
+        what: &'static str,
+        /// Name and version of each package that was not named.
+        lacks: String,
     },
     /// The file is no kernel, or not of this architecture.
     #[error("`{path}` cannot be booted")]
@@ -155,6 +203,10 @@ impl Blamed for KernelError {
     fn blame(&self) -> Blame {
         match self {
             Self::Image { .. }
+            | Self::NoDeb { .. }
+            | Self::Control { .. }
+            | Self::DebArch { .. }
+            | Self::Split { .. }
             | Self::NoModules { .. }
             | Self::Config { .. }
             | Self::NoText { .. }
@@ -231,6 +283,7 @@ fn label(spec: &KernelSpec) -> Result<String, KernelError> {
         (None, KernelSource::Source(build)) => build
             .label()
             .map_err(|error| KernelError::Source(Box::new(error.into()))),
+        (None, KernelSource::Deb(files)) => package::label(files),
         (None, source) => Ok(source.to_string()),
     }
 }
@@ -278,6 +331,7 @@ fn of_source(
             })
         }
         KernelSource::Source(spec) => source::obtain(spec, arch, packages, cache, ui),
+        KernelSource::Deb(files) => package::obtain(files, arch, cache, ui),
         KernelSource::Image(spec) => {
             let kernel = of_image(spec, arch)?;
             // A plan does without.
@@ -315,6 +369,7 @@ pub fn only_arch(source: &KernelSource) -> Result<Option<Arch>, KernelError> {
     match source {
         KernelSource::Debian(_) | KernelSource::Source(_) => Ok(None),
         KernelSource::Image(spec) => Ok(Some(header(&spec.path)?.arch)),
+        KernelSource::Deb(files) => package::only_arch(files),
     }
 }
 
@@ -345,6 +400,7 @@ pub fn check(source: &KernelSource, arch: Arch) -> Result<(), KernelError> {
         KernelSource::Source(spec) => {
             source::check(spec, arch).map_err(|error| KernelError::Source(Box::new(error)))
         }
+        KernelSource::Deb(files) => package::check(files, arch),
         KernelSource::Image(spec) => {
             if let Some(vmlinux) = &spec.vmlinux {
                 named::check_file(vmlinux)?;
@@ -358,7 +414,7 @@ pub fn check(source: &KernelSource, arch: Arch) -> Result<(), KernelError> {
 pub fn host_packages(source: &KernelSource, arch: Arch) -> Vec<&'static str> {
     match source {
         KernelSource::Source(_) => source::host_packages(arch),
-        KernelSource::Debian(_) | KernelSource::Image(_) => Vec::new(),
+        KernelSource::Debian(_) | KernelSource::Image(_) | KernelSource::Deb(_) => Vec::new(),
     }
 }
 

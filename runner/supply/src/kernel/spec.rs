@@ -8,7 +8,7 @@ use crate::packages::{DebianRelease, UnknownRelease};
 use base::fault::{Blame, Blamed};
 
 /// What a source of kernels begins with, and no name is.
-const SCHEMES: [&str; 4] = ["debian", "image", "source", "tree"];
+const SCHEMES: [&str; 5] = ["deb", "debian", "image", "source", "tree"];
 
 /// Greatest length of a name in bytes.
 const LONGEST_NAME: usize = 64;
@@ -31,6 +31,8 @@ pub struct KernelName(String);
 pub enum KernelSource {
     /// The newest kernel of a Debian release.
     Debian(DebianRelease),
+    /// Debian packages on this machine: one, or those that it is split over.
+    Deb(Vec<PathBuf>),
     /// Files on this machine.
     Image(ImageSpec),
     /// A source that is built.
@@ -55,7 +57,7 @@ pub struct ImageSpec {
 pub enum SourceError {
     /// No scheme that is known.
     #[error(
-        "`{0}` names no kernel: expected `debian:RELEASE`, `tree:PATH[@COMMIT]`, `source:debian:RELEASE` or \
+        "`{0}` names no kernel: expected `debian:RELEASE`, `deb:FILE.deb[+FILE.deb]`, `tree:PATH[@COMMIT]`, `source:debian:RELEASE` or \
          `image:PATH[,modules=DIRECTORY][,config=FILE][,vmlinux=FILE]`, each with `NAME=` before it or not"
     )]
     Scheme(String),
@@ -81,6 +83,11 @@ pub enum SourceError {
     /// `tree:` or `source:` and what does not say what to build.
     #[error(transparent)]
     Source(#[from] BuildSpecError),
+    /// `deb:` and what are no packages.
+    #[error(
+        "`{0}` names no package: expected `deb:FILE.deb`, or `deb:FILE.deb+FILE.deb` for a kernel that is split over several"
+    )]
+    Deb(String),
     /// `image:` without a path.
     #[error("`{0}` names no file: expected `image:PATH[,modules=DIRECTORY][,config=FILE][,vmlinux=FILE]`")]
     NoPath(String),
@@ -182,6 +189,10 @@ impl FromStr for KernelSource {
                     suite: rest.to_owned(),
                     why,
                 }),
+            "deb" => match deb_files(rest) {
+                Some(files) => Ok(Self::Deb(files)),
+                None => Err(SourceError::Deb(text.to_owned())),
+            },
             "image" => ImageSpec::parse(text, rest).map(Self::Image),
             "tree" | "source" => Ok(Self::Source(BuildSpec::parse(text)?)),
             _ => Err(SourceError::Scheme(text.to_owned())),
@@ -194,9 +205,28 @@ impl fmt::Display for KernelSource {
         match self {
             Self::Debian(suite) => write!(f, "debian:{suite}"),
             Self::Source(spec) => spec.fmt(f),
+            Self::Deb(files) => {
+                let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+                write!(f, "deb:{}", files.join("+"))
+            }
             Self::Image(spec) => spec.fmt(f),
         }
     }
+}
+
+/// The files of packages; their names have a `+` in them, too, as that in `6.12.107+deb13`.
+fn deb_files(text: &str) -> Option<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(".deb+") {
+        let (file, others) = rest.split_at(at + ".deb".len());
+        files.push(file);
+        rest = &others[1..];
+    }
+    files.push(rest);
+    let is_deb = |file: &&str| file.strip_suffix(".deb").is_some_and(|name| !name.is_empty());
+    let all = files.iter().all(|file| is_deb(&file));
+    all.then(|| files.into_iter().map(PathBuf::from).collect())
 }
 
 impl ImageSpec {
@@ -262,6 +292,7 @@ mod tests {
         for text in [
             "debian:trixie",
             "debian:sid",
+            "deb:./linux-image-6.12.107+deb13-s390x_6.12.107-1_s390x.deb",
             "image:/boot/vmlinuz",
             "image:out/bzImage,modules=out/mods,config=.config",
             "image:bzImage,config=c",
@@ -300,8 +331,30 @@ mod tests {
     }
 
     #[test]
+    fn packages_are_told_from_each_other_by_their_ending() {
+        let KernelSource::Deb(files) = "deb:a+b/linux_7.2+deb14.deb+c.deb".parse().unwrap() else {
+            panic!("no packages");
+        };
+        assert_eq!(
+            files,
+            [PathBuf::from("a+b/linux_7.2+deb14.deb"), PathBuf::from("c.deb")]
+        );
+        for text in [
+            "deb:",
+            "deb:x",
+            "deb:.deb",
+            "deb:a.deb+b",
+            "deb:a.deb+",
+            "deb:a.deb+.deb",
+        ] {
+            let said = format!("`{text}` names no package: expected `deb:FILE.deb`");
+            assert!(error(text).starts_with(&said), "{}", error(text));
+        }
+    }
+
+    #[test]
     fn what_names_no_kernel_is_told() {
-        assert!(error("trixie").contains("expected `debian:RELEASE`, `tree:PATH"));
+        assert!(error("trixie").contains("expected `debian:RELEASE`, `deb:FILE"));
         assert!(error("a=").contains("`` names no kernel"));
         assert!(error("debian:").contains("`debian:` names no kernel"));
         assert!(error("image:").contains("names no file"));
