@@ -460,7 +460,7 @@ impl Comparison {
 mod tests {
     use super::*;
     use crate::select::tests::images;
-    use supply::packages::DebianRelease;
+    use supply::packages::DebianSuite;
 
     #[test]
     fn kernels_are_compared_where_both_are() {
@@ -481,7 +481,7 @@ mod tests {
             };
             pair.common_arches().map_err(|error| error.to_string())
         };
-        let debian = KernelSpec::debian(DebianRelease::Sid);
+        let debian = KernelSpec::debian(DebianSuite::Sid);
         assert_eq!(common(&[], &debian), Ok(vec![Arch::S390x]));
         assert_eq!(common(&Arch::ALL, &debian), Ok(vec![Arch::S390x]));
         let said = common(&[], &x86).unwrap_err();

@@ -17,7 +17,7 @@ use suite::Matrix;
 use supply::{
     host::{self, HostFacts},
     kernel::{self, KernelError, KernelSpec, SourceError},
-    packages::DebianRelease,
+    packages::DebianSuite,
 };
 
 /// What a selection comes to: the rig, or what of it can be foreseen, and the jobs.
@@ -167,7 +167,7 @@ fn look(wanted: &Wanted, ui: &Ui) -> Result<Foreseen, SelectError> {
 /// A file is no kernel.
 pub fn kernels(specs: &[KernelSpec], arches: &[Arch]) -> Result<Vec<(KernelSpec, Arch)>, SelectError> {
     let specs = match specs {
-        [] => DebianRelease::ALL.into_iter().map(KernelSpec::debian).collect(),
+        [] => DebianSuite::USUAL.into_iter().map(KernelSpec::debian).collect(),
         specs => specs.to_vec(),
     };
     let mut kernels = Vec::new();
@@ -347,7 +347,7 @@ pub(crate) mod tests {
     fn an_image_is_meant_on_its_own_architecture() {
         let folder = tempfile::tempdir().unwrap();
         let [x86, s390] = images(folder.path());
-        let debian = KernelSpec::debian(DebianRelease::Sid);
+        let debian = KernelSpec::debian(DebianSuite::Sid);
         let arches = |spec: &KernelSpec, asked: &[Arch]| arches_of(spec, asked).unwrap();
         assert_eq!(arches(&x86, &[]), [Arch::X86_64]);
         assert_eq!(arches(&s390, &[]), [Arch::S390x]);

@@ -17,10 +17,12 @@ pub(crate) struct Select {
     #[arg(value_name = "SUITE", value_hint = ValueHint::FilePath)]
     pub(crate) suites: Vec<String>,
 
-    /// Kernel: debian:SUITE, deb:FILE.deb[+FILE.deb], source:debian:SUITE, tree:PATH[@COMMIT] or image:PATH[,modules=DIR][,config=FILE][,vmlinux=FILE]; NAME= before it names it
+    /// Kernel, NAME= before it or not: debian:SUITE[=VERSION], deb:FILE.deb, image:FILE, tree:PATH[@COMMIT] or source:debian:SUITE
     ///
-    /// Can be given several times; without it, the three Debian kernels. debian: takes the package of bookworm, trixie or sid. image: is for the
-    /// architecture of its file, and goes by its release where it has no name.
+    /// Can be given several times; without it, the three Debian kernels. debian: takes the package of a suite such as
+    /// trixie, sid, trixie-backports or experimental, the newest or that of a version. deb:FILE.deb+FILE.deb is a kernel that is split over several
+    /// packages. image: takes ,modules=DIR ,config=FILE ,vmlinux=FILE. Files
+    /// are run on their own architecture, and go by their release where they have no name.
     /// source: and tree: are built, and take ,config=lockdep+kasan (dax, kasan, kmemleak, lockdep, no-hugetlb), ,series=SERIES (an
     /// mbox, a folder of patches, or BASE..TIP) and ,patches=N (only the first N of them). Behind a series, ,version=N or ,subject=WORDS
     /// chooses among several in its file, and ,prerequisite=SERIES names what it stands on.

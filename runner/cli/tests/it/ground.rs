@@ -7,7 +7,7 @@ use base::ByteSize;
 use base::{Arch, ui::Ui};
 use format::ssh::Login;
 use run::{Rig, Wanted, prepare};
-use supply::{host, image, kernel::KernelSpec, packages::DebianRelease};
+use supply::{host, image, kernel::KernelSpec, packages::DebianSuite};
 use tempfile::TempDir;
 use vm::{
     keys::SshKeys,
@@ -15,7 +15,7 @@ use vm::{
 };
 
 /// The kernels that guests of tests boot.
-pub(crate) const KERNELS: [DebianRelease; 2] = [DebianRelease::Trixie, DebianRelease::Sid];
+pub(crate) const KERNELS: [DebianSuite; 2] = [DebianSuite::Trixie, DebianSuite::Sid];
 
 /// Packages of the host that only tests need.
 const PACKAGES: [&str; 4] = [

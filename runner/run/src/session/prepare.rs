@@ -19,7 +19,7 @@ use supply::{
     host::{self, HostError},
     image::{self, ImageError},
     kernel::{self, Kernel, KernelError, KernelSpec, SameName},
-    packages::{DebianRelease, Packages, PackagesError},
+    packages::{DebianSuite, Packages, PackagesError},
     qemu::{self, BuildError, Capabilities, CapabilityError},
 };
 use vm::{
@@ -209,6 +209,10 @@ pub fn prepare(wanted: &Wanted, ui: &Ui) -> Result<Rig, PrepareError> {
     // All at once: who has to install them by hand does so once. The key of our QEMU holds the compiler's version, so that the compiler
     // has to be there even where QEMU is.
     host::install_packages(&host_packages(wanted), ui)?;
+    for (spec, arch) in &wanted.kernels {
+        let listed = kernel::check_listed(&spec.source, *arch, &packages);
+        listed.map_err(|error| refused(spec, *arch, error))?;
+    }
     let mut emulators = BTreeMap::new();
     for &arch in &arches {
         emulators.insert(
@@ -370,7 +374,7 @@ fn standby_qemu(packages: &Packages, cache: &Cache, ui: &Ui) -> Result<qemu::Sta
     if let Some(built) = qemu::find(&pinned.at(""), cache.root())? {
         return Ok(built);
     }
-    let tarball = packages.fetch_source(DebianRelease::Trixie, pinned.package)?;
+    let tarball = packages.fetch_source(DebianSuite::Trixie, pinned.package)?;
     if tarball.sha256 != pinned.sha256 {
         return Err(PrepareError::Source {
             wanted: pinned.version.to_owned(),

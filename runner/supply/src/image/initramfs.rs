@@ -9,7 +9,7 @@ use super::{programs::Program, userland};
 use crate::{
     cache::{self, Cache, CacheError, Key, NotHere},
     kernel::{Kernel, ModuleError, ModuleFile, Modules},
-    packages::{DebianRelease, PackageFacts, Packages, PackagesError},
+    packages::{DebianSuite, PackageFacts, Packages, PackagesError},
 };
 use base::{Arch, ui::Ui};
 use format::{
@@ -211,7 +211,7 @@ fn of_a_release(
 }
 
 fn attempt(
-    suite: DebianRelease,
+    suite: DebianSuite,
     kernel: &Kernel,
     extra: &[Extra<'_>],
     packages: &Packages,

@@ -10,26 +10,30 @@ use super::{
 };
 use crate::{
     cache::{Cache, CacheError, NotHere},
-    packages::{DebianRelease, PackageFacts, Packages, PackagesError},
+    packages::{DebianSuite, PackageFacts, Packages, PackagesError},
 };
 use base::{Arch, ui::Ui};
 use format::deb::Relation;
 
+/// The newest kernel of a suite, or that of a version of its package.
 pub(super) fn obtain(
     label: String,
-    suite: DebianRelease,
+    (suite, version): (DebianSuite, Option<&str>),
     arch: Arch,
     packages: &Packages,
     cache: &Cache,
     ui: &Ui,
 ) -> Result<Kernel, KernelError> {
-    let attempt = |name: &str| match attempt(name, &label, suite, arch, packages, cache, ui) {
+    let attempt = |name: &str| match attempt((name, version), &label, suite, arch, packages, cache, ui) {
         // Fetching found that the index was old, and renewed it.
         Err(KernelError::Packages(PackagesError::Gone { .. })) => {
-            attempt(name, &label, suite, arch, packages, cache, ui)
+            attempt((name, version), &label, suite, arch, packages, cache, ui)
         }
         outcome => outcome,
     };
+    if let Some(version) = version {
+        return attempt(&named(suite, version, arch, packages)?);
+    }
     let newest = attempt(&format!("linux-image-{}", arch.debian()));
     let Err(KernelError::Packages(absent @ PackagesError::Absent { .. })) = newest else {
         return newest;
@@ -48,16 +52,42 @@ pub(super) fn obtain(
     Err(KernelError::Packages(absent))
 }
 
+/// The package that has the kernel of a version.
+pub(super) fn named(
+    suite: DebianSuite,
+    version: &str,
+    arch: Arch,
+    packages: &Packages,
+) -> Result<String, KernelError> {
+    let images = packages.versions(suite, arch, |name| is_image(name, arch))?;
+    let there: Vec<&str> = images.iter().map(|(_, version)| &**version).collect();
+    let found = images.iter().find(|(_, there)| there == version);
+    found
+        .map(|(name, _)| name.clone())
+        .ok_or_else(|| KernelError::NoVersion {
+            suite,
+            version: version.to_owned(),
+            arch,
+            there: match there.is_empty() {
+                true => "none".to_owned(),
+                false => there.join(", "),
+            },
+        })
+}
+
 fn attempt(
-    name: &str,
+    (name, version): (&str, Option<&str>),
     label: &str,
-    suite: DebianRelease,
+    suite: DebianSuite,
     arch: Arch,
     packages: &Packages,
     cache: &Cache,
     ui: &Ui,
 ) -> Result<Kernel, KernelError> {
-    let mut parts = packages.closure(suite, arch, &[name], is_part)?;
+    let mut parts = match version {
+        Some(version) => packages.closure_of_version(suite, arch, (name, version), is_part)?,
+        None => packages.closure(suite, arch, &[name], is_part)?,
+    };
     parts.retain(|part| of_a_release(&part.name));
     let key = key(arch, parts.iter().map(|part| &*part.sha256));
     if cache.only_looks() && cache.find("kernels", &key).is_none() {
@@ -239,7 +269,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let ui = Ui::silent();
         let cache = Cache::at(dir.path(), &ui).unwrap();
-        let (suite, arch) = (DebianRelease::Trixie, Arch::S390x);
+        let (suite, arch) = (DebianSuite::Trixie, Arch::S390x);
         let files: &[(&str, &[u8])] = &[
             ("boot/vmlinuz-6.1.0-50-s390x", &s390_image()),
             ("boot/config-6.1.0-50-s390x", b"CONFIG_X=y\n"),
@@ -262,12 +292,44 @@ mod tests {
             Package: linux-image-6.1.0-51-s390x\nVersion: 6.1.177-1\n\n";
         index(&cache, suite, "s390x", text);
         let packages = Packages::open(&cache, &ui);
-        let get = || obtain("debian:trixie".to_owned(), suite, arch, &packages, &cache, &ui);
+        let get = || {
+            obtain(
+                "debian:trixie".to_owned(),
+                (suite, None),
+                arch,
+                &packages,
+                &cache,
+                &ui,
+            )
+        };
         lack(&cache, suite, "s390x", "linux-image-6.1.0-51-s390x");
         assert_eq!(get().unwrap().release.as_deref(), Some("6.1.0-50-s390x"));
         fs_err::remove_dir_all(dir.path().join("kernels")).unwrap();
         lack(&cache, suite, "s390x", "linux-image-6.1.0-50-s390x");
         let error = get().unwrap_err().to_string();
         assert!(error.contains("lists linux-image-6.1.0-51-s390x 1"), "{error}");
+    }
+
+    #[test]
+    fn a_version_that_the_index_has_is_found_and_another_is_refused_with_those_that_there_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let ui = Ui::silent();
+        let cache = Cache::at(dir.path(), &ui).unwrap();
+        let (suite, arch) = (DebianSuite::Trixie, Arch::S390x);
+        stock(&cache, suite, arch, &[]);
+        let text = "Package: linux-image-6.12.9-s390x\nVersion: 6.12.9-1\n\n\
+            Package: linux-image-s390x\nVersion: 6.12.10-1\n\n\
+            Package: linux-image-6.12.10-s390x\nVersion: 6.12.10-1\n\n\
+            Package: linux-image-6.12.9-s390x\nVersion: 6.12.9-2\n\n";
+        index(&cache, suite, "s390x", text);
+        let packages = Packages::open(&cache, &ui);
+        let find = |version| named(suite, version, arch, &packages);
+        assert_eq!(find("6.12.9-1").unwrap(), "linux-image-6.12.9-s390x");
+        assert_eq!(find("6.12.10-1").unwrap(), "linux-image-6.12.10-s390x");
+        assert_eq!(
+            find("6.12.9").unwrap_err().to_string(),
+            "trixie has no kernel of version 6.12.9 for s390x: it has 6.12.10-1, 6.12.9-2, 6.12.9-1; `memrig setup --refresh` asks the \
+             mirror again"
+        );
     }
 }

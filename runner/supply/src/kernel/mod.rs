@@ -15,7 +15,9 @@ pub use header::{Header, HeaderError};
 pub use label::{SameName, different_names, told_apart};
 pub(crate) use modules::ModuleFile;
 pub use modules::{ModuleError, Modules};
-pub use obtain::{Kernel, KernelError, KernelPackage, Known, check, host_packages, known, obtain, only_arch};
+pub use obtain::{
+    Kernel, KernelError, KernelPackage, Known, check, check_listed, host_packages, known, obtain, only_arch,
+};
 pub use spec::{KernelName, KernelSource, KernelSpec, SourceError};
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     cache::{self, Cache, CacheError, NotHere},
-    packages::{Packages, PackagesError},
+    packages::{DebianSuite, Packages, PackagesError},
     tree::Origin,
 };
 use base::{
@@ -100,6 +100,20 @@ pub enum KernelError {
         what: &'static str,
         /// Name and version of each.
         packages: String,
+    },
+    /// The suite has no kernel of this version.
+    #[error(
+        "{suite} has no kernel of version {version} for {arch}: it has {there}; `memrig setup --refresh` asks the mirror again"
+    )]
+    NoVersion {
+        /// The suite.
+        suite: DebianSuite,
+        /// The version.
+        version: String,
+        /// The architecture.
+        arch: Arch,
+        /// The versions that there are.
+        there: String,
     },
     /// A file that is no package.
     #[error("`{path}`")]
@@ -203,6 +217,7 @@ impl Blamed for KernelError {
     fn blame(&self) -> Blame {
         match self {
             Self::Image { .. }
+            | Self::NoVersion { .. }
             | Self::NoDeb { .. }
             | Self::Control { .. }
             | Self::DebArch { .. }
@@ -320,15 +335,15 @@ fn of_source(
     ui: &Ui,
 ) -> Result<Kernel, KernelError> {
     match source {
-        KernelSource::Debian(suite) => {
+        KernelSource::Debian { suite, version } => {
+            let meant = (*suite, version.as_deref());
             let get = |packages: &Packages, cache: &Cache| {
-                debian::obtain(source.to_string(), *suite, arch, packages, cache, ui)
+                debian::obtain(source.to_string(), meant, arch, packages, cache, ui)
             };
             let kernel = packages.looked_first(cache, get)?;
-            Ok(Kernel {
-                origin: Some(Origin::Debian(*suite)),
-                ..kernel
-            })
+            // The source that the suite has is that of its newest kernel.
+            let origin = version.is_none().then_some(Origin::Debian(*suite));
+            Ok(Kernel { origin, ..kernel })
         }
         KernelSource::Source(spec) => source::obtain(spec, arch, packages, cache, ui),
         KernelSource::Deb(files) => package::obtain(files, arch, cache, ui),
@@ -367,7 +382,7 @@ fn of_image(spec: &ImageSpec, arch: Arch) -> Result<Kernel, KernelError> {
 /// A file is no kernel.
 pub fn only_arch(source: &KernelSource) -> Result<Option<Arch>, KernelError> {
     match source {
-        KernelSource::Debian(_) | KernelSource::Source(_) => Ok(None),
+        KernelSource::Debian { .. } | KernelSource::Source(_) => Ok(None),
         KernelSource::Image(spec) => Ok(Some(header(&spec.path)?.arch)),
         KernelSource::Deb(files) => package::only_arch(files),
     }
@@ -396,7 +411,7 @@ fn lines_of(vmlinux: &Path, cache: &Cache) -> Result<PathBuf, KernelError> {
 /// Those of [`obtain`] that a short look finds.
 pub fn check(source: &KernelSource, arch: Arch) -> Result<(), KernelError> {
     match source {
-        KernelSource::Debian(_) => Ok(()),
+        KernelSource::Debian { .. } => Ok(()),
         KernelSource::Source(spec) => {
             source::check(spec, arch).map_err(|error| KernelError::Source(Box::new(error)))
         }
@@ -410,11 +425,25 @@ pub fn check(source: &KernelSource, arch: Arch) -> Result<(), KernelError> {
     }
 }
 
+/// Looks at what only the index of a suite tells: whether it has the version that the user named. The index is fetched if it is not there.
+///
+/// # Errors
+/// It has not, or cannot be had.
+pub fn check_listed(source: &KernelSource, arch: Arch, packages: &Packages) -> Result<(), KernelError> {
+    match source {
+        KernelSource::Debian {
+            suite,
+            version: Some(version),
+        } => debian::named(*suite, version, arch, packages).map(drop),
+        _ => Ok(()),
+    }
+}
+
 /// Packages that the host lacks and that getting the kernel needs.
 pub fn host_packages(source: &KernelSource, arch: Arch) -> Vec<&'static str> {
     match source {
         KernelSource::Source(_) => source::host_packages(arch),
-        KernelSource::Debian(_) | KernelSource::Image(_) | KernelSource::Deb(_) => Vec::new(),
+        KernelSource::Debian { .. } | KernelSource::Image(_) | KernelSource::Deb(_) => Vec::new(),
     }
 }
 

@@ -4,7 +4,7 @@
 use std::{fmt, path::PathBuf, str::FromStr};
 
 use super::source::{BuildSpec, BuildSpecError};
-use crate::packages::{DebianRelease, UnknownRelease};
+use crate::packages::{DebianSuite, UnknownSuite};
 use base::fault::{Blame, Blamed};
 
 /// What a source of kernels begins with, and no name is.
@@ -29,8 +29,13 @@ pub struct KernelName(String);
 /// Where a kernel comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KernelSource {
-    /// The newest kernel of a Debian release.
-    Debian(DebianRelease),
+    /// A kernel of a suite of Debian's.
+    Debian {
+        /// The suite.
+        suite: DebianSuite,
+        /// The version of its package; without one, the newest.
+        version: Option<String>,
+    },
     /// Debian packages on this machine: one, or those that it is split over.
     Deb(Vec<PathBuf>),
     /// Files on this machine.
@@ -57,8 +62,8 @@ pub struct ImageSpec {
 pub enum SourceError {
     /// No scheme that is known.
     #[error(
-        "`{0}` names no kernel: expected `debian:RELEASE`, `deb:FILE.deb[+FILE.deb]`, `tree:PATH[@COMMIT]`, `source:debian:RELEASE` or \
-         `image:PATH[,modules=DIRECTORY][,config=FILE][,vmlinux=FILE]`, each with `NAME=` before it or not"
+        "`{0}` names no kernel: expected `debian:SUITE[=VERSION]`, `deb:FILE.deb[+FILE.deb]`, `tree:PATH[@COMMIT]`, `source:debian:SUITE`, \
+         `image:FILE` with `[,modules=DIRECTORY][,config=FILE][,vmlinux=FILE]`, each with `NAME=` before it or not"
     )]
     Scheme(String),
     /// What stands before the first `=` is no name.
@@ -73,13 +78,18 @@ pub enum SourceError {
         name: String,
     },
     /// `debian:` and something else.
-    #[error("`debian:{suite}` names no kernel: {why}")]
-    Release {
-        /// What stands after the colon.
-        suite: String,
+    #[error("`{text}` names no kernel: {why}")]
+    Suite {
+        /// The whole text.
+        text: String,
         /// Why.
-        why: UnknownRelease,
+        why: UnknownSuite,
     },
+    /// `debian:SUITE=` and no version.
+    #[error(
+        "`{0}` names no version of a package: expected `debian:SUITE=VERSION`, such as `debian:trixie=6.12.107-1`"
+    )]
+    Version(String),
     /// `tree:` or `source:` and what does not say what to build.
     #[error(transparent)]
     Source(#[from] BuildSpecError),
@@ -115,9 +125,9 @@ impl KernelSpec {
         Self { name: None, source }
     }
 
-    /// The newest kernel of a Debian release.
-    pub fn debian(suite: DebianRelease) -> Self {
-        Self::of(KernelSource::Debian(suite))
+    /// The newest kernel of a suite of Debian's.
+    pub fn debian(suite: DebianSuite) -> Self {
+        Self::of(KernelSource::Debian { suite, version: None })
     }
 }
 
@@ -182,13 +192,7 @@ impl FromStr for KernelSource {
     fn from_str(text: &str) -> Result<Self, SourceError> {
         let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
         match scheme {
-            "debian" => rest
-                .parse()
-                .map(Self::Debian)
-                .map_err(|why| SourceError::Release {
-                    suite: rest.to_owned(),
-                    why,
-                }),
+            "debian" => debian_source(text, rest),
             "deb" => match deb_files(rest) {
                 Some(files) => Ok(Self::Deb(files)),
                 None => Err(SourceError::Deb(text.to_owned())),
@@ -203,7 +207,10 @@ impl FromStr for KernelSource {
 impl fmt::Display for KernelSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Debian(suite) => write!(f, "debian:{suite}"),
+            Self::Debian { suite, version } => match version {
+                Some(version) => write!(f, "debian:{suite}={version}"),
+                None => write!(f, "debian:{suite}"),
+            },
             Self::Source(spec) => spec.fmt(f),
             Self::Deb(files) => {
                 let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
@@ -211,6 +218,28 @@ impl fmt::Display for KernelSource {
             }
             Self::Image(spec) => spec.fmt(f),
         }
+    }
+}
+
+/// Reads what follows `debian:`; `text` is all of it.
+fn debian_source(text: &str, rest: &str) -> Result<KernelSource, SourceError> {
+    let (suite, version) = match rest.split_once('=') {
+        Some((suite, version)) => (suite, Some(version)),
+        None => (rest, None),
+    };
+    let suite = suite.parse().map_err(|why| SourceError::Suite {
+        text: text.to_owned(),
+        why,
+    })?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".+-~:".contains(c);
+    match version {
+        Some(version) if version.is_empty() || !version.chars().all(plain) => {
+            Err(SourceError::Version(text.to_owned()))
+        }
+        version => Ok(KernelSource::Debian {
+            suite,
+            version: version.map(str::to_owned),
+        }),
     }
 }
 
@@ -292,6 +321,9 @@ mod tests {
         for text in [
             "debian:trixie",
             "debian:sid",
+            "debian:trixie-backports",
+            "debian:trixie=6.12.107-1",
+            "v=debian:bookworm-security=6.12.117-1~deb12u1",
             "deb:./linux-image-6.12.107+deb13-s390x_6.12.107-1_s390x.deb",
             "image:/boot/vmlinuz",
             "image:out/bzImage,modules=out/mods,config=.config",
@@ -354,9 +386,13 @@ mod tests {
 
     #[test]
     fn what_names_no_kernel_is_told() {
-        assert!(error("trixie").contains("expected `debian:RELEASE`, `deb:FILE"));
+        assert!(error("trixie").contains("expected `debian:SUITE[=VERSION]`, `deb:FILE"));
         assert!(error("a=").contains("`` names no kernel"));
-        assert!(error("debian:").contains("`debian:` names no kernel"));
+        assert!(error("debian:").contains("`debian:` names no kernel: unknown suite of Debian ``"));
+        assert!(error("debian:potato").ends_with("trixie-backports, forky, sid, experimental"));
+        for text in ["debian:sid=", "debian:sid=a b", "debian:sid=7,x"] {
+            assert!(error(text).starts_with(&format!("`{text}` names no version of a package")));
+        }
         assert!(error("image:").contains("names no file"));
         assert!(error("image:,config=x").contains("names no file"));
         assert!(error("image:x,mod=y").contains("`mod=y` in `image:x,mod=y`"));
