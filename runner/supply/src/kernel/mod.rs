@@ -2,6 +2,7 @@
 //! Kernels: something bootable with its facts.
 
 mod debian;
+mod folder;
 mod header;
 mod label;
 mod modules;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    debian,
+    debian, folder,
     header::{Header, HeaderError},
     modules::ModuleError,
     package,
@@ -159,6 +159,20 @@ pub enum KernelError {
         /// Why.
         source: HeaderError,
     },
+    /// A folder without a kernel.
+    #[error(
+        "`{}` has no kernel: expected `arch/x86/boot/bzImage` or `arch/s390/boot/bzImage`, as where one was built, `vmlinuz-RELEASE`, \
+         as in /boot, or `vmlinuz`", .0.display()
+    )]
+    EmptyFolder(PathBuf),
+    /// A folder with several kernels.
+    #[error("`{path}` has several kernels: name one of them, {images}")]
+    SeveralImages {
+        /// The folder.
+        path: PathBuf,
+        /// The words that name each.
+        images: String,
+    },
     /// Its modules.
     #[error("the modules in `{path}`")]
     Modules {
@@ -222,6 +236,8 @@ impl Blamed for KernelError {
             | Self::Control { .. }
             | Self::DebArch { .. }
             | Self::Split { .. }
+            | Self::EmptyFolder(_)
+            | Self::SeveralImages { .. }
             | Self::NoModules { .. }
             | Self::Config { .. }
             | Self::NoText { .. }
@@ -348,7 +364,8 @@ fn of_source(
         KernelSource::Source(spec) => source::obtain(spec, arch, packages, cache, ui),
         KernelSource::Deb(files) => package::obtain(files, arch, cache, ui),
         KernelSource::Image(spec) => {
-            let kernel = of_image(spec, arch)?;
+            let spec = folder::files(spec)?;
+            let kernel = of_image(&spec, arch)?;
             // A plan does without.
             let lines = match &spec.vmlinux {
                 Some(vmlinux) if !cache.only_looks() => Some(lines_of(vmlinux, cache)?),
@@ -383,7 +400,7 @@ fn of_image(spec: &ImageSpec, arch: Arch) -> Result<Kernel, KernelError> {
 pub fn only_arch(source: &KernelSource) -> Result<Option<Arch>, KernelError> {
     match source {
         KernelSource::Debian { .. } | KernelSource::Source(_) => Ok(None),
-        KernelSource::Image(spec) => Ok(Some(header(&spec.path)?.arch)),
+        KernelSource::Image(spec) => Ok(Some(header(&folder::files(spec)?.path)?.arch)),
         KernelSource::Deb(files) => package::only_arch(files),
     }
 }
@@ -417,10 +434,11 @@ pub fn check(source: &KernelSource, arch: Arch) -> Result<(), KernelError> {
         }
         KernelSource::Deb(files) => package::check(files, arch),
         KernelSource::Image(spec) => {
+            let spec = folder::files(spec)?;
             if let Some(vmlinux) = &spec.vmlinux {
                 named::check_file(vmlinux)?;
             }
-            of_image(spec, arch).map(drop)
+            of_image(&spec, arch).map(drop)
         }
     }
 }

@@ -47,7 +47,7 @@ pub enum KernelSource {
 /// A kernel out of files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageSpec {
-    /// The bootable image (bzImage).
+    /// The bootable image (bzImage), or a folder that has one, and more of what follows.
     pub path: PathBuf,
     /// Its modules: `lib/modules/RELEASE`, or what `make modules_install INSTALL_MOD_PATH=` filled.
     pub modules: Option<PathBuf>,
@@ -63,7 +63,7 @@ pub enum SourceError {
     /// No scheme that is known.
     #[error(
         "`{0}` names no kernel: expected `debian:SUITE[=VERSION]`, `deb:FILE.deb[+FILE.deb]`, `tree:PATH[@COMMIT]`, `source:debian:SUITE`, \
-         `image:FILE` with `[,modules=DIRECTORY][,config=FILE][,vmlinux=FILE]`, each with `NAME=` before it or not"
+         `image:FILE` or `image:DIR` with `[,modules=DIRECTORY][,config=FILE][,vmlinux=FILE]`, each with `NAME=` before it or not"
     )]
     Scheme(String),
     /// What stands before the first `=` is no name.
