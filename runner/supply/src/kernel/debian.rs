@@ -60,9 +60,12 @@ pub(super) fn named(
     packages: &Packages,
 ) -> Result<String, KernelError> {
     let images = packages.versions(suite, arch, |name| is_image(name, arch))?;
-    let there: Vec<&str> = images.iter().map(|(_, version)| &**version).collect();
-    let found = images.iter().find(|(_, there)| there == version);
+    let mut there: Vec<&str> = images.iter().map(|(_, version)| &**version).collect();
+    there.dedup();
+    let found = images.iter().filter(|(_, there)| there == version);
     found
+        // Bookworm's `linux-image-6.12-amd64` has the version of the kernel that it leads to, whose own name says more.
+        .max_by_key(|(name, _)| name.len())
         .map(|(name, _)| name.clone())
         .ok_or_else(|| KernelError::NoVersion {
             suite,
@@ -320,6 +323,7 @@ mod tests {
         let text = "Package: linux-image-6.12.9-s390x\nVersion: 6.12.9-1\n\n\
             Package: linux-image-s390x\nVersion: 6.12.10-1\n\n\
             Package: linux-image-6.12.10-s390x\nVersion: 6.12.10-1\n\n\
+            Package: linux-image-6.12-s390x\nVersion: 6.12.10-1\n\n\
             Package: linux-image-6.12.9-s390x\nVersion: 6.12.9-2\n\n";
         index(&cache, suite, "s390x", text);
         let packages = Packages::open(&cache, &ui);

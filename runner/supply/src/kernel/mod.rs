@@ -2,6 +2,7 @@
 //! Kernels: something bootable with its facts.
 
 mod debian;
+mod error;
 mod folder;
 mod header;
 mod label;
@@ -12,12 +13,13 @@ pub mod source;
 mod spec;
 mod unpack;
 
+pub use error::KernelError;
 pub use header::{Header, HeaderError};
 pub use label::{SameName, different_names, told_apart};
 pub(crate) use modules::ModuleFile;
 pub use modules::{ModuleError, Modules};
 pub use obtain::{
-    Kernel, KernelError, KernelPackage, Known, check, check_listed, host_packages, known, obtain, only_arch,
+    Kernel, KernelPackage, Known, check, check_listed, host_packages, known, obtain, only_arch,
 };
 pub use spec::{KernelName, KernelSource, KernelSpec, SourceError};
 

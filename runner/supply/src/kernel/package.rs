@@ -2,6 +2,7 @@
 //! Kernels out of Debian packages that lie on this machine, whoever built them.
 
 use std::{
+    collections::BTreeSet,
     io::BufReader,
     path::{Path, PathBuf},
 };
@@ -154,7 +155,7 @@ pub(super) fn obtain(files: &[PathBuf], arch: Arch, cache: &Cache, ui: &Ui) -> R
 fn lacking(label: &str, what: &'static str, packages: &[Package]) -> Result<(), KernelError> {
     let there = |name: &String| packages.iter().any(|package| package.name == *name);
     let others = packages.iter().flat_map(|package| &package.parts);
-    let lacks: Vec<String> = others
+    let lacks: BTreeSet<String> = others
         .filter(|(name, _)| !there(name))
         .map(|(name, version)| format!("{name} {version}"))
         .collect();
@@ -162,7 +163,7 @@ fn lacking(label: &str, what: &'static str, packages: &[Package]) -> Result<(), 
         return Err(KernelError::Split {
             label: label.to_owned(),
             what,
-            lacks: lacks.join(", "),
+            lacks: Vec::from_iter(lacks).join(", "),
         });
     }
     if what == "kernel image" {
@@ -241,7 +242,8 @@ mod tests {
     #[test]
     fn a_kernel_that_is_split_asks_for_its_other_packages() {
         let folder = tempfile::tempdir().unwrap();
-        let parts = "Architecture: s390x\nDepends: kmod, linux-binary-7.2-s390x (= 7-1), linux-modules-7.2-s390x (= 7-1)\n";
+        let parts = "Architecture: s390x\n\
+            Depends: kmod, linux-binary-7.2-s390x (= 7-1), linux-modules-7.2-s390x (= 7-1), linux-binary-7.2-s390x (= 7-1)\n";
         let make = |name: &str, files: &[(&str, &[u8])]| {
             package(folder.path(), name, "Architecture: s390x\n", files)
         };
@@ -261,7 +263,7 @@ mod tests {
         let cache = folder.path().join("cache");
         let said = |files: &[PathBuf]| got(files, &cache).unwrap_err().to_string();
         assert_eq!(
-            said(&[image.clone()]),
+            said(std::slice::from_ref(&image)),
             "7.2-s390x has no kernel image, and depends on linux-binary-7.2-s390x 7-1, linux-modules-7.2-s390x 7-1: \
              name these files too (`deb:FILE.deb+FILE.deb`)"
         );

@@ -254,7 +254,7 @@ fn deb_files(text: &str) -> Option<Vec<PathBuf>> {
     }
     files.push(rest);
     let is_deb = |file: &&str| file.strip_suffix(".deb").is_some_and(|name| !name.is_empty());
-    let all = files.iter().all(|file| is_deb(&file));
+    let all = files.iter().all(is_deb);
     all.then(|| files.into_iter().map(PathBuf::from).collect())
 }
 
