@@ -285,10 +285,12 @@ impl Comparison {
                 planned.push(name);
             }
         }
-        let label = |side: Side| rig.kernels[sides.of(side)[0]].kernel.label.clone();
+        let first = |side: Side| &rig.kernels[sides.of(side)[0]].kernel;
         let record = CompareRecord {
-            base: label(Side::Base),
-            new: label(Side::New),
+            base: first(Side::Base).label.clone(),
+            new: first(Side::New).label.clone(),
+            base_named: first(Side::Base).source.clone(),
+            new_named: first(Side::New).source.clone(),
             series: asked.series,
             applied: asked.applied,
             suites: names.clone(),
