@@ -215,6 +215,21 @@ pub(crate) fn check_memory<'a>(
     Ok(())
 }
 
+/// Refuses a word of a filter that fits nothing in any of the suites.
+///
+/// # Errors
+/// The first such word.
+pub fn check_words(filter: &Filter, suites: &[Arc<LoadedSuite>]) -> Result<(), SelectError> {
+    let Some(missed) = filter.misses(suites) else {
+        return Ok(());
+    };
+    let files: Vec<&str> = suites.iter().map(|loaded| loaded.file.as_str()).collect();
+    Err(SelectError::Missed {
+        missed: missed.to_string(),
+        files: files.join(", "),
+    })
+}
+
 /// Some cases of suites on some kernels.
 #[derive(Debug, Clone)]
 pub struct Selection<'a> {
@@ -258,13 +273,7 @@ impl Selection<'_> {
         let host = host::facts().map_err(SelectError::Host)?;
         check_memory(self.suites, &host)?;
         // A name that fits nothing is refused before anything is got for it.
-        if let Some(missed) = self.filter.misses(self.suites) {
-            let files: Vec<&str> = self.suites.iter().map(|loaded| loaded.file.as_str()).collect();
-            return Err(SelectError::Missed {
-                missed: missed.to_string(),
-                files: files.join(", "),
-            });
-        }
+        check_words(&self.filter, self.suites)?;
         Ok((Wanted::of(self.kernels, self.qemus), host))
     }
 }

@@ -123,7 +123,7 @@ fn window(source: &str, column: usize, width: usize) -> (String, usize, usize) {
 }
 
 /// `did you mean …` where one of the words is near enough.
-pub(super) fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     known
         .into_iter()
         // No word of ours is near one that is much longer, which would take long to find out.

@@ -45,7 +45,7 @@ mod yaml;
 pub use address::{Address, BadAddress};
 pub use case::{Case, CaseMachine, Choice, Known, Suite, Variant};
 pub use cmdline::words as command_line_words;
-pub use error::SuiteErrors;
+pub use error::{SuiteErrors, near};
 pub use matrix::{Coordinates, Matrix};
 pub use names::{BadBlockRef, BlockName, BlockRef};
 pub use pattern::{BadPattern, BadTimeLimit, Pattern, TimeLimit};

@@ -41,7 +41,7 @@ pub(crate) struct Which {
     #[arg(short, long = "arch", value_name = "ARCH")]
     pub(crate) arches: Vec<Arch>,
 
-    /// Only cases whose id is this, or whose name contains it
+    /// Only cases whose id is this, or whose name contains it; with * or ?, whose id or name is like it; "not WORD", all others
     #[arg(short, long = "case", value_name = "CASE")]
     pub(crate) cases: Vec<String>,
 
@@ -137,6 +137,7 @@ fn qemu_choice(text: &str) -> Result<(Arch, PathBuf), String> {
   memrig run
   memrig run standby accounting -k debian:trixie
   memrig run blocks -c B03 -a x86_64 -j 1
+  memrig run blocks -c 'B0*' -c 'not B03'
   memrig run standby -c S12 --repeat 20
   memrig run --dry-run dimm
   memrig run --resume results/latest")]
@@ -178,7 +179,7 @@ pub(crate) struct Run {
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct How {
     /// Guests at once; without it, three for two of the host's processors, as far as its memory allows
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = guests)]
     pub(crate) jobs: Option<NonZeroUsize>,
 
     /// Start no more jobs after the first failure of the kernel; with `=error`, after the first error of the bench, too
@@ -188,6 +189,10 @@ pub(crate) struct How {
     /// Boot a guest for every case, instead of cloning one that has booted
     #[arg(long)]
     pub(crate) no_clone: bool,
+
+    /// Run each case in one guest, whatever comes of it; else an error is tried once more, and a failure is tried to tell always from sometimes
+    #[arg(long)]
+    pub(crate) no_retry: bool,
 
     /// Keep which code of its kernel each case ran; needs guests that are translated (TCG)
     #[arg(long)]
@@ -206,10 +211,17 @@ impl How {
             fail_fast: self.fail_fast.map(FailFast::verdict),
             require_all: self.require_all,
             no_clone: self.no_clone,
+            no_retry: self.no_retry,
             cover: self.cover,
             watch: false,
         }
     }
+}
+
+/// How many guests at once.
+pub(super) fn guests(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse()
+        .map_err(|_| "expected how many guests run at once, 1 or more".to_owned())
 }
 
 /// After what no more jobs are started.
@@ -235,8 +247,25 @@ impl FailFast {
 #[derive(Debug, Args)]
 pub(crate) struct List {
     /// Suites; without any, all that come with memrig
-    #[arg(value_name = "SUITE")]
+    #[arg(value_name = "SUITE", value_hint = ValueHint::FilePath)]
     pub(crate) suites: Vec<String>,
+
+    /// Which of their cases
+    #[command(flatten)]
+    pub(crate) which: Which,
+
+    /// Form of the list
+    #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+    pub(crate) format: ListFormat,
+}
+
+/// Forms of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ListFormat {
+    /// For a person
+    Text,
+    /// JSON
+    Json,
 }
 
 /// Arguments of `memrig setup`.

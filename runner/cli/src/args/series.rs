@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use clap::{Args, ValueHint};
 
-use super::{Places, Which};
+use super::{Places, Which, jobs::guests};
 use base::Arch;
 use supply::{
     kernel::{KernelSource, KernelSpec},
@@ -70,7 +70,7 @@ pub(crate) struct Compare {
     pub(crate) places: Places,
 
     /// Guests at once; without it, three for two of the host's processors, as far as its memory allows
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = guests)]
     pub(crate) jobs: Option<NonZeroUsize>,
 }
 
@@ -115,7 +115,7 @@ pub(crate) struct Walk {
     pub(crate) places: Places,
 
     /// Guests at once; without it, three for two of the host's processors, as far as its memory allows
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = guests)]
     pub(crate) jobs: Option<NonZeroUsize>,
 }
 
@@ -144,7 +144,7 @@ pub(crate) struct Cost {
     pub(crate) repetitions: u32,
 
     /// Guests at once; without it, three for two of the host's processors. What they count does not depend on it
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = guests)]
     pub(crate) jobs: Option<NonZeroUsize>,
 
     /// Print the records as JSON instead of a table

@@ -24,6 +24,10 @@ use super::{
     after_long_help = EXAMPLES
 )]
 pub(crate) struct Cli {
+    /// Print results, warnings and errors alone, and nothing of what goes on
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+
     /// What to do
     #[command(subcommand)]
     pub(crate) verb: Verb,

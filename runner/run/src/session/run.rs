@@ -70,6 +70,8 @@ pub struct How {
     pub require_all: bool,
     /// All guests boot; otherwise they go on from templates where several are alike.
     pub no_clone: bool,
+    /// Each case has one guest, whatever comes of it.
+    pub no_retry: bool,
     /// See what the comparison of two kernels needs.
     pub watch: bool,
     /// Keep which code each case ran.
@@ -187,6 +189,7 @@ async fn run_jobs(request: Request, ui: &Ui) -> Result<Outcome, RunError> {
     } else {
         stage.cloning(&mut jobs)
     };
+    let stage = if how.no_retry { stage.once() } else { stage };
     let stage = Arc::new(if how.watch { stage.watching() } else { stage });
     let jobs = in_order(jobs, &times);
     let mut broken = None;
