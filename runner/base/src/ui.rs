@@ -26,6 +26,8 @@ struct Shared {
     bars: Option<MultiProgress>,
     /// Set by [`Ui::silent`]: keeps what would have been printed.
     captured: Option<Mutex<Vec<String>>>,
+    /// Only results, warnings and errors are printed.
+    quiet: bool,
     /// What stdout answered first to something that it did not take.
     lost: Mutex<Option<io::Error>>,
 }
@@ -45,11 +47,21 @@ impl Ui {
         let bars = (io::stderr().is_terminal()
             && std::env::var_os("TERM").is_some_and(|term| term != "dumb"))
         .then(MultiProgress::new);
+        Self::with(bars, None, false)
+    }
+
+    /// The same without bars, and without a line for what goes on: results, warnings and errors alone.
+    pub fn quiet() -> Self {
+        Self::with(None, None, true)
+    }
+
+    fn with(bars: Option<MultiProgress>, captured: Option<Mutex<Vec<String>>>, quiet: bool) -> Self {
         Self {
             shared: Arc::new(Shared {
                 started: Instant::now(),
                 bars,
-                captured: None,
+                captured,
+                quiet,
                 lost: Mutex::default(),
             }),
         }
@@ -57,15 +69,7 @@ impl Ui {
 
     /// Prints nothing and keeps the lines, for tests.
     pub fn silent() -> Self {
-        let captured = Some(Mutex::default());
-        Self {
-            shared: Arc::new(Shared {
-                started: Instant::now(),
-                bars: None,
-                captured,
-                lost: Mutex::default(),
-            }),
-        }
+        Self::with(None, Some(Mutex::default()), false)
     }
 
     /// The lines that a [`Ui::silent`] kept.
@@ -170,6 +174,9 @@ impl Ui {
             if let Ok(mut lines) = lines.lock() {
                 lines.push(format!("{prefix}{text}"));
             }
+            return;
+        }
+        if self.shared.quiet && weight == Weight::Plain {
             return;
         }
         // A person at a terminal sees the time pass; a log file wants it written down.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use supply::{
     cache::Cache,
     kernel::source::{BuildSpec, build_kernel, make_alone},
-    packages::{DebianRelease, Packages},
+    packages::{DebianSuite, Packages},
     series::{SeriesPlace, SeriesSource},
     tree::{Origin, SourceTree},
 };
@@ -31,7 +31,7 @@ fn main() {
 }
 
 fn builds(arch: Arch, packages: &Packages, cache: &Cache, ui: &Ui) -> Value {
-    let origin = Origin::Debian(DebianRelease::Trixie);
+    let origin = Origin::Debian(DebianSuite::Trixie);
     let base = BuildSpec::of(origin.clone());
     build_kernel(&base, arch, packages, cache, ui).expect("a base that builds");
     let folder = tempfile::tempdir().expect("a folder");

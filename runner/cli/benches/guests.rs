@@ -15,7 +15,7 @@ use base::{Arch, ByteSize, fault::Verdict, ui::Ui};
 use format::{klog, ssh::Login};
 use run::{Rig, Wanted, prepare};
 use serde_json::{Value, json};
-use supply::{image, kernel::KernelSource, packages::DebianRelease};
+use supply::{image, kernel::KernelSpec, packages::DebianSuite};
 use vm::{
     guest::{BootLimits, Guest, GuestPort as _, Template},
     keys::SshKeys,
@@ -24,11 +24,11 @@ use vm::{
 
 const ROUNDS: usize = 5;
 const LIMIT: Duration = Duration::from_secs(60);
-const KERNEL: DebianRelease = DebianRelease::Trixie;
+const KERNEL: DebianSuite = DebianSuite::Trixie;
 
 fn main() {
     let wanted = Wanted {
-        kernels: Arch::ALL.map(|arch| (KernelSource::Debian(KERNEL), arch)).into(),
+        kernels: Arch::ALL.map(|arch| (KernelSpec::debian(KERNEL), arch)).into(),
         ..Wanted::default()
     };
     let ui = Ui::terminal();

@@ -29,7 +29,7 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
     let pair = Pair {
         base: args.base.clone(),
         after,
-        arches: args.which.arches(),
+        arches: args.which.arches.clone(),
         suites: (&suites, names),
         filter: args.which.filter(),
         pairs: args.pairs,

@@ -12,7 +12,7 @@ use record::CostRecord;
 pub(super) fn cost(args: &Cost, ui: &Ui) -> Result<Exit, Failure> {
     let results = places::results(&args.places.results)?;
     let wanted = Wanted {
-        kernels: kernels(&args.kernels, &args.arches),
+        kernels: kernels(&args.kernels, &args.arches).map_err(Failure::of)?,
         qemus: args.places.qemus(),
         refresh: false,
     };

@@ -118,7 +118,7 @@ fn room(cache: &Cache) -> Look {
 /// Packages that the default run needs with the QEMUs that are named.
 fn packages(args: &Doctor) -> Look {
     let wanted = Wanted {
-        kernels: kernels(&[], &[]),
+        kernels: kernels(&[], &[]).map_err(chain)?,
         qemus: args.places.qemus(),
         refresh: false,
     };

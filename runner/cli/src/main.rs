@@ -66,7 +66,7 @@ fn main() -> ExitCode {
 
 /// Does what the user asks for.
 fn act(cli: &Cli) -> Exit {
-    let ui = Ui::terminal();
+    let ui = if cli.quiet { Ui::quiet() } else { Ui::terminal() };
     let done = match &cli.verb {
         Verb::Run(args) => run::run(args, &ui),
         Verb::Compare(args) => compare::compare(args, &ui),

@@ -9,7 +9,7 @@ use super::{args::Part, failure::Failure, suites};
 use ::run::{Job, LoadedMatrix, times_before};
 use base::{named, ui::Ui};
 use suite::Matrix;
-use supply::kernel::KernelSource;
+use supply::kernel::KernelSpec;
 
 /// The matrices that come with memrig, by name.
 const OURS: [(&str, &str); 1] = [("nightly", include_str!("../../../suites/nightly.yaml"))];
@@ -28,7 +28,7 @@ pub(super) fn load(name: &str) -> Result<LoadedMatrix, Failure> {
         })?;
         (format!("suites/{name}.yaml"), (*text).to_owned())
     };
-    let kernel = |name: &str| match name.parse::<KernelSource>() {
+    let kernel = |name: &str| match name.parse::<KernelSpec>() {
         Ok(_) => Ok(()),
         Err(error) => Err((error.to_string(), None)),
     };

@@ -22,7 +22,7 @@ pub(super) fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
     let times = matrices::times_of(&args.part)?;
     let selection = Selection {
         reaches: args.reaches(utf8(&args.places.results)?),
-        ..args.select.of(&suites, &args.places)
+        ..args.select.of(&suites, &args.places).map_err(Failure::of)?
     };
     if args.dry_run {
         let mut foreseen = selection.foresee(ui).map_err(Failure::of)?;

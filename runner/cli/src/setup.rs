@@ -7,7 +7,7 @@ use base::{fault::Exit, ui::Ui};
 
 pub(super) fn setup(args: &Setup, ui: &Ui) -> Result<Exit, Failure> {
     let wanted = Wanted {
-        kernels: kernels(&args.kernels, &args.arches),
+        kernels: kernels(&args.kernels, &args.arches).map_err(Failure::of)?,
         qemus: Default::default(),
         refresh: args.refresh,
     };

@@ -10,6 +10,7 @@ pub(super) fn shell(args: &Shell, ui: &Ui) -> Result<Exit, Failure> {
     let selected = args
         .select
         .of(&suites, &args.places)
+        .map_err(Failure::of)?
         .select(ui)
         .map_err(Failure::of)?;
     let Some(job) = selected.jobs.iter().find(|job| job.skip.is_none()) else {

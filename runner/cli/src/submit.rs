@@ -141,6 +141,7 @@ fn command(file: &str, args: &Submit, times: &Utf8Path) -> Result<Vec<String>, F
         jobs: _,
         fail_fast,
         no_clone,
+        no_retry,
         cover,
         require_all,
     } = &args.how;
@@ -149,6 +150,7 @@ fn command(file: &str, args: &Submit, times: &Utf8Path) -> Result<Vec<String>, F
         (when(FailFast::Fail), "--fail-fast"),
         (when(FailFast::Error), "--fail-fast=error"),
         (*no_clone, "--no-clone"),
+        (*no_retry, "--no-retry"),
         (*cover, "--cover"),
         (*require_all, "--require-all"),
     ];

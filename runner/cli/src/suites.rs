@@ -10,7 +10,7 @@ use base::{
     ui::Ui,
 };
 use record::RunRecord;
-use suite::Suite;
+use suite::{Suite, near};
 use supply::cache;
 
 /// The suites that come with memrig, by name.
@@ -30,28 +30,32 @@ const OURS: [(&str, &str); 10] = [
 /// Reads the named suites; `instead` where none is named.
 ///
 /// A name with a slash or with the ending `.yaml` is a path; any other is a suite that comes with memrig; `all` is every one
-/// of those but `quick`, which repeats parts of them, `stress`, which takes minutes, and `selftests`, which needs the kernel's source.
+/// of those but `quick`, which repeats parts of them, `stress`, which takes minutes, and `selftests`, which needs the kernel's source. What is named twice is
+/// read once.
 pub(super) fn load(names: &[String], instead: &[&str]) -> Result<Vec<Arc<LoadedSuite>>, Failure> {
     let names: Vec<&str> = if names.is_empty() {
         instead.to_vec()
     } else {
         names.iter().map(String::as_str).collect()
     };
-    let mut suites = Vec::new();
+    let all = || {
+        self::names()
+            .into_iter()
+            .filter(|name| !["quick", "stress", "selftests"].contains(name))
+    };
+    let mut meant: Vec<&str> = Vec::new();
     for name in names {
-        match name {
-            "all" => {
-                for (name, _) in OURS
-                    .iter()
-                    .filter(|(name, _)| !["quick", "stress", "selftests"].contains(name))
-                {
-                    suites.push(load_one(name)?);
-                }
+        let those: Vec<&str> = match name {
+            "all" => all().collect(),
+            name => vec![name],
+        };
+        for name in those {
+            if !meant.contains(&name) {
+                meant.push(name);
             }
-            name => suites.push(load_one(name)?),
         }
     }
-    Ok(suites)
+    meant.into_iter().map(load_one).collect()
 }
 
 /// Reads the suites of an earlier run; tells which of them are not what they were.
@@ -107,10 +111,13 @@ fn load_one(name: &str) -> Result<Arc<LoadedSuite>, Failure> {
     } else {
         let found = OURS.iter().find(|(ours, _)| *ours == name);
         let (name, text) = found.ok_or_else(|| {
-            Failure::usage(anyhow::anyhow!("there is no suite `{name}`")).hint(format!(
+            let known = format!(
                 "the suites are all, {}; a path has a slash or ends in .yaml",
                 names().join(", ")
-            ))
+            );
+            let near = near(name, names().into_iter().chain(["all"]));
+            Failure::usage(anyhow::anyhow!("there is no suite `{name}`"))
+                .hint(near.map_or_else(|| known.clone(), |near| format!("{near} {known}")))
         })?;
         (
             format!("suites/{name}.yaml"),

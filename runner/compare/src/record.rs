@@ -18,10 +18,16 @@ use base::{
 /// Two kernels under the same plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompareRecord {
-    /// The kernel before, as it can be named on the command line.
+    /// The kernel before, by its label.
     pub base: String,
-    /// The kernel after.
+    /// The kernel after, by its label.
     pub new: String,
+    /// How the kernel before is named on the command line, where that is something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_named: Option<String>,
+    /// The same of the kernel after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_named: Option<String>,
     /// Title of the series between them, where there is one.
     pub series: Option<String>,
     /// What the series was applied to and why, where there is one.

@@ -133,12 +133,18 @@ impl Blamed for NotUnique {
 /// What a round is written as: the last choice of the variant.
 const ROUND: &str = "round=";
 
-/// What reports call a kernel: label, hyphen, release; the label alone where the release is not known.
+/// What reports call a kernel: label, hyphen, release; the label alone where that begins with the release, or the release is not known.
 pub(crate) fn kernel_name(label: &str, release: Option<&str>) -> String {
     match release {
-        Some(release) => format!("{label}-{release}"),
-        None => label.to_owned(),
+        Some(release) if !is_by_release(label, release) => format!("{label}-{release}"),
+        _ => label.to_owned(),
     }
+}
+
+/// Whether a label is a release, or one with what tells it from another of the same: `6.12.0@old_bzImage`.
+fn is_by_release(label: &str, release: &str) -> bool {
+    let more = label.strip_prefix(release);
+    more.is_some_and(|more| more.is_empty() || more.starts_with('@'))
 }
 
 impl CaseKey {
@@ -311,6 +317,16 @@ mod tests {
             key("blocks", "memmap_on_memory=on", "B01").id(),
             "s390x.debian-trixie-6_12_107+deb13-s390x.default.blocks.memmap_on_memory=on/B01"
         );
+    }
+
+    #[test]
+    fn a_kernel_that_goes_by_its_release_is_not_called_so_twice() {
+        let name = |label| kernel_name(label, Some("6.12.0"));
+        assert_eq!(name("debian:trixie"), "debian:trixie-6.12.0");
+        assert_eq!(name("6.12.0"), "6.12.0");
+        assert_eq!(name("6.12.0@old_bzImage"), "6.12.0@old_bzImage");
+        assert_eq!(name("6.12.0+x"), "6.12.0+x-6.12.0");
+        assert_eq!(kernel_name("a", None), "a");
     }
 
     #[test]

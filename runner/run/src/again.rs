@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     plan::{Filter, Job, LoadedSuite, PlannedKernel},
-    select::{Selected, Selection, kernels},
+    select::{SelectError, Selected, Selection, kernels},
 };
 use base::{
     Arch,
@@ -17,7 +17,7 @@ use base::{
 };
 use record::{CaseKey, KernelFacts, RunFacts, RunRecord};
 use supply::{
-    kernel::{KernelSource, SourceError},
+    kernel::{KernelName, KernelSource, KernelSpec, SourceError},
     series::SeriesError,
 };
 
@@ -27,6 +27,9 @@ pub enum AgainError {
     /// The name of a kernel.
     #[error(transparent)]
     Kernel(#[from] SourceError),
+    /// A file that is no kernel any more.
+    #[error(transparent)]
+    Select(#[from] SelectError),
     /// A series.
     #[error(transparent)]
     Series(#[from] SeriesError),
@@ -77,6 +80,7 @@ impl Blamed for AgainError {
     fn blame(&self) -> Blame {
         match self {
             Self::Series(error) => error.blame(),
+            Self::Select(error) => error.blame(),
             _ => Blame::Usage,
         }
     }
@@ -101,25 +105,14 @@ pub fn selection_of<'a>(
     suites: &'a [Arc<LoadedSuite>],
     qemus: BTreeMap<Arch, PathBuf>,
 ) -> Result<Selection<'a>, AgainError> {
-    let mut sources: Vec<KernelSource> = Vec::new();
+    let mut specs: Vec<KernelSpec> = Vec::new();
     for kernel in &record.facts.kernels {
-        let named = kernel.source.as_ref().unwrap_or(&kernel.label);
-        let source: KernelSource = named.parse()?;
-        if let (KernelSource::Source(spec), Some(_)) = (&source, &kernel.source) {
-            let now = spec.label()?;
-            if now != kernel.label {
-                return Err(AgainError::OtherSeries {
-                    named: named.clone(),
-                    now,
-                    then: kernel.label.clone(),
-                });
-            }
-        }
-        if keys.iter().any(|key| kernel.is_of(key)) && !sources.contains(&source) {
-            sources.push(source);
+        let spec = spec_of(kernel)?;
+        if keys.iter().any(|key| kernel.is_of(key)) && !specs.contains(&spec) {
+            specs.push(spec);
         }
     }
-    if let (true, Some(key)) = (sources.is_empty(), keys.first()) {
+    if let (true, Some(key)) = (specs.is_empty(), keys.first()) {
         return Err(AgainError::Unknown {
             folder: record.folder.to_string(),
             kernel: key.kernel_name(),
@@ -127,12 +120,33 @@ pub fn selection_of<'a>(
     }
     let arches: BTreeSet<Arch> = keys.iter().map(|key| key.arch).collect();
     Ok(Selection {
-        kernels: kernels(&sources, &Vec::from_iter(arches)),
+        kernels: kernels(&specs, &Vec::from_iter(arches))?,
         suites,
         filter: Filter::default(),
         reaches: None,
         qemus,
     })
+}
+
+/// The kernel that a run had, as it was named then.
+fn spec_of(then: &KernelFacts) -> Result<KernelSpec, AgainError> {
+    let named = then.source.as_ref().unwrap_or(&then.label);
+    let mut spec: KernelSpec = named.parse()?;
+    if let (None, KernelSource::Source(build), Some(_)) = (&spec.name, &spec.source, &then.source) {
+        let now = build.label()?;
+        if now != then.label {
+            return Err(AgainError::OtherSeries {
+                named: named.clone(),
+                now,
+                then: then.label.clone(),
+            });
+        }
+    }
+    if let KernelSource::Image(_) | KernelSource::Deb(_) = spec.source {
+        // What it was called may have depended on the other kernels of that run.
+        spec.name = spec.name.or_else(|| KernelName::new(&then.label));
+    }
+    Ok(spec)
 }
 
 /// Leaves the jobs that are what these cases were. The kernel may have a newer release by now: the answer has those, a line for each.
@@ -238,6 +252,7 @@ cases:
         });
         let kernels = [PlannedKernel {
             label: label.to_owned(),
+            named: label.to_owned(),
             arch: Arch::X86_64,
             release: Some(now.to_owned()),
             config: None,

@@ -21,7 +21,7 @@ use base::{
     ui::Ui,
 };
 use supply::{
-    kernel::{KernelSource, SourceError},
+    kernel::{KernelSpec, SourceError},
     tree::{BisectError, Bisection, Next},
 };
 
@@ -91,6 +91,9 @@ pub enum SearchError {
     /// The name of the tree.
     #[error(transparent)]
     Kernel(#[from] SourceError),
+    /// The kernels.
+    #[error(transparent)]
+    Select(#[from] SelectError),
     /// Git.
     #[error(transparent)]
     Git(#[from] ExecError),
@@ -117,6 +120,7 @@ impl Blamed for SearchError {
         match self {
             Self::Range(error) => error.blame(),
             Self::Kernel(error) => error.blame(),
+            Self::Select(error) => error.blame(),
             Self::Git(error) => error.blame(),
             Self::Run(error) => error.blame(),
             Self::NoCase | Self::End { .. } => Blame::Usage,
@@ -250,9 +254,9 @@ impl<'a> Search<'a> {
     fn test(&self, commit: &str, title: String, ui: &Ui) -> Result<Step, SearchError> {
         let range = &self.range;
         let (path, options) = parts(range.tree);
-        let source: KernelSource = format!("tree:{path}@{commit}{options}").parse()?;
+        let spec: KernelSpec = format!("tree:{path}@{commit}{options}").parse()?;
         let selection = Selection {
-            kernels: kernels(&[source], range.arches),
+            kernels: kernels(&[spec], range.arches)?,
             suites: range.suites,
             filter: range.filter.clone(),
             reaches: None,

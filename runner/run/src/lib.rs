@@ -32,7 +32,7 @@ pub use pairs::{After, Comparison, ComparisonError, Pair};
 pub use past::{PastError, open_index, seen_before, times_before};
 pub use plan::{BadShard, BadTarget, By, Filter, Job, LoadedSuite, PlannedKernel, Shard, Target, repeated};
 pub use reach::{ReachError, Reaches};
-pub use select::{LoadedMatrix, SelectError, Selected, Selection, get, kernels};
+pub use select::{LoadedMatrix, SelectError, Selected, Selection, check_words, get, kernels};
 pub use session::{
     Emulator, Foreseen, How, Outcome, PrepareError, Prepared, Rehearsed, Request, Rig, RunError, Wanted,
     host_packages, prepare, qemu_version, rehearse, run,

@@ -11,7 +11,7 @@ use crate::{
     cover::kernels_with_lines,
     onto::{Onto, OntoError},
     plan::{Filter, Job, LoadedSuite},
-    select::{SelectError, Selected, check_memory, get},
+    select::{SelectError, Selected, arches_of, check_memory, get},
     session::{How, Outcome, Request, Rig, RunError, Wanted, run_and_see},
 };
 use base::{
@@ -26,7 +26,7 @@ use compare::{
 use record::{NotUnique, ReadError, RunPart, SeenError, SeriesRan, Side, Sides};
 use supply::{
     host,
-    kernel::{KernelError, KernelSource, source::SourceKernelError},
+    kernel::{KernelError, KernelName, KernelSource, KernelSpec, source::SourceKernelError},
     series::SeriesSource,
 };
 
@@ -37,7 +37,7 @@ const REPETITIONS: u32 = 20;
 #[derive(Debug, Clone)]
 pub enum After {
     /// Another one.
-    Kernel(KernelSource),
+    Kernel(KernelSpec),
     /// The kernel before with this series.
     Series(SeriesSource),
 }
@@ -46,10 +46,10 @@ pub enum After {
 #[derive(Debug)]
 pub struct Pair<'a> {
     /// The kernel before.
-    pub base: KernelSource,
+    pub base: KernelSpec,
     /// The kernel after.
     pub after: After,
-    /// Architectures.
+    /// Architectures; without any, all that both kernels are for.
     pub arches: Vec<Arch>,
     /// The suites, and how the user named them.
     pub suites: (&'a [Arc<LoadedSuite>], Vec<String>),
@@ -67,12 +67,45 @@ pub struct Pair<'a> {
     pub results: Utf8PathBuf,
 }
 
+impl Pair<'_> {
+    /// The architectures that are meant and that both kernels are for.
+    fn common_arches(&self) -> Result<Vec<Arch>, ComparisonError> {
+        let of_base = arches_of(&self.base, &self.arches)?;
+        let After::Kernel(new) = &self.after else {
+            return Ok(of_base);
+        };
+        let of_new = arches_of(new, &self.arches)?;
+        let both: Vec<Arch> = of_base
+            .iter()
+            .copied()
+            .filter(|arch| of_new.contains(arch))
+            .collect();
+        match both.is_empty() {
+            false => Ok(both),
+            true => Err(ComparisonError::Arches {
+                base: of_base[0],
+                new: of_new[0],
+            }),
+        }
+    }
+}
+
 /// Why there is no comparison, or no more of it.
 #[derive(Debug, thiserror::Error)]
 pub enum ComparisonError {
     /// The kernels.
     #[error(transparent)]
     Select(#[from] SelectError),
+    /// The kernels are for different architectures.
+    #[error(
+        "the kernel before is one for {base}, and that after for {new}: two of one architecture can be compared"
+    )]
+    Arches {
+        /// That of the kernel before.
+        base: Arch,
+        /// That of the kernel after.
+        new: Arch,
+    },
     /// The series.
     #[error(transparent)]
     Series(#[from] OntoError),
@@ -101,7 +134,7 @@ impl Blamed for ComparisonError {
             Self::Select(error) => error.blame(),
             Self::Series(error) => error.blame(),
             Self::NotUnique(error) => error.blame(),
-            Self::Nothing => Blame::Usage,
+            Self::Nothing | Self::Arches { .. } => Blame::Usage,
             Self::Run(error) => error.blame(),
             Self::Seen(error) => error.blame(),
             Self::Costs(error) => error.blame(),
@@ -126,13 +159,13 @@ impl Blamed for ComparisonError {
 
 /// Two kernels, and what is known of the series between them.
 struct Asked {
-    kernels: Sides<KernelSource>,
+    kernels: Sides<KernelSpec>,
     series: Option<String>,
     applied: Option<String>,
 }
 
 impl Asked {
-    fn of(pair: &Pair<'_>, ui: &Ui) -> Result<Self, OntoError> {
+    fn of(pair: &Pair<'_>, arches: &[Arch], ui: &Ui) -> Result<Self, OntoError> {
         match &pair.after {
             After::Kernel(new) => Ok(Self {
                 kernels: Sides {
@@ -142,18 +175,18 @@ impl Asked {
                 series: None,
                 applied: None,
             }),
-            After::Series(series) => Self::with_series(&pair.base, series, &pair.arches, ui),
+            After::Series(series) => Self::with_series(&pair.base, series, arches, ui),
         }
     }
 
     /// The base of a series and the series on top of it, both built.
     fn with_series(
-        base: &KernelSource,
+        base: &KernelSpec,
         series: &SeriesSource,
         arches: &[Arch],
         ui: &Ui,
     ) -> Result<Self, OntoError> {
-        let onto = Onto::look(base, series, ui)?;
+        let onto = Onto::look(&base.source, series, ui)?;
         if let Some(stopped) = &onto.found.stopped {
             return Err(OntoError::NotApplied(stopped.to_string()));
         }
@@ -171,8 +204,14 @@ impl Asked {
         }
         Ok(Self {
             kernels: Sides {
-                base: KernelSource::Source(before),
-                new: KernelSource::Source(after),
+                base: KernelSpec {
+                    name: base.name.clone(),
+                    source: KernelSource::Source(before),
+                },
+                new: KernelSpec {
+                    name: base.name.as_ref().map(KernelName::with_series),
+                    source: KernelSource::Source(after),
+                },
             },
             series: Some(onto.found.title),
             applied: Some(format!("{} ({})", onto.found.base, onto.found.why)),
@@ -215,11 +254,12 @@ impl Comparison {
         let (suites, names) = &pair.suites;
         let host = host::facts().map_err(SelectError::Host)?;
         check_memory(*suites, &host)?;
-        let asked = Asked::of(&pair, ui)?;
+        let arches = pair.common_arches()?;
+        let asked = Asked::of(&pair, &arches, ui)?;
         let mut kernels = Vec::new();
         let mut sides: Sides<Vec<usize>> = Sides::default();
         for side in Side::ALL {
-            for arch in &pair.arches {
+            for arch in &arches {
                 sides.of_mut(side).push(kernels.len());
                 kernels.push((asked.kernels.of(side).clone(), *arch));
             }
@@ -236,10 +276,12 @@ impl Comparison {
                 planned.push(name);
             }
         }
-        let label = |side: Side| rig.kernels[sides.of(side)[0]].kernel.label.clone();
+        let first = |side: Side| &rig.kernels[sides.of(side)[0]].kernel;
         let record = CompareRecord {
-            base: label(Side::Base),
-            new: label(Side::New),
+            base: first(Side::Base).label.clone(),
+            new: first(Side::New).label.clone(),
+            base_named: first(Side::Base).source.clone(),
+            new_named: first(Side::New).source.clone(),
             series: asked.series,
             applied: asked.applied,
             suites: names.clone(),
@@ -258,7 +300,7 @@ impl Comparison {
                 part: RunPart::Whole,
                 host,
             },
-            arches: pair.arches,
+            arches,
             sides,
             pairs: Pairs::of(planned),
             guests: pair.guests,
@@ -419,5 +461,41 @@ impl Comparison {
                     .then(|| (*arch, summed(side(*base), side(*new), &cases, self.record.pairs)))
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::select::tests::images;
+    use supply::packages::DebianSuite;
+
+    #[test]
+    fn kernels_are_compared_where_both_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let [x86, s390] = images(folder.path());
+        let common = |arches: &[Arch], new: &KernelSpec| {
+            let pair = Pair {
+                base: s390.clone(),
+                after: After::Kernel(new.clone()),
+                arches: arches.to_vec(),
+                suites: (&[], Vec::new()),
+                filter: Filter::default(),
+                pairs: 2,
+                cover: false,
+                qemus: BTreeMap::new(),
+                guests: None,
+                results: Utf8PathBuf::new(),
+            };
+            pair.common_arches().map_err(|error| error.to_string())
+        };
+        let debian = KernelSpec::debian(DebianSuite::Sid);
+        assert_eq!(common(&[], &debian), Ok(vec![Arch::S390x]));
+        assert_eq!(common(&Arch::ALL, &debian), Ok(vec![Arch::S390x]));
+        let said = common(&[], &x86).unwrap_err();
+        assert_eq!(
+            said,
+            "the kernel before is one for s390x, and that after for x86_64: two of one architecture can be compared"
+        );
     }
 }

@@ -22,8 +22,8 @@ use record::{NotUnique, RunPart, index::HistoryKey};
 use suite::Matrix;
 use supply::{
     host::{self, HostFacts},
-    kernel::{KernelError, KernelSource, SourceError, label},
-    packages::DebianRelease,
+    kernel::{self, KernelError, KernelSpec, SourceError},
+    packages::DebianSuite,
 };
 
 /// What a selection comes to: the rig, or what of it can be foreseen, and the jobs.
@@ -102,9 +102,9 @@ pub enum SelectError {
     /// A kernel of the matrix.
     #[error(transparent)]
     Kernel(#[from] SourceError),
-    /// The name of a kernel.
+    /// A file that is no kernel, or the name of one.
     #[error(transparent)]
-    Label(#[from] KernelError),
+    File(#[from] KernelError),
     /// What cases reach.
     #[error(transparent)]
     Reach(#[from] ReachError),
@@ -125,7 +125,7 @@ impl Blamed for SelectError {
             Self::Host(_) => Blame::Bench,
             Self::TooLarge { .. } | Self::Missed { .. } | Self::Empty(_) => Blame::Usage,
             Self::Kernel(error) => error.blame(),
-            Self::Label(error) => error.blame(),
+            Self::File(error) => error.blame(),
             Self::Reach(error) => error.blame(),
             Self::NotUnique(error) => error.blame(),
             Self::NotGot(error) | Self::NotForeseen(error) => error.blame(),
@@ -173,20 +173,36 @@ fn look(wanted: &Wanted, ui: &Ui) -> Result<Foreseen, SelectError> {
     Ok(foreseen)
 }
 
-/// Every kernel on every architecture; what is not named is the default: the Debian kernels, on both.
-pub fn kernels(sources: &[KernelSource], arches: &[Arch]) -> Vec<(KernelSource, Arch)> {
-    let sources = match sources {
-        [] => DebianRelease::ALL.into_iter().map(KernelSource::Debian).collect(),
-        sources => sources.to_vec(),
+/// Every kernel on every architecture; what is not named is the default: the Debian kernels, on both. What is named twice is one.
+///
+/// # Errors
+/// A file is no kernel.
+pub fn kernels(specs: &[KernelSpec], arches: &[Arch]) -> Result<Vec<(KernelSpec, Arch)>, SelectError> {
+    let specs = match specs {
+        [] => DebianSuite::USUAL.into_iter().map(KernelSpec::debian).collect(),
+        specs => specs.to_vec(),
     };
-    let arches = match arches {
-        [] => &Arch::ALL,
-        arches => arches,
-    };
-    sources
-        .iter()
-        .flat_map(|source| arches.iter().map(|arch| (source.clone(), *arch)))
-        .collect()
+    let mut kernels = Vec::new();
+    for spec in &specs {
+        for arch in arches_of(spec, arches)? {
+            if !kernels.contains(&(spec.clone(), arch)) {
+                kernels.push((spec.clone(), arch));
+            }
+        }
+    }
+    Ok(kernels)
+}
+
+/// The architectures on which a kernel is meant. Files are a kernel for one; where others alone were asked for, it is refused by whoever gets it.
+///
+/// # Errors
+/// A file is no kernel.
+pub(crate) fn arches_of(spec: &KernelSpec, asked: &[Arch]) -> Result<Vec<Arch>, SelectError> {
+    Ok(match kernel::only_arch(&spec.source)? {
+        Some(arch) if asked.is_empty() || asked.contains(&arch) => vec![arch],
+        _ if asked.is_empty() => Arch::ALL.to_vec(),
+        _ => asked.to_vec(),
+    })
 }
 
 /// Refuses machines that are larger than the host.
@@ -211,11 +227,26 @@ pub(crate) fn check_memory<'a>(
     Ok(())
 }
 
+/// Refuses a word of a filter that fits nothing in any of the suites.
+///
+/// # Errors
+/// The first such word.
+pub fn check_words(filter: &Filter, suites: &[Arc<LoadedSuite>]) -> Result<(), SelectError> {
+    let Some(missed) = filter.misses(suites) else {
+        return Ok(());
+    };
+    let files: Vec<&str> = suites.iter().map(|loaded| loaded.file.as_str()).collect();
+    Err(SelectError::Missed {
+        missed: missed.to_string(),
+        files: files.join(", "),
+    })
+}
+
 /// Some cases of suites on some kernels.
 #[derive(Debug, Clone)]
 pub struct Selection<'a> {
     /// The kernels, in the order in which reports list them.
-    pub kernels: Vec<(KernelSource, Arch)>,
+    pub kernels: Vec<(KernelSpec, Arch)>,
     /// The suites.
     pub suites: &'a [Arc<LoadedSuite>],
     /// Which of their cases.
@@ -259,32 +290,18 @@ impl Selection<'_> {
         let host = host::facts().map_err(SelectError::Host)?;
         check_memory(self.suites, &host)?;
         // A name that fits nothing is refused before anything is got for it.
-        if let Some(missed) = self.filter.misses(self.suites) {
-            let files: Vec<&str> = self.suites.iter().map(|loaded| loaded.file.as_str()).collect();
-            return Err(SelectError::Missed {
-                missed: missed.to_string(),
-                files: files.join(", "),
-            });
-        }
+        check_words(&self.filter, self.suites)?;
+        let (suites, filter) = (self.suites, self.filter);
+        let wanted = Wanted::of(self.kernels, self.qemus);
         let chosen = match &self.reaches {
-            Some(reaches) => Some(reaches.choose(&self.by_names()?, ui)?),
+            Some(reaches) => {
+                let foreseen = foresee(&wanted, ui).map_err(SelectError::NotForeseen)?;
+                let jobs = plan(suites, &foreseen.kernels, &filter)?;
+                Some(reaches.choose(&jobs, ui)?)
+            }
             None => None,
         };
-        Ok((Wanted::of(self.kernels, self.qemus), chosen, host))
-    }
-
-    /// The jobs as far as they are known by the names of their kernels.
-    fn by_names(&self) -> Result<Vec<Job>, SelectError> {
-        let kernels = self.kernels.iter().map(|(source, arch)| {
-            Ok(PlannedKernel {
-                label: label(source)?,
-                arch: *arch,
-                release: None,
-                config: None,
-            })
-        });
-        let kernels: Vec<PlannedKernel> = kernels.collect::<Result<_, KernelError>>()?;
-        Ok(plan(self.suites, &kernels, &self.filter)?)
+        Ok((wanted, chosen, host))
     }
 }
 
@@ -335,12 +352,10 @@ impl LoadedMatrix {
     fn wanted(&self, qemus: BTreeMap<Arch, PathBuf>) -> Result<(Wanted, HostFacts), SelectError> {
         let host = host::facts().map_err(SelectError::Host)?;
         check_memory(self.suites.iter().map(|(_, suite)| suite), &host)?;
-        let mut kernels = Vec::new();
-        for name in self.matrix.all_kernels() {
-            let source: KernelSource = name.parse()?;
-            let arches = self.matrix.all_arches().into_iter();
-            kernels.extend(arches.map(|arch| (source.clone(), arch)));
-        }
+        let names = self.matrix.all_kernels();
+        let specs = names.iter().map(|name| name.parse());
+        let specs = specs.collect::<Result<Vec<KernelSpec>, SourceError>>()?;
+        let kernels = kernels(&specs, &self.matrix.all_arches())?;
         Ok((Wanted::of(kernels, qemus), host))
     }
 
@@ -350,5 +365,50 @@ impl LoadedMatrix {
             false => Ok(jobs),
             true => Err(SelectError::Empty(self.matrix.name.clone())),
         }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Writes the least that is a kernel image of each architecture, without a release, and returns what names both.
+    pub(crate) fn images(folder: &std::path::Path) -> [KernelSpec; 2] {
+        let mut x86 = vec![0; 0x1000];
+        x86[0x202..0x206].copy_from_slice(b"HdrS");
+        x86[0x206..0x208].copy_from_slice(&0x20f_u16.to_le_bytes());
+        x86[0x236] = 1;
+        let mut s390 = vec![0; 0x10010];
+        s390[0x10008..0x1000e].copy_from_slice(b"S390EP");
+        [("x86", x86), ("s390", s390)].map(|(name, bytes)| {
+            let path = folder.join(name);
+            fs_err::write(&path, bytes).unwrap();
+            format!("image:{}", path.display()).parse().unwrap()
+        })
+    }
+
+    #[test]
+    fn an_image_is_meant_on_its_own_architecture() {
+        let folder = tempfile::tempdir().unwrap();
+        let [x86, s390] = images(folder.path());
+        let debian = KernelSpec::debian(DebianSuite::Sid);
+        let arches = |spec: &KernelSpec, asked: &[Arch]| arches_of(spec, asked).unwrap();
+        assert_eq!(arches(&x86, &[]), [Arch::X86_64]);
+        assert_eq!(arches(&s390, &[]), [Arch::S390x]);
+        assert_eq!(arches(&s390, &Arch::ALL), [Arch::S390x]);
+        assert_eq!(arches(&debian, &[]), Arch::ALL);
+        // Whoever gets it says that it is for another one.
+        assert_eq!(arches(&s390, &[Arch::X86_64]), [Arch::X86_64]);
+        fs_err::write(folder.path().join("x86"), "no kernel").unwrap();
+        let said = arches_of(&x86, &[]).unwrap_err().to_string();
+        assert!(said.ends_with("/x86` cannot be booted"), "{said}");
+    }
+
+    #[test]
+    fn a_kernel_that_is_named_twice_is_one() {
+        let specs = ["debian:sid", "new=debian:sid", "debian:sid"].map(|text| text.parse().unwrap());
+        let kernels = kernels(&specs, &[Arch::S390x, Arch::S390x]).unwrap();
+        let kernels: Vec<String> = kernels.iter().map(|(spec, _)| spec.to_string()).collect();
+        assert_eq!(kernels, ["debian:sid", "new=debian:sid"]);
     }
 }

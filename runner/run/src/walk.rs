@@ -12,7 +12,7 @@ use base::{Arch, ui::Ui};
 use record::{CoveredKernel, ReadError, RunRecord, SeriesRan, WalkBuild, WalkCase, WalkPoint, WalkRecord};
 use supply::{
     kernel::{
-        KernelError, KernelSource,
+        KernelError, KernelSource, KernelSpec,
         source::{SourceKernelError, Warning},
     },
     series::SeriesSource,
@@ -24,7 +24,7 @@ pub struct Walk {
     /// What is known of it so far.
     pub record: WalkRecord,
     /// The kernels that can be run, in order.
-    pub kernels: Vec<(KernelSource, Arch)>,
+    pub kernels: Vec<(KernelSpec, Arch)>,
 }
 
 /// Applies a series, and builds its base and each of its patches for each architecture.
@@ -81,7 +81,8 @@ pub fn walk(base: &KernelSource, series: &SeriesSource, arches: &[Arch], ui: &Ui
                             .collect();
                     }
                     known = built.warnings;
-                    walk.kernels.push((KernelSource::Source(spec), arch));
+                    walk.kernels
+                        .push((KernelSpec::of(KernelSource::Source(spec)), arch));
                 }
                 Err(KernelError::Source(error)) if matches!(*error, SourceKernelError::NotBuilt(_)) => {
                     build.not_built = Some(error.to_string());

@@ -7,7 +7,6 @@ use super::{
     cache::{Cache, CacheError, Key},
     git::Git,
     host::{self, HostError},
-    kernel::KernelSource,
     packages::Packages,
     tree::{Origin, SourceTree, TreeError},
 };
@@ -20,9 +19,6 @@ use base::{
 /// Why there is no selftest.
 #[derive(Debug, thiserror::Error)]
 pub enum SelftestError {
-    /// Only an image is there.
-    #[error("{0} has no source that is known here: take debian:, source: or tree:")]
-    NoSource(String),
     /// The source does not have it.
     #[error("{about} has no {file}")]
     NoFile {
@@ -81,16 +77,10 @@ fn compiler(arch: Arch) -> (&'static str, [&'static str; 2]) {
 /// The file that a guest of `arch` gets for `file`, such as `mm/map_populate.c`; a patch series on the source is not looked at.
 ///
 /// # Errors
-/// The kernel has no source, the source does not have the file, or it does not build.
-pub fn get(kernel: &str, arch: Arch, file: &str, ui: &Ui) -> Result<PathBuf, SelftestError> {
-    let none = || SelftestError::NoSource(kernel.to_owned());
-    let origin = match kernel.parse::<KernelSource>().map_err(|_| none())? {
-        KernelSource::Debian(suite) => Origin::Debian(suite),
-        KernelSource::Source(spec) => spec.origin,
-        KernelSource::Image { .. } => return Err(none()),
-    };
+/// The source does not have the file, or it does not build.
+pub fn get(origin: &Origin, arch: Arch, file: &str, ui: &Ui) -> Result<PathBuf, SelftestError> {
     let cache = Cache::open(ui)?;
-    let tree = SourceTree::open(&origin, &Packages::open(&cache, ui), &cache, ui)?;
+    let tree = SourceTree::open(origin, &Packages::open(&cache, ui), &cache, ui)?;
     let key = Key::new()
         .with(LAYOUT)
         .with(tree.base())

@@ -7,9 +7,9 @@ use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::Part;
-use ::run::{self as run, Filter, LoadedSuite, Reaches, Selection, Target, kernels};
+use ::run::{self as run, Filter, LoadedSuite, Reaches, SelectError, Selection, Target, kernels};
 use base::{Arch, fault::Verdict};
-use supply::kernel::KernelSource;
+use supply::kernel::KernelSpec;
 
 /// Which jobs are meant.
 #[derive(Debug, Clone, Args)]
@@ -18,14 +18,17 @@ pub(crate) struct Select {
     #[arg(value_name = "SUITE", value_hint = ValueHint::FilePath)]
     pub(crate) suites: Vec<String>,
 
-    /// Kernel: debian:SUITE, source:debian:SUITE, tree:PATH[@COMMIT] or image:PATH[,modules=DIR][,config=FILE][,vmlinux=FILE]
+    /// Kernel, NAME= before it or not: debian:SUITE[=VERSION], deb:FILE.deb, image:FILE, image:DIR, tree:PATH[@COMMIT] or source:debian:SUITE
     ///
-    /// Can be given several times; without it, the three Debian kernels. debian: takes the package of bookworm, trixie or sid.
+    /// Can be given several times; without it, the three Debian kernels. debian: takes the package of a suite such as
+    /// trixie, sid, trixie-backports or experimental, the newest or that of a version. deb:FILE.deb+FILE.deb is a kernel that is split over several
+    /// packages. image: takes ,modules=DIR ,config=FILE ,vmlinux=FILE, and finds them itself in a folder that a kernel was built in, or in /boot. Files
+    /// are run on their own architecture, and go by their release where they have no name.
     /// source: and tree: are built, and take ,config=lockdep+kasan (dax, gcov, kasan, kmemleak, lockdep, no-hugetlb), ,series=SERIES (an
     /// mbox, a folder of patches, or BASE..TIP) and ,patches=N (only the first N of them). Behind a series, ,version=N or ,subject=WORDS
     /// chooses among several in its file, and ,prerequisite=SERIES names what it stands on.
     #[arg(short, long = "kernel", value_name = "KERNEL")]
-    pub(crate) kernels: Vec<KernelSource>,
+    pub(crate) kernels: Vec<KernelSpec>,
 
     /// Which of their jobs
     #[command(flatten)]
@@ -35,11 +38,11 @@ pub(crate) struct Select {
 /// Which jobs of some suites and kernels are meant; an empty list means all.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Which {
-    /// Architecture: x86_64 or s390x; without it, both
+    /// Architecture: x86_64 or s390x; without it, both, and of an image its own
     #[arg(short, long = "arch", value_name = "ARCH")]
     pub(crate) arches: Vec<Arch>,
 
-    /// Only cases whose id is this, or whose name contains it
+    /// Only cases whose id is this, or whose name contains it; with * or ?, whose id or name is like it; "not WORD", all others
     #[arg(short, long = "case", value_name = "CASE")]
     pub(crate) cases: Vec<String>,
 
@@ -68,14 +71,21 @@ impl Which {
 
 impl Select {
     /// What is selected of these suites.
-    pub(crate) fn of<'a>(&self, suites: &'a [Arc<LoadedSuite>], places: &Places) -> Selection<'a> {
-        Selection {
-            kernels: kernels(&self.kernels, &self.which.arches),
+    ///
+    /// # Errors
+    /// A file is no kernel.
+    pub(crate) fn of<'a>(
+        &self,
+        suites: &'a [Arc<LoadedSuite>],
+        places: &Places,
+    ) -> Result<Selection<'a>, SelectError> {
+        Ok(Selection {
+            kernels: kernels(&self.kernels, &self.which.arches)?,
             suites,
             filter: self.which.filter(),
             reaches: None,
             qemus: places.qemus(),
-        }
+        })
     }
 }
 
@@ -129,6 +139,7 @@ fn qemu_choice(text: &str) -> Result<(Arch, PathBuf), String> {
   memrig run
   memrig run standby accounting -k debian:trixie
   memrig run blocks -c B03 -a x86_64 -j 1
+  memrig run blocks -c 'B0*' -c 'not B03'
   memrig run standby -c S12 --repeat 20
   memrig run all -k debian:trixie --reaches offline_pages
   memrig run --dry-run dimm
@@ -188,7 +199,7 @@ impl Run {
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct How {
     /// Guests at once; without it, three for two of the host's processors, as far as its memory allows
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = guests)]
     pub(crate) jobs: Option<NonZeroUsize>,
 
     /// Start no more jobs after the first failure of the kernel; with `=error`, after the first error of the bench, too
@@ -198,6 +209,10 @@ pub(crate) struct How {
     /// Boot a guest for every case, instead of cloning one that has booted
     #[arg(long)]
     pub(crate) no_clone: bool,
+
+    /// Run each case in one guest, whatever comes of it; else an error is tried once more, and a failure is tried to tell always from sometimes
+    #[arg(long)]
+    pub(crate) no_retry: bool,
 
     /// Keep which code of its kernel each case ran; needs guests that are translated (TCG)
     #[arg(long)]
@@ -216,10 +231,17 @@ impl How {
             fail_fast: self.fail_fast.map(FailFast::verdict),
             require_all: self.require_all,
             no_clone: self.no_clone,
+            no_retry: self.no_retry,
             cover: self.cover,
             watch: false,
         }
     }
+}
+
+/// How many guests at once.
+pub(super) fn guests(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse()
+        .map_err(|_| "expected how many guests run at once, 1 or more".to_owned())
 }
 
 /// After what no more jobs are started.
@@ -245,8 +267,25 @@ impl FailFast {
 #[derive(Debug, Args)]
 pub(crate) struct List {
     /// Suites; without any, all that come with memrig
-    #[arg(value_name = "SUITE")]
+    #[arg(value_name = "SUITE", value_hint = ValueHint::FilePath)]
     pub(crate) suites: Vec<String>,
+
+    /// Which of their cases
+    #[command(flatten)]
+    pub(crate) which: Which,
+
+    /// Form of the list
+    #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+    pub(crate) format: ListFormat,
+}
+
+/// Forms of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ListFormat {
+    /// For a person
+    Text,
+    /// JSON
+    Json,
 }
 
 /// Arguments of `memrig setup`.
@@ -254,7 +293,7 @@ pub(crate) struct List {
 pub(crate) struct Setup {
     /// Kernels to get; without any, the three Debian kernels
     #[arg(short, long = "kernel", value_name = "KERNEL")]
-    pub(crate) kernels: Vec<KernelSource>,
+    pub(crate) kernels: Vec<KernelSpec>,
 
     /// Architectures; without any, both
     #[arg(short, long = "arch", value_name = "ARCH")]

@@ -7,7 +7,9 @@ mod results;
 mod series;
 mod verbs;
 
-pub(super) use jobs::{Doctor, FailFast, How, List, Places, Repeat, Replay, Run, Setup, Shell, Which};
+pub(super) use jobs::{
+    Doctor, FailFast, How, List, ListFormat, Places, Repeat, Replay, Run, Setup, Shell, Which,
+};
 pub(super) use parts::{Matrix, Merge, Part, Plan, PlanFormat, Submit};
 pub(super) use results::{Flaky, History, Past, Prune, Report, ReportFormat, TableFormat, Trend};
 pub(super) use series::{Bisect, Compare, Cost, Walk};

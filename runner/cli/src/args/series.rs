@@ -5,9 +5,12 @@ use std::num::NonZeroUsize;
 
 use clap::{Args, ValueHint};
 
-use super::{Places, Which};
+use super::{Places, Which, jobs::guests};
 use base::Arch;
-use supply::{kernel::KernelSource, series::SeriesSource};
+use supply::{
+    kernel::{KernelSource, KernelSpec},
+    series::SeriesSource,
+};
 
 /// Arguments of `memrig compare`.
 #[derive(Debug, Args)]
@@ -15,6 +18,7 @@ use supply::{kernel::KernelSource, series::SeriesSource};
   memrig compare --base source:debian:trixie --series suites/series/prepare-online quick standby
   memrig compare --base tree:linux --series v3.mbox -a s390x
   memrig compare --base debian:bookworm --new debian:trixie blocks
+  memrig compare --base old=image:a/bzImage --new new=image:b/bzImage blocks
 
 Exit codes: 0 nothing got worse or changed, 1 something did, 3 something broke or nothing could be compared.")]
 pub(crate) struct Compare {
@@ -22,9 +26,9 @@ pub(crate) struct Compare {
     #[arg(value_name = "SUITE", value_hint = ValueHint::FilePath)]
     pub(crate) suites: Vec<String>,
 
-    /// The kernel before: any that `run` takes; a source, where the new one is that with a series
+    /// The kernel before: any that `run` takes, NAME= before it or not; a source, where the new one is that with a series
     #[arg(long, value_name = "KERNEL", default_value = "tree:.")]
-    pub(crate) base: KernelSource,
+    pub(crate) base: KernelSpec,
 
     /// The kernel after
     #[arg(
@@ -33,7 +37,7 @@ pub(crate) struct Compare {
         conflicts_with = "series",
         required_unless_present = "series"
     )]
-    pub(crate) new: Option<KernelSource>,
+    pub(crate) new: Option<KernelSpec>,
 
     /// The kernel after is the base with this series: an mbox, a folder of patches, or BASE..TIP
     ///
@@ -66,7 +70,7 @@ pub(crate) struct Compare {
     pub(crate) places: Places,
 
     /// Guests at once; without it, three for two of the host's processors, as far as its memory allows
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = guests)]
     pub(crate) jobs: Option<NonZeroUsize>,
 }
 
@@ -115,7 +119,7 @@ pub(crate) struct Walk {
     pub(crate) places: Places,
 
     /// Guests at once; without it, three for two of the host's processors, as far as its memory allows
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = guests)]
     pub(crate) jobs: Option<NonZeroUsize>,
 }
 
@@ -124,7 +128,7 @@ pub(crate) struct Walk {
 #[command(after_help = "Examples:
   memrig cost -k debian:trixie
   memrig cost -k source:debian:trixie -k source:debian:trixie,series=v3.mbox -a s390x
-  memrig cost -k image:bzImage,config=.config -a x86_64 --json
+  memrig cost -k image:bzImage,config=.config --json
 
 A kernel is measured in a guest of its own for memmap_on_memory off and on. The first number is what repeats, and what two kernels
 are compared by; the spread is that of single repetitions.
@@ -133,7 +137,7 @@ Exit codes: 0 everything was counted, 1 a kernel failed, 3 something is not know
 pub(crate) struct Cost {
     /// Kernel, as for `memrig run`; can be given several times; without it, the three Debian kernels
     #[arg(short, long = "kernel", value_name = "KERNEL")]
-    pub(crate) kernels: Vec<KernelSource>,
+    pub(crate) kernels: Vec<KernelSpec>,
 
     /// Architecture: x86_64 or s390x; without it, both
     #[arg(short, long = "arch", value_name = "ARCH")]
@@ -144,7 +148,7 @@ pub(crate) struct Cost {
     pub(crate) repetitions: u32,
 
     /// Guests at once; without it, three for two of the host's processors. What they count does not depend on it
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = guests)]
     pub(crate) jobs: Option<NonZeroUsize>,
 
     /// Print the records as JSON instead of a table

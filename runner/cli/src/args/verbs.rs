@@ -24,6 +24,10 @@ use super::{
     after_long_help = EXAMPLES
 )]
 pub(crate) struct Cli {
+    /// Print results, warnings and errors alone, and nothing of what goes on
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+
     /// What to do
     #[command(subcommand)]
     pub(crate) verb: Verb,
@@ -34,7 +38,7 @@ Examples:
   memrig run                                    the quick suite on six Debian kernels
   memrig run standby -k debian:trixie -a s390x  one suite, one kernel
   memrig run blocks -c B03                      one case everywhere
-  memrig run accounting -k image:bzImage,config=.config
+  memrig run accounting -k image:../linux       a kernel that was built there
   memrig run -k tree:../linux,series=v3.mbox     a series on a tree
   memrig compare --base tree:. --series v3.mbox  before and after it
   memrig walk --base tree:. --series v3.mbox    each patch of it on its own

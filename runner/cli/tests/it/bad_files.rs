@@ -80,7 +80,7 @@ fn what_is_no_file_is_told_by_its_kind() {
     ] {
         let kernel = format!("image:{file}");
         let config = format!("tree:.,series={file}");
-        let calls: [&[&str]; 9] = [
+        let calls: [&[&str]; 8] = [
             &["list", file],
             &["run", file],
             &["shell", file],
@@ -88,13 +88,18 @@ fn what_is_no_file_is_told_by_its_kind() {
             &["matrix", file],
             &["plan", file],
             &["submit", "--slurm", "--dry-run", file],
-            &["run", "-a", "x86_64", "-k", &kernel],
             &["plan", "nightly", "--shard", "slice:1/2", "--times", file],
         ];
         for args in calls {
             place.refused(args, said);
         }
-        if !file.contains("folder") {
+        if file.contains("folder") {
+            place.refused(
+                &["run", "-k", &kernel],
+                "`./folder.yaml` has no kernel: expected ",
+            );
+        } else {
+            place.refused(&["run", "-a", "x86_64", "-k", &kernel], said);
             place.refused(&["run", "-a", "x86_64", "-k", &config], said);
         }
     }

@@ -7,7 +7,7 @@ use base::{Arch, ui::Ui};
 use compare::{CostRow, cost_rows};
 use record::{CostMethod, CostRecord};
 use run::{CostOptions, Emulator, NoCost, Prepared, Rig, Wanted, counting, measure, prepare};
-use supply::{cache::Cache, kernel::KernelSource, packages::DebianRelease, qemu::Counting};
+use supply::{cache::Cache, kernel::KernelSpec, packages::DebianSuite, qemu::Counting};
 
 /// As many as `memrig cost` does: with fewer, a third of them is a few, which agree by chance.
 const OPTIONS: CostOptions = CostOptions {
@@ -18,7 +18,7 @@ const OPTIONS: CostOptions = CostOptions {
 
 fn rig(arch: Arch) -> Rig {
     let wanted = Wanted {
-        kernels: vec![(KernelSource::Debian(DebianRelease::Trixie), arch)],
+        kernels: vec![(KernelSpec::debian(DebianSuite::Trixie), arch)],
         qemus: BTreeMap::new(),
         refresh: false,
     };

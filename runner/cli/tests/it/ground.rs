@@ -7,7 +7,7 @@ use base::ByteSize;
 use base::{Arch, ui::Ui};
 use format::ssh::Login;
 use run::{Rig, Wanted, prepare};
-use supply::{host, image, kernel::KernelSource, packages::DebianRelease};
+use supply::{host, image, kernel::KernelSpec, packages::DebianSuite};
 use tempfile::TempDir;
 use vm::{
     keys::SshKeys,
@@ -15,7 +15,7 @@ use vm::{
 };
 
 /// The kernels that guests of tests boot.
-pub(crate) const KERNELS: [DebianRelease; 2] = [DebianRelease::Trixie, DebianRelease::Sid];
+pub(crate) const KERNELS: [DebianSuite; 2] = [DebianSuite::Trixie, DebianSuite::Sid];
 
 /// Packages of the host that only tests need.
 const PACKAGES: [&str; 4] = [
@@ -70,7 +70,7 @@ pub(crate) fn rig() -> &'static Rig {
     RIG.get_or_init(|| {
         let kernels = KERNELS
             .iter()
-            .flat_map(|suite| Arch::ALL.map(|arch| (KernelSource::Debian(*suite), arch)));
+            .flat_map(|suite| Arch::ALL.map(|arch| (KernelSpec::debian(*suite), arch)));
         let wanted = Wanted {
             kernels: kernels.collect(),
             qemus: BTreeMap::new(),

@@ -225,6 +225,8 @@ pub(crate) fn comparison() -> CompareRecord {
     CompareRecord {
         base: "debian:trixie".to_owned(),
         new: "debian:sid".to_owned(),
+        base_named: None,
+        new_named: None,
         series: None,
         applied: None,
         suites: vec!["quick".to_owned()],

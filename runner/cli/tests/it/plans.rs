@@ -218,7 +218,7 @@ fn a_plan_gets_nothing_and_says_what_would_be_got() {
         ("tree:linux@v9", "has no commit `v9`"),
         ("tree:bin", "is no kernel source"),
         ("tree:linux,series=bin", "has no files `*.patch`"),
-        ("debian:potato", "expected bookworm, trixie or sid"),
+        ("debian:potato", "expected one of bookworm, "),
     ] {
         let told = place.memrig(&["run", "quick", "--dry-run", "-a", "x86_64", "-k", kernel]);
         assert_eq!(told.code, Some(2), "{}", told.err);

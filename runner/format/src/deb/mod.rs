@@ -8,5 +8,5 @@ mod package;
 mod version;
 
 pub use index::{Dependency, Relation, Stanza, depends, names_in, stanza_of, stanzas};
-pub use package::{DebError, Member, MemberKind, members};
+pub use package::{DebError, Member, MemberKind, control, members};
 pub use version::compare;

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A `.deb`: an `ar` archive whose member `data.tar.*` has the files.
+//! A `.deb`: an `ar` archive whose member `data.tar.*` has the files, and `control.tar.*` what the package says of itself.
 
 use std::{
     io::{self, Read},
     ops::ControlFlow,
 };
+
+/// The member with the files.
+const DATA: &str = "data.tar";
+
+/// The member with what the package says of itself.
+const CONTROL: &str = "control.tar";
 
 /// What went wrong with a package.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +57,7 @@ pub fn members<E: From<DebError>>(
     deb: impl Read,
     mut see: impl FnMut(Member<'_>) -> Result<ControlFlow<()>, E>,
 ) -> Result<(), E> {
-    let (name, data) = data_member(deb)?;
+    let (name, data) = member(deb, DATA)?;
     let mut archive = tar::Archive::new(decompressed(&name, data)?);
     for entry in archive.entries().map_err(DebError::Read)? {
         let mut entry = entry.map_err(DebError::Read)?;
@@ -82,8 +88,31 @@ pub fn members<E: From<DebError>>(
     Ok(())
 }
 
-/// Leads the stream to the member `data.tar.*` and returns its name and its bytes.
-fn data_member<R: Read>(mut deb: R) -> Result<(String, io::Take<R>), DebError> {
+/// What the package says of itself: its file `control`, one stanza.
+///
+/// # Errors
+/// The bytes are no package, or cannot be read.
+pub fn control(deb: impl Read) -> Result<String, DebError> {
+    let (name, data) = member(deb, CONTROL)?;
+    let mut archive = tar::Archive::new(decompressed(&name, data)?);
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        if entry
+            .path_bytes()
+            .strip_prefix(b"./")
+            .unwrap_or(&entry.path_bytes())
+            == b"control"
+        {
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes)?;
+            return Ok(String::from_utf8_lossy(&bytes).into_owned());
+        }
+    }
+    Err(DebError::Format("its member `control.tar` has no `control`"))
+}
+
+/// Leads the stream to the member whose name begins so, and returns its name and its bytes.
+fn member<R: Read>(mut deb: R, wanted: &str) -> Result<(String, io::Take<R>), DebError> {
     let mut magic = [0; 8];
     deb.read_exact(&mut magic)?;
     if &magic != b"!<arch>\n" {
@@ -93,7 +122,8 @@ fn data_member<R: Read>(mut deb: R) -> Result<(String, io::Take<R>), DebError> {
     loop {
         let mut header = [0; 60];
         deb.read_exact(&mut header).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => DebError::Format("it has no member `data.tar`"),
+            io::ErrorKind::UnexpectedEof if wanted == DATA => DebError::Format("it has no member `data.tar`"),
+            io::ErrorKind::UnexpectedEof => DebError::Format("it has no member `control.tar`"),
             _ => error.into(),
         })?;
         let field = |range| std::str::from_utf8(&header[range]).map(str::trim_end);
@@ -108,7 +138,7 @@ fn data_member<R: Read>(mut deb: R) -> Result<(String, io::Take<R>), DebError> {
             return Err(DebError::Format("its first member is not `debian-binary`"));
         }
         first = false;
-        if name.starts_with("data.tar") {
+        if name.starts_with(wanted) {
             return Ok((name.to_owned(), deb.take(size)));
         }
         // Members begin at even offsets.
@@ -120,8 +150,8 @@ fn data_member<R: Read>(mut deb: R) -> Result<(String, io::Take<R>), DebError> {
 }
 
 fn decompressed<'a>(name: &str, data: impl Read + 'a) -> Result<Box<dyn Read + 'a>, DebError> {
-    // Only members of that name come here; another one would be taken as it is.
-    Ok(match name.strip_prefix("data.tar").unwrap_or_default() {
+    // Only members with that in their name come here; another one would be taken as it is.
+    Ok(match name.split_once(".tar").unwrap_or_default().1 {
         "" => Box::new(data),
         ".gz" => Box::new(flate2::read::MultiGzDecoder::new(data)),
         ".xz" => Box::new(liblzma::read::XzDecoder::new_multi_decoder(data)),
@@ -175,6 +205,27 @@ mod tests {
             assert_eq!(seen[1].0, "boot/b");
             assert_eq!(seen[2].1, MemberKind::Link("x.so.1.2".to_owned()));
         }
+    }
+
+    #[test]
+    fn a_package_says_what_it_is() {
+        let tar = tar_of(&[("md5sums", b"x"), ("control", b"Package: linux-image-7.2\n")]);
+        let deb = |tar| {
+            deb_of(&[
+                ("debian-binary", b"2.0\n"),
+                ("control.tar.zst", &zstd::encode_all(tar, 1).unwrap()),
+                ("data.tar", b""),
+            ])
+        };
+        assert_eq!(
+            control(deb(tar.as_slice()).as_slice()).unwrap(),
+            "Package: linux-image-7.2\n"
+        );
+        let said = |deb: &[u8]| control(deb).unwrap_err().to_string();
+        let other = tar_of(&[("md5sums", b"x")]);
+        assert!(said(&deb(other.as_slice())).contains("has no `control`"));
+        let none = deb_of(&[("debian-binary", b"2.0\n"), ("data.tar", b"")]);
+        assert!(said(&none).contains("no member `control.tar`"));
     }
 
     #[test]

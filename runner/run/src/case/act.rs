@@ -22,6 +22,12 @@ use suite::{
 /// Folder of the notifier error injection (lib/notifier-error-inject.c).
 const INJECTION: &str = "/sys/kernel/debug/notifier-error-inject/memory/actions";
 
+/// The module that has it.
+const MODULE: &str = "memory-notifier-error-inject";
+
+/// What a script ends with where the guest has no such module.
+const ABSENT: u8 = 3;
+
 /// One operation for one, several for many.
 fn together(mut ops: Vec<Op>) -> Op {
     match ops.len() {
@@ -398,11 +404,7 @@ impl<G: UnderTest> Bench<'_, G> {
                 priority,
             } => {
                 if self.injection.is_none() {
-                    let load = format!(
-                        "[ -d {INJECTION} ] || modprobe memory-notifier-error-inject priority={priority} && [ -d {INJECTION} ]"
-                    );
-                    self.exec_ok("loading memory-notifier-error-inject", &load)
-                        .await?;
+                    self.load_injection(*priority).await?;
                     self.injection = Some(*priority);
                 }
                 let path = format!("{INJECTION}/{notifier}/error");
@@ -415,6 +417,25 @@ impl<G: UnderTest> Bench<'_, G> {
             }
         }
         Ok(Op::Nothing)
+    }
+
+    /// Loads the kernel's error injection, unless it is built in. An image without it is that of a kernel whose modules nobody named, or which has
+    /// none such.
+    async fn load_injection(&self, priority: i32) -> Result<(), Trouble> {
+        let there = format!(
+            "[ -d {INJECTION} ] || grep -qs '{MODULE}.ko:' /lib/modules/$(uname -r)/modules.dep || exit {ABSENT}"
+        );
+        let load =
+            format!("[ -d {INJECTION} ] || modprobe {MODULE} priority={priority} && [ -d {INJECTION} ]");
+        if self.exec(&there).await?.code == ABSENT {
+            return Err(Trouble::Lacking {
+                message: format!(
+                    "needs the module {MODULE}, and the guest's image has none for this kernel: to a kernel out of files, name its modules \
+                     (image:PATH,modules=DIRECTORY)"
+                ),
+            });
+        }
+        self.exec_ok(&format!("loading {MODULE}"), &load).await.map(drop)
     }
 
     /// Runs a program in the guest.

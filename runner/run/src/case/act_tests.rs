@@ -234,7 +234,10 @@ cases! {
     a_veto_that_the_kernel_does_not_heed_fails: Setup::x86().always("state online", Fault::Ignore),
         "add: { as: b }\nveto: { notifier: MEM_GOING_ONLINE, errno: ENOMEM }\nonline: { block: b, fails: ENOMEM }"
         => Fail, "succeeded, and must fail with ENOMEM";
-    a_module_that_the_image_lacks_lasts:
+    a_module_that_the_image_lacks_skips: Setup::x86().always("modules.dep", Fault::Exit(3, "")),
+        "veto: { notifier: MEM_GOING_ONLINE, errno: ENOMEM }"
+        => Skip, "needs the module memory-notifier-error-inject, and the guest's image has none for this kernel";
+    a_module_that_needs_one_that_is_not_there_lasts:
         Setup::x86().always("modprobe", Fault::Exit(1, "modprobe: module memory-notifier-error-inject not found")),
         "veto: { notifier: MEM_GOING_ONLINE, errno: ENOMEM }" => Error, "not found";
     a_block_that_is_no_memory_at_boot_skips: Setup::x86(), "offline: { block: boot.40 }"

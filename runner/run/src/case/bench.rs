@@ -23,6 +23,7 @@ use memory::{
 };
 use record::SubcaseRecord;
 use suite::{BlockName, BlockRef, File};
+use supply::tree::Origin;
 use vm::{guest::Output, machine::MachineError};
 
 /// Blocks that a step named.
@@ -95,8 +96,8 @@ pub(super) struct Bench<'a, G> {
     pub(super) uevents_since: usize,
     /// Kinds of operations that were done in this guest.
     pub(super) kinds: BTreeSet<&'static str>,
-    /// How a person named the kernel.
-    pub(super) kernel: String,
+    /// The kernel's source, where it is known.
+    pub(super) origin: Option<Origin>,
     /// The folder of the suite's file.
     pub(super) beside: PathBuf,
     /// Tests that programs reported since the step began.
@@ -148,7 +149,7 @@ impl<'a, G: UnderTest> Bench<'a, G> {
             console_since: guest.console().len(),
             uevents_since: 0,
             kinds: BTreeSet::new(),
-            kernel: String::new(),
+            origin: None,
             beside: PathBuf::new(),
             subcases: Vec::new(),
             said: Said::default(),

@@ -103,6 +103,7 @@ pub(super) async fn live(job: &Job, stage: &Stage, guests: &impl Guests) -> Case
         // Where kernels are compared, a failure is a difference or none; the other pair tells how often.
         let again = again(&attempts, starved, stage.watch, lasting)
             && !enough_of_hangs(&attempts, outcome.ended.as_ref(), stage.fail_fast)
+            && !stage.no_retry
             && !stage.stop.is_asked();
         // The last of those with the verdict that counts is told of.
         let told = match decided.take() {

@@ -213,6 +213,19 @@ async fn a_hang_that_ends_the_run_is_not_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_wants_no_retry_gets_one_guest_for_a_case() {
+    for (setup, verdict) in [
+        (at(Fault::Lose), Verdict::Error),
+        (at(Fault::Starve), Verdict::Error),
+        (refused(), Verdict::Fail),
+    ] {
+        let mut lab = Lab::new(&steps_of(ONLINE), [setup]);
+        lab.stage.no_retry = true;
+        assert_eq!(verdicts(&lab.run().await), [verdict]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_kernels_are_compared_the_other_pair_tells_how_often() {
     let mut lab = Lab::new(&steps_of(ONLINE), [refused()]);
     lab.stage.watch = true;

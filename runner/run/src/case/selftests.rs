@@ -32,14 +32,18 @@ impl<G: UnderTest> Bench<'_, G> {
     /// Puts files of the selftests into the guest.
     pub(super) async fn bring(&mut self, files: &[String]) -> Result<(), Trouble> {
         for file in files {
-            let (kernel, arch, name) = (self.kernel.clone(), self.facts.arch, file.clone());
+            let origin = self.origin.clone().ok_or_else(|| Trouble::Lacking {
+                message: "needs the kernel's own selftests, and of this kernel no source is known: take debian:, source: or tree:"
+                    .to_owned(),
+            })?;
+            let (arch, name) = (self.facts.arch, file.clone());
             let got = tokio::task::spawn_blocking(move || {
-                let path = selftests::get(&kernel, arch, &name, &Ui::terminal())?;
+                let path = selftests::get(&origin, arch, &name, &Ui::terminal())?;
                 Ok(fs_err::read(path)?)
             });
             let got = got.await.map_err(|error| Trouble::bench(error.to_string()))?;
             let bytes = got.map_err(|error: SelftestError| match error {
-                SelftestError::NoSource(_) | SelftestError::NoFile { .. } => Trouble::Lacking {
+                SelftestError::NoFile { .. } => Trouble::Lacking {
                     message: error.to_string(),
                 },
                 // Another guest does not help a compiler.

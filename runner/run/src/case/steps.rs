@@ -56,7 +56,7 @@ pub(super) async fn steps(
     if let Some(slot) = cloned {
         slot.keep_free_at_rest(bench.ledger.free);
     }
-    bench.kernel = stage.kernel(job).label.clone();
+    bench.origin = stage.kernel(job).origin.clone();
     bench.beside = job.suite.folder().to_owned();
     if stage.watch {
         let known = bench.watch(&stage.probe(job.kernel)).await?;

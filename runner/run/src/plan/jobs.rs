@@ -30,8 +30,10 @@ impl LoadedSuite {
 /// What a plan must know of a kernel.
 #[derive(Debug, Clone)]
 pub struct PlannedKernel {
-    /// How the user named it.
+    /// What reports and the history call it.
     pub label: String,
+    /// The text by which the user named it.
+    pub named: String,
     /// Its architecture.
     pub arch: Arch,
     /// Its release, as far as it is known before it boots; `None` where the kernel is still to be got, so that jobs go by its label alone.
@@ -206,6 +208,7 @@ mod tests {
         });
         let kernel = PlannedKernel {
             label: "k".to_owned(),
+            named: "k".to_owned(),
             arch: Arch::S390x,
             release: Some("6.12.0".to_owned()),
             config: None,
@@ -242,6 +245,7 @@ mod tests {
         let planned = |release: Option<&str>| {
             let kernel = PlannedKernel {
                 label: "debian:trixie".to_owned(),
+                named: "debian:trixie".to_owned(),
                 arch: Arch::S390x,
                 release: release.map(str::to_owned),
                 config: None,

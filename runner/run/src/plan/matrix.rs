@@ -29,7 +29,7 @@ pub(crate) fn matrix_jobs(
             let choices: Vec<String> = job.variant.choices.iter().map(ToString::to_string).collect();
             for words in matrix.all_cmdlines() {
                 let here = Coordinates {
-                    kernel: &job.key.label,
+                    kernel: &kernels[job.kernel].named,
                     arch: job.key.arch,
                     suite: name,
                     case: &job.key.case,
@@ -100,7 +100,8 @@ cases:
             suite: Suite::parse("x.yaml", SUITE).unwrap(),
         });
         let kernel = |label: &str, arch| PlannedKernel {
-            label: label.to_owned(),
+            label: format!("of-{label}"),
+            named: label.to_owned(),
             arch,
             release: Some("6.1".to_owned()),
             config: None,
@@ -131,10 +132,10 @@ cases:
         assert_eq!(
             jobs(text),
             [
-                "x86_64 b-6.1 A memmap_on_memory=off memory_hotplug.memmap_on_memory=off",
-                "s390x a-6.1 A memmap_on_memory=on memory_hotplug.memmap_on_memory=on",
-                "s390x a-6.1 B  ",
-                "s390x a-6.1 B p=1 q p=1 q",
+                "x86_64 of-b-6.1 A memmap_on_memory=off memory_hotplug.memmap_on_memory=off",
+                "s390x of-a-6.1 A memmap_on_memory=on memory_hotplug.memmap_on_memory=on",
+                "s390x of-a-6.1 B  ",
+                "s390x of-a-6.1 B p=1 q p=1 q",
             ]
         );
     }

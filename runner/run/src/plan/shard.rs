@@ -157,6 +157,7 @@ mod tests {
         let jobs = |release: Option<&str>| {
             let kernel = PlannedKernel {
                 label: "debian:sid".to_owned(),
+                named: "debian:sid".to_owned(),
                 arch: Arch::S390x,
                 release: release.map(str::to_owned),
                 config: None,

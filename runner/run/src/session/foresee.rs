@@ -4,7 +4,9 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use super::prepare::{Emulator, PrepareError, Prepared, Wanted, answering, firmware, host_packages, refused};
+use super::prepare::{
+    Emulator, PrepareError, Prepared, Wanted, answering, check, firmware, host_packages, refused,
+};
 use crate::plan::{Job, PlannedKernel, dry_run};
 use base::{Arch, ui::Ui};
 use supply::{
@@ -42,9 +44,7 @@ pub(crate) fn foresee(wanted: &Wanted, ui: &Ui) -> Result<Foreseen, PrepareError
         would: Vec::new(),
     };
     // Files that the user named wrongly are told first, as a run would.
-    for (source, arch) in &wanted.kernels {
-        kernel::check(source, *arch).map_err(|error| refused(source, *arch, error))?;
-    }
+    check(wanted)?;
     // A machine without dpkg has nothing that could be installed.
     if let Ok(missing @ [_, ..]) = host::missing_packages(&host_packages(wanted)).as_deref() {
         let line = format!("packages of the host: {} would be installed", missing.join(", "));
@@ -55,9 +55,7 @@ pub(crate) fn foresee(wanted: &Wanted, ui: &Ui) -> Result<Foreseen, PrepareError
             foreseen.emulator(*arch, wanted, &cache)?;
         }
     }
-    for (source, arch) in &wanted.kernels {
-        let known =
-            kernel::known(source, *arch, &cache, ui).map_err(|error| refused(source, *arch, error))?;
+    for (known, (spec, arch)) in kernels(wanted, &cache, ui)?.into_iter().zip(&wanted.kernels) {
         match known {
             Known::Here(kernel) => foreseen.here(*kernel, &cache, ui)?,
             Known::NotHere { label, what } => {
@@ -65,6 +63,7 @@ pub(crate) fn foresee(wanted: &Wanted, ui: &Ui) -> Result<Foreseen, PrepareError
                 foreseen.would(line);
                 foreseen.kernels.push(PlannedKernel {
                     label,
+                    named: spec.to_string(),
                     arch: *arch,
                     release: what.release,
                     config: None,
@@ -74,6 +73,21 @@ pub(crate) fn foresee(wanted: &Wanted, ui: &Ui) -> Result<Foreseen, PrepareError
         }
     }
     Ok(foreseen)
+}
+
+/// What is known of the kernels; those that would be called the same are told apart.
+fn kernels(wanted: &Wanted, cache: &Cache, ui: &Ui) -> Result<Vec<Known>, PrepareError> {
+    let mut all = Vec::new();
+    for (spec, arch) in &wanted.kernels {
+        let known = kernel::known(spec, *arch, cache, ui);
+        all.push(known.map_err(|error| refused(spec, *arch, error))?);
+    }
+    let labels = all.iter_mut().map(|known| known.label_mut().clone()).collect();
+    let labels = kernel::told_apart(&wanted.kernels, labels);
+    for (known, label) in all.iter_mut().zip(labels) {
+        *known.label_mut() = label;
+    }
+    Ok(all)
 }
 
 impl Foreseen {
@@ -154,6 +168,7 @@ impl Foreseen {
 pub(super) fn planned(kernel: &Kernel) -> PlannedKernel {
     PlannedKernel {
         label: kernel.label.clone(),
+        named: kernel.named().to_owned(),
         arch: kernel.arch,
         release: Some(kernel.release_or_unknown().to_owned()),
         config: kernel.config.clone().map(Arc::new),

@@ -18,8 +18,8 @@ use supply::{
     cache::{self, Cache, CacheError},
     host::{self, HostError},
     image::{self, ImageError},
-    kernel::{self, Kernel, KernelError, KernelSource},
-    packages::{DebianRelease, Packages, PackagesError},
+    kernel::{self, Kernel, KernelError, KernelSpec, SameName},
+    packages::{DebianSuite, Packages, PackagesError},
     qemu::{self, BuildError, Capabilities, CapabilityError},
 };
 use vm::{
@@ -31,7 +31,7 @@ use vm::{
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
     /// Kernels, in the order in which reports list them.
-    pub kernels: Vec<(KernelSource, Arch)>,
+    pub kernels: Vec<(KernelSpec, Arch)>,
     /// QEMU binaries that the user names.
     pub qemus: BTreeMap<Arch, PathBuf>,
     /// Ask the mirror for newer versions.
@@ -40,7 +40,7 @@ pub struct Wanted {
 
 impl Wanted {
     /// Kernels on the QEMUs that the user names, by what is there.
-    pub(crate) fn of(kernels: Vec<(KernelSource, Arch)>, qemus: BTreeMap<Arch, PathBuf>) -> Self {
+    pub(crate) fn of(kernels: Vec<(KernelSpec, Arch)>, qemus: BTreeMap<Arch, PathBuf>) -> Self {
         Self {
             kernels,
             qemus,
@@ -127,6 +127,9 @@ pub enum PrepareError {
         /// Why.
         source: Box<KernelError>,
     },
+    /// Two kernels have one name.
+    #[error(transparent)]
+    SameName(#[from] SameName),
     /// A guest image.
     #[error("making the guest image for {label} on {arch}")]
     Image {
@@ -165,6 +168,7 @@ impl Blamed for PrepareError {
             Self::Host(error) => error.blame(),
             Self::Cache(error) => error.blame(),
             Self::Kernel { source, .. } => source.blame(),
+            Self::SameName(error) => error.blame(),
             Self::Capabilities { .. } | Self::Named { .. } | Self::Exec(_) => Blame::Usage,
             _ => Blame::Bench,
         }
@@ -182,8 +186,8 @@ pub fn host_packages(wanted: &Wanted) -> Vec<&'static str> {
     if ours(Arch::S390x) {
         packages.extend(qemu::HOST_PACKAGES);
     }
-    for (source, arch) in &wanted.kernels {
-        packages.extend(kernel::host_packages(source, *arch));
+    for (spec, arch) in &wanted.kernels {
+        packages.extend(kernel::host_packages(&spec.source, *arch));
     }
     packages.into_iter().collect()
 }
@@ -201,12 +205,14 @@ pub fn prepare(wanted: &Wanted, ui: &Ui) -> Result<Rig, PrepareError> {
     };
     let arches: BTreeSet<Arch> = wanted.kernels.iter().map(|(_, arch)| *arch).collect();
     // What the user named wrongly is found before anything long begins.
-    for (source, arch) in &wanted.kernels {
-        kernel::check(source, *arch).map_err(|error| refused(source, *arch, error))?;
-    }
+    check(wanted)?;
     // All at once: who has to install them by hand does so once. The key of our QEMU holds the compiler's version, so that the compiler
     // has to be there even where QEMU is.
     host::install_packages(&host_packages(wanted), ui)?;
+    for (spec, arch) in &wanted.kernels {
+        let listed = kernel::check_listed(&spec.source, *arch, &packages);
+        listed.map_err(|error| refused(spec, *arch, error))?;
+    }
     let mut emulators = BTreeMap::new();
     for &arch in &arches {
         emulators.insert(
@@ -214,37 +220,60 @@ pub fn prepare(wanted: &Wanted, ui: &Ui) -> Result<Rig, PrepareError> {
             emulator(arch, wanted.qemus.get(&arch), &packages, &cache, ui)?,
         );
     }
-    let mut kernels = Vec::new();
-    for (source, arch) in &wanted.kernels {
-        let kernel = get_kernel(source, *arch, &packages, &cache, ui)?;
-        let image =
-            image::obtain(&kernel, &[], &packages, &cache, ui).map_err(|source| PrepareError::Image {
-                label: kernel.label.clone(),
-                arch: *arch,
+    let kernels = kernels(wanted, &packages, &cache, ui)?.into_iter();
+    let prepared = kernels.map(|kernel| {
+        let image = image::obtain(&kernel, &[], &packages, &cache, ui);
+        match image {
+            Ok(image) => Ok(Prepared {
+                kernel,
+                initrd: image.path,
+                image_sha256: image.sha256,
+            }),
+            Err(source) => Err(PrepareError::Image {
+                label: kernel.label,
+                arch: kernel.arch,
                 source: Box::new(source),
-            })?;
-        kernels.push(Prepared {
-            kernel,
-            initrd: image.path,
-            image_sha256: image.sha256,
-        });
-    }
-    Ok(Rig { kernels, emulators })
+            }),
+        }
+    });
+    Ok(Rig {
+        kernels: prepared.collect::<Result<_, PrepareError>>()?,
+        emulators,
+    })
 }
 
-fn get_kernel(
-    source: &KernelSource,
-    arch: Arch,
+/// Looks at what the user named, as far as that is short.
+pub(super) fn check(wanted: &Wanted) -> Result<(), PrepareError> {
+    kernel::different_names(wanted.kernels.iter().map(|(spec, _)| spec))?;
+    for (spec, arch) in &wanted.kernels {
+        kernel::check(&spec.source, *arch).map_err(|error| refused(spec, *arch, error))?;
+    }
+    Ok(())
+}
+
+/// Gets all kernels, and tells apart those that would be called the same.
+fn kernels(
+    wanted: &Wanted,
     packages: &Packages,
     cache: &Cache,
     ui: &Ui,
-) -> Result<Kernel, PrepareError> {
-    kernel::obtain(source, arch, packages, cache, ui).map_err(|error| refused(source, arch, error))
+) -> Result<Vec<Kernel>, PrepareError> {
+    let mut kernels = Vec::new();
+    for (spec, arch) in &wanted.kernels {
+        let kernel = kernel::obtain(spec, *arch, packages, cache, ui);
+        kernels.push(kernel.map_err(|error| refused(spec, *arch, error))?);
+    }
+    let labels = kernels.iter().map(|kernel| kernel.label.clone()).collect();
+    let labels = kernel::told_apart(&wanted.kernels, labels);
+    for (kernel, label) in kernels.iter_mut().zip(labels) {
+        kernel.label = label;
+    }
+    Ok(kernels)
 }
 
-pub(super) fn refused(source: &KernelSource, arch: Arch, error: KernelError) -> PrepareError {
+pub(super) fn refused(spec: &KernelSpec, arch: Arch, error: KernelError) -> PrepareError {
     PrepareError::Kernel {
-        label: source.to_string(),
+        label: spec.to_string(),
         arch,
         source: Box::new(error),
     }
@@ -345,7 +374,7 @@ fn standby_qemu(packages: &Packages, cache: &Cache, ui: &Ui) -> Result<qemu::Sta
     if let Some(built) = qemu::find(&pinned.at(""), cache.root())? {
         return Ok(built);
     }
-    let tarball = packages.fetch_source(DebianRelease::Trixie, pinned.package)?;
+    let tarball = packages.fetch_source(DebianSuite::Trixie, pinned.package)?;
     if tarball.sha256 != pinned.sha256 {
         return Err(PrepareError::Source {
             wanted: pinned.version.to_owned(),

@@ -97,6 +97,7 @@ pub(crate) fn nowhere(kernels: u32) -> Rig {
         kernel: Kernel {
             label: format!("tree:linux@{number}"),
             source: None,
+            origin: None,
             arch: arch(number),
             release: Some(format!("7.{number}.0")),
             image: format!("image-{number}").into(),

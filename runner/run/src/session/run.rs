@@ -64,6 +64,8 @@ pub struct How {
     pub require_all: bool,
     /// All guests boot; otherwise they go on from templates where several are alike.
     pub no_clone: bool,
+    /// Each case has one guest, whatever comes of it.
+    pub no_retry: bool,
     /// See what the comparison of two kernels needs.
     pub watch: bool,
     /// Keep which code each case ran.
@@ -198,6 +200,7 @@ async fn run_jobs(
     } else {
         stage.cloning(&mut jobs)
     };
+    let stage = if how.no_retry { stage.once() } else { stage };
     let stage = Arc::new(if how.watch { stage.watching() } else { stage });
     let jobs = in_order(jobs, &times, &turns);
     let mut broken = None;

@@ -43,6 +43,8 @@ pub(crate) struct Stage {
     pub(crate) require_all: bool,
     /// More is seen than a verdict needs, and failures are not tried again: two kernels are compared.
     pub(crate) watch: bool,
+    /// Each case has one guest, whatever comes of it.
+    pub(crate) no_retry: bool,
     /// The run ends with the first failure.
     pub(crate) fail_fast: bool,
     /// Keeps which code the cases run.
@@ -174,6 +176,7 @@ impl Stage {
             stop,
             require_all,
             watch: false,
+            no_retry: false,
             fail_fast: false,
             cover: None,
             ui,
@@ -197,6 +200,12 @@ impl Stage {
     /// Keeps which code the cases run.
     pub(super) fn covering(mut self, cover: Option<Cover>) -> Self {
         self.cover = cover;
+        self
+    }
+
+    /// Itself, with one guest for each case.
+    pub(crate) fn once(mut self) -> Self {
+        self.no_retry = true;
         self
     }
 

@@ -261,6 +261,7 @@ mod tests {
         });
         let kernel = PlannedKernel {
             label: "k".to_owned(),
+            named: "k".to_owned(),
             arch: Arch::X86_64,
             release: None,
             config: None,

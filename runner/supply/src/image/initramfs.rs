@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The image of a kernel: what goes into it, and making it.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +9,7 @@ use super::{programs::Program, userland};
 use crate::{
     cache::{self, Cache, CacheError, Key, NotHere},
     kernel::{Kernel, ModuleError, ModuleFile, Modules},
-    packages::{DebianRelease, PackageFacts, Packages, PackagesError},
+    packages::{DebianSuite, PackageFacts, Packages, PackagesError},
 };
 use base::{Arch, ui::Ui};
 use format::{
@@ -214,7 +211,7 @@ fn of_a_release(
 }
 
 fn attempt(
-    suite: DebianRelease,
+    suite: DebianSuite,
     kernel: &Kernel,
     extra: &[Extra<'_>],
     packages: &Packages,
@@ -222,10 +219,8 @@ fn attempt(
     ui: &Ui,
 ) -> Result<Image, ImageError> {
     let (boot, all) = modules_of(kernel)?;
-    let release = kernel.modules_dir.as_deref().and_then(Path::file_name);
-    let release = release
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
+    // Where modprobe looks; the folder of a built tree has another name.
+    let release = kernel.release.clone().unwrap_or_default();
     let parts = userland::resolve(packages, suite, kernel.arch)?;
 
     // All but the packages' files, which their sums stand for.

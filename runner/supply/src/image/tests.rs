@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Images of packages made for the test.
 
+use std::path::Path;
+
 use super::*;
 use crate::{
-    kernel::{self, KernelSource, s390_image},
+    kernel::{self, KernelSpec, s390_image},
     packages::{
-        DebianRelease,
+        DebianSuite,
         tests::{Sample, lack, stock},
     },
 };
@@ -64,19 +66,19 @@ fn stocked(root: &Path, config: &str, busybox: &[u8]) -> (Cache, Packages, Ui) {
     );
     stock(
         &cache,
-        DebianRelease::Bookworm,
+        DebianSuite::Bookworm,
         Arch::S390x,
         &[meta, ("linux-image-6.1.0-50-s390x", "kmod", kernel)],
     );
-    stock_programs(&cache, DebianRelease::Trixie, busybox);
+    stock_programs(&cache, DebianSuite::Trixie, busybox);
     (cache.clone(), Packages::open(&cache, &ui), ui)
 }
 
 /// Makes a cache have the guest's programs.
-fn stock_programs(cache: &Cache, suite: DebianRelease, busybox: &[u8]) {
+fn stock_programs(cache: &Cache, suite: DebianSuite, busybox: &[u8]) {
     let elf = elf(EM_S390, true, b"");
     // The packages of two releases differ.
-    let release = ("usr/share/doc/release", suite.codename().as_bytes());
+    let release = ("usr/share/doc/release", suite.name().as_bytes());
     let programs: [Sample<'_>; 3] = [
         ("busybox-static", "", &[("usr/bin/busybox", busybox), release]),
         (
@@ -106,7 +108,7 @@ fn built(
     extra: &[Extra<'_>],
 ) -> Result<(Image, Kernel), ImageError> {
     let (cache, packages, ui) = stocked(root, config, busybox);
-    let source = KernelSource::Debian(DebianRelease::Bookworm);
+    let source = KernelSpec::debian(DebianSuite::Bookworm);
     let kernel = kernel::obtain(&source, Arch::S390x, &packages, &cache, &ui).unwrap();
     Ok((obtain(&kernel, extra, &packages, &cache, &ui)?, kernel))
 }
@@ -151,7 +153,7 @@ fn programs_are_of_another_release_where_the_mirror_lacks_some() {
     let busybox = userland::APPLETS.join("\0").into_bytes();
     let root = tempfile::tempdir().unwrap();
     let (cache, packages, ui) = stocked(root.path(), CONFIG, &busybox);
-    let source = KernelSource::Debian(DebianRelease::Bookworm);
+    let source = KernelSpec::debian(DebianSuite::Bookworm);
     let kernel = kernel::obtain(&source, Arch::S390x, &packages, &cache, &ui).unwrap();
     let suites = || {
         let image = obtain(&kernel, &[], &packages, &cache, &ui).unwrap();
@@ -163,16 +165,16 @@ fn programs_are_of_another_release_where_the_mirror_lacks_some() {
             .filter(|line| line.contains("image for"))
             .count()
     };
-    stock_programs(&cache, DebianRelease::Bookworm, &busybox);
-    assert_eq!(suites(), [DebianRelease::Trixie; 3]);
+    stock_programs(&cache, DebianSuite::Bookworm, &busybox);
+    assert_eq!(suites(), [DebianSuite::Trixie; 3]);
     let lines_of_one = told_of_images();
     assert!(lines_of_one > 0, "{:?}", ui.lines());
-    lack(&cache, DebianRelease::Trixie, "s390x", "libc6");
+    lack(&cache, DebianSuite::Trixie, "s390x", "libc6");
     fs_err::remove_dir_all(root.path().join("images")).unwrap();
-    assert_eq!(suites(), [DebianRelease::Bookworm; 3]);
+    assert_eq!(suites(), [DebianSuite::Bookworm; 3]);
     assert_eq!(told_of_images(), 2 * lines_of_one, "{:?}", ui.lines());
     // What is in the cache, and what could not be made, is no news.
-    assert_eq!(suites(), [DebianRelease::Bookworm; 3]);
+    assert_eq!(suites(), [DebianSuite::Bookworm; 3]);
     assert_eq!(told_of_images(), 2 * lines_of_one, "{:?}", ui.lines());
 }
 

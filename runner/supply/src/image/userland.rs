@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::ImageError;
-use crate::packages::{DebianRelease, PackageFacts, Packages, PackagesError};
+use crate::packages::{DebianSuite, PackageFacts, Packages, PackagesError};
 use base::Arch;
 use format::{
     cpio::{Node, Tree},
@@ -21,8 +21,7 @@ use format::{
 
 /// Releases that the guest's programs can be of, whatever kernel it boots; a later one is for when the mirror lacks files of those before it.
 /// Sid comes last: with its busybox 1.38, looking at sysfs took 50 to 60 pages of an s390x guest (6.12) that no step accounts for.
-pub(super) const RELEASES: [DebianRelease; 3] =
-    [DebianRelease::Trixie, DebianRelease::Bookworm, DebianRelease::Sid];
+pub(super) const RELEASES: [DebianSuite; 3] = [DebianSuite::Trixie, DebianSuite::Bookworm, DebianSuite::Sid];
 
 const BUSYBOX: &str = "busybox-static";
 const DROPBEAR: &str = "dropbear-bin";
@@ -116,7 +115,7 @@ pub(super) const APPLETS: [&str; 82] = [
 /// The packages that the userland can need, roots first, as the index has them. Nothing is fetched.
 pub(super) fn resolve(
     packages: &Packages,
-    suite: DebianRelease,
+    suite: DebianSuite,
     arch: Arch,
 ) -> Result<Vec<PackageFacts>, PackagesError> {
     packages.closure(suite, arch, &[BUSYBOX, DROPBEAR], |_| true)

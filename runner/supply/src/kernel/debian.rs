@@ -2,45 +2,38 @@
 //! Kernels out of Debian's packages.
 //!
 //! Up to 6.12 one package has everything; since 7.x `linux-image-*` has nothing itself and depends on a binary, its modules
-//! and a base. Modules are 100 MB, so that only what a guest needs is taken out.
-
-use std::{
-    collections::BTreeSet,
-    io::{self, BufReader},
-    ops::ControlFlow,
-    path::Path,
-};
+//! and a base.
 
 use super::{
-    Kernel, KernelError,
-    modules::{decompressed, depends, module_name},
+    Kernel, KernelError, KernelPackage,
+    unpack::{Unpacked, key, unpack},
 };
 use crate::{
-    cache::{Cache, CacheError, Key, NotHere},
-    image::{SPARE_MODULES, boot_modules},
-    packages::{DebianRelease, PackageFacts, Packages, PackagesError},
+    cache::{Cache, CacheError, NotHere},
+    packages::{DebianSuite, PackageFacts, Packages, PackagesError},
 };
 use base::{Arch, ui::Ui};
-use format::deb::{DebError, Member, MemberKind, Relation, members};
+use format::deb::Relation;
 
-/// Changes when what is taken out of packages does.
-const LAYOUT: &str = "kernel 1";
-
+/// The newest kernel of a suite, or that of a version of its package.
 pub(super) fn obtain(
     label: String,
-    suite: DebianRelease,
+    (suite, version): (DebianSuite, Option<&str>),
     arch: Arch,
     packages: &Packages,
     cache: &Cache,
     ui: &Ui,
 ) -> Result<Kernel, KernelError> {
-    let attempt = |name: &str| match attempt(name, &label, suite, arch, packages, cache, ui) {
+    let attempt = |name: &str| match attempt((name, version), &label, suite, arch, packages, cache, ui) {
         // Fetching found that the index was old, and renewed it.
         Err(KernelError::Packages(PackagesError::Gone { .. })) => {
-            attempt(name, &label, suite, arch, packages, cache, ui)
+            attempt((name, version), &label, suite, arch, packages, cache, ui)
         }
         outcome => outcome,
     };
+    if let Some(version) = version {
+        return attempt(&named(suite, version, arch, packages)?);
+    }
     let newest = attempt(&format!("linux-image-{}", arch.debian()));
     let Err(KernelError::Packages(absent @ PackagesError::Absent { .. })) = newest else {
         return newest;
@@ -59,56 +52,65 @@ pub(super) fn obtain(
     Err(KernelError::Packages(absent))
 }
 
+/// The package that has the kernel of a version.
+pub(super) fn named(
+    suite: DebianSuite,
+    version: &str,
+    arch: Arch,
+    packages: &Packages,
+) -> Result<String, KernelError> {
+    let images = packages.versions(suite, arch, |name| is_image(name, arch))?;
+    let mut there: Vec<&str> = images.iter().map(|(_, version)| &**version).collect();
+    there.dedup();
+    let found = images.iter().filter(|(_, there)| there == version);
+    found
+        // Bookworm's `linux-image-6.12-amd64` has the version of the kernel that it leads to, whose own name says more.
+        .max_by_key(|(name, _)| name.len())
+        .map(|(name, _)| name.clone())
+        .ok_or_else(|| KernelError::NoVersion {
+            suite,
+            version: version.to_owned(),
+            arch,
+            there: match there.is_empty() {
+                true => "none".to_owned(),
+                false => there.join(", "),
+            },
+        })
+}
+
 fn attempt(
-    name: &str,
+    (name, version): (&str, Option<&str>),
     label: &str,
-    suite: DebianRelease,
+    suite: DebianSuite,
     arch: Arch,
     packages: &Packages,
     cache: &Cache,
     ui: &Ui,
 ) -> Result<Kernel, KernelError> {
-    let mut parts = packages.closure(suite, arch, &[name], is_part)?;
+    let mut parts = match version {
+        Some(version) => packages.closure_of_version(suite, arch, (name, version), is_part)?,
+        None => packages.closure(suite, arch, &[name], is_part)?,
+    };
     parts.retain(|part| of_a_release(&part.name));
-    let wanted: Vec<&str> = boot_modules(arch).iter().chain(&SPARE_MODULES).copied().collect();
-    let mut key = Key::new().with(LAYOUT).with(wanted.join(" "));
-    for part in &parts {
-        key = key.with(&part.sha256);
-    }
-    let key = key.finish();
+    let key = key(arch, parts.iter().map(|part| &*part.sha256));
     if cache.only_looks() && cache.find("kernels", &key).is_none() {
         return Err(not_here(&parts, arch, packages));
     }
     let dir = cache.entry("kernels", &key, |dir| {
-        let debs = parts.iter().map(|part| Ok((part, packages.fetch(part, arch)?)));
+        let debs = parts
+            .iter()
+            .map(|part| Ok((part.name.as_str(), packages.fetch(part, arch)?)));
         let debs = debs.collect::<Result<Vec<_>, KernelError>>()?;
         let task = ui.task(format!("unpack {label} {arch}"), None);
-        // Each pass finds what the modules of the pass before need; most need nothing more after the first.
-        let mut found = Found::new(&wanted);
-        while !found.open.is_empty() || !found.image {
-            let open = std::mem::take(&mut found.open);
-            for (part, deb) in &debs {
-                let file = BufReader::new(fs_err::File::open(deb)?);
-                members(file, |member| found.take(member, &open, dir)).map_err(|source| {
-                    KernelError::Unpack {
-                        package: part.name.clone(),
-                        source,
-                    }
-                })?;
-            }
-            if !found.image {
-                return Err(missing(label, "kernel image", &parts));
-            }
+        if !unpack(&debs, arch, dir)? {
+            return Err(missing(label, "kernel image", &parts));
         }
         task.done("done");
         Ok(())
     })?;
-    let modules = fs_err::read_dir(dir.join("modules"))?.next().transpose()?;
-    let modules = modules.ok_or_else(|| missing(label, "modules", &parts))?.path();
-    let config = dir.join("config");
-    if !config.exists() {
-        return Err(missing(label, "configuration", &parts));
-    }
+    let Unpacked { modules, config } = Unpacked::of(&dir)?;
+    let modules = modules.ok_or_else(|| missing(label, "modules", &parts))?;
+    let config = config.ok_or_else(|| missing(label, "configuration", &parts))?;
     let kernel = Kernel::from_files(
         label.to_owned(),
         arch,
@@ -116,8 +118,13 @@ fn attempt(
         Some(&modules),
         Some(&config),
     )?;
+    let packages = parts.into_iter().map(|part| KernelPackage {
+        name: part.name,
+        version: part.version,
+        sha256: part.sha256,
+    });
     Ok(Kernel {
-        packages: parts,
+        packages: packages.collect(),
         ..kernel
     })
 }
@@ -180,74 +187,6 @@ fn is_image(name: &str, arch: Arch) -> bool {
 fn of_a_release(name: &str) -> bool {
     let rest = name.splitn(3, '-').nth(2);
     rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-}
-
-/// What the passes over the packages have found.
-struct Found {
-    image: bool,
-    /// Modules that were taken out or asked for; none is taken twice.
-    known: BTreeSet<String>,
-    /// Modules that the next pass must look for.
-    open: BTreeSet<String>,
-}
-
-impl Found {
-    fn new(wanted: &[&str]) -> Self {
-        let wanted: BTreeSet<String> = wanted.iter().map(|name| name.replace('-', "_")).collect();
-        Self {
-            image: false,
-            known: wanted.clone(),
-            open: wanted,
-        }
-    }
-
-    /// Takes a file out of a package if a guest needs it.
-    fn take(
-        &mut self,
-        member: Member<'_>,
-        open: &BTreeSet<String>,
-        dir: &Path,
-    ) -> Result<ControlFlow<()>, DebError> {
-        let path = member
-            .path
-            .strip_prefix("usr/")
-            .unwrap_or(&member.path)
-            .to_owned();
-        if member.kind != MemberKind::File {
-            return Ok(ControlFlow::Continue(()));
-        }
-        let target = if path.starts_with("boot/vmlinuz-") {
-            "vmlinuz".to_owned()
-        } else if path.starts_with("boot/config-") {
-            "config".to_owned()
-        } else if let Some(rest) = path.strip_prefix("lib/modules/") {
-            let (_, under) = rest.split_once('/').unwrap_or_default();
-            let name = under.rsplit('/').next().and_then(module_name);
-            match (under, name) {
-                ("vmlinuz" | "config", _) => under.to_owned(),
-                ("modules.builtin" | "modules.order", _) => format!("modules/{rest}"),
-                (_, Some(name)) if open.contains(&name) => format!("modules/{rest}"),
-                _ => return Ok(ControlFlow::Continue(())),
-            }
-        } else {
-            return Ok(ControlFlow::Continue(()));
-        };
-        self.image |= target == "vmlinuz";
-        let to = dir.join(&target);
-        if let Some(parent) = to.parent() {
-            fs_err::create_dir_all(parent)?;
-        }
-        io::copy(member.contents, &mut fs_err::File::create(&to)?)?;
-        if target.contains(".ko") {
-            // A module that cannot be read is told by whoever builds an image with it.
-            for needed in depends(&decompressed(&to)?).unwrap_or_default() {
-                if self.known.insert(needed.clone()) {
-                    self.open.insert(needed);
-                }
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    }
 }
 
 #[cfg(test)]
@@ -333,7 +272,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let ui = Ui::silent();
         let cache = Cache::at(dir.path(), &ui).unwrap();
-        let (suite, arch) = (DebianRelease::Trixie, Arch::S390x);
+        let (suite, arch) = (DebianSuite::Trixie, Arch::S390x);
         let files: &[(&str, &[u8])] = &[
             ("boot/vmlinuz-6.1.0-50-s390x", &s390_image()),
             ("boot/config-6.1.0-50-s390x", b"CONFIG_X=y\n"),
@@ -356,7 +295,16 @@ mod tests {
             Package: linux-image-6.1.0-51-s390x\nVersion: 6.1.177-1\n\n";
         index(&cache, suite, "s390x", text);
         let packages = Packages::open(&cache, &ui);
-        let get = || obtain("debian:trixie".to_owned(), suite, arch, &packages, &cache, &ui);
+        let get = || {
+            obtain(
+                "debian:trixie".to_owned(),
+                (suite, None),
+                arch,
+                &packages,
+                &cache,
+                &ui,
+            )
+        };
         lack(&cache, suite, "s390x", "linux-image-6.1.0-51-s390x");
         assert_eq!(get().unwrap().release.as_deref(), Some("6.1.0-50-s390x"));
         fs_err::remove_dir_all(dir.path().join("kernels")).unwrap();
@@ -366,27 +314,26 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_guest_needs_is_taken() {
+    fn a_version_that_the_index_has_is_found_and_another_is_refused_with_those_that_there_are() {
         let dir = tempfile::tempdir().unwrap();
-        let mut found = Found::new(&["virtio-net"]);
-        let open = found.open.clone();
-        for path in [
-            "usr/lib/modules/7.2/vmlinuz",
-            "usr/lib/modules/7.2/config",
-            "usr/lib/modules/7.2/modules.builtin",
-            "usr/lib/modules/7.2/kernel/fs/ext4/ext4.ko",
-            "usr/share/doc/linux/copyright",
-        ] {
-            let member = Member {
-                path: path.to_owned(),
-                kind: MemberKind::File,
-                mode: 0o644,
-                contents: &mut b"x".as_slice(),
-            };
-            assert!(found.take(member, &open, dir.path()).unwrap().is_continue());
-        }
-        assert!(found.image && dir.path().join("config").is_file());
-        assert!(dir.path().join("modules/7.2/modules.builtin").is_file());
-        assert!(!dir.path().join("modules/7.2/kernel").exists());
+        let ui = Ui::silent();
+        let cache = Cache::at(dir.path(), &ui).unwrap();
+        let (suite, arch) = (DebianSuite::Trixie, Arch::S390x);
+        stock(&cache, suite, arch, &[]);
+        let text = "Package: linux-image-6.12.9-s390x\nVersion: 6.12.9-1\n\n\
+            Package: linux-image-s390x\nVersion: 6.12.10-1\n\n\
+            Package: linux-image-6.12.10-s390x\nVersion: 6.12.10-1\n\n\
+            Package: linux-image-6.12-s390x\nVersion: 6.12.10-1\n\n\
+            Package: linux-image-6.12.9-s390x\nVersion: 6.12.9-2\n\n";
+        index(&cache, suite, "s390x", text);
+        let packages = Packages::open(&cache, &ui);
+        let find = |version| named(suite, version, arch, &packages);
+        assert_eq!(find("6.12.9-1").unwrap(), "linux-image-6.12.9-s390x");
+        assert_eq!(find("6.12.10-1").unwrap(), "linux-image-6.12.10-s390x");
+        assert_eq!(
+            find("6.12.9").unwrap_err().to_string(),
+            "trixie has no kernel of version 6.12.9 for s390x: it has 6.12.10-1, 6.12.9-2, 6.12.9-1; `memrig setup --refresh` asks the \
+             mirror again"
+        );
     }
 }

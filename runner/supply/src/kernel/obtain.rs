@@ -1,164 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which kernel is meant, whether it is there, and getting it.
 
-use std::{
-    fmt, io,
-    path::{Path, PathBuf},
-    str::FromStr,
-};
+use std::path::{Path, PathBuf};
 
 use super::{
-    debian,
-    header::{Header, HeaderError},
-    modules::ModuleError,
-    source::{self, BuildSpec, BuildSpecError, SourceKernelError},
+    KernelError, debian, folder,
+    header::Header,
+    package, source,
+    spec::{ImageSpec, KernelSource, KernelSpec},
 };
 use crate::{
-    cache::{self, Cache, CacheError, NotHere},
-    packages::{DebianRelease, PackageFacts, Packages, PackagesError, UnknownRelease},
+    cache::{self, Cache, NotHere},
+    packages::Packages,
+    tree::Origin,
 };
-use base::{
-    Arch,
-    fault::{Blame, Blamed},
-    named::{self, NoText},
-    ui::Ui,
-};
+use base::{Arch, named, ui::Ui};
 use format::{
-    deb::DebError,
-    kconfig::{Kconfig, KconfigError},
-    lines::{LineTable, LinesError},
+    kconfig::Kconfig,
+    lines::LineTable,
     mail::{AddedLines, Changed},
 };
-
-/// Where a kernel comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KernelSource {
-    /// The newest kernel of a Debian release.
-    Debian(DebianRelease),
-    /// A file on this machine.
-    Image {
-        /// The bootable image (bzImage).
-        path: PathBuf,
-        /// Its modules: `lib/modules/RELEASE`, or what `make modules_install INSTALL_MOD_PATH=` filled.
-        modules: Option<PathBuf>,
-        /// Its `.config`.
-        config: Option<PathBuf>,
-        /// Its `vmlinux`, with line tables.
-        vmlinux: Option<PathBuf>,
-    },
-    /// A source that is built.
-    Source(BuildSpec),
-}
-
-/// The text names no source of kernels.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SourceError {
-    /// No scheme that is known.
-    #[error(
-        "`{0}` names no kernel: expected `debian:RELEASE`, `tree:PATH[@COMMIT]`, `source:debian:RELEASE` or \
-         `image:PATH[,modules=DIRECTORY][,config=FILE][,vmlinux=FILE]`"
-    )]
-    Scheme(String),
-    /// `debian:` and something else.
-    #[error("`debian:{suite}` names no kernel: {why}")]
-    Release {
-        /// What stands after the colon.
-        suite: String,
-        /// Why.
-        why: UnknownRelease,
-    },
-    /// `tree:` or `source:` and what does not say what to build.
-    #[error(transparent)]
-    Source(#[from] BuildSpecError),
-    /// `image:` without a path.
-    #[error("`{0}` names no file: expected `image:PATH[,modules=DIRECTORY][,config=FILE][,vmlinux=FILE]`")]
-    NoPath(String),
-    /// A word after a comma.
-    #[error(
-        "`{word}` in `{text}` is not understood: expected `modules=DIRECTORY`, `config=FILE` or `vmlinux=FILE`, each once"
-    )]
-    Option {
-        /// The whole text.
-        text: String,
-        /// The word.
-        word: String,
-    },
-}
-
-impl Blamed for SourceError {
-    fn blame(&self) -> Blame {
-        Blame::Usage
-    }
-}
-
-impl FromStr for KernelSource {
-    type Err = SourceError;
-
-    fn from_str(text: &str) -> Result<Self, SourceError> {
-        let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
-        match scheme {
-            "debian" => rest
-                .parse()
-                .map(Self::Debian)
-                .map_err(|why| SourceError::Release {
-                    suite: rest.to_owned(),
-                    why,
-                }),
-            "image" => image_source(text, rest),
-            "tree" | "source" => Ok(Self::Source(BuildSpec::parse(text)?)),
-            _ => Err(SourceError::Scheme(text.to_owned())),
-        }
-    }
-}
-
-fn image_source(text: &str, rest: &str) -> Result<KernelSource, SourceError> {
-    let mut words = rest.split(',');
-    let path = words.next().filter(|path| !path.is_empty());
-    let path = PathBuf::from(path.ok_or_else(|| SourceError::NoPath(text.to_owned()))?);
-    let (mut modules, mut config, mut vmlinux) = (None, None, None);
-    for word in words {
-        let place = match word.split_once('=') {
-            Some(("modules", value)) if !value.is_empty() && modules.is_none() => Some((&mut modules, value)),
-            Some(("config", value)) if !value.is_empty() && config.is_none() => Some((&mut config, value)),
-            Some(("vmlinux", value)) if !value.is_empty() && vmlinux.is_none() => Some((&mut vmlinux, value)),
-            _ => None,
-        };
-        let (place, value) = place.ok_or_else(|| SourceError::Option {
-            text: text.to_owned(),
-            word: word.to_owned(),
-        })?;
-        *place = Some(PathBuf::from(value));
-    }
-    Ok(KernelSource::Image {
-        path,
-        modules,
-        config,
-        vmlinux,
-    })
-}
-
-impl fmt::Display for KernelSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Debian(suite) => write!(f, "debian:{suite}"),
-            Self::Source(spec) => write!(f, "{spec}"),
-            Self::Image {
-                path,
-                modules,
-                config,
-                vmlinux,
-            } => {
-                write!(f, "image:{}", path.display())?;
-                for (word, file) in [("modules", modules), ("config", config), ("vmlinux", vmlinux)] {
-                    if let Some(file) = file {
-                        write!(f, ",{word}={}", file.display())?;
-                    }
-                }
-                Ok(())
-            }
-        }
-    }
-}
 
 /// What the series of a kernel changes; also lines without code.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -172,10 +33,13 @@ pub struct SeriesChanges {
 /// A kernel that can be booted, with what is known about it before it is.
 #[derive(Debug, Clone)]
 pub struct Kernel {
-    /// How reports and the history name it: the text of its source, with a digest for the path of a series.
+    /// How reports and the history call it: its name, where a person gave it one. Else the text of its source, with a digest for the path of a
+    /// series; of files, the release, or the image's own name where that does not tell.
     pub label: String,
     /// How a person named it, where that is something else.
     pub source: Option<String>,
+    /// Its source, where that is known.
+    pub origin: Option<Origin>,
     /// Architecture that it runs on.
     pub arch: Arch,
     /// `uname -r`; `None` where the image does not tell, so that it is known only after boot.
@@ -191,126 +55,20 @@ pub struct Kernel {
     /// What its series changes.
     pub changed: SeriesChanges,
     /// Packages that it came from; none for a file.
-    pub packages: Vec<PackageFacts>,
+    pub packages: Vec<KernelPackage>,
     /// SHA-256 of the image, in hexadecimal.
     pub sha256: String,
 }
 
-/// Why a kernel could not be had.
-#[derive(Debug, thiserror::Error)]
-pub enum KernelError {
-    /// Getting its packages.
-    #[error(transparent)]
-    Packages(#[from] PackagesError),
-    /// The cache.
-    #[error(transparent)]
-    Cache(#[from] CacheError),
-    /// A package of it.
-    #[error("unpacking `{package}`")]
-    Unpack {
-        /// The package.
-        package: String,
-        /// What is wrong.
-        source: DebError,
-    },
-    /// No package has it.
-    #[error("the packages of {label} have no {what}; they are: {packages}")]
-    Missing {
-        /// The kernel.
-        label: String,
-        /// What is not there.
-        what: &'static str,
-        /// Name and version of each.
-        packages: String,
-    },
-    /// The file is no kernel, or not of this architecture.
-    #[error("`{path}` cannot be booted")]
-    Image {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: HeaderError,
-    },
-    /// Its modules.
-    #[error("the modules in `{path}`")]
-    Modules {
-        /// The directory.
-        path: PathBuf,
-        /// What is wrong.
-        source: ModuleError,
-    },
-    /// Not its modules.
-    #[error(
-        "`{path}` has no modules of this kernel: expected `modules.order` or `kernel/` in it, or in `lib/modules/{release}` under it"
-    )]
-    NoModules {
-        /// The directory that was named.
-        path: PathBuf,
-        /// Release of the image.
-        release: String,
-    },
-    /// Its configuration.
-    #[error("`{path}`")]
-    Config {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: KconfigError,
-    },
-    /// Its configuration is no text.
-    #[error("`{path}`")]
-    NoText {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: NoText,
-    },
-    /// Its `vmlinux` has no line tables.
-    #[error("`{path}`")]
-    Lines {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: LinesError,
-    },
-    /// Its configuration says nothing.
-    #[error("`{0}` is no kernel configuration: it sets no option")]
-    EmptyConfig(PathBuf),
-    /// Its source.
-    #[error(transparent)]
-    Source(Box<SourceKernelError>),
-    /// A file; the source has its path.
-    #[error("getting a kernel")]
-    Io(#[from] io::Error),
-}
-
-impl Blamed for KernelError {
-    /// Usage, where what was named is no kernel, or its source says so.
-    fn blame(&self) -> Blame {
-        match self {
-            Self::Image { .. }
-            | Self::NoModules { .. }
-            | Self::Config { .. }
-            | Self::NoText { .. }
-            | Self::Lines { .. }
-            | Self::EmptyConfig(_)
-            | Self::Io(_) => Blame::Usage,
-            Self::Source(error) => error.blame(),
-            _ => Blame::Bench,
-        }
-    }
-}
-
-impl KernelError {
-    /// What would be got or built, where the cache is only looked at.
-    pub fn not_here(&self) -> Option<&NotHere> {
-        match self {
-            Self::Cache(CacheError::NotHere(what)) => Some(what),
-            Self::Packages(error) => error.not_here(),
-            Self::Source(error) => error.not_here(),
-            _ => None,
-        }
-    }
+/// A package that a kernel came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KernelPackage {
+    /// Name.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// SHA-256 of its file, in hexadecimal.
+    pub sha256: String,
 }
 
 /// What of a kernel is known without getting anything.
@@ -320,11 +78,21 @@ pub enum Known {
     Here(Box<Kernel>),
     /// It would be got or built.
     NotHere {
-        /// Its label, which needs nothing but what the user named.
+        /// Its label, by what the user named.
         label: String,
         /// What would be done, and its release, where the index in the cache tells it.
         what: NotHere,
     },
+}
+
+impl Known {
+    /// What reports and the history call it.
+    pub fn label_mut(&mut self) -> &mut String {
+        match self {
+            Self::Here(kernel) => &mut kernel.label,
+            Self::NotHere { label, .. } => label,
+        }
+    }
 }
 
 /// What of a kernel is known without getting anything: the cache is looked at, and the user's files and trees are asked. Nothing is fetched, built,
@@ -332,15 +100,15 @@ pub enum Known {
 ///
 /// # Errors
 /// What the user named is wrong, as far as that can be seen so.
-pub fn known(source: &KernelSource, arch: Arch, cache: &Cache, ui: &Ui) -> Result<Known, KernelError> {
-    check(source, arch)?;
+pub fn known(spec: &KernelSpec, arch: Arch, cache: &Cache, ui: &Ui) -> Result<Known, KernelError> {
+    check(&spec.source, arch)?;
     let cache = cache.looking();
     let packages = Packages::open(&cache, ui);
-    match obtain(source, arch, &packages, &cache, ui) {
+    match obtain(spec, arch, &packages, &cache, ui) {
         Ok(kernel) => Ok(Known::Here(Box::new(kernel))),
         Err(error) => match error.not_here() {
             Some(what) => Ok(Known::NotHere {
-                label: label(source)?,
+                label: label(spec)?,
                 what: what.clone(),
             }),
             None => Err(error),
@@ -348,16 +116,15 @@ pub fn known(source: &KernelSource, arch: Arch, cache: &Cache, ui: &Ui) -> Resul
     }
 }
 
-/// How reports and the history call a kernel of this source.
-///
-/// # Errors
-/// Its series cannot be read.
-pub fn label(source: &KernelSource) -> Result<String, KernelError> {
-    match source {
-        KernelSource::Source(spec) => spec
+/// How reports and the history call a kernel that is still to be got.
+fn label(spec: &KernelSpec) -> Result<String, KernelError> {
+    match (&spec.name, &spec.source) {
+        (Some(name), _) => Ok(name.to_string()),
+        (None, KernelSource::Source(build)) => build
             .label()
             .map_err(|error| KernelError::Source(Box::new(error.into()))),
-        KernelSource::Debian(_) | KernelSource::Image { .. } => Ok(source.to_string()),
+        (None, KernelSource::Deb(files)) => package::label(files),
+        (None, source) => Ok(source.to_string()),
     }
 }
 
@@ -366,35 +133,84 @@ pub fn label(source: &KernelSource) -> Result<String, KernelError> {
 /// # Errors
 /// Each says what to do about it.
 pub fn obtain(
+    spec: &KernelSpec,
+    arch: Arch,
+    packages: &Packages,
+    cache: &Cache,
+    ui: &Ui,
+) -> Result<Kernel, KernelError> {
+    let kernel = of_source(&spec.source, arch, packages, cache, ui)?;
+    let label = match &spec.name {
+        Some(name) => name.to_string(),
+        None => kernel.label,
+    };
+    let named = spec.to_string();
+    Ok(Kernel {
+        source: (named != label).then_some(named),
+        label,
+        ..kernel
+    })
+}
+
+fn of_source(
     source: &KernelSource,
     arch: Arch,
     packages: &Packages,
     cache: &Cache,
     ui: &Ui,
 ) -> Result<Kernel, KernelError> {
-    let label = source.to_string();
     match source {
-        KernelSource::Debian(suite) => {
+        KernelSource::Debian { suite, version } => {
+            let meant = (*suite, version.as_deref());
             let get = |packages: &Packages, cache: &Cache| {
-                debian::obtain(label.clone(), *suite, arch, packages, cache, ui)
+                debian::obtain(source.to_string(), meant, arch, packages, cache, ui)
             };
-            packages.looked_first(cache, get)
+            let kernel = packages.looked_first(cache, get)?;
+            // The source that the suite has is that of its newest kernel.
+            let origin = version.is_none().then_some(Origin::Debian(*suite));
+            Ok(Kernel { origin, ..kernel })
         }
         KernelSource::Source(spec) => source::obtain(spec, arch, packages, cache, ui),
-        KernelSource::Image {
-            path,
-            modules,
-            config,
-            vmlinux,
-        } => {
-            let kernel = Kernel::from_files(label, arch, path, modules.as_deref(), config.as_deref())?;
+        KernelSource::Deb(files) => package::obtain(files, arch, cache, ui),
+        KernelSource::Image(spec) => {
+            let spec = folder::files(spec)?;
+            let kernel = of_image(&spec, arch)?;
             // A plan does without.
-            let lines = match vmlinux {
+            let lines = match &spec.vmlinux {
                 Some(vmlinux) if !cache.only_looks() => Some(lines_of(vmlinux, cache)?),
                 _ => None,
             };
             Ok(Kernel { lines, ..kernel })
         }
+    }
+}
+
+/// A kernel out of files, which goes by its release.
+fn of_image(spec: &ImageSpec, arch: Arch) -> Result<Kernel, KernelError> {
+    let name = spec.path.file_name().unwrap_or(spec.path.as_os_str());
+    let name = name.to_string_lossy().into_owned();
+    let kernel = Kernel::from_files(
+        name,
+        arch,
+        &spec.path,
+        spec.modules.as_deref(),
+        spec.config.as_deref(),
+    )?;
+    Ok(Kernel {
+        label: kernel.release.clone().unwrap_or(kernel.label),
+        ..kernel
+    })
+}
+
+/// The only architecture that a source has a kernel for; `None` where it may have one for each.
+///
+/// # Errors
+/// A file is no kernel.
+pub fn only_arch(source: &KernelSource) -> Result<Option<Arch>, KernelError> {
+    match source {
+        KernelSource::Debian { .. } | KernelSource::Source(_) => Ok(None),
+        KernelSource::Image(spec) => Ok(Some(header(&folder::files(spec)?.path)?.arch)),
+        KernelSource::Deb(files) => package::only_arch(files),
     }
 }
 
@@ -421,22 +237,32 @@ fn lines_of(vmlinux: &Path, cache: &Cache) -> Result<PathBuf, KernelError> {
 /// Those of [`obtain`] that a short look finds.
 pub fn check(source: &KernelSource, arch: Arch) -> Result<(), KernelError> {
     match source {
-        KernelSource::Debian(_) => Ok(()),
+        KernelSource::Debian { .. } => Ok(()),
         KernelSource::Source(spec) => {
             source::check(spec, arch).map_err(|error| KernelError::Source(Box::new(error)))
         }
-        KernelSource::Image {
-            path,
-            modules,
-            config,
-            vmlinux,
-        } => {
-            if let Some(vmlinux) = vmlinux {
+        KernelSource::Deb(files) => package::check(files, arch),
+        KernelSource::Image(spec) => {
+            let spec = folder::files(spec)?;
+            if let Some(vmlinux) = &spec.vmlinux {
                 named::check_file(vmlinux)?;
             }
-            let (modules, config) = (modules.as_deref(), config.as_deref());
-            Kernel::from_files(source.to_string(), arch, path, modules, config).map(drop)
+            of_image(&spec, arch).map(drop)
         }
+    }
+}
+
+/// Looks at what only the index of a suite tells: whether it has the version that the user named. The index is fetched if it is not there.
+///
+/// # Errors
+/// It has not, or cannot be had.
+pub fn check_listed(source: &KernelSource, arch: Arch, packages: &Packages) -> Result<(), KernelError> {
+    match source {
+        KernelSource::Debian {
+            suite,
+            version: Some(version),
+        } => debian::named(*suite, version, arch, packages).map(drop),
+        _ => Ok(()),
     }
 }
 
@@ -444,7 +270,7 @@ pub fn check(source: &KernelSource, arch: Arch) -> Result<(), KernelError> {
 pub fn host_packages(source: &KernelSource, arch: Arch) -> Vec<&'static str> {
     match source {
         KernelSource::Source(_) => source::host_packages(arch),
-        KernelSource::Debian(_) | KernelSource::Image { .. } => Vec::new(),
+        KernelSource::Debian { .. } | KernelSource::Image(_) | KernelSource::Deb(_) => Vec::new(),
     }
 }
 
@@ -460,12 +286,11 @@ impl Kernel {
         modules: Option<&Path>,
         config: Option<&Path>,
     ) -> Result<Self, KernelError> {
-        named::check_file(image)?;
-        let header = Header::read(image)?.and_then(|header| header.for_arch(arch));
-        let header = header.map_err(|source| KernelError::Image {
+        let unbootable = |source| KernelError::Image {
             path: image.to_owned(),
             source,
-        })?;
+        };
+        let header = header(image)?.for_arch(arch).map_err(unbootable)?;
         let mut release = header.release;
         let modules_dir = match modules {
             Some(path) => Some(modules_dir(path, release.as_deref())?),
@@ -483,6 +308,7 @@ impl Kernel {
         Ok(Self {
             label,
             source: None,
+            origin: None,
             arch,
             release,
             sha256: cache::sha256_file(image)?,
@@ -495,10 +321,24 @@ impl Kernel {
         })
     }
 
+    /// The text by which a person named it.
+    pub fn named(&self) -> &str {
+        self.source.as_deref().unwrap_or(&self.label)
+    }
+
     /// The release, or that it is not known yet.
     pub fn release_or_unknown(&self) -> &str {
         self.release.as_deref().unwrap_or("unknown until boot")
     }
+}
+
+/// What an image says of itself.
+fn header(image: &Path) -> Result<Header, KernelError> {
+    named::check_file(image)?;
+    Header::read(image)?.map_err(|source| KernelError::Image {
+        path: image.to_owned(),
+        source,
+    })
 }
 
 fn read_config(path: &Path) -> Result<Kconfig, KernelError> {
@@ -554,37 +394,6 @@ fn modules_dir(path: &Path, release: Option<&str>) -> Result<PathBuf, KernelErro
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn error(text: &str) -> String {
-        text.parse::<KernelSource>().unwrap_err().to_string()
-    }
-
-    #[test]
-    fn sources_are_read_and_written_alike() {
-        for text in [
-            "debian:trixie",
-            "debian:sid",
-            "image:/boot/vmlinuz",
-            "image:out/bzImage,modules=out/mods,config=.config",
-            "image:bzImage,config=c",
-            "image:bzImage,vmlinux=vmlinux",
-            "tree:linux@v6.12,config=kasan",
-            "source:debian:trixie",
-        ] {
-            assert_eq!(text.parse::<KernelSource>().unwrap().to_string(), text);
-        }
-    }
-
-    #[test]
-    fn what_names_no_kernel_is_told() {
-        assert!(error("trixie").contains("expected `debian:RELEASE`, `tree:PATH"));
-        assert!(error("debian:").contains("`debian:` names no kernel"));
-        assert!(error("image:").contains("names no file"));
-        assert!(error("image:,config=x").contains("names no file"));
-        assert!(error("image:x,mod=y").contains("`mod=y` in `image:x,mod=y`"));
-        assert!(error("image:x,config=a,config=b").contains("`config=b`"));
-        assert!(error("image:x,modules=").contains("`modules=`"));
-    }
 
     #[test]
     fn modules_are_found_in_three_places() {

@@ -3,34 +3,34 @@
 
 use std::path::Path;
 
-use super::{DebianRelease, apt::SOURCE, sources::Mirror};
+use super::{
+    DebianSuite,
+    apt::SOURCE,
+    sources::{Mirror, SourcesError},
+};
 
 pub(super) fn sources(
     mirror: &Mirror,
-    suite: DebianRelease,
+    suite: DebianSuite,
     architecture: &str,
     signed_by: Option<&Path>,
-) -> String {
+) -> Result<String, SourcesError> {
     let kind = if architecture == SOURCE { "deb-src" } else { "deb" };
     let options = signed_by
         .map(|path| format!("[signed-by={}] ", path.display()))
         .unwrap_or_default();
-    let mut text = format!("{kind} {options}{} {suite} main\n", mirror.uri);
-    // The long-term security archive of bookworm has amd64 and no s390x.
-    if let (DebianRelease::Bookworm, "amd64", Some(uri)) = (suite, architecture, &mirror.security) {
-        text += &[
-            kind,
-            " ",
-            &options,
-            uri,
-            " ",
-            suite.codename(),
-            "-security main
-",
-        ]
-        .concat();
+    let line = |uri: &str, suite: DebianSuite| format!("{kind} {options}{uri} {suite} main\n");
+    let security = mirror.security.as_deref();
+    if suite.is_security() {
+        let uri = security.ok_or(SourcesError::NoSecurity(suite))?;
+        return Ok(line(uri, suite));
     }
-    text
+    let mut text = line(&mirror.uri, suite);
+    // The long-term security archive of bookworm has amd64 and no s390x.
+    if let (DebianSuite::Bookworm, "amd64", Some(uri)) = (suite, architecture, security) {
+        text += &line(uri, DebianSuite::BookwormSecurity);
+    }
+    Ok(text)
 }
 
 /// The root's configuration. Of the machine's own only what is needed to reach a mirror is taken over: its hooks would touch
@@ -76,25 +76,35 @@ mod tests {
     use crate::packages::sources::SignedBy;
 
     #[test]
-    fn only_bookworm_on_amd64_has_security_updates() {
-        let mirror = Mirror {
+    fn security_updates_are_in_an_archive_of_their_own() {
+        let mut mirror = Mirror {
             uri: "http://m.test/debian".to_owned(),
             signed_by: SignedBy::Trusted,
             security: Some("http://m.test/security".to_owned()),
         };
         let key = Path::new("/k.gpg");
         assert_eq!(
-            sources(&mirror, DebianRelease::Bookworm, "amd64", Some(key)),
+            sources(&mirror, DebianSuite::Bookworm, "amd64", Some(key)).unwrap(),
             "deb [signed-by=/k.gpg] http://m.test/debian bookworm main\n\
              deb [signed-by=/k.gpg] http://m.test/security bookworm-security main\n"
         );
         assert_eq!(
-            sources(&mirror, DebianRelease::Bookworm, "s390x", None),
+            sources(&mirror, DebianSuite::Bookworm, "s390x", None).unwrap(),
             "deb http://m.test/debian bookworm main\n"
         );
         assert_eq!(
-            sources(&mirror, DebianRelease::Trixie, SOURCE, None),
+            sources(&mirror, DebianSuite::Trixie, SOURCE, None).unwrap(),
             "deb-src http://m.test/debian trixie main\n"
+        );
+        let security = |mirror: &Mirror| sources(mirror, DebianSuite::TrixieSecurity, "s390x", None);
+        assert_eq!(
+            security(&mirror).unwrap(),
+            "deb http://m.test/security trixie-security main\n"
+        );
+        mirror.security = None;
+        assert_eq!(
+            security(&mirror).unwrap_err().to_string(),
+            "this machine's apt configuration names no archive of security updates: add an entry with the suite `trixie-security` to it"
         );
     }
 

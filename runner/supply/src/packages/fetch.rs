@@ -3,69 +3,21 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    fmt, io,
+    io,
     path::{Path, PathBuf},
-    str::FromStr,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::{
+    DebianSuite,
     apt::{Root, SOURCE},
     sources::SourcesError,
 };
 use crate::cache::{self, Cache, CacheError, NotHere};
 use base::{Arch, exec::ExecError, ui::Ui};
 use format::deb::{self, Dependency, Relation};
-
-/// A release of Debian that memrig knows how to take kernels from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DebianRelease {
-    /// Debian 12, Linux 6.1.
-    Bookworm,
-    /// Debian 13, Linux 6.12.
-    Trixie,
-    /// Unstable, the newest Linux.
-    Sid,
-}
-
-/// The text names no release that memrig knows.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown Debian release `{0}`: expected bookworm, trixie or sid")]
-pub struct UnknownRelease(String);
-
-impl DebianRelease {
-    /// All releases, oldest first.
-    pub const ALL: [Self; 3] = [Self::Bookworm, Self::Trixie, Self::Sid];
-
-    /// Its codename.
-    pub(crate) fn codename(self) -> &'static str {
-        match self {
-            Self::Bookworm => "bookworm",
-            Self::Trixie => "trixie",
-            Self::Sid => "sid",
-        }
-    }
-}
-
-impl fmt::Display for DebianRelease {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.codename())
-    }
-}
-
-impl FromStr for DebianRelease {
-    type Err = UnknownRelease;
-
-    fn from_str(text: &str) -> Result<Self, UnknownRelease> {
-        Self::ALL
-            .into_iter()
-            .find(|suite| suite.codename() == text)
-            .ok_or_else(|| UnknownRelease(text.to_owned()))
-    }
-}
 
 /// One package as the release's signed index describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +29,7 @@ pub struct PackageFacts {
     /// Debian's name of its architecture, or `all`.
     pub(crate) architecture: String,
     /// Release whose index named it.
-    pub suite: DebianRelease,
+    pub suite: DebianSuite,
     /// SHA-256 of the `.deb`, in hexadecimal.
     pub sha256: String,
     /// Size of the `.deb` in bytes.
@@ -126,7 +78,7 @@ pub enum PackagesError {
     )]
     NoSuchPackage {
         /// Release.
-        suite: DebianRelease,
+        suite: DebianSuite,
         /// Debian's name of the architecture, or `source`.
         architecture: String,
         /// Name.
@@ -156,7 +108,7 @@ pub enum PackagesError {
         /// The package and its version.
         what: String,
         /// Release.
-        suite: DebianRelease,
+        suite: DebianSuite,
         /// Debian's name of the architecture.
         architecture: String,
         /// URI of the mirror.
@@ -176,7 +128,7 @@ pub enum PackagesError {
         /// The package, or file.
         what: String,
         /// Release.
-        suite: DebianRelease,
+        suite: DebianSuite,
         /// What is there instead.
         now: String,
     },
@@ -224,7 +176,7 @@ struct Shared {
     ui: Ui,
     /// Fetch indices anew, except those that this process has fetched.
     refresh: bool,
-    fresh: Mutex<BTreeSet<(DebianRelease, &'static str)>>,
+    fresh: Mutex<BTreeSet<(DebianSuite, &'static str)>>,
     /// What the user was told of the mirror, also by those that only look.
     told: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -293,7 +245,7 @@ impl Packages {
     /// No mirror, or it cannot be reached, or its signature is bad; or one of `names` is no package.
     pub(crate) fn closure(
         &self,
-        suite: DebianRelease,
+        suite: DebianSuite,
         arch: Arch,
         names: &[&str],
         follow: impl Fn(&Relation) -> bool,
@@ -302,13 +254,41 @@ impl Packages {
         walk(names, follow, |name| root.resolve(name))
     }
 
+    /// The packages of this name and version and, of what they depend on, all that `follow` says yes to, of that version as well; each once.
+    ///
+    /// # Errors
+    /// As [`Packages::closure`].
+    pub(crate) fn closure_of_version(
+        &self,
+        suite: DebianSuite,
+        arch: Arch,
+        (name, version): (&str, &str),
+        follow: impl Fn(&Relation) -> bool,
+    ) -> Result<Vec<PackageFacts>, PackagesError> {
+        let root = self.root(suite, arch.debian())?;
+        walk(&[name], follow, |name| root.resolve_version(name, version))
+    }
+
+    /// Names and versions in the suite's index, of names that `which` says yes to; the newest versions first.
+    ///
+    /// # Errors
+    /// No mirror, or it cannot be reached, or its signature is bad.
+    pub(crate) fn versions(
+        &self,
+        suite: DebianSuite,
+        arch: Arch,
+        which: impl Fn(&str) -> bool,
+    ) -> Result<Vec<(String, String)>, PackagesError> {
+        self.root(suite, arch.debian())?.versions(which)
+    }
+
     /// The names in the release's index that `which` says yes to, those of the newest versions first.
     ///
     /// # Errors
     /// No mirror, or it cannot be reached, or its signature is bad.
     pub fn names(
         &self,
-        suite: DebianRelease,
+        suite: DebianSuite,
         arch: Arch,
         which: impl Fn(&str) -> bool,
     ) -> Result<Vec<String>, PackagesError> {
@@ -328,7 +308,7 @@ impl Packages {
     ///
     /// # Errors
     /// As [`Packages::fetch`].
-    pub fn fetch_source(&self, suite: DebianRelease, source: &str) -> Result<SourceTarball, PackagesError> {
+    pub fn fetch_source(&self, suite: DebianSuite, source: &str) -> Result<SourceTarball, PackagesError> {
         self.root(suite, SOURCE)?.fetch_source(source)
     }
 
@@ -341,7 +321,7 @@ impl Packages {
         }
     }
 
-    fn root(&self, suite: DebianRelease, architecture: &'static str) -> Result<Root<'_>, PackagesError> {
+    fn root(&self, suite: DebianSuite, architecture: &'static str) -> Result<Root<'_>, PackagesError> {
         let Shared {
             cache,
             ui,
@@ -409,7 +389,7 @@ pub(crate) mod tests {
             name: name.to_owned(),
             version: "1".to_owned(),
             architecture: "amd64".to_owned(),
-            suite: DebianRelease::Sid,
+            suite: DebianSuite::Sid,
             sha256: String::new(),
             size: 0,
             filename: String::new(),
@@ -421,7 +401,7 @@ pub(crate) mod tests {
     pub(crate) type Sample<'a> = (&'a str, &'a str, &'a [(&'a str, &'a [u8])]);
 
     /// Makes a cache know a package of these files, as if it had been looked up and fetched.
-    pub(crate) fn stock(cache: &Cache, suite: DebianRelease, arch: Arch, packages: &[Sample<'_>]) {
+    pub(crate) fn stock(cache: &Cache, suite: DebianSuite, arch: Arch, packages: &[Sample<'_>]) {
         let debs = packages.iter().map(|(name, depends, files)| {
             let deb = format::samples::deb_of(&[
                 ("debian-binary", b"2.0\n"),
@@ -455,7 +435,7 @@ pub(crate) mod tests {
             found
                 .map(|(name, depends)| facts(name, depends))
                 .ok_or_else(|| PackagesError::NoSuchPackage {
-                    suite: DebianRelease::Sid,
+                    suite: DebianSuite::Sid,
                     architecture: "amd64".to_owned(),
                     package: name.to_owned(),
                 })
@@ -492,21 +472,5 @@ pub(crate) mod tests {
             Err(PackagesError::Sha256 { .. })
         ));
         assert!(!path.exists());
-    }
-
-    #[test]
-    fn releases_by_name() {
-        assert!(
-            DebianRelease::ALL
-                .iter()
-                .all(|suite| suite.to_string().parse() == Ok(*suite))
-        );
-        assert!(
-            "jammy"
-                .parse::<DebianRelease>()
-                .unwrap_err()
-                .to_string()
-                .contains("bookworm, trixie or sid")
-        );
     }
 }

@@ -8,9 +8,11 @@ mod apt;
 mod config;
 mod fetch;
 mod sources;
+mod suite;
 
-pub use fetch::{DebianRelease, PackageFacts, Packages, PackagesError, SourceTarball, UnknownRelease};
+pub use fetch::{PackageFacts, Packages, PackagesError, SourceTarball};
 pub use sources::SourcesError;
+pub use suite::{DebianSuite, UnknownSuite};
 
 #[cfg(test)]
 pub(crate) use fetch::tests;

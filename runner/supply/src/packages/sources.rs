@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::DebianSuite;
 use format::deb::stanzas;
 
 /// Variable that names another mirror.
@@ -69,6 +70,11 @@ pub enum SourcesError {
         "this machine has no keys of Debian's archive to check signatures with: install debian-archive-keyring"
     )]
     NoKeys,
+    /// No entry for security updates.
+    #[error(
+        "this machine's apt configuration names no archive of security updates: add an entry with the suite `{0}` to it"
+    )]
+    NoSecurity(DebianSuite),
     /// A file of the configuration; the source has its path.
     #[error("reading this machine's apt configuration")]
     Io(#[from] io::Error),

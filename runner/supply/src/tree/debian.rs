@@ -10,13 +10,13 @@ use std::{
 use super::TreeError;
 use crate::{
     git::{Git, IN_ONE_PACK},
-    packages::{DebianRelease, PackageFacts, Packages},
+    packages::{DebianSuite, PackageFacts, Packages},
 };
 use base::{Arch, ui::Ui};
 use format::deb::{DebError, Member, MemberKind, members};
 
 /// The package with the source: the one that `linux-source` depends on.
-pub(super) fn package(suite: DebianRelease, packages: &Packages) -> Result<PackageFacts, TreeError> {
+pub(super) fn package(suite: DebianSuite, packages: &Packages) -> Result<PackageFacts, TreeError> {
     // It is for all architectures; the index that most machines have already is asked.
     let found = packages.closure(suite, Arch::X86_64, &["linux-source"], |relation| {
         relation.name.starts_with("linux-source-")

@@ -3,13 +3,13 @@
 
 use std::{fmt, path::PathBuf};
 
-use crate::packages::{DebianRelease, UnknownRelease};
+use crate::packages::{DebianSuite, UnknownSuite};
 
 /// Where the source of a kernel comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// The newest `linux-source` of a Debian release.
-    Debian(DebianRelease),
+    Debian(DebianSuite),
     /// A folder of the user's: a git tree, or an unpacked source.
     Path {
         /// The folder.
@@ -33,7 +33,7 @@ pub enum OriginError {
     Distribution(String),
     /// An unknown release.
     #[error(transparent)]
-    Release(#[from] UnknownRelease),
+    Release(#[from] UnknownSuite),
 }
 
 impl Origin {

@@ -64,6 +64,8 @@ fn record(arches: impl IntoIterator<Item = (Arch, ArchComparison)>) -> CompareRe
     CompareRecord {
         base: "source:debian:trixie,series=s,patches=0".to_owned(),
         new: "source:debian:trixie,series=s".to_owned(),
+        base_named: None,
+        new_named: Some("new=source:debian:trixie,series=s".to_owned()),
         series: Some("mend it".to_owned()),
         applied: Some("linux 6.12 (it was named)".to_owned()),
         suites: vec!["quick".to_owned(), "standby".to_owned()],
@@ -108,7 +110,7 @@ fn the_first_lines_answer() {
         "improvement  verdict    fail        pass  2 cases, first quick/Q01 memmap_on_memory=on\n",
         "quick/Q01 memmap_on_memory=on on the base kernel: dies\n",
         "change       notifiers  MEM_ONLINE  none  2 cases, first quick/Q01 memmap_on_memory=on step 3 `online: { block: b }`\n",
-        "again: memrig compare --base source:debian:trixie,series=s,patches=0 --new source:debian:trixie,series=s -a s390x quick -c Q01 --variant memmap_on_memory=on\n",
+        "again: memrig compare --base source:debian:trixie,series=s,patches=0 --new new=source:debian:trixie,series=s -a s390x quick -c Q01 --variant memmap_on_memory=on\n",
         "not compared:\n  x86_64: locks, because at least one of the kernels has no lockdep (`,config=lockdep` builds it in)\n",
         "MemTotal after boot 4000 KiB on the base, -8 KiB on the new kernel\n",
         "s390x: the cases took 1.5 s on the base, 2.5 s on the new kernel\n",

@@ -206,8 +206,10 @@ pub(super) fn again(record: &CompareRecord, arch: Arch, case: &CaseName) -> Stri
             .map(|choice| format!(" --variant {}", choice.trim()))
             .collect(),
     };
+    let base = record.base_named.as_ref().unwrap_or(&record.base);
+    let new = record.new_named.as_ref().unwrap_or(&record.new);
     format!(
-        "memrig compare --base {} --new {} -a {arch} {suite} -c {}{variant}",
-        record.base, record.new, case.case
+        "memrig compare --base {base} --new {new} -a {arch} {suite} -c {}{variant}",
+        case.case
     )
 }

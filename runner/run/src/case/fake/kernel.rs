@@ -144,7 +144,7 @@ impl Kernel {
             self.timed_write(script)
         } else if after("dd if=/proc/kpageflags").is_some() {
             output(self.kpageflags(script))
-        } else if script.contains("modprobe memory-notifier-error-inject") || script.contains("/run/busy/") {
+        } else if script.contains("memory-notifier-error-inject") || script.contains("/run/busy/") {
             output("")
         } else if script.starts_with("for f in ") && script.contains("/error") {
             self.veto.clear();

@@ -237,6 +237,7 @@ impl Lab {
         });
         let kernel = PlannedKernel {
             label: "lab".to_owned(),
+            named: "lab".to_owned(),
             arch,
             release: Some(RELEASE.to_owned()),
             config: None,

@@ -15,7 +15,7 @@ use super::*;
 use crate::{
     cache::Cache,
     git::Git,
-    kernel::{self, Kernel, KernelError, KernelSource, Known, SeriesChanges, x86_image},
+    kernel::{self, Kernel, KernelError, KernelSpec, Known, SeriesChanges, x86_image},
     packages::Packages,
     tree::Origin,
 };
@@ -213,7 +213,7 @@ fn an_option_that_the_bench_needs_must_be_there() {
 impl Ground {
     /// What is known of a kernel without getting anything: its release and what would be done, or that it is there.
     fn known(&self, options: &str) -> Result<String, KernelError> {
-        let source: KernelSource = format!("tree:{}{options}", self.source().display())
+        let source: KernelSpec = format!("tree:{}{options}", self.source().display())
             .parse()
             .unwrap();
         let before = self.tree();

@@ -195,6 +195,7 @@ pub fn build_kernel(
     let mut kernel = Kernel::from_files(label, arch, &image, None, Some(&config))?;
     let named = spec.to_string();
     let lines = dir.join(LINES);
+    kernel.origin = Some(spec.origin.clone());
     kernel.lines = lines.is_file().then_some(lines);
     kernel.changed = changed;
     kernel.source = (named != kernel.label).then_some(named);

@@ -29,7 +29,7 @@ fn specs_are_read_and_written_alike() {
     assert!(error("tree:x@").contains("names no commit"));
     assert!(error("tree:x@--upload-pack=y").contains("names no commit"));
     assert!(error("source:ubuntu:noble").contains("expected `source:debian:RELEASE`"));
-    assert!(error("source:debian:jammy").contains("bookworm, trixie or sid"));
+    assert!(error("source:debian:jammy").contains("expected one of bookworm, "));
     assert!(error("tree:x,confg=y").contains("`confg=y`"));
     assert!(error("tree:x,config=a,config=b").contains("each once"));
     assert!(error("tree:x,patches=1").contains("no series"));

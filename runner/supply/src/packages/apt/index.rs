@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading the index that apt has fetched and checked.
 
-use std::{collections::BTreeMap, path::PathBuf, rc::Rc};
+use std::{collections::BTreeSet, path::PathBuf, rc::Rc};
 
 use super::root::{Located, Root, SOURCE};
 use crate::packages::PackagesError;
@@ -13,26 +13,33 @@ impl Root<'_> {
         &self,
         which: impl Fn(&str) -> bool,
     ) -> Result<Vec<String>, PackagesError> {
-        self.ensure_index()?;
-        let mut newest: BTreeMap<String, String> = BTreeMap::new();
-        for (_, text) in self.index()? {
-            for name in names_in(&text).filter(|name| which(name)) {
-                for stanza in stanza_of(&text, name) {
-                    let Some(version) = stanza.get("Version") else {
-                        continue;
-                    };
-                    let known = newest
-                        .entry(name.to_owned())
-                        .or_insert_with(|| version.to_owned());
-                    if compare(version, known).is_gt() {
-                        version.clone_into(known);
-                    }
-                }
+        let mut names: Vec<String> = Vec::new();
+        for (name, _) in self.versions(which)? {
+            if !names.contains(&name) {
+                names.push(name);
             }
         }
-        let mut names: Vec<(String, String)> = newest.into_iter().collect();
-        names.sort_by(|(_, a), (_, b)| compare(b, a));
-        Ok(names.into_iter().map(|(name, _)| name).collect())
+        Ok(names)
+    }
+
+    /// Names and versions in the index, of names that `which` says yes to; the newest versions first, each once.
+    pub(in crate::packages) fn versions(
+        &self,
+        which: impl Fn(&str) -> bool,
+    ) -> Result<Vec<(String, String)>, PackagesError> {
+        self.ensure_index()?;
+        let mut found: BTreeSet<(String, String)> = BTreeSet::new();
+        for (_, text) in self.index()? {
+            for name in names_in(&text).filter(|name| which(name)) {
+                let versions = stanza_of(&text, name)
+                    .into_iter()
+                    .filter_map(|stanza| stanza.get("Version"));
+                found.extend(versions.map(|version| (name.to_owned(), version.to_owned())));
+            }
+        }
+        let mut found: Vec<(String, String)> = found.into_iter().collect();
+        found.sort_by(|(_, a), (_, b)| compare(b, a));
+        Ok(found)
     }
 
     /// The newest stanza of this name in any of the root's indices.

@@ -3,6 +3,7 @@
 
 mod index;
 mod root;
+mod said;
 
 #[cfg(test)]
 pub(super) use root::tests;

@@ -13,10 +13,11 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::said::{first_line, hint, is_absent, is_full, is_settled};
 use crate::{
     cache::{Cache, Lock, NotHere},
     packages::{
-        DebianRelease, PackageFacts, PackagesError, SourceTarball, config,
+        DebianSuite, PackageFacts, PackagesError, SourceTarball, config,
         fetch::check,
         sources::{MIRROR_VARIABLE, Mirror, SignedBy},
     },
@@ -37,7 +38,7 @@ const ATTEMPTS: u32 = 3;
 pub(in crate::packages) struct Root<'a> {
     cache: &'a Cache,
     ui: &'a Ui,
-    pub(super) suite: DebianRelease,
+    pub(super) suite: DebianSuite,
     pub(super) architecture: &'static str,
     pub(super) dir: PathBuf,
     /// Index files as text, and whether each is of security updates; read when first asked.
@@ -80,7 +81,7 @@ impl<'a> Root<'a> {
     pub(in crate::packages) fn open(
         cache: &'a Cache,
         ui: &'a Ui,
-        suite: DebianRelease,
+        suite: DebianSuite,
         architecture: &'static str,
     ) -> Result<Self, PackagesError> {
         let name = format!("{suite}-{architecture}");
@@ -111,12 +112,27 @@ impl<'a> Root<'a> {
     }
 
     pub(in crate::packages) fn resolve(&self, package: &str) -> Result<PackageFacts, PackagesError> {
-        Ok(self.located(package)?.facts)
+        Ok(self.located(package, None)?.facts)
     }
 
-    fn located(&self, package: &str) -> Result<Located<PackageFacts>, PackagesError> {
+    pub(in crate::packages) fn resolve_version(
+        &self,
+        package: &str,
+        version: &str,
+    ) -> Result<PackageFacts, PackagesError> {
+        Ok(self.located(package, Some(version))?.facts)
+    }
+
+    /// The package of this version; the newest without one.
+    fn located(&self, package: &str, version: Option<&str>) -> Result<Located<PackageFacts>, PackagesError> {
         let mut known = self.known()?;
-        if let Some(found) = known.packages.get(package) {
+        let is_meant = |found: &&Located<PackageFacts>| version.is_none_or(|v| v == found.facts.version);
+        let key = match version {
+            Some(version) => format!("{package}={version}"),
+            None => package.to_owned(),
+        };
+        let found = known.packages.get(package).filter(is_meant);
+        if let Some(found) = found.or_else(|| known.packages.get(&key)) {
             return Ok(found.clone());
         }
         let facts = |stanza: &Stanza<'_>| {
@@ -132,8 +148,10 @@ impl<'a> Root<'a> {
                 depends: field("Depends").unwrap_or_default(),
             })
         };
-        let found = self.newest(package, facts, |facts| &facts.version)?;
-        known.packages.insert(package.to_owned(), found.clone());
+        let meant =
+            |stanza: &Stanza<'_>| facts(stanza).filter(|facts| version.is_none_or(|v| v == facts.version));
+        let found = self.newest(package, meant, |facts| &facts.version)?;
+        known.packages.insert(key, found.clone());
         self.write("known.json", &known)?;
         Ok(found)
     }
@@ -143,10 +161,14 @@ impl<'a> Root<'a> {
         if let Some(dir) = self.cache.find("debs", &facts.sha256) {
             return Ok(dir.join(name));
         }
-        let located = self.located(&facts.name)?;
-        if located.facts.sha256 != facts.sha256 {
-            return Err(self.gone(&facts.name, &facts.version, &located.facts.version));
-        }
+        let located = match self.located(&facts.name, Some(&facts.version)) {
+            Ok(located) if located.facts.sha256 == facts.sha256 => located,
+            Ok(_) | Err(PackagesError::NoSuchPackage { .. }) => {
+                let now = self.located(&facts.name, None)?.facts.version;
+                return Err(self.gone(&facts.name, &facts.version, &now));
+            }
+            Err(error) => return Err(error),
+        };
         if self.known()?.absent.contains(&facts.sha256) {
             return Err(self.absent(&facts.name, &facts.version, located.security)?);
         }
@@ -155,7 +177,11 @@ impl<'a> Root<'a> {
             return Err(NotHere::would(what).into());
         }
         let label = format!("fetch {} {}", facts.name, facts.version);
-        let again = || Ok(self.located(&facts.name)?.facts.sha256 == facts.sha256);
+        let again = || match self.located(&facts.name, Some(&facts.version)) {
+            Ok(now) => Ok(now.facts.sha256 == facts.sha256),
+            Err(PackagesError::NoSuchPackage { .. }) => Ok(false),
+            Err(error) => Err(error),
+        };
         let fetched = self.get(&label, &facts.filename, &facts.sha256, located.security, again);
         match fetched {
             // The index was fetched anew in between, and lists it still.
@@ -332,7 +358,9 @@ impl<'a> Root<'a> {
                 update = update.args(["-o", "Acquire::Check-Valid-Until=false"]);
             }
             let said = match self.run(update, &config) {
-                Ok(()) if self.index_files()?.is_empty() => "no index came".to_owned(),
+                Ok(()) if self.index_files()?.is_empty() => {
+                    "no index came: the suite may have none for this architecture".to_owned()
+                }
                 Ok(()) => break,
                 Err(ExecError::Failed { stderr, .. }) => stderr,
                 Err(error) => {
@@ -357,8 +385,7 @@ impl<'a> Root<'a> {
                 task.failed();
                 return Err(self.full(&what));
             }
-            // A signature does not get better by asking again.
-            if attempt == ATTEMPTS || said.contains("NO_PUBKEY") || said.contains("is not signed") {
+            if attempt == ATTEMPTS || is_settled(&said) {
                 task.failed();
                 return Err(PackagesError::Mirror {
                     what,
@@ -410,7 +437,7 @@ impl<'a> Root<'a> {
         };
         fs_err::write(
             self.dir.join("etc/sources.list"),
-            config::sources(&mirror, self.suite, self.architecture, signed_by),
+            config::sources(&mirror, self.suite, self.architecture, signed_by)?,
         )?;
         let inherited = Command::new("apt-config").args(["dump", "Acquire"]).output()?;
         let path = self.dir.join("etc/apt.conf");
@@ -467,41 +494,6 @@ fn orig_tarball(stanza: &Stanza<'_>) -> Option<SourceFile> {
         filename: format!("{}/{name}", stanza.get("Directory")?),
         sha256: sha256.to_owned(),
     })
-}
-
-/// What a person can do about what apt said, where that is known.
-fn hint(said: &str) -> String {
-    let advice = if said.contains("NO_PUBKEY") {
-        "\nthe keys of this release are not on this machine: install a newer debian-archive-keyring"
-    } else if said.contains("is not signed") {
-        "\nmemrig takes nothing from a mirror that cannot show a signature: name another one by MEMRIG_MIRROR"
-    } else if said.contains("not valid yet") {
-        "\nthis machine's clock is behind"
-    } else if said.contains("404 ") {
-        "\nthe mirror's own index names the file, and the mirror does not have it: try later, or another mirror"
-    } else {
-        ""
-    };
-    format!("{}{advice}", said.trim_end())
-}
-
-/// Whether the trouble is not the mirror's: the disk is full.
-fn is_full(said: &str) -> bool {
-    said.contains("No space left on device")
-}
-
-fn first_line(said: &str) -> &str {
-    let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
-    lines()
-        .find(|line| line.starts_with("E:"))
-        .or_else(|| lines().next())
-        .unwrap_or("it failed")
-}
-
-/// Whether apt says that the mirror answers and has no such file.
-fn is_absent(said: &str) -> bool {
-    said.lines()
-        .any(|line| line.starts_with("E: Failed to fetch ") && line.contains(" 404 "))
 }
 
 fn backoff(attempt: u32) -> Duration {

@@ -6,7 +6,7 @@ use super::*;
 /// Makes a cache know these packages, as if they had been looked up and fetched.
 pub(crate) fn stock(
     cache: &Cache,
-    suite: DebianRelease,
+    suite: DebianSuite,
     architecture: &'static str,
     debs: &[(&PackageFacts, &[u8])],
 ) {
@@ -52,7 +52,7 @@ fn a_file_that_the_mirror_has_not_is_told_from_other_trouble() {
 }
 
 /// Makes a cache know that the mirror does not have a package, whatever the index says.
-pub(crate) fn lack(cache: &Cache, suite: DebianRelease, architecture: &'static str, package: &str) {
+pub(crate) fn lack(cache: &Cache, suite: DebianSuite, architecture: &'static str, package: &str) {
     let ui = Ui::silent();
     let root = Root::open(cache, &ui, suite, architecture).unwrap();
     let mut known = root.known().unwrap();
@@ -63,7 +63,7 @@ pub(crate) fn lack(cache: &Cache, suite: DebianRelease, architecture: &'static s
 }
 
 /// Makes a cache have an index.
-pub(crate) fn index(cache: &Cache, suite: DebianRelease, architecture: &'static str, text: &str) {
+pub(crate) fn index(cache: &Cache, suite: DebianSuite, architecture: &'static str, text: &str) {
     let ui = Ui::silent();
     let root = Root::open(cache, &ui, suite, architecture).unwrap();
     let lists = root.dir.join("state/lists");
@@ -82,14 +82,14 @@ fn what_is_known_to_be_absent_is_not_asked_for_again() {
         sha256: "00".to_owned(),
         ..crate::packages::tests::facts("x", "")
     };
-    stock(&cache, DebianRelease::Sid, "amd64", &[(&facts, b"x")]);
+    stock(&cache, DebianSuite::Sid, "amd64", &[(&facts, b"x")]);
     let fetch = || {
-        Root::open(&cache, &ui, DebianRelease::Sid, "amd64")
+        Root::open(&cache, &ui, DebianSuite::Sid, "amd64")
             .unwrap()
             .fetch(&facts)
     };
     assert!(fetch().is_ok());
-    lack(&cache, DebianRelease::Sid, "amd64", "x");
+    lack(&cache, DebianSuite::Sid, "amd64", "x");
     let error = fetch().unwrap_err();
     assert!(matches!(error, PackagesError::Absent { .. }), "{error}");
     let said = error.to_string();
@@ -104,11 +104,11 @@ fn names_come_by_their_newest_version() {
     let dir = tempfile::tempdir().unwrap();
     let ui = Ui::silent();
     let cache = Cache::at(dir.path(), &ui).unwrap();
-    stock(&cache, DebianRelease::Sid, "amd64", &[]);
+    stock(&cache, DebianSuite::Sid, "amd64", &[]);
     let text = "Package: k-6.12.9\nVersion: 6.12.9-1\n\nPackage: k-6.12.10\nVersion: 6.12.10-1\n\n\
         Package: other\nVersion: 9\n\nPackage: k-6.12.9\nVersion: 6.12.9-2\n\n";
-    index(&cache, DebianRelease::Sid, "amd64", text);
-    let root = Root::open(&cache, &ui, DebianRelease::Sid, "amd64").unwrap();
+    index(&cache, DebianSuite::Sid, "amd64", text);
+    let root = Root::open(&cache, &ui, DebianSuite::Sid, "amd64").unwrap();
     let names = root.names(|name| name.starts_with("k-")).unwrap();
     assert_eq!(names, ["k-6.12.10", "k-6.12.9"]);
 }
@@ -125,4 +125,55 @@ fn advice_fits_what_apt_said() {
     assert!(!is_full("E: Failed to fetch x  404  Not Found"));
     assert_eq!(first_line("W: hm\nE: no\n"), "E: no");
     assert_eq!(first_line(""), "it failed");
+}
+
+#[test]
+fn a_package_of_a_version_is_found_beside_a_newer_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let ui = Ui::silent();
+    let cache = Cache::at(dir.path(), &ui).unwrap();
+    stock(&cache, DebianSuite::Sid, "amd64", &[]);
+    let stanza = |version: &str, sha256: &str| {
+        format!(
+            "Package: k\nVersion: {version}\nArchitecture: amd64\nSHA256: {sha256}\nSize: 1\nFilename: k_{version}.deb\n\n"
+        )
+    };
+    index(
+        &cache,
+        DebianSuite::Sid,
+        "amd64",
+        &(stanza("1", "aa") + &stanza("2", "bb")),
+    );
+    let root = Root::open(&cache, &ui, DebianSuite::Sid, "amd64").unwrap();
+    // Twice: the second answer is the one that was kept.
+    for _ in 0..2 {
+        assert_eq!(root.resolve("k").unwrap().sha256, "bb");
+        assert_eq!(root.resolve_version("k", "1").unwrap().sha256, "aa");
+        assert_eq!(root.resolve_version("k", "2").unwrap().sha256, "bb");
+        let error = root.resolve_version("k", "3").unwrap_err();
+        assert!(matches!(error, PackagesError::NoSuchPackage { .. }), "{error}");
+    }
+    // One that is listed no longer is told with what there is instead.
+    let old = PackageFacts {
+        version: "0".to_owned(),
+        ..root.resolve("k").unwrap()
+    };
+    let old = PackageFacts {
+        sha256: "00".to_owned(),
+        ..old
+    };
+    let error = root.fetch(&old).unwrap_err().to_string();
+    assert!(
+        error.starts_with("k 0 is no longer in sid, which now has 2"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_suite_that_the_mirror_lacks_is_told_at_once() {
+    // apt 2.6.1, `apt-get update`.
+    let said = "E: The repository 'http://mirror.test/debian potato Release' does not have a Release file.\n";
+    assert!(is_settled(said) && is_settled("W: GPG error: NO_PUBKEY 1"));
+    assert!(!is_settled("E: Failed to fetch http://mirror.test/x  503  Busy"));
+    assert!(hint(said).ends_with("name another one by MEMRIG_MIRROR, or another suite"));
 }

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Kernels out of Debian packages that lie on this machine, whoever built them.
+
+use std::{
+    collections::BTreeSet,
+    io::BufReader,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Kernel, KernelError, KernelPackage,
+    unpack::{Unpacked, key, unpack},
+};
+use crate::cache::{self, Cache, CacheError, NotHere};
+use base::{Arch, named, ui::Ui};
+use format::deb::{Stanza, control, depends};
+
+/// A package, by what it says of itself.
+struct Package {
+    path: PathBuf,
+    name: String,
+    version: String,
+    /// Debian's name of the architecture that it is for, or `all`.
+    architecture: String,
+    /// Name and version of the other parts of its kernel that it depends on.
+    parts: Vec<(String, String)>,
+}
+
+impl Package {
+    fn read(path: &Path) -> Result<Self, KernelError> {
+        named::check_file(path)?;
+        let text =
+            control(BufReader::new(fs_err::File::open(path)?)).map_err(|source| KernelError::NoDeb {
+                path: path.to_owned(),
+                source,
+            })?;
+        let stanza = Stanza::parse(&text);
+        let field = |field: &'static str| {
+            let value = stanza.get(field).map(str::to_owned);
+            value.ok_or_else(|| KernelError::Control {
+                path: path.to_owned(),
+                field,
+            })
+        };
+        let relations = depends(stanza.get("Depends").unwrap_or_default())
+            .into_iter()
+            .flatten();
+        let exact = relations.filter(|relation| relation.name.starts_with("linux-"));
+        let exact = exact.filter_map(|relation| match relation.version {
+            Some((operator, version)) if operator == "=" => Some((relation.name, version)),
+            _ => None,
+        });
+        Ok(Self {
+            path: path.to_owned(),
+            name: field("Package")?,
+            version: field("Version")?,
+            architecture: field("Architecture")?,
+            parts: exact.collect(),
+        })
+    }
+
+    /// The release that is in its name: `linux-image-6.12.107+deb13-s390x`.
+    fn release(&self) -> Option<&str> {
+        let rest = self.name.splitn(3, '-').nth(2)?;
+        rest.starts_with(|c: char| c.is_ascii_digit()).then_some(rest)
+    }
+}
+
+fn read(files: &[PathBuf]) -> Result<Vec<Package>, KernelError> {
+    files.iter().map(|file| Package::read(file)).collect()
+}
+
+/// The architecture that the packages are for; `None` where all are for any.
+pub(super) fn only_arch(files: &[PathBuf]) -> Result<Option<Arch>, KernelError> {
+    let packages = read(files)?;
+    let arch = |arch: &Arch| {
+        packages
+            .iter()
+            .any(|package| package.architecture == arch.debian())
+    };
+    Ok(Arch::ALL.into_iter().find(arch))
+}
+
+/// Whether all of them are packages for an architecture.
+pub(super) fn check(files: &[PathBuf], arch: Arch) -> Result<(), KernelError> {
+    for package in read(files)? {
+        if ![arch.debian(), "all"].contains(&package.architecture.as_str()) {
+            return Err(KernelError::DebArch {
+                path: package.path,
+                found: package.architecture,
+                expected: arch,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What a kernel that is still to be unpacked is called: its release, by the name of a package, or that name itself.
+pub(super) fn label(files: &[PathBuf]) -> Result<String, KernelError> {
+    let packages = read(files)?;
+    let release = packages.iter().find_map(Package::release);
+    let name = packages.first().map(|package| &*package.name);
+    Ok(release.or(name).unwrap_or_default().to_owned())
+}
+
+/// The kernel in the packages, which goes by its release.
+pub(super) fn obtain(files: &[PathBuf], arch: Arch, cache: &Cache, ui: &Ui) -> Result<Kernel, KernelError> {
+    let packages = read(files)?;
+    let parts = packages.iter().map(|package| {
+        Ok(KernelPackage {
+            name: package.name.clone(),
+            version: package.version.clone(),
+            sha256: cache::sha256_file(&package.path)?,
+        })
+    });
+    let parts = parts.collect::<Result<Vec<_>, KernelError>>()?;
+    let key = key(arch, parts.iter().map(|part| &*part.sha256));
+    if cache.only_looks() && cache.find("kernels", &key).is_none() {
+        return Err(KernelError::Cache(CacheError::NotHere(NotHere {
+            would: "its packages would be unpacked".to_owned(),
+            release: packages.iter().find_map(Package::release).map(str::to_owned),
+        })));
+    }
+    let label = label(files)?;
+    let dir = cache.entry("kernels", &key, |dir| {
+        let debs: Vec<(&str, PathBuf)> = packages
+            .iter()
+            .map(|package| (&*package.name, package.path.clone()))
+            .collect();
+        let task = ui.task(format!("unpack {label} {arch}"), None);
+        let image = unpack(&debs, arch, dir)?;
+        let Unpacked { modules, config } = Unpacked::of(dir)?;
+        let parts = [
+            ("kernel image", image),
+            ("modules", modules.is_some()),
+            ("configuration", config.is_some()),
+        ];
+        for (what, _) in parts.into_iter().filter(|(_, there)| !there) {
+            lacking(&label, what, &packages)?;
+        }
+        task.done("done");
+        Ok::<_, KernelError>(())
+    })?;
+    let Unpacked { modules, config } = Unpacked::of(&dir)?;
+    let image = dir.join("vmlinuz");
+    let kernel = Kernel::from_files(label, arch, &image, modules.as_deref(), config.as_deref())?;
+    Ok(Kernel {
+        label: kernel.release.clone().unwrap_or(kernel.label),
+        packages: parts,
+        ..kernel
+    })
+}
+
+/// Says that a part of the kernel is in none of the packages: where others that they depend on may have it, or where no kernel is one without it.
+fn lacking(label: &str, what: &'static str, packages: &[Package]) -> Result<(), KernelError> {
+    let there = |name: &String| packages.iter().any(|package| package.name == *name);
+    let others = packages.iter().flat_map(|package| &package.parts);
+    let lacks: BTreeSet<String> = others
+        .filter(|(name, _)| !there(name))
+        .map(|(name, version)| format!("{name} {version}"))
+        .collect();
+    if !lacks.is_empty() {
+        return Err(KernelError::Split {
+            label: label.to_owned(),
+            what,
+            lacks: Vec::from_iter(lacks).join(", "),
+        });
+    }
+    if what == "kernel image" {
+        let names: Vec<String> = packages
+            .iter()
+            .map(|package| format!("{} {}", package.name, package.version))
+            .collect();
+        return Err(KernelError::Missing {
+            label: label.to_owned(),
+            what,
+            packages: names.join(", "),
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::{only_arch, s390_image};
+    use format::{
+        elf::EM_S390,
+        samples::{deb_of, module, tar_of},
+    };
+
+    /// A package that says so of itself and has these files; its path.
+    fn package(folder: &Path, name: &str, control: &str, files: &[(&str, &[u8])]) -> PathBuf {
+        let text = format!("Package: {name}\nVersion: 7-1\n{control}");
+        let deb = deb_of(&[
+            ("debian-binary", b"2.0\n"),
+            ("control.tar", &tar_of(&[("control", text.as_bytes())])),
+            ("data.tar", &tar_of(files)),
+        ]);
+        let path = folder.join(format!("{name}.deb"));
+        fs_err::write(&path, deb).unwrap();
+        path
+    }
+
+    fn got(files: &[PathBuf], folder: &Path) -> Result<Kernel, KernelError> {
+        let ui = Ui::silent();
+        obtain(files, Arch::S390x, &Cache::at(folder, &ui).unwrap(), &ui)
+    }
+
+    #[test]
+    fn a_kernel_in_one_package_goes_by_its_release() {
+        let folder = tempfile::tempdir().unwrap();
+        let virtio = module(EM_S390, true, b"depends=\0");
+        let files: &[(&str, &[u8])] = &[
+            ("boot/vmlinuz-6.1.0-50-s390x", &s390_image()),
+            ("boot/config-6.1.0-50-s390x", b"CONFIG_X=y\n"),
+            ("lib/modules/6.1.0-50-s390x/kernel/virtio_net.ko", &virtio),
+        ];
+        let deb = package(
+            folder.path(),
+            "linux-image-6.1.0-50-s390x",
+            "Architecture: s390x\n",
+            files,
+        );
+        let files = [deb];
+        check(&files, Arch::S390x).unwrap();
+        let kernel = got(&files, &folder.path().join("cache")).unwrap();
+        assert_eq!(kernel.label, "6.1.0-50-s390x");
+        assert!(kernel.config.is_some() && kernel.modules_dir.is_some());
+        assert_eq!((&*kernel.packages[0].version, kernel.packages.len()), ("7-1", 1));
+        let source = crate::kernel::KernelSource::Deb(files.to_vec());
+        assert_eq!(only_arch(&source).unwrap(), Some(Arch::S390x));
+        let said = check(&files, Arch::X86_64).unwrap_err().to_string();
+        assert!(
+            said.ends_with(
+                "linux-image-6.1.0-50-s390x.deb` is a package for s390x, and x86_64 was asked for"
+            ),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_kernel_that_is_split_asks_for_its_other_packages() {
+        let folder = tempfile::tempdir().unwrap();
+        let parts = "Architecture: s390x\n\
+            Depends: kmod, linux-binary-7.2-s390x (= 7-1), linux-modules-7.2-s390x (= 7-1), linux-binary-7.2-s390x (= 7-1)\n";
+        let make = |name: &str, files: &[(&str, &[u8])]| {
+            package(folder.path(), name, "Architecture: s390x\n", files)
+        };
+        let image = package(folder.path(), "linux-image-7.2-s390x", parts, &[]);
+        let binary = make(
+            "linux-binary-7.2-s390x",
+            &[("usr/lib/modules/7.2/vmlinuz", &s390_image())],
+        );
+        let modules = make(
+            "linux-modules-7.2-s390x",
+            &[
+                ("usr/lib/modules/7.2/config", b"CONFIG_X=y\n"),
+                ("usr/lib/modules/7.2/kernel/x.ko", b""),
+                ("usr/lib/modules/7.2/modules.order", b""),
+            ],
+        );
+        let cache = folder.path().join("cache");
+        let said = |files: &[PathBuf]| got(files, &cache).unwrap_err().to_string();
+        assert_eq!(
+            said(std::slice::from_ref(&image)),
+            "7.2-s390x has no kernel image, and depends on linux-binary-7.2-s390x 7-1, linux-modules-7.2-s390x 7-1: \
+             name these files too (`deb:FILE.deb+FILE.deb`)"
+        );
+        assert!(
+            said(&[image.clone(), binary.clone()])
+                .starts_with("7.2-s390x has no modules, and depends on linux-modules")
+        );
+        assert!(got(&[image, binary.clone(), modules], &cache).is_ok());
+        // Whoever packages a kernel without modules has none.
+        assert_eq!(got(&[binary], &cache).unwrap().modules_dir, None);
+    }
+
+    #[test]
+    fn what_is_no_package_of_a_kernel_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = folder.path().join("cache");
+        let doc = package(
+            folder.path(),
+            "linux-doc",
+            "Architecture: all\n",
+            &[("usr/share/doc/x", b"x")],
+        );
+        assert_eq!(
+            only_arch(&crate::kernel::KernelSource::Deb(vec![doc.clone()])).unwrap(),
+            None
+        );
+        let said = got(&[doc], &cache).unwrap_err().to_string();
+        assert_eq!(
+            said,
+            "the packages of linux-doc have no kernel image; they are: linux-doc 7-1"
+        );
+        let nameless = package(folder.path(), "x", "", &[]);
+        let said = check(&[nameless], Arch::S390x).unwrap_err().to_string();
+        assert!(
+            said.ends_with("x.deb` does not say its Architecture: its `control` has none"),
+            "{said}"
+        );
+        let file = folder.path().join("y.deb");
+        fs_err::write(&file, "PK").unwrap();
+        let Err(KernelError::NoDeb { source, .. }) = check(&[file], Arch::S390x) else {
+            panic!("it is a package");
+        };
+        assert!(source.to_string().contains("reading the package"), "{source}");
+    }
+}
