@@ -16,6 +16,7 @@ use format::{
     cpio::{Node, Tree, TreeError},
     deb::DebError,
     elf::ElfError,
+    kconfig::Kconfig,
 };
 use memory::{LEDGER, LEDGER_FILE};
 
@@ -289,6 +290,7 @@ fn modules_of(kernel: &Kernel) -> Result<(Vec<ModuleFile>, Vec<ModuleFile>), Ima
     let boot = modules.closure(boot_modules(kernel.arch)).map_err(wrong)?;
     if let Some(config) = &kernel.config
         && !config.built_in("VIRTIO_NET")
+        && !has_line(config, kernel.arch)
         && !modules.has("virtio_net")
     {
         let kernel = kernel.label.clone();
@@ -305,6 +307,15 @@ fn modules_of(kernel: &Kernel) -> Result<(Vec<ModuleFile>, Vec<ModuleFile>), Ima
         .collect();
     let all = modules.closure(&names).map_err(wrong)?;
     Ok((boot, all))
+}
+
+/// Whether scripts reach a guest over the line without any module, so that it can do without a network.
+fn has_line(config: &Kconfig, arch: Arch) -> bool {
+    let bus = match arch {
+        Arch::X86_64 => "VIRTIO_PCI",
+        Arch::S390x => "S390_GUEST",
+    };
+    config.built_in("VIRTIO_CONSOLE") && config.built_in(bus)
 }
 
 /// Init, its configuration, and the directories that it mounts things on.

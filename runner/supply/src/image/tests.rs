@@ -11,7 +11,7 @@ use crate::{
         tests::{Sample, lack, stock},
     },
 };
-use format::{elf::EM_S390, kconfig::Kconfig, samples::module as elf};
+use format::{elf::EM_S390, samples::module as elf};
 
 fn module(name: &str, depends: &[&str]) -> ModuleFile {
     ModuleFile {
@@ -198,6 +198,15 @@ fn what_an_image_cannot_be_made_of_is_told() {
     assert_eq!(modules_of(&kernel).unwrap(), (Vec::new(), Vec::new()));
     kernel.config = Some(Kconfig::parse(CONFIG).unwrap());
     assert!(without(&kernel).contains("`CONFIG_VIRTIO_NET=m`"));
+    // Scripts go over the console where it is built in, with what it hangs on.
+    let line = |bus: &str| format!("{CONFIG}CONFIG_VIRTIO_CONSOLE=y\nCONFIG_{bus}=y\n");
+    kernel.config = Some(Kconfig::parse(&line("VIRTIO_PCI")).unwrap());
+    assert!(
+        without(&kernel).contains("`CONFIG_VIRTIO_NET=m`"),
+        "it is a kernel for s390x"
+    );
+    kernel.config = Some(Kconfig::parse(&line("S390_GUEST")).unwrap());
+    assert_eq!(modules_of(&kernel).unwrap(), (Vec::new(), Vec::new()));
     kernel.config = Some(Kconfig::parse("").unwrap());
     assert!(without(&kernel).contains("is n in its configuration"));
 }
