@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use base::Arch;
 
-use crate::{CaseKey, Side};
+use crate::{CaseKey, Side, key::kernel_name};
 
 /// A piece of code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -262,6 +262,13 @@ pub struct CoveredKernel {
     pub boot: Ran,
     /// The cases, in the order in which they ended.
     pub cases: Vec<CoveredCase>,
+}
+
+impl KernelText {
+    /// What reports call the kernel, as [`CaseKey::kernel_name`] does.
+    pub fn name(&self) -> String {
+        kernel_name(&self.label, Some(&self.release))
+    }
 }
 
 impl CoveredKernel {

@@ -12,7 +12,7 @@ use super::{
     seen::HistoryKey,
     store::{Index, IndexError},
 };
-use crate::{Coverage, CoveredKernel, Reach, coverage, key::kernel_name};
+use crate::{Coverage, CoveredKernel, Reach, coverage};
 use base::Arch;
 
 /// A kernel of a run that kept which code its cases ran.
@@ -159,7 +159,7 @@ fn kernel(covered: &CoveredKernel) -> std::io::Result<Kernel> {
     Ok(Kernel {
         arch: text.arch,
         line: text.label.clone(),
-        kernel: kernel_name(&text.label, Some(&text.release)),
+        kernel: text.name(),
         has_lines: !text.sources.is_empty(),
         reach: Reach::of(covered, &numbers).packed()?,
         cases,

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::{blocks::Named, step::Step, table::RawStep};
+use super::{action::Step, blocks::Named, table::RawStep};
 use crate::{
     case::CaseMachine,
     check::{Notes, ONLY_S390X, Scope},

@@ -2,6 +2,7 @@
 //! The steps of a case. Each word of the language has a file of its own: what YAML says, what is checked, how it reads in one line; the
 //! table has all of them.
 
+mod action;
 mod add;
 mod assigned;
 mod auto_online;
@@ -22,7 +23,6 @@ mod read;
 mod refuse_assign;
 mod remove;
 mod repeat;
-mod step;
 mod storage;
 mod storage_commands;
 mod table;
@@ -31,6 +31,7 @@ mod veto;
 mod word;
 mod write;
 
+pub use action::{Action, Step};
 pub use add::{Add, AddResult, Extent};
 pub use assigned::Assigned;
 pub use auto_online::AutoOnlineBlocks;
@@ -48,10 +49,9 @@ pub use read::Read;
 pub use refuse_assign::RefuseAssign;
 pub use remove::Remove;
 pub use repeat::Repeat;
-pub use step::Step;
 pub use storage::{Storage, StorageFile};
 pub use storage_commands::StorageCommands;
-pub use table::{Act, Action, Look};
+pub use table::{Act, Look};
 pub use uevents::Uevents;
 pub use veto::Veto;
 pub use write::Write;

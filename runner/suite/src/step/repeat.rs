@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    action::Step,
     checker::Checker,
     line::Line,
-    step::Step,
     table::RawStep,
     word::{Keys, Word},
 };

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    action::Action,
     add::{Add, RawAdd},
     assigned::Assigned,
     auto_online::AutoOnlineBlocks,
@@ -24,7 +25,7 @@ use super::{
     read::{RawRead, Read},
     refuse_assign::{RawRefuseAssign, RefuseAssign},
     remove::Remove,
-    repeat::{RawRepeat, Repeat},
+    repeat::RawRepeat,
     storage::{RawStorage, Storage},
     storage_commands::{RawStorageCommands, StorageCommands},
     uevents::Uevents,
@@ -74,7 +75,7 @@ macro_rules! words {
         }
 
         impl Act {
-            fn word(&self) -> &'static str {
+            pub(super) fn word(&self) -> &'static str {
                 match self {
                     $(Self::$act(_) => $act_word),+
                 }
@@ -90,7 +91,7 @@ macro_rules! words {
         }
 
         impl Look {
-            fn fails_by(&self) -> FailureKind {
+            pub(super) fn fails_by(&self) -> FailureKind {
                 match self {
                     $(Self::$look(_) => FailureKind::$look),+
                 }
@@ -159,49 +160,5 @@ words! {
         Uevents(Uevents => Uevents) = "uevents",
         /// Looks at where the memmap of online blocks is, in /proc/kpageflags. Only right after they went online.
         Pages(Pages => Pages) = "pages",
-    }
-}
-
-/// What a step does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Change something, in the guest or in what QEMU does.
-    Act(Act),
-    /// Look at what is, so that what "the last step" did stays the same.
-    Look(Look),
-    /// Do steps several times.
-    Repeat(Repeat),
-}
-
-impl Action {
-    /// How it fails, where nothing more is said of that: a step that looks or runs a script by its own word.
-    pub fn fails_by(&self) -> FailureKind {
-        match self {
-            Self::Look(look) => look.fails_by(),
-            Self::Act(Act::Guest(_)) => FailureKind::Guest,
-            Self::Act(_) | Self::Repeat(_) => FailureKind::Errno,
-        }
-    }
-
-    /// The word of the step in a suite.
-    pub(crate) fn word(&self) -> &'static str {
-        match self {
-            Self::Act(act) => act.word(),
-            // A look fails by its own word.
-            Self::Look(look) => look.fails_by().word(),
-            Self::Repeat(_) => "repeat",
-        }
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut line = Line::new(f, self.word())?;
-        match self {
-            Self::Act(act) => act.keys(&mut line)?,
-            Self::Look(look) => look.keys(&mut line)?,
-            Self::Repeat(repeat) => repeat.keys(&mut line)?,
-        }
-        line.end()
     }
 }

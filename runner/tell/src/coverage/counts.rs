@@ -87,8 +87,5 @@ pub(super) fn title(kernel: &CoveredKernel) -> String {
         .text
         .side
         .map_or_else(String::new, |side| format!(".{}", side.word()));
-    format!(
-        "{}.{}-{}{side}",
-        kernel.text.arch, kernel.text.label, kernel.text.release
-    )
+    format!("{}.{}{side}", kernel.text.arch, kernel.text.name())
 }

@@ -134,7 +134,7 @@ fn head(kernel: &CoveredKernel) -> String {
         .side
         .map_or_else(String::new, |side| format!(", {}", side.word()));
     let cases = count(kernel.cases.len(), "case");
-    format!("{} {}{side}, {cases}", text.arch, text.release)
+    format!("{} {}{side}, {cases}", text.arch, text.name())
 }
 
 /// A file's name, and whether it is only a part of it.

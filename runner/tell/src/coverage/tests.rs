@@ -127,7 +127,7 @@ fn markdown_tells_what_no_case_reaches() {
 
 Of run `20261129T101530Z-3f9a1c`: lines that a case ran, and with `+` those that only booting ran, of the lines that have code. Cases that boot by themselves count as booting.
 
-| file | x86_64 6.12, 2 cases | s390x 6.12, 2 cases |
+| file | x86_64 source:debian:trixie-6.12, 2 cases | s390x source:debian:trixie-6.12, 2 cases |
 |---|---|---|
 | mm/a.c | 2 + 1 of 4 | – |
 | mm/page_alloc.c (parts) | – | 0 + 1 of 2 |
@@ -136,7 +136,7 @@ Of run `20261129T101530Z-3f9a1c`: lines that a case ran, and with `+` those that
 
 `boot`: only booting does. `never`: nothing does. `–`: not in this kernel, or inlined wherever it is used.
 
-| function | x86_64 6.12, 2 cases | s390x 6.12, 2 cases |
+| function | x86_64 source:debian:trixie-6.12, 2 cases | s390x source:debian:trixie-6.12, 2 cases |
 |---|---|---|
 | mm/a.c: `offline_pages` | boot | – |
 | mm/page_alloc.c: `offline_isolated_pages` | – | boot |
