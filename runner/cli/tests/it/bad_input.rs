@@ -239,7 +239,7 @@ fn a_source_that_is_not_there_is_told_before_anything_is_got() {
         ("tree:/no/such/tree", "there is no folder `/no/such/tree`"),
         (
             "source:debian:trixie,config=kmsan",
-            "no configuration `kmsan`: there are dax, kasan, ",
+            "no configuration `kmsan`: there are dax, gcov, kasan, ",
         ),
         (
             "source:debian:trixie,series=/no/such/series",
