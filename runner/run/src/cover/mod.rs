@@ -7,7 +7,7 @@ mod place;
 mod plugin;
 mod subject;
 
-pub(crate) use functions::changed_functions;
+pub(crate) use functions::{ChangedFunctions, changed_functions};
 pub(crate) use keep::{Cover, Whose};
 pub use plugin::LibraryError;
 pub(crate) use plugin::libraries;
