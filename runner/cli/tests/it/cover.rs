@@ -104,7 +104,7 @@ fn each_case_has_the_functions_that_it_ran_and_no_others() {
     let offline = reaching("offline_pages");
     assert_eq!(offline.code, Some(0), "{}", offline.err);
     assert!(
-        offline.err.contains("2 of 8 cases reach offline_pages"),
+        offline.err.contains("2 of 10 cases reach offline_pages"),
         "{}",
         offline.err
     );

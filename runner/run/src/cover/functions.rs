@@ -6,21 +6,82 @@ use std::{collections::BTreeSet, io};
 use format::lines::LineTable;
 use supply::kernel::Kernel;
 
+/// Functions that a series changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ChangedFunctions {
+    /// Their names.
+    pub(crate) names: BTreeSet<String>,
+    /// There may be others: what is inlined has no code of its name, and it is not known where it was inlined.
+    pub(crate) may_be_more: bool,
+}
+
 /// The functions that a kernel's series changes: by its diff, and those that have the code of lines that it has added or changed, which may have been
 /// inlined there. None without a series.
 ///
 /// # Errors
 /// The line table of the kernel does not read.
-pub(crate) fn changed_functions(kernel: &Kernel) -> io::Result<BTreeSet<String>> {
+pub(crate) fn changed_functions(kernel: &Kernel) -> io::Result<ChangedFunctions> {
     let changed = &kernel.changed.series;
-    let mut functions = changed.functions.clone();
-    let Some(path) = kernel.lines.as_ref().filter(|_| !changed.lines.is_empty()) else {
-        return Ok(functions);
-    };
-    let table = LineTable::read(fs_err::File::open(path)?, |file| changed.lines.contains_key(file))?;
-    for (file, lines) in &changed.lines {
-        let of_file = table.functions_of(file, |line| lines.contains_key(&line));
-        functions.extend(of_file.into_iter().map(str::to_owned));
+    let mut names = changed.functions.clone();
+    let mut may_be_more = !names.is_empty();
+    if let Some(path) = kernel.lines.as_ref().filter(|_| !changed.lines.is_empty()) {
+        let table = LineTable::read(fs_err::File::open(path)?, |file| changed.lines.contains_key(file))?;
+        may_be_more &= table.functions.is_empty();
+        for (file, lines) in &changed.lines {
+            let of_file = table.functions_of(file, |line| lines.contains_key(&line));
+            names.extend(of_file.into_iter().map(str::to_owned));
+        }
     }
-    Ok(functions)
+    Ok(ChangedFunctions { names, may_be_more })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::nowhere;
+    use format::lines::Row;
+    use vm::scratch::Scratch;
+
+    #[test]
+    fn a_function_that_was_inlined_is_found_by_its_lines() {
+        let folder = Scratch::new().unwrap();
+        let mut kernel = nowhere(1).kernels.remove(0).kernel;
+        assert_eq!(changed_functions(&kernel).unwrap(), ChangedFunctions::default());
+        kernel.changed.series.functions.insert("inlined".to_owned());
+        kernel
+            .changed
+            .series
+            .lines
+            .insert("mm/a.c".to_owned(), [(7, String::new())].into());
+        let of = |kernel: &Kernel| {
+            let changed = changed_functions(kernel).unwrap();
+            (
+                changed.names.into_iter().collect::<Vec<_>>().join(" "),
+                changed.may_be_more,
+            )
+        };
+        assert_eq!(of(&kernel), ("inlined".to_owned(), true), "without a table");
+        let row = |offset, line| Row {
+            offset,
+            bytes: 4,
+            line,
+            inlined: None,
+        };
+        let mut table = LineTable::default();
+        table
+            .files
+            .insert("mm/a.c".to_owned(), vec![row(0x10, 7), row(0x20, 8)]);
+        let path = folder.path().join("lines.gz");
+        kernel.lines = Some(path.clone());
+        let write = |table: &LineTable| table.write(fs_err::File::create(&path).unwrap()).unwrap();
+        write(&table);
+        assert_eq!(
+            of(&kernel),
+            ("inlined".to_owned(), true),
+            "of a table without functions"
+        );
+        table.functions = vec![(0, "around".to_owned()), (0x20, "other".to_owned())];
+        write(&table);
+        assert_eq!(of(&kernel), ("around inlined".to_owned(), false));
+    }
 }

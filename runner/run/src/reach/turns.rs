@@ -10,7 +10,7 @@ use camino::Utf8Path;
 
 use super::asked::{Asked, keys_of, last_covered};
 use crate::{
-    cover::changed_functions,
+    cover::{ChangedFunctions, changed_functions},
     past::{PastError, ask},
     plan::{Job, Turn, Turns, in_words, some_of, sources},
     session::Rig,
@@ -28,12 +28,14 @@ pub(crate) fn turns_by_series(
     results: &Utf8Path,
     ui: &Ui,
 ) -> Result<Turns, OrderError> {
-    let mut changed: BTreeMap<Arch, BTreeSet<String>> = BTreeMap::new();
+    let mut changed: BTreeMap<Arch, ChangedFunctions> = BTreeMap::new();
     for prepared in &rig.kernels {
         let functions = changed_functions(&prepared.kernel)?;
-        changed.entry(prepared.kernel.arch).or_default().extend(functions);
+        let all = changed.entry(prepared.kernel.arch).or_default();
+        all.names.extend(functions.names);
+        all.may_be_more |= functions.may_be_more;
     }
-    if changed.values().all(BTreeSet::is_empty) || !results.is_dir() {
+    if changed.values().all(|changed| changed.names.is_empty()) || !results.is_dir() {
         return Ok(Turns::default());
     }
     let keys = keys_of(jobs.iter().filter(|job| job.skip.is_none()));
@@ -59,7 +61,7 @@ impl From<IndexError> for OrderError {
 
 fn turns(
     index: &Index,
-    changed: &BTreeMap<Arch, BTreeSet<String>>,
+    changed: &BTreeMap<Arch, ChangedFunctions>,
     keys: &[HistoryKey],
     ui: &Ui,
 ) -> Result<Turns, OrderError> {
@@ -68,17 +70,20 @@ fn turns(
     let mut turns = Vec::new();
     let (mut functions, mut by) = (BTreeSet::new(), Vec::new());
     for (key, source) in keys.iter().zip(sources(keys, &covered, false)) {
-        let Some(last) = source else {
+        let (Some(last), Some(changed)) = (source, changed.get(&key.arch)) else {
             turns.push((key.clone(), Turn::Unknown));
             continue;
         };
         let reach = asked.reach(&last.by)?;
         let ran = |name: &&String| reach.function(name).is_some_and(|ran| ran.has(last.number));
-        let its: Vec<&String> = changed.get(&key.arch).into_iter().flatten().filter(ran).collect();
-        if its.is_empty() {
-            turns.push((key.clone(), Turn::Last));
-        } else {
-            turns.push((key.clone(), Turn::First));
+        let its: Vec<&String> = changed.names.iter().filter(ran).collect();
+        let turn = match (its.is_empty(), changed.may_be_more) {
+            (false, _) => Turn::First,
+            (true, false) => Turn::Last,
+            (true, true) => Turn::Unknown,
+        };
+        turns.push((key.clone(), turn));
+        if turn == Turn::First {
             functions.extend(its.into_iter().cloned());
             by.push(&*last.by);
         }
@@ -109,8 +114,18 @@ mod tests {
 
     /// The turns of these cases of a new kernel, whose series changes these functions, and what is told.
     fn of(results: &Results, changed: &[&str], cases: &[&str]) -> (Vec<Turn>, Vec<String>) {
-        let functions = changed.iter().map(|&name| name.to_owned()).collect();
-        let changed = BTreeMap::from([(Arch::S390x, functions)]);
+        of_some(results, changed, false, cases)
+    }
+
+    /// The same where the series may change others.
+    fn of_some(
+        results: &Results,
+        changed: &[&str],
+        may_be_more: bool,
+        cases: &[&str],
+    ) -> (Vec<Turn>, Vec<String>) {
+        let names = changed.iter().map(|&name| name.to_owned()).collect();
+        let changed = BTreeMap::from([(Arch::S390x, ChangedFunctions { names, may_be_more })]);
         // On both kernels of a comparison.
         let sides = ["base", "new"].map(|label| cases.iter().map(move |case| key(label, case)));
         let keys: Vec<HistoryKey> = sides.into_iter().flatten().collect();
@@ -133,6 +148,9 @@ mod tests {
         assert_eq!(turns, [Turn::Last, Turn::First, Turn::Last, Turn::Unknown]);
         let line = "first: 1 of 4 cases, which reach offline_pages (as covered on debian:trixie-6.12 in RUN)";
         assert_eq!(told, [line]);
+        // What does not reach these may reach another.
+        let (turns, _) = of_some(&results, &["offline_pages"], true, &["B01", "B02"]);
+        assert_eq!(turns, [Turn::Unknown, Turn::First]);
     }
 
     #[test]
