@@ -93,6 +93,7 @@ impl ModuleFunctions {
             }
         }
         let of_module = |module: &LoadedModule| {
+            // A module may have no function.
             let all = symbols.remove(module.name.as_str()).unwrap_or_default();
             let offsets = all
                 .into_iter()

@@ -150,12 +150,11 @@ fn member<R: Read>(mut deb: R, wanted: &str) -> Result<(String, io::Take<R>), De
 }
 
 fn decompressed<'a>(name: &str, data: impl Read + 'a) -> Result<Box<dyn Read + 'a>, DebError> {
-    // Only members with that in their name come here; another one would be taken as it is.
-    Ok(match name.split_once(".tar").unwrap_or_default().1 {
-        "" => Box::new(data),
-        ".gz" => Box::new(flate2::read::MultiGzDecoder::new(data)),
-        ".xz" => Box::new(liblzma::read::XzDecoder::new_multi_decoder(data)),
-        ".zst" => Box::new(zstd::stream::read::Decoder::new(data)?),
+    Ok(match name.split_once(".tar") {
+        Some((_, "")) => Box::new(data),
+        Some((_, ".gz")) => Box::new(flate2::read::MultiGzDecoder::new(data)),
+        Some((_, ".xz")) => Box::new(liblzma::read::XzDecoder::new_multi_decoder(data)),
+        Some((_, ".zst")) => Box::new(zstd::stream::read::Decoder::new(data)?),
         _ => return Err(DebError::Compression(name.to_owned())),
     })
 }

@@ -220,7 +220,7 @@ fn attempt(
     ui: &Ui,
 ) -> Result<Image, ImageError> {
     let (boot, all) = modules_of(kernel)?;
-    // Where modprobe looks; the folder of a built tree has another name.
+    // Where modprobe looks; the folder of a built tree has another name. A kernel with modules has one, and without any no path needs it.
     let release = kernel.release.clone().unwrap_or_default();
     let parts = userland::resolve(packages, suite, kernel.arch)?;
 

@@ -6,6 +6,7 @@
 
 use super::{
     Kernel, KernelError, KernelPackage,
+    part::{is_part, missing, release_in},
     unpack::{Unpacked, key, unpack},
 };
 use crate::{
@@ -13,7 +14,6 @@ use crate::{
     packages::{DebianSuite, PackageFacts, Packages, PackagesError},
 };
 use base::{Arch, ui::Ui};
-use format::deb::Relation;
 
 /// The newest kernel of a suite, or that of a version of its package.
 pub(super) fn obtain(
@@ -91,11 +91,15 @@ fn attempt(
         Some(version) => packages.closure_of_version(suite, arch, (name, version), is_part)?,
         None => packages.closure(suite, arch, &[name], is_part)?,
     };
-    parts.retain(|part| of_a_release(&part.name));
+    parts.retain(|part| release_in(&part.name).is_some());
     let key = key(arch, parts.iter().map(|part| &*part.sha256));
     if cache.only_looks() && cache.find("kernels", &key).is_none() {
         return Err(not_here(&parts, arch, packages));
     }
+    let lacks = |what| {
+        let names = parts.iter().map(|part| (&*part.name, &*part.version));
+        missing(label, what, names)
+    };
     let dir = cache.entry("kernels", &key, |dir| {
         let debs = parts
             .iter()
@@ -103,14 +107,14 @@ fn attempt(
         let debs = debs.collect::<Result<Vec<_>, KernelError>>()?;
         let task = ui.task(format!("unpack {label} {arch}"), None);
         if !unpack(&debs, arch, dir)? {
-            return Err(missing(label, "kernel image", &parts));
+            return Err(lacks("kernel image"));
         }
         task.done("done");
         Ok(())
     })?;
     let Unpacked { modules, config } = Unpacked::of(&dir)?;
-    let modules = modules.ok_or_else(|| missing(label, "modules", &parts))?;
-    let config = config.ok_or_else(|| missing(label, "configuration", &parts))?;
+    let modules = modules.ok_or_else(|| lacks("modules"))?;
+    let config = config.ok_or_else(|| lacks("configuration"))?;
     let kernel = Kernel::from_files(
         label.to_owned(),
         arch,
@@ -150,27 +154,6 @@ fn not_here(parts: &[PackageFacts], arch: Arch, packages: &Packages) -> KernelEr
     }))
 }
 
-fn missing(label: &str, what: &'static str, parts: &[PackageFacts]) -> KernelError {
-    let names: Vec<_> = parts
-        .iter()
-        .map(|part| format!("{} {}", part.name, part.version))
-        .collect();
-    KernelError::Missing {
-        label: label.to_owned(),
-        what,
-        packages: names.join(", "),
-    }
-}
-
-/// An exact version of a part of the kernel: what the metapackage leads to.
-fn is_part(relation: &Relation) -> bool {
-    let exact = relation
-        .version
-        .as_ref()
-        .is_some_and(|(operator, _)| operator == "=");
-    exact && relation.name.starts_with("linux-")
-}
-
 /// The plain kernel of a release: `linux-image-6.12.107+deb13-s390x`, and no cloud, rt or unsigned one.
 fn is_image(name: &str, arch: Arch) -> bool {
     let release = name
@@ -181,12 +164,6 @@ fn is_image(name: &str, arch: Arch) -> bool {
             .split('-')
             .all(|part| part.starts_with(|c: char| c.is_ascii_digit()))
     })
-}
-
-/// Metapackages are named after an architecture, and hold nothing.
-fn of_a_release(name: &str) -> bool {
-    let rest = name.splitn(3, '-').nth(2);
-    rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -200,7 +177,7 @@ mod tests {
 
     fn names(index: &[(&str, &str)]) -> Vec<String> {
         let mut names = walked(index, &["linux-image-amd64"], is_part).unwrap();
-        names.retain(|name| of_a_release(name));
+        names.retain(|name| release_in(name).is_some());
         names.sort();
         names
     }

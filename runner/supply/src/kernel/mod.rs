@@ -9,6 +9,7 @@ mod label;
 mod modules;
 mod obtain;
 mod package;
+mod part;
 pub mod source;
 mod spec;
 mod unpack;

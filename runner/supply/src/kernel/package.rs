@@ -9,6 +9,7 @@ use std::{
 
 use super::{
     Kernel, KernelError, KernelPackage,
+    part::{is_part, missing, release_in},
     unpack::{Unpacked, key, unpack},
 };
 use crate::cache::{self, Cache, CacheError, NotHere};
@@ -42,27 +43,19 @@ impl Package {
                 field,
             })
         };
+        // A package without the field depends on nothing.
         let relations = depends(stanza.get("Depends").unwrap_or_default())
             .into_iter()
             .flatten();
-        let exact = relations.filter(|relation| relation.name.starts_with("linux-"));
-        let exact = exact.filter_map(|relation| match relation.version {
-            Some((operator, version)) if operator == "=" => Some((relation.name, version)),
-            _ => None,
-        });
+        let parts = relations.filter(is_part);
+        let parts = parts.filter_map(|part| Some((part.name, part.version?.1)));
         Ok(Self {
             path: path.to_owned(),
             name: field("Package")?,
             version: field("Version")?,
             architecture: field("Architecture")?,
-            parts: exact.collect(),
+            parts: parts.collect(),
         })
-    }
-
-    /// The release that is in its name: `linux-image-6.12.107+deb13-s390x`.
-    fn release(&self) -> Option<&str> {
-        let rest = self.name.splitn(3, '-').nth(2)?;
-        rest.starts_with(|c: char| c.is_ascii_digit()).then_some(rest)
     }
 }
 
@@ -97,10 +90,16 @@ pub(super) fn check(files: &[PathBuf], arch: Arch) -> Result<(), KernelError> {
 
 /// What a kernel that is still to be unpacked is called: its release, by the name of a package, or that name itself.
 pub(super) fn label(files: &[PathBuf]) -> Result<String, KernelError> {
-    let packages = read(files)?;
-    let release = packages.iter().find_map(Package::release);
-    let name = packages.first().map(|package| &*package.name);
-    Ok(release.or(name).unwrap_or_default().to_owned())
+    Ok(label_of(&read(files)?))
+}
+
+fn label_of(packages: &[Package]) -> String {
+    // `deb:` names one package at least.
+    release(packages).unwrap_or(&packages[0].name).to_owned()
+}
+
+fn release(packages: &[Package]) -> Option<&str> {
+    packages.iter().find_map(|package| release_in(&package.name))
 }
 
 /// The kernel in the packages, which goes by its release.
@@ -118,10 +117,10 @@ pub(super) fn obtain(files: &[PathBuf], arch: Arch, cache: &Cache, ui: &Ui) -> R
     if cache.only_looks() && cache.find("kernels", &key).is_none() {
         return Err(KernelError::Cache(CacheError::NotHere(NotHere {
             would: "its packages would be unpacked".to_owned(),
-            release: packages.iter().find_map(Package::release).map(str::to_owned),
+            release: release(&packages).map(str::to_owned),
         })));
     }
-    let label = label(files)?;
+    let label = label_of(&packages);
     let dir = cache.entry("kernels", &key, |dir| {
         let debs: Vec<(&str, PathBuf)> = packages
             .iter()
@@ -167,15 +166,8 @@ fn lacking(label: &str, what: &'static str, packages: &[Package]) -> Result<(), 
         });
     }
     if what == "kernel image" {
-        let names: Vec<String> = packages
-            .iter()
-            .map(|package| format!("{} {}", package.name, package.version))
-            .collect();
-        return Err(KernelError::Missing {
-            label: label.to_owned(),
-            what,
-            packages: names.join(", "),
-        });
+        let names = packages.iter().map(|package| (&*package.name, &*package.version));
+        return Err(missing(label, what, names));
     }
     Ok(())
 }

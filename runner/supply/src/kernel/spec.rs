@@ -270,7 +270,7 @@ impl ImageSpec {
             vmlinux: None,
         };
         for word in words {
-            let (option, value) = word.split_once('=').unwrap_or_default();
+            let (option, value) = word.split_once('=').unwrap_or((word, ""));
             let place = match option {
                 "modules" => Some(&mut spec.modules),
                 "config" => Some(&mut spec.config),

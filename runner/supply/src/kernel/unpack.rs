@@ -116,7 +116,8 @@ impl Found {
         } else if path.starts_with("boot/config-") {
             "config".to_owned()
         } else if let Some(rest) = path.strip_prefix("lib/modules/") {
-            let (_, under) = rest.split_once('/').unwrap_or_default();
+            // A file beside the folders of releases is none of a kernel.
+            let (_, under) = rest.split_once('/').unwrap_or((rest, ""));
             let name = under.rsplit('/').next().and_then(module_name);
             match (under, name) {
                 ("vmlinuz" | "config", _) => under.to_owned(),
