@@ -78,8 +78,6 @@ fn take(kernels: &mut BTreeMap<usize, CoveredKernel>, line: Line) -> io::Result<
             end,
             functions,
         } => {
-            let functions = places(&functions)?;
-            let functions = functions.into_iter().map(|(at, name)| (at, name.join(" ")));
             let covered = CoveredKernel {
                 text: KernelText {
                     label,
@@ -87,7 +85,7 @@ fn take(kernels: &mut BTreeMap<usize, CoveredKernel>, line: Line) -> io::Result<
                     arch,
                     side,
                     end,
-                    functions: functions.collect(),
+                    functions: named(&functions)?,
                     modules: Vec::new(),
                     sources: Vec::new(),
                 },
@@ -104,9 +102,7 @@ fn take(kernels: &mut BTreeMap<usize, CoveredKernel>, line: Line) -> io::Result<
             bytes,
             functions,
         } => {
-            let functions = places(&functions)?;
-            let functions = functions.into_iter().map(|(at, name)| (at, name.join(" ")));
-            let functions = functions.collect();
+            let functions = named(&functions)?;
             let kernel = kernels.get_mut(&kernel).ok_or_else(unknown)?;
             kernel.text.modules.push(ModuleText {
                 name,
@@ -243,6 +239,12 @@ fn join(kernel: &mut CoveredKernel, later: CoveredKernel) {
         let ran = case.ran.behind(first);
         put(kernel, CoveredCase { ran, ..case });
     }
+}
+
+/// Functions: where each begins, and its name.
+fn named(packed: &Packed) -> io::Result<Vec<(u64, String)>> {
+    let places = places(packed)?.into_iter();
+    Ok(places.map(|(at, name)| (at, name.join(" "))).collect())
 }
 
 /// The places that were written as lines of how far each is behind the one before it, with the words behind that.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::code::{CodeIn, CoveredKernel, Ranges, SourceLines};
+use super::code::{CodeIn, CoveredKernel, LineOfCode, Ranges, SourceLines};
 use crate::CaseName;
 
 /// What became of a line that a series or a patch has added or changed.
@@ -64,13 +64,13 @@ impl SeriesRan {
             .iter()
             .map(|case| (case, kernel.ranges(&case.ran)))
             .collect();
-        let line_ran = |source: &SourceLines, line: u32| {
-            let rows = || source.rows.iter().filter(move |row| row.line == line);
-            if rows().next().is_none() {
+        let line_ran = |rows: &[&LineOfCode]| {
+            if rows.is_empty() {
                 return LineRan::NoCode;
             }
             let meets = |ranges: &Ranges| {
-                rows().any(|row| ranges.meets(row.span.offset, row.span.offset + row.span.bytes))
+                let mut rows = rows.iter();
+                rows.any(|row| ranges.meets(row.span.offset, row.span.offset + row.span.bytes))
             };
             let mut ran = cases.iter().filter(|(_, ranges)| meets(ranges));
             match ran.next() {
@@ -90,11 +90,11 @@ impl SeriesRan {
         let files = changed.map(|source| {
             let lines = lines(source).iter();
             let lines = lines.map(|(line, text)| {
-                let rows = source.rows.iter().filter(|row| row.line == *line);
+                let rows: Vec<_> = source.rows.iter().filter(|row| row.line == *line).collect();
                 let changed = ChangedLine {
                     text: text.clone(),
-                    ran: line_ran(source, *line),
-                    code_in: rows.filter_map(|row| kernel.code_in(row)).collect(),
+                    ran: line_ran(&rows),
+                    code_in: rows.iter().filter_map(|row| kernel.code_in(row)).collect(),
                 };
                 (*line, changed)
             });

@@ -34,6 +34,13 @@ pub struct CoveredBy {
     pub has_lines: bool,
 }
 
+impl CoveredBy {
+    /// What orders them by age, the newest last.
+    pub fn age(&self) -> (Timestamp, i64) {
+        (self.started, self.id)
+    }
+}
+
 /// A case where it was covered last on a kernel line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastCovered {

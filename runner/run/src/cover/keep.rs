@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    known::{Known, Told},
+    logged::{Layout, LoggedKernel},
     subject::is_subject,
 };
 use crate::case::{UnderTest, chain, inside};
@@ -42,9 +42,9 @@ pub(crate) struct Cover {
     libraries: BTreeMap<Arch, PathBuf>,
     log: CoverageLog,
     /// Kernels that were told to the log, by their index in the run.
-    kernels: Mutex<HashMap<usize, Known>>,
+    kernels: Mutex<HashMap<usize, LoggedKernel>>,
     /// Where each template's kernel lies, by the template's number.
-    templates: Mutex<HashMap<usize, Told>>,
+    templates: Mutex<HashMap<usize, Layout>>,
     /// Something could not be kept, and the user knows.
     warned: AtomicBool,
     ui: Ui,
@@ -88,9 +88,9 @@ impl Cover {
     /// Keeps what the boot of a template ran, whose guest has given this answer.
     pub(crate) fn booted(&self, template: usize, whose: Whose<'_>, answer: &str, code: &Pieces) {
         let kept = || {
-            let (known, told) = self.learn(whose, answer)?;
-            let spans = known.placed(&told, code);
-            locked(&self.templates).insert(template, told);
+            let (known, layout) = self.learn(whose, answer)?;
+            let spans = known.placed(&layout, code);
+            locked(&self.templates).insert(template, layout);
             self.log
                 .boot(known.number, template as u32, &spans)
                 .map_err(|error| chain(&error))
@@ -123,30 +123,34 @@ impl Cover {
     ) -> Result<(), String> {
         let place = match self.of_template(whose, template) {
             // The case may have loaded a module.
-            Some((known, told)) if known.is_elsewhere(&told, code) => {
-                self.ask(whose, guest).await?.or(Some((known, told)))
+            Some((known, layout)) if known.is_elsewhere(&layout, code) => {
+                self.ask(whose, guest).await?.or(Some((known, layout)))
             }
             None => self.ask(whose, guest).await?,
             known => known,
         };
-        let Some((known, told)) = place else {
+        let Some((known, layout)) = place else {
             return Ok(());
         };
-        let (spans, booted) = (known.placed(&told, code), template.is_none());
+        let (spans, booted) = (known.placed(&layout, code), template.is_none());
         self.log
             .case(known.number, whose.key, booted, &spans, code.lost)
             .map_err(|error| chain(&error))
     }
 
     /// What the template of a case has told of its kernel.
-    fn of_template(&self, whose: Whose<'_>, template: Option<usize>) -> Option<(Known, Told)> {
-        let told = locked(&self.templates).get(&template?).cloned()?;
+    fn of_template(&self, whose: Whose<'_>, template: Option<usize>) -> Option<(LoggedKernel, Layout)> {
+        let layout = locked(&self.templates).get(&template?).cloned()?;
         let known = locked(&self.kernels).get(&whose.kernel.0).cloned()?;
-        Some((known, told))
+        Some((known, layout))
     }
 
     /// Asks a guest where its kernel and its modules lie. `None` if the guest is gone.
-    async fn ask(&self, whose: Whose<'_>, guest: &impl UnderTest) -> Result<Option<(Known, Told)>, String> {
+    async fn ask(
+        &self,
+        whose: Whose<'_>,
+        guest: &impl UnderTest,
+    ) -> Result<Option<(LoggedKernel, Layout)>, String> {
         if guest.end().is_some() || guest.is_silent() {
             return Ok(None);
         }
@@ -155,17 +159,17 @@ impl Cover {
             let said = inside::exec(guest, script, limit).await;
             Ok::<_, String>(said.map_err(|trouble| trouble.message().to_owned())?.text())
         };
-        let (known, told) = self.learn(whose, &said(self.question(whose.kernel.0)).await?)?;
-        Ok(Some(match known.lacks_any(&told) {
+        let (known, layout) = self.learn(whose, &said(self.question(whose.kernel.0)).await?)?;
+        Ok(Some(match known.lacks_any(&layout) {
             true => self.learn(whose, &said(SYMBOLS_SCRIPT).await?)?,
-            false => (known, told),
+            false => (known, layout),
         }))
     }
 
     /// What a guest says of where its kernel and its modules lie, and what is known of the kernel then: who prints all symbols tells its functions.
-    fn learn(&self, whose: Whose<'_>, said: &str) -> Result<(Known, Told), String> {
+    fn learn(&self, whose: Whose<'_>, said: &str) -> Result<(LoggedKernel, Layout), String> {
         let unclear = "the guest's /proc/kallsyms does not say where its kernel begins and ends";
-        let told = Told::parse(said).ok_or(unclear)?;
+        let layout = Layout::parse(said).ok_or(unclear)?;
         // Held until the kernel is written down: another guest of it may tell at the same time.
         let mut kernels = locked(&self.kernels);
         let functions = Functions::parse(said);
@@ -175,16 +179,16 @@ impl Cover {
             (Entry::Vacant(_), None) => return Err(unclear.to_owned()),
         };
         if functions.is_some() {
-            for module in known.learn(&told, said) {
+            for module in known.learn(&layout, said) {
                 let written = self.log.module(known.number, &module);
                 written.map_err(|error| chain(&error))?;
             }
         }
-        Ok((known.clone(), told))
+        Ok((known.clone(), layout))
     }
 
     /// Tells the log of a kernel.
-    fn describe(&self, whose: Whose<'_>, functions: &Functions) -> Result<Known, String> {
+    fn describe(&self, whose: Whose<'_>, functions: &Functions) -> Result<LoggedKernel, String> {
         let (_, kernel) = whose.kernel;
         let number = self.log.kernel(&KernelText {
             label: kernel.label.clone(),
@@ -196,7 +200,10 @@ impl Cover {
             modules: Vec::new(),
             sources: sources(kernel)?,
         });
-        Ok(Known::new(number.map_err(|error| chain(&error))?, functions))
+        Ok(LoggedKernel::new(
+            number.map_err(|error| chain(&error))?,
+            functions,
+        ))
     }
 
     fn warn(&self, why: &str) {

@@ -3,7 +3,7 @@
 
 mod functions;
 mod keep;
-mod known;
+mod logged;
 mod place;
 mod plugin;
 mod ran;

@@ -15,6 +15,13 @@ pub(crate) struct Text {
     pub(crate) bytes: u64,
 }
 
+impl Text {
+    /// How far behind its start an address is; `None` outside.
+    fn offset(self, address: u64) -> Option<u64> {
+        Some(address.wrapping_sub(self.start)).filter(|offset| *offset < self.bytes)
+    }
+}
+
 /// Where the code of a module lies in a guest, and which place it has behind the kernel's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ModulePlace {
@@ -24,6 +31,14 @@ pub(crate) struct ModulePlace {
     pub(crate) bytes: u64,
     /// Its place, from the start of the kernel's text.
     pub(crate) at: u64,
+}
+
+impl ModulePlace {
+    /// How far behind its start in the guest an address is; `None` outside.
+    fn offset(self, address: u64) -> Option<u64> {
+        let Self { start, bytes, .. } = self;
+        Text { start, bytes }.offset(address)
+    }
 }
 
 /// Where the lowcore of s390x ends: code of the kernel's that ends an interrupt is in it, and no module.
@@ -51,13 +66,11 @@ pub(crate) fn placed(code: &Pieces, text: Text, modules: &[ModulePlace]) -> Vec<
 
 /// Whether any piece is neither the kernel's nor a module's.
 pub(crate) fn is_elsewhere(code: &Pieces, text: Text, modules: &[ModulePlace]) -> bool {
-    let within = |piece: &Piece, start: u64, bytes: u64| piece.address.wrapping_sub(start) < bytes;
     let known = |piece: &Piece| {
+        let mut modules = modules.iter();
         piece.address < LOWCORE
-            || within(piece, text.start, text.bytes)
-            || modules
-                .iter()
-                .any(|place| within(piece, place.start, place.bytes))
+            || text.offset(piece.address).is_some()
+            || modules.any(|place| place.offset(piece.address).is_some())
     };
     code.no_programs && !code.pieces.iter().all(known)
 }
@@ -71,11 +84,13 @@ fn in_modules(code: &Pieces, modules: &[ModulePlace]) -> Vec<Span> {
     }
     let there = |piece: &&Piece| last.get(&(piece.address / PAGE)) == Some(&apart(piece));
     let span = |piece: &Piece| {
-        let offset = |place: &ModulePlace| piece.address.wrapping_sub(place.start);
-        let place = modules.iter().find(|place| offset(place) < place.bytes)?;
-        Some(Span {
-            offset: place.at + offset(place),
-            bytes: piece.bytes.min(place.bytes - offset(place)),
+        let mut modules = modules.iter();
+        modules.find_map(|place| {
+            let offset = place.offset(piece.address)?;
+            Some(Span {
+                offset: place.at + offset,
+                bytes: piece.bytes.min(place.bytes - offset),
+            })
         })
     };
     code.pieces.iter().filter(there).filter_map(span).collect()
@@ -86,12 +101,12 @@ fn in_modules(code: &Pieces, modules: &[ModulePlace]) -> Vec<Span> {
 /// The text lies in one piece of the guest's memory, so that its addresses and QEMU's are the same way apart everywhere. What has an address of
 /// the kernel's and lies elsewhere is of a program.
 fn in_text(code: &Pieces, text: Text) -> Vec<Span> {
-    let within = |piece: &&Piece| {
-        let offset = piece.address.wrapping_sub(text.start);
-        offset < text.bytes
+    let within = || {
+        let pieces = code.pieces.iter();
+        pieces.filter_map(|piece| Some((piece, text.offset(piece.address)?)))
     };
     let mut distances: HashMap<u64, usize> = HashMap::new();
-    for piece in code.pieces.iter().filter(within) {
+    for (piece, _) in within() {
         *distances.entry(apart(piece)).or_default() += 1;
     }
     let Some((kernel, _)) = distances
@@ -100,14 +115,10 @@ fn in_text(code: &Pieces, text: Text) -> Vec<Span> {
     else {
         return Vec::new();
     };
-    let ours = code.pieces.iter().filter(within);
-    let ours = ours.filter(|piece| apart(piece) == kernel);
-    let span = |piece: &Piece| {
-        let offset = piece.address - text.start;
-        Span {
-            offset,
-            bytes: piece.bytes.min(text.bytes - offset),
-        }
+    let ours = within().filter(|(piece, _)| apart(piece) == kernel);
+    let span = |(piece, offset): (&Piece, u64)| Span {
+        offset,
+        bytes: piece.bytes.min(text.bytes - offset),
     };
     ours.map(span).collect()
 }

@@ -77,13 +77,13 @@ impl Target {
         matches!(self, Self::Lines { .. })
     }
 
-    /// The cases that reach it.
+    /// The cases that reach it: none where the kernel has nothing of the kind.
     pub(crate) fn reached_by(&self, reach: &Reach) -> Ran {
-        match self {
+        let ran = match self {
             Self::Function(name) => reach.function(name).cloned(),
             Self::Lines { file, first, last } => reach.lines(file, *first..=*last),
-        }
-        .unwrap_or_default()
+        };
+        ran.unwrap_or_default()
     }
 }
 
@@ -102,12 +102,11 @@ pub(crate) fn sources<'a>(
     for last in fitting() {
         known.entry(whatever_kernel(&last.key)).or_default().push(last);
     }
-    let newest = |one: &&&LastCovered| (one.by.started, one.by.id);
     let line_of = |key: &HistoryKey| -> Option<String> {
         let of_arch = || fitting().filter(|last| last.key.arch == key.arch);
         let own = || of_arch().any(|last| last.key.line == key.line);
         match needs_lines && !own() {
-            true => Some(of_arch().max_by_key(newest_of)?.key.line.clone()),
+            true => Some(of_arch().max_by_key(|last| last.by.age())?.key.line.clone()),
             false => Some(key.line.clone()),
         }
     };
@@ -122,15 +121,15 @@ pub(crate) fn sources<'a>(
             let own = all
                 .iter()
                 .filter(|last| last.key.line == *line)
-                .max_by_key(newest);
-            let other = || all.iter().max_by_key(newest).filter(|_| !needs_lines);
+                .max_by_key(|last| last.by.age());
+            let other = || {
+                all.iter()
+                    .max_by_key(|last| last.by.age())
+                    .filter(|_| !needs_lines)
+            };
             own.or_else(other).copied()
         })
         .collect()
-}
-
-fn newest_of(one: &&LastCovered) -> (jiff::Timestamp, i64) {
-    (one.by.started, one.by.id)
 }
 
 /// A case on whatever kernel of its architecture.

@@ -202,7 +202,7 @@ impl Reaches {
         asked: &mut Asked<'_>,
     ) -> Result<ReachError, ReachError> {
         let by: Vec<&CoveredBy> = covered.iter().flatten().map(|last| &*last.by).collect();
-        let newest = by.iter().copied().max_by_key(|by| (by.started, by.id));
+        let newest = by.iter().copied().max_by_key(|by| by.age());
         let why = match (target, newest) {
             (_, None) => None,
             (Target::Function(name), Some(newest)) => self.why_not(name, newest)?,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What is known of a kernel whose code is kept, and where a guest says that it lies. Pure.
+//! A kernel whose code is kept, and where a guest says that it lies. Pure.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,14 @@ use record::{ModuleText, Span};
 
 /// Where a guest says that its kernel and its modules lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct Layout {
     /// Where the text of the kernel begins.
     start: u64,
     /// Its modules.
     modules: Vec<LoadedModule>,
 }
 
-impl Told {
+impl Layout {
     /// Out of `/proc/modules` and the line about `_stext` of `/proc/kallsyms`, whatever else was printed. `None` without that line.
     pub(super) fn parse(said: &str) -> Option<Self> {
         let start = said.lines().find_map(|line| {
@@ -35,7 +35,7 @@ impl Told {
 
 /// A kernel that the log was told of.
 #[derive(Debug, Clone)]
-pub(super) struct Known {
+pub(super) struct LoggedKernel {
     /// Its number in the log.
     pub(super) number: usize,
     /// Bytes of its text.
@@ -44,7 +44,7 @@ pub(super) struct Known {
     modules: BTreeMap<String, (u64, u64)>,
 }
 
-impl Known {
+impl LoggedKernel {
     /// A kernel without modules.
     pub(super) fn new(number: usize, functions: &Functions) -> Self {
         Self {
@@ -55,14 +55,14 @@ impl Known {
     }
 
     /// Whether a guest has a module that is not known.
-    pub(super) fn lacks_any(&self, told: &Told) -> bool {
-        let mut modules = told.modules.iter();
+    pub(super) fn lacks_any(&self, layout: &Layout) -> bool {
+        let mut modules = layout.modules.iter();
         modules.any(|module| !self.modules.contains_key(&module.name))
     }
 
     /// Learns the modules that are not known yet, out of a whole `/proc/kallsyms`; those are to be told to the log.
-    pub(super) fn learn(&mut self, told: &Told, symbols: &str) -> Vec<ModuleText> {
-        let modules = told.modules.iter();
+    pub(super) fn learn(&mut self, layout: &Layout, symbols: &str) -> Vec<ModuleText> {
+        let modules = layout.modules.iter();
         let new: Vec<LoadedModule> = modules
             .filter(|module| !self.modules.contains_key(&module.name))
             .cloned()
@@ -78,29 +78,29 @@ impl Known {
     }
 
     /// What of a guest's code is the kernel's or a module's, by its place.
-    pub(super) fn placed(&self, told: &Told, code: &Pieces) -> Vec<Span> {
-        placed(code, self.text(told), &self.places(told))
+    pub(super) fn placed(&self, layout: &Layout, code: &Pieces) -> Vec<Span> {
+        placed(code, self.text(layout), &self.places(layout))
     }
 
     /// Whether anything ran that is neither, such as a module that the guest has not told of.
-    pub(super) fn is_elsewhere(&self, told: &Told, code: &Pieces) -> bool {
-        is_elsewhere(code, self.text(told), &self.places(told))
+    pub(super) fn is_elsewhere(&self, layout: &Layout, code: &Pieces) -> bool {
+        is_elsewhere(code, self.text(layout), &self.places(layout))
     }
 
-    fn text(&self, told: &Told) -> Text {
+    fn text(&self, layout: &Layout) -> Text {
         Text {
-            start: told.start,
+            start: layout.start,
             bytes: self.bytes,
         }
     }
 
-    fn places(&self, told: &Told) -> Vec<ModulePlace> {
+    fn places(&self, layout: &Layout) -> Vec<ModulePlace> {
         let place = |module: &LoadedModule| {
             let (at, bytes) = *self.modules.get(&module.name)?;
             let start = module.start;
             Some(ModulePlace { start, bytes, at })
         };
-        told.modules.iter().filter_map(place).collect()
+        layout.modules.iter().filter_map(place).collect()
     }
 }
 
@@ -129,8 +129,8 @@ one 8192 0 - Live 0x00018000
     #[test]
     fn a_module_has_one_place_wherever_it_lies() {
         let functions = Functions::parse(FIRST).unwrap();
-        let mut known = Known::new(0, &functions);
-        let (first, second) = (Told::parse(FIRST).unwrap(), Told::parse(SECOND).unwrap());
+        let mut known = LoggedKernel::new(0, &functions);
+        let (first, second) = (Layout::parse(FIRST).unwrap(), Layout::parse(SECOND).unwrap());
         assert!(known.lacks_any(&first));
         let named = |modules: Vec<ModuleText>| -> Vec<(String, u64)> {
             let places = modules.into_iter().map(|module| (module.name, module.at));
@@ -163,7 +163,7 @@ one 8192 0 - Live 0x00018000
 
     #[test]
     fn a_guest_that_hides_its_addresses_tells_nothing() {
-        assert_eq!(Told::parse("00000000 T _stext\n"), None);
-        assert_eq!(Told::parse("one 8192 0 - Live 0x00008000\n"), None);
+        assert_eq!(Layout::parse("00000000 T _stext\n"), None);
+        assert_eq!(Layout::parse("one 8192 0 - Live 0x00008000\n"), None);
     }
 }
