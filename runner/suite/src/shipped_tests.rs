@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Action, Matrix, Step, Suite, places::Node};
+use super::{Act, Action, Matrix, Step, Suite, places::Node};
 use base::Arch;
 
 pub(super) const SUITES: [(&str, &str); 10] = [
@@ -111,6 +111,33 @@ fn the_default_suite_has_something_for_both_architectures() {
 }
 
 /// A step shows itself as the suite has it, so that a reader of a report finds it again.
+/// A shell goes on behind `! command`, whatever comes of it, also under `set -e`: only as the last line it says something.
+#[test]
+fn no_line_of_a_script_is_a_check_that_cannot_fail() {
+    fn look(file: &str, steps: &[Step], found: &mut Vec<String>) {
+        for step in steps {
+            match &step.action {
+                Action::Act(Act::Guest(guest)) => {
+                    let lines: Vec<&str> = guest.run.trim_end().lines().map(str::trim).collect();
+                    let goes_on = lines.iter().rev().skip(1);
+                    let void = goes_on.filter(|line| line.starts_with("! ") && !line.contains("||"));
+                    found.extend(void.map(|line| format!("{file}:{}: {line}", step.line)));
+                }
+                Action::Repeat(repeat) => look(file, &repeat.steps, found),
+                _ => {}
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for (file, text) in SUITES {
+        let suite = Suite::parse(file, text).unwrap_or_else(|errors| panic!("{errors}"));
+        for case in &suite.cases {
+            look(file, &case.steps, &mut found);
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
 #[test]
 fn steps_show_themselves_as_they_are_written() {
     for (suite, (name, text)) in suites().iter().zip(SUITES) {
