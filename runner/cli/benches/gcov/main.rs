@@ -6,7 +6,6 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
     io::{self, Read as _},
     path::{Path, PathBuf},
     process::Command,
@@ -17,18 +16,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use flate2::read::GzDecoder;
 use openssl::base64::decode_block;
 use record::{Coverage, CoveredKernel, Ranges};
-use serde_json::Value;
+use serde::Deserialize;
 
 const KERNEL: &str = "source:debian:trixie,config=gcov,series=";
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/gcov");
 
-/// What gcov says of a source file.
-struct Counted {
-    /// Where it lies.
-    source: PathBuf,
-    /// How often each line that has code was run.
-    lines: BTreeMap<u32, u64>,
-}
+/// How often gcov says that each line of a source file was run; lines that have code.
+type Counts = BTreeMap<u32, u64>;
 
 fn main() {
     let named = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
@@ -40,7 +34,7 @@ fn main() {
         .expect("a run with --cover has one");
     assert!(damage.is_empty(), "{damage:?}");
     let kernel = &coverage.kernels[0];
-    let mut report = format!("{arch}, {}\n", kernel.text.release);
+    let mut report = vec![format!("{arch}, {}", kernel.text.release)];
     for case in &kernel.cases {
         assert!(!case.booted, "its boot is no part of the case");
         let printed = run.join("cases").join(case.key.id()).join("step-14.out");
@@ -48,10 +42,10 @@ fn main() {
         let files = counted(arch, &printed).expect("gcov reads the counts");
         assert!(!files.is_empty(), "the guest told no counts");
         let title = case.key.name();
-        let text = compared(kernel, &kernel.ranges(&case.ran), &files).expect("a String takes it");
-        write!(report, "\n## {title}\n\n{text}").expect("a String takes it");
+        let text = compared(kernel, &kernel.ranges(&case.ran), &files).expect("the sources are there");
+        report.push(format!("\n## {title}\n\n{text}"));
     }
-    Ui::terminal().out(report.trim_end());
+    Ui::terminal().out(&report.join("\n"));
 }
 
 /// Runs the case, and returns the folder of the run.
@@ -75,8 +69,28 @@ fn run(arch: Arch, results: &Path) -> Utf8PathBuf {
     Utf8PathBuf::from_path_buf(run).expect("UTF-8")
 }
 
-/// What gcov makes of the counts that a guest printed, by file of the kernel's tree.
-fn counted(arch: Arch, printed: &str) -> io::Result<BTreeMap<String, Counted>> {
+/// What gcov prints of one object file (`gcov --json-format`).
+#[derive(Deserialize)]
+struct Said {
+    /// The folder that the file was compiled in, from which its paths go.
+    current_working_directory: PathBuf,
+    files: Vec<SaidFile>,
+}
+
+#[derive(Deserialize)]
+struct SaidFile {
+    file: PathBuf,
+    lines: Vec<SaidLine>,
+}
+
+#[derive(Deserialize)]
+struct SaidLine {
+    line_number: u32,
+    count: u64,
+}
+
+/// What gcov makes of the counts that a guest printed, by the path of each source file.
+fn counted(arch: Arch, printed: &str) -> io::Result<BTreeMap<Utf8PathBuf, Counts>> {
     let place = tempfile::tempdir()?;
     let mut files = BTreeMap::new();
     for of_object in printed.split("counts of ").skip(1) {
@@ -85,16 +99,16 @@ fn counted(arch: Arch, printed: &str) -> io::Result<BTreeMap<String, Counted>> {
         let packed: String = packed.split_whitespace().collect();
         let mut bytes = Vec::new();
         GzDecoder::new(&*decode_block(&packed)?).read_to_end(&mut bytes)?;
-        let name = counts.file_name().ok_or(io::ErrorKind::InvalidData)?;
-        fs_err::write(place.path().join(name), bytes)?;
-        let notes = counts.with_extension("gcno");
-        fs_err::copy(&notes, place.path().join(notes.file_name().unwrap_or_default()))?;
+        let stem = counts.file_stem().ok_or(io::ErrorKind::InvalidData)?;
+        let name = format!("{stem}.gcda");
+        fs_err::write(place.path().join(&name), bytes)?;
+        let notes = place.path().join(format!("{stem}.gcno"));
+        fs_err::copy(counts.with_extension("gcno"), notes)?;
         let output = Command::new(gcov(arch))
-            .args(["--json-format", "--stdout", name])
+            .args(["--json-format", "--stdout", &name])
             .current_dir(place.path())
             .output()?;
-        let said: Value = serde_json::from_slice(&output.stdout)?;
-        take(&said, &mut files);
+        take(serde_json::from_slice(&output.stdout)?, &mut files)?;
     }
     Ok(files)
 }
@@ -107,54 +121,42 @@ fn gcov(arch: Arch) -> &'static str {
 }
 
 /// Adds the lines of C files; those of headers are of many files.
-fn take(said: &Value, files: &mut BTreeMap<String, Counted>) {
-    let build = Path::new(said["current_working_directory"].as_str().unwrap_or_default());
-    for file in said["files"].as_array().into_iter().flatten() {
-        let path = build.join(file["file"].as_str().unwrap_or_default());
-        let Ok(source) = path.canonicalize() else {
-            continue;
-        };
-        if source.extension().is_none_or(|extension| extension != "c") {
-            continue;
+fn take(said: Said, files: &mut BTreeMap<Utf8PathBuf, Counts>) -> io::Result<()> {
+    let is_c = |file: &SaidFile| file.file.extension().is_some_and(|extension| extension == "c");
+    for file in said.files.into_iter().filter(is_c) {
+        let source = fs_err::canonicalize(said.current_working_directory.join(file.file))?;
+        let source = Utf8PathBuf::from_path_buf(source).map_err(|_| io::ErrorKind::InvalidData)?;
+        let counts = files.entry(source).or_default();
+        // A line is there once for each function that it was compiled into.
+        for line in file.lines {
+            *counts.entry(line.line_number).or_default() += line.count;
         }
-        let number = |line: &Value, what: &str| line[what].as_u64().unwrap_or_default();
-        let lines = file["lines"].as_array().into_iter().flatten();
-        let lines = lines.map(|line| (number(line, "line_number") as u32, number(line, "count")));
-        let mut counted = Counted {
-            source: source.clone(),
-            lines: BTreeMap::new(),
-        };
-        for (line, count) in lines {
-            *counted.lines.entry(line).or_default() += count;
-        }
-        files.insert(source.display().to_string(), counted);
     }
+    Ok(())
 }
 
 /// A table of what both meters say of each file, and the lines on which they part.
 fn compared(
     kernel: &CoveredKernel,
     ran: &Ranges,
-    files: &BTreeMap<String, Counted>,
-) -> Result<String, std::fmt::Error> {
-    let mut text = String::from(
-        "| file | both: ran | both: did not | the plugin alone: ran | gcov alone: ran | code for the plugin alone | for gcov alone |\n\
-         |---|---|---|---|---|---|---|\n",
-    );
-    let mut parted = String::new();
+    files: &BTreeMap<Utf8PathBuf, Counts>,
+) -> io::Result<String> {
+    let mut table = vec![
+        "| file | both: ran | both: did not | the plugin alone: ran | gcov alone: ran | code for the plugin alone | for gcov alone |".to_owned(),
+        "|---|---|---|---|---|---|---|".to_owned(),
+    ];
+    let mut parted = vec!["\nWhere they part, and who says that it ran:\n".to_owned()];
     for source in &kernel.text.sources {
-        let is_it = |path: &&String| path.ends_with(&format!("/{}", source.file));
-        let Some(path) = files.keys().find(is_it) else {
+        // gcov counts the files that the patch names, and no others.
+        let Some((path, counts)) = files.iter().find(|(path, _)| path.ends_with(&source.file)) else {
             continue;
         };
-        let counted = &files[path];
         let noted = source.ran(ran);
-        let lines = fs_err::read_to_string(&counted.source).unwrap_or_default();
-        let lines: Vec<&str> = lines.lines().collect();
+        let text = fs_err::read_to_string(path)?;
+        let lines: Vec<&str> = text.lines().collect();
         let mut numbers = [0; 6];
-        for (line, ran) in &noted {
-            let count = counted.lines.get(line);
-            let place = match (ran, count) {
+        for (&line, ran) in &noted {
+            let place = match (ran, counts.get(&line)) {
                 (true, Some(1..)) => 0,
                 (false, Some(0)) => 1,
                 (true, Some(0)) => 2,
@@ -164,18 +166,14 @@ fn compared(
             numbers[place] += 1;
             if matches!(place, 2 | 3) {
                 let who = if *ran { "plugin" } else { "gcov" };
-                let says = lines.get(*line as usize - 1).copied().unwrap_or_default();
-                writeln!(parted, "{who}: {}:{line}: {}", source.file, says.trim())?;
+                let says = lines.get(line as usize - 1).ok_or(io::ErrorKind::InvalidData)?;
+                parted.push(format!("{who}: {}:{line}: {}", source.file, says.trim()));
             }
         }
-        numbers[5] = counted
-            .lines
-            .keys()
-            .filter(|line| !noted.contains_key(line))
-            .count();
+        numbers[5] = counts.keys().filter(|line| !noted.contains_key(line)).count();
         let cells = numbers.map(|number| number.to_string()).join(" | ");
-        writeln!(text, "| {} | {cells} |", source.file)?;
+        table.push(format!("| {} | {cells} |", source.file));
     }
-    write!(text, "\nWhere they part, and who says that it ran:\n\n{parted}")?;
-    Ok(text)
+    table.extend(parted);
+    Ok(table.join("\n"))
 }

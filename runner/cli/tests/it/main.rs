@@ -34,6 +34,7 @@ mod ssh_loopback;
 mod subtests;
 mod told;
 mod verbs;
+mod words;
 
 /// How long a test waits for what must come, by the wall's clock, before it calls that a hang. Machines that run tests do much else: a limit that is
 /// near to what is usual there is red on a busy day.
