@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a diff between two trees changes: lines of the new one, and functions of either.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
 
 use super::diff::counts;
 
@@ -15,6 +18,8 @@ pub struct Changed {
     pub lines: AddedLines,
     /// The functions of C in which lines were added, changed or removed, by name; those that came or went among them.
     pub functions: BTreeSet<String>,
+    /// Where those that are still there lie in the new tree: the file, and their first and last line.
+    pub bodies: Vec<(String, RangeInclusive<u32>)>,
 }
 
 /// One of the two trees, as the lines of a hunk come by.
@@ -24,22 +29,27 @@ struct Side {
     file: Option<String>,
     /// The function that the last line was in.
     function: Option<String>,
+    /// All functions that came by: the file, the name, the first and the last line.
+    whole: Vec<(String, String, u32, u32)>,
 }
 
 impl Side {
-    /// Takes the next line of the hunk.
-    fn take(&mut self, text: &str, changed: bool, functions: &mut BTreeSet<String>) {
-        let is_c = self
-            .file
-            .as_ref()
-            .is_some_and(|file| file.ends_with(".c") || file.ends_with(".h"));
-        if !is_c {
+    /// Takes the next line of the hunk, which has this number in the new file.
+    fn take(&mut self, text: &str, number: u32, changed: bool, functions: &mut BTreeSet<String>) {
+        let is_c = |file: &&String| file.ends_with(".c") || file.ends_with(".h");
+        let Some(file) = self.file.as_ref().filter(is_c) else {
             return;
-        }
+        };
         match Start::of(text) {
-            Start::Function(name) => self.function = Some(name),
+            Start::Function(name) => {
+                self.whole.push((file.clone(), name.clone(), number, number));
+                self.function = Some(name);
+            }
             Start::Other => self.function = None,
             Start::End | Start::Within => {}
+        }
+        if let (Some(_), Some((.., last))) = (&self.function, self.whole.last_mut()) {
+            *last = number;
         }
         if changed && let Some(function) = &self.function {
             functions.insert(function.clone());
@@ -136,11 +146,11 @@ impl Changed {
             match mark {
                 "-" if left > 0 => {
                     left -= 1;
-                    old.take(text, true, &mut changed.functions);
+                    old.take(text, number, true, &mut changed.functions);
                 }
                 "+" if left > 0 => {
                     left -= 1;
-                    new.take(text, true, &mut changed.functions);
+                    new.take(text, number, true, &mut changed.functions);
                     if let Some(file) = &new.file {
                         let lines = changed.lines.entry(file.clone()).or_default();
                         lines.insert(number, text.to_owned());
@@ -149,9 +159,9 @@ impl Changed {
                 }
                 " " if left > 1 => {
                     left -= 2;
+                    old.take(text, number, false, &mut changed.functions);
+                    new.take(text, number, false, &mut changed.functions);
                     number += 1;
-                    old.take(text, false, &mut changed.functions);
-                    new.take(text, false, &mut changed.functions);
                 }
                 _ => {
                     if let Some(path) = line.strip_prefix("--- ") {
@@ -165,6 +175,14 @@ impl Changed {
                 }
             }
         }
+        let functions = &changed.functions;
+        let bodies = new
+            .whole
+            .into_iter()
+            .filter(|(_, name, ..)| functions.contains(name));
+        changed.bodies = bodies
+            .map(|(file, _, first, last)| (file, first..=last))
+            .collect();
         changed
     }
 }
@@ -289,9 +307,12 @@ diff --git a/mm/d.c b/mm/d.c
                 .count()
         };
         assert_eq!((of([' ', '-']), of([' ', '+'])), (33, 35));
-        let functions = Changed::of(diff).functions;
-        let names: Vec<&str> = functions.iter().map(String::as_str).collect();
+        let changed = Changed::of(diff);
+        let names: Vec<&str> = changed.functions.iter().map(String::as_str).collect();
         assert_eq!(names, ["came", "kept", "shrunk", "went"]);
+        // What went is nowhere, and what only lost lines is there.
+        let bodies = [3..=10, 15..=18, 21..=23].map(|lines| ("mm/a.c".to_owned(), lines));
+        assert_eq!(changed.bodies, bodies);
     }
 
     #[test]

@@ -15,8 +15,8 @@ pub(crate) struct ChangedFunctions {
     pub(crate) may_be_more: bool,
 }
 
-/// The functions that a kernel's series changes: by its diff, and those that have the code of lines that it has added or changed, which may have been
-/// inlined there. None without a series.
+/// The functions that a kernel's series changes: by its diff, and those that have the code of these, or of lines that it has added or changed, which may have
+/// been inlined there. None without a series.
 ///
 /// # Errors
 /// The line table of the kernel does not read.
@@ -24,11 +24,28 @@ pub(crate) fn changed_functions(kernel: &Kernel) -> io::Result<ChangedFunctions>
     let changed = &kernel.changed.series;
     let mut names = changed.functions.clone();
     let mut may_be_more = !names.is_empty();
-    if let Some(path) = kernel.lines.as_ref().filter(|_| !changed.lines.is_empty()) {
-        let table = LineTable::read(fs_err::File::open(path)?, |file| changed.lines.contains_key(file))?;
+    let files = changed
+        .lines
+        .keys()
+        .chain(changed.bodies.iter().map(|(file, _)| file));
+    let files: BTreeSet<&String> = files.collect();
+    if let Some(path) = kernel.lines.as_ref().filter(|_| !files.is_empty()) {
+        let table = LineTable::read(fs_err::File::open(path)?, |name| {
+            files.iter().any(|file| *file == name)
+        })?;
         may_be_more &= table.functions.is_empty();
-        for (file, lines) in &changed.lines {
-            let of_file = table.functions_of(file, |line| lines.contains_key(&line));
+        for file in files {
+            let added = |line| {
+                changed
+                    .lines
+                    .get(file)
+                    .is_some_and(|lines| lines.contains_key(&line))
+            };
+            let in_body = |line| {
+                let mut bodies = changed.bodies.iter();
+                bodies.any(|(of, lines)| of == file && lines.contains(&line))
+            };
+            let of_file = table.functions_of(file, |line| added(line) || in_body(line));
             names.extend(of_file.into_iter().map(str::to_owned));
         }
     }
@@ -83,5 +100,10 @@ mod tests {
         table.functions = vec![(0, "around".to_owned()), (0x20, "other".to_owned())];
         write(&table);
         assert_eq!(of(&kernel), ("around inlined".to_owned(), false));
+        // Of a function that only lost lines, those that it still has are looked up.
+        kernel.changed.series.lines.clear();
+        assert_eq!(of(&kernel), ("inlined".to_owned(), true));
+        kernel.changed.series.bodies.push(("mm/a.c".to_owned(), 8..=9));
+        assert_eq!(of(&kernel), ("inlined other".to_owned(), false));
     }
 }
