@@ -66,6 +66,10 @@ pub(super) fn comparison(folder: &Utf8Path) -> Result<Option<CompareRecord>, Fai
 /// Prints the summary of a run.
 fn print(record: &RunRecord, news: Option<&News>, ui: &Ui) {
     ui.out(summary_with(record, news, style()).trim_end());
+    let page = record.folder.join("report.html");
+    if page.is_file() {
+        ui.out(&format!("page: {page}"));
+    }
     match Coverage::read(&record.folder) {
         Ok(None) => {}
         Ok(Some((coverage, damage))) => {

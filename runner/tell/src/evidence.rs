@@ -174,8 +174,8 @@ pub(super) fn subcase_counts(case: &CaseRecord) -> String {
     }
 }
 
-/// The attempts, where there was more than one.
-pub(super) fn attempts(case: &CaseRecord) -> String {
+/// The attempts, where there was more than one. A reason that `told` has already is not told again.
+pub(super) fn attempts(case: &CaseRecord, told: &str) -> String {
     let mut lines = Lines::default();
     if case.attempts.len() == 1 {
         return String::new();
@@ -191,8 +191,9 @@ pub(super) fn attempts(case: &CaseRecord) -> String {
             2 => format!("attempts {first} and {last}"),
             _ => format!("attempts {first} to {last}"),
         };
-        let reason = match &alike[0].reason {
-            Some(reason) => format!(": {}", one_line(reason)),
+        let reason = alike[0].reason.as_deref().map(one_line);
+        let reason = match reason.filter(|reason| !told.contains(reason.as_str())) {
+            Some(reason) => format!(": {reason}"),
             None => String::new(),
         };
         lines.line(format_args!("{which}: {}{reason}", alike[0].verdict));
@@ -278,7 +279,8 @@ pub(super) fn again(record: &RunRecord, case: &CaseRecord) -> String {
 
 /// Everything that speaks for the verdict: steps, findings, and the log.
 pub(super) fn all(case: &CaseRecord) -> String {
-    let mut parts = vec![attempts(case), steps(case)];
+    let steps = steps(case);
+    let mut parts = vec![attempts(case, &steps), steps];
     for finding in &case.findings {
         let place = match &finding.place {
             Some(place) if !finding.title.contains(place) => format!(" at {}", one_line(place)),
@@ -308,6 +310,26 @@ pub(super) fn all(case: &CaseRecord) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_reason_of_attempts_is_told_where_nothing_else_tells_it() {
+        let case: CaseRecord = serde_json::from_value(serde_json::json!({
+            "key": {"arch": "s390x", "kernel": "k", "config": "", "suite": "s", "variant": "", "case": "S08"},
+            "name": "", "suite_file": "s.yaml", "line": 1, "verdict": "fail", "reason": "x", "seconds": 9.0, "ended": null,
+            "attempts": [
+                {"verdict": "fail", "reason": "EBUSY", "seconds": 1.0}, {"verdict": "fail", "reason": "EBUSY", "seconds": 1.0},
+                {"verdict": "error", "reason": "QEMU is gone", "seconds": 1.0},
+            ]
+        }))
+        .unwrap();
+        let all = attempts(&case, "");
+        assert_eq!(
+            all,
+            "attempts 1 and 2: fail: EBUSY\nattempt 3: error: QEMU is gone\n"
+        );
+        let rest = attempts(&case, "step 3: EBUSY\n");
+        assert_eq!(rest, "attempts 1 and 2: fail\nattempt 3: error: QEMU is gone\n");
+    }
 
     #[test]
     fn a_finding_has_its_number_and_its_place_once() {

@@ -195,7 +195,7 @@ fn never_began(key: &CaseKey, finish: Finish) -> TestCase {
 fn out(case: &CaseRecord) -> String {
     let mut lines = Lines::default();
     lines.line(format_args!("{}", evidence::place(case, None)));
-    lines.text(&evidence::attempts(case));
+    lines.text(&evidence::attempts(case, ""));
     if case.verdict == Verdict::Pass {
         if let Some(known) = &case.known {
             lines.line(format_args!(

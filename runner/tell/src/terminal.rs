@@ -13,7 +13,7 @@ use super::{
     text::{Lines, count, indented, one_line},
 };
 use base::fault::Verdict;
-use record::{CaseRecord, Finish, Rounds, RunPart, RunRecord, Seconds};
+use record::{CaseKey, CaseRecord, Finish, Rounds, RunPart, RunRecord, Seconds};
 
 /// Whether the text has colour codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,7 +64,9 @@ pub fn summary_with(record: &RunRecord, news: Option<&News>, style: Style) -> St
             .into_iter()
             .map(|case| trouble(record, case, standing(case), style)),
     );
-    parts.extend(of(Verdict::Error).map(|case| trouble(record, case, None, style)));
+    let unfinished: HashSet<String> = record.unfinished.iter().map(CaseKey::id).collect();
+    let broken = of(Verdict::Error).filter(|case| !unfinished.contains(&case.key.id()));
+    parts.extend(broken.map(|case| trouble(record, case, None, style)));
     parts.push(lines(of(Verdict::Known), |case| {
         format!(
             "{} {} on {}: {}",
@@ -143,9 +145,29 @@ pub fn summary_with(record: &RunRecord, news: Option<&News>, style: Style) -> St
     let merged = record.facts.part_of_plan();
     let merged = merged.filter(|part| matches!(part, RunPart::Merged { .. }));
     let merged = merged.map_or_else(String::new, |part| part::words(&part) + "\n");
-    parts.push(format!("{merged}record: {}\n", one_line(record.folder.as_str())));
+    parts.push(format!("{merged}{}", kept(record)));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
+}
+
+/// How long it took and where it is kept, with the command that goes on where some of it was not done.
+fn kept(record: &RunRecord) -> String {
+    let folder = one_line(record.folder.as_str());
+    let mut lines = Lines::default();
+    lines.line(format_args!("record: {folder}, took {} s", record.seconds));
+    let left = record.unfinished.len() + record.not_run.len();
+    if left > 0
+        && record
+            .facts
+            .part_of_plan()
+            .is_none_or(|part| matches!(part, RunPart::Shard(_)))
+    {
+        lines.line(format_args!(
+            "{} left: memrig run --resume {folder}",
+            count(left, "case")
+        ));
+    }
+    lines.into_text()
 }
 
 /// The first of each case's rounds, where cases were run several times: what is told once is told of all.
@@ -167,7 +189,9 @@ fn answer(record: &RunRecord, several: Option<&Rounds>, news: Option<&News>, sty
         .map(|(verdict, n)| {
             let text = style.paint(verdict, &format!("{n} {verdict}"));
             match news {
-                Some(news) if verdict == Verdict::Fail => format!("{text} ({} new)", news.fresh()),
+                Some(news) if verdict == Verdict::Fail && !news.failures.is_empty() => {
+                    format!("{text} ({} new)", news.fresh())
+                }
                 _ => text,
             }
         })
@@ -230,17 +254,16 @@ fn trouble(record: &RunRecord, case: &CaseRecord, standing: Option<&Standing>, s
     if let Some(standing) = standing {
         body.line(format_args!("{}", one_line(&standing.words(&key.kernel_name()))));
     }
-    body.text(&evidence::attempts(case));
-    let steps = evidence::steps(case);
+    let mut what = evidence::steps(case);
     let reason = evidence::headline(case);
-    if steps.is_empty() {
-        body.line(format_args!("{}: {reason}", evidence::place(case, None)));
-    } else {
-        body.text(&steps);
-        if case.verdict == Verdict::Error {
-            body.line(format_args!("{reason}"));
-        }
+    if what.is_empty() {
+        what = format!("{}: {reason}\n", evidence::place(case, None));
+    } else if case.verdict == Verdict::Error && !what.contains(&reason) {
+        what.push_str(&reason);
+        what.push('\n');
     }
+    body.text(&evidence::attempts(case, &what));
+    body.text(&what);
     for finding in &case.findings {
         body.line(format_args!("log: {}", evidence::finding_title(finding)));
     }

@@ -45,6 +45,8 @@ pub(super) struct AttemptOutcome {
     pub(super) command_line: String,
     /// The kernel's log, whole.
     pub(super) log: String,
+    /// The line that was its last when the last step began; `None` before the first one.
+    pub(super) logged_before: Option<String>,
     /// What a guest that hung told of its tasks.
     pub(super) tasks: String,
     /// The kernel's release as the guest tells it.
@@ -192,7 +194,8 @@ pub(super) fn record(
     }
 }
 
-/// The lines that a reader needs first: those of the task that hangs, of the first finding, or the last ones of the log.
+/// The lines that a reader needs first: those of the task that hangs, of the first finding, or the last ones of the log since the last step
+/// began. Where no step did, what the kernel said while it booted.
 fn excerpt(outcome: &AttemptOutcome) -> String {
     if let Some(task) = klog::stuck(&outcome.tasks) {
         return task.lines[..task.lines.len().min(EXCERPT_LINES)].join("\n");
@@ -200,8 +203,19 @@ fn excerpt(outcome: &AttemptOutcome) -> String {
     if let Some(finding) = outcome.findings.first().or(outcome.starved.first()) {
         return finding.lines.join("\n");
     }
-    let lines: Vec<&str> = outcome.log.lines().collect();
+    let mut lines: Vec<&str> = outcome.log.lines().collect();
+    if let Some(before) = &outcome.logged_before
+        && let Some(at) = lines.iter().rposition(|line| line.trim_end() == before)
+    {
+        lines.drain(..=at);
+    }
     lines[lines.len().saturating_sub(EXCERPT_LINES)..].join("\n")
+}
+
+/// The kernel's last line on a console; other programs write there too.
+pub(super) fn last_line(console: &str) -> Option<String> {
+    let last = console.lines().rev().find(|line| line.starts_with('['));
+    last.map(|line| line.trim_end().to_owned())
 }
 
 /// A time as a record has it.
@@ -221,6 +235,23 @@ mod tests {
         );
         let suite = Suite::parse("x.yaml", &text).unwrap_or_else(|errors| panic!("{errors}"));
         suite.cases[0].known[0].clone()
+    }
+
+    #[test]
+    fn the_lines_of_booting_are_told_of_a_kernel_that_did_not_boot() {
+        let mut outcome = AttemptOutcome {
+            log: "[0.1] boot\r\n[0.2] up\r\n[3.0] Offlined Pages 32768\n".to_owned(),
+            ..AttemptOutcome::default()
+        };
+        assert_eq!(excerpt(&outcome).lines().count(), 3);
+        outcome.logged_before = last_line("memrig: ready\n[0.1] boot\r\n[0.2] up\r\n# prompt\n");
+        assert_eq!(outcome.logged_before.as_deref(), Some("[0.2] up"));
+        assert_eq!(excerpt(&outcome), "[3.0] Offlined Pages 32768");
+        outcome.logged_before = last_line(&outcome.log);
+        assert_eq!(excerpt(&outcome), "");
+        // A log that does not have the line is another one.
+        outcome.logged_before = Some("[9.9] gone".to_owned());
+        assert_eq!(excerpt(&outcome).lines().count(), 3);
     }
 
     #[test]

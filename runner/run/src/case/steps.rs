@@ -12,7 +12,7 @@ use super::{
     known::{PassedOver, failure, listed, shown},
     log::{Found, findings_of, weigh},
     needs,
-    outcome::{AttemptOutcome, seconds},
+    outcome::{AttemptOutcome, last_line, seconds},
     trouble::{Trouble, chain},
 };
 use crate::{
@@ -105,7 +105,9 @@ async fn all_steps(
             text: step.to_string(),
         });
         let began = Instant::now();
-        let console = guest.console().len();
+        let said = guest.console();
+        outcome.logged_before = last_line(&said);
+        let console = said.len();
         let mut done = Box::pin(do_step(bench, step)).await;
         let gone =
             |done: &Result<(), Trouble>| done.as_ref().is_err_and(|trouble| trouble.guest_end().is_some());

@@ -97,7 +97,7 @@ pub(super) fn troubles(
                 standing: standing(case).map(|standing| one_line(&standing.words(&case.key.kernel_name()))),
                 headline: cut(&evidence::headline(case), 2_000),
                 place: evidence::place(case, None),
-                attempts: evidence::attempts(case),
+                attempts: evidence::attempts(case, &evidence::headline(case)),
                 steps: case
                     .steps
                     .iter()
