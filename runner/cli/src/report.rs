@@ -11,7 +11,8 @@ use super::{
 };
 use base::{fault::Exit, ui::Ui};
 use camino::Utf8Path;
-use record::Coverage;
+use record::{Coverage, Hidden, bundle};
+use supply::cache::Cache;
 use tell::{cobertura, coverage_json, coverage_markdown, csv, github, json, kcidb, ktap, lcov, subcases_csv};
 
 /// Which code the cases of a run ran.
@@ -44,6 +45,23 @@ fn with_lines(folder: &Utf8Path, ui: &Ui) -> Result<Coverage, Failure> {
     Ok(coverage)
 }
 
+/// Packs the run, without the names of folders that are the user's own.
+fn pack(folder: &Utf8Path, into: &Utf8Path, ui: &Ui) -> Result<Exit, Failure> {
+    let own = |path: Option<PathBuf>, stand_in: &str| {
+        let path = path.and_then(|path| path.into_os_string().into_string().ok());
+        path.map(|path| (path, stand_in.to_owned()))
+    };
+    let cache = Cache::look(ui).ok().map(|cache| cache.root().to_owned());
+    let words = [
+        own(std::env::home_dir(), "~"),
+        own(std::env::current_dir().ok(), "."),
+        own(cache, "CACHE"),
+    ];
+    let files = bundle(folder, into, &Hidden::new(words.into_iter().flatten())).map_err(Failure::of)?;
+    ui.out(&format!("{into}: {files} files"));
+    Ok(Exit::Pass)
+}
+
 /// Where runs go unless the user says otherwise.
 fn usual_results() -> PathBuf {
     std::env::var_os("MEMRIG_RESULTS").map_or_else(|| "results".into(), PathBuf::from)
@@ -55,6 +73,9 @@ pub(super) fn report(args: &Report, ui: &Ui) -> Result<Exit, Failure> {
         Some(run) => run_folder(run, &place)?,
         None => utf8(&place.join("latest"))?,
     };
+    if let Some(into) = &args.bundle {
+        return pack(&folder, &utf8(into)?, ui);
+    }
     let record = read(&folder, ui)?;
     let news = match &args.results {
         Some(results) => news_of(&record, &utf8(results)?, ui),

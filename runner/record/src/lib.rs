@@ -6,6 +6,7 @@
 //!
 //! It may use `memory` and `base`.
 
+mod bundle;
 mod case;
 mod cost;
 mod coverage;
@@ -30,6 +31,7 @@ mod side;
 mod trace;
 mod walk;
 
+pub use bundle::{BundleError, Hidden, bundle};
 pub use case::{Attempt, CaseRecord, FindingRecord, GuestEnd, MismatchRecord, StepRecord, SubcaseRecord};
 pub use cost::{CostMethod, CostRecord, OperationCost, steady};
 pub use coverage::{

@@ -5,7 +5,7 @@ use super::{
     summary::{ROWS, about, rest},
     words::{answer, cost, named, place, ran},
 };
-use crate::text::{Lines, one_line};
+use crate::text::{Lines, count, one_line};
 use compare::CompareRecord;
 
 /// Longest line of a mail, in characters.
@@ -41,7 +41,38 @@ pub fn compare_mail(record: &CompareRecord) -> String {
     lines.line(format_args!(""));
     about(record, &mut lines);
     rest(record, &mut lines);
+    lines.line(format_args!("\n{}", trailer(record)));
     wrapped(&lines.into_text())
+}
+
+/// A line for the trailers of a commit's message: what was compared, how much of it was looked at, and what was not.
+fn trailer(record: &CompareRecord) -> String {
+    let mut parts = vec![format!(
+        "Compared-with: memrig {}: {} against {}; {}",
+        env!("CARGO_PKG_VERSION"),
+        record.new,
+        record.base,
+        record.suites.join(" ")
+    )];
+    parts.extend(record.arches.iter().map(|(arch, sum)| {
+        let not: usize = sum.not_compared.iter().map(|group| group.cases.len()).sum();
+        let not = match not {
+            0 => String::new(),
+            n => format!(", {} not compared", count(n, "case")),
+        };
+        let differ = match sum.differing {
+            0 => "none differs".to_owned(),
+            n => format!("{n} differ"),
+        };
+        format!(
+            "{arch} {} to {}: {}, {}, {differ}{not}",
+            sum.base.release,
+            sum.new.release,
+            count(sum.cases, "case"),
+            count(sum.observations, "observation"),
+        )
+    }));
+    one_line(&parts.join("; "))
 }
 
 /// Breaks lines at spaces where they are longer than a mail's; the rest of a line goes further in.

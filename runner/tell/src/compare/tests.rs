@@ -8,7 +8,7 @@ use super::{
     *,
 };
 use crate::Style;
-use base::Arch;
+use base::{Arch, fault::Verdict};
 use compare::{
     ArchComparison, CompareRecord, CostRow, Difference, Dimension, KernelSide, Kind, NotCompared, Row,
 };
@@ -239,6 +239,32 @@ fn a_mail_has_short_lines_and_no_colours() {
     assert!(
         flat.contains(long) && flat.contains("storage commands: Assign 1"),
         "{mail}"
+    );
+}
+
+#[test]
+fn a_mail_ends_with_a_trailer_that_says_how_much_was_looked_at() {
+    let mut sum = sum(Vec::new());
+    sum.not_compared.push(NotCompared {
+        verdict: Verdict::Error,
+        why: "it broke".to_owned(),
+        cases: vec![name("Q01"), name("Q02")],
+    });
+    let mail = compare_mail(&record([(Arch::S390x, sum)]));
+    let (_, trailer) = mail.rsplit_once("\n\n").unwrap();
+    // What goes on in the next line is further in, as git folds a trailer.
+    assert!(
+        trailer.lines().skip(1).all(|line| line.starts_with("    ")),
+        "{trailer}"
+    );
+    let flat = trailer.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(
+        flat,
+        format!(
+            "Compared-with: memrig {}: source:debian:trixie,series=s against source:debian:trixie,series=s,patches=0; quick standby; \
+             s390x 6.12.1 to 6.12.1-new: 12 cases, 3456 observations, none differs, 2 cases not compared",
+            env!("CARGO_PKG_VERSION")
+        )
     );
 }
 
