@@ -26,15 +26,28 @@ struct Shared {
     bars: Option<MultiProgress>,
     /// Set by [`Ui::silent`]: keeps what would have been printed.
     captured: Option<Mutex<Vec<String>>>,
-    /// Only results, warnings and errors are printed.
-    quiet: bool,
+    /// What of what goes on is printed.
+    talk: Talk,
     /// What stdout answered first to something that it did not take.
     lost: Mutex<Option<io::Error>>,
+}
+
+/// How much of what goes on is printed; results, warnings and errors always are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Talk {
+    /// Nothing.
+    Quiet,
+    /// A line for each change of state, or bars.
+    #[default]
+    Usual,
+    /// Each step of each case, too.
+    Verbose,
 }
 
 /// How important a line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Weight {
+    Detail,
     Plain,
     Warning,
     Error,
@@ -43,25 +56,26 @@ enum Weight {
 impl Ui {
     /// The process's own stdout and stderr.
     pub fn terminal() -> Self {
+        Self::talking(Talk::Usual)
+    }
+
+    /// The same that says so much. Who wants quiet wants no bars.
+    pub fn talking(talk: Talk) -> Self {
         // indicatif drops everything, lines as well, on a terminal that it takes for dumb.
-        let bars = (io::stderr().is_terminal()
+        let bars = (talk > Talk::Quiet
+            && io::stderr().is_terminal()
             && std::env::var_os("TERM").is_some_and(|term| term != "dumb"))
         .then(MultiProgress::new);
-        Self::with(bars, None, false)
+        Self::with(bars, None, talk)
     }
 
-    /// The same without bars, and without a line for what goes on: results, warnings and errors alone.
-    pub fn quiet() -> Self {
-        Self::with(None, None, true)
-    }
-
-    fn with(bars: Option<MultiProgress>, captured: Option<Mutex<Vec<String>>>, quiet: bool) -> Self {
+    fn with(bars: Option<MultiProgress>, captured: Option<Mutex<Vec<String>>>, talk: Talk) -> Self {
         Self {
             shared: Arc::new(Shared {
                 started: Instant::now(),
                 bars,
                 captured,
-                quiet,
+                talk,
                 lost: Mutex::default(),
             }),
         }
@@ -69,7 +83,7 @@ impl Ui {
 
     /// Prints nothing and keeps the lines, for tests.
     pub fn silent() -> Self {
-        Self::with(None, Some(Mutex::default()), false)
+        Self::with(None, Some(Mutex::default()), Talk::Usual)
     }
 
     /// The lines that a [`Ui::silent`] kept.
@@ -120,6 +134,11 @@ impl Ui {
         self.say(Weight::Plain, text);
     }
 
+    /// Says on stderr what only those read who asked for more ([`Talk::Verbose`]).
+    pub fn detail(&self, text: &str) {
+        self.say(Weight::Detail, text);
+    }
+
     /// Says on stderr something that the user should know although work goes on.
     pub fn warning(&self, text: &str) {
         self.say(Weight::Warning, text);
@@ -159,29 +178,36 @@ impl Ui {
         }
     }
 
-    /// A task whose beginning is worth a bar on a terminal, and no line anywhere else.
-    pub fn live_task(&self, name: &str) -> Option<Task> {
-        self.shared.bars.is_some().then(|| self.task(name, None))
+    /// A task whose beginning is worth a bar on a terminal, and no line anywhere else. `total` as of [`Ui::task`].
+    pub fn live_task(&self, name: &str, total: Option<u64>) -> Option<Task> {
+        self.shared.bars.is_some().then(|| self.task(name, total))
     }
 
     fn say(&self, weight: Weight, text: &str) {
         let (prefix, style) = match weight {
-            Weight::Plain => ("", Style::new()),
+            Weight::Detail | Weight::Plain => ("", Style::new()),
             Weight::Warning => ("warning: ", AnsiColor::Yellow.on_default().bold()),
             Weight::Error => ("error: ", AnsiColor::Red.on_default().bold()),
         };
+        let least = match weight {
+            Weight::Detail => Talk::Verbose,
+            Weight::Plain => Talk::Usual,
+            Weight::Warning | Weight::Error => Talk::Quiet,
+        };
+        if self.shared.talk < least {
+            return;
+        }
         if let Some(lines) = &self.shared.captured {
             if let Ok(mut lines) = lines.lock() {
                 lines.push(format!("{prefix}{text}"));
             }
             return;
         }
-        if self.shared.quiet && weight == Weight::Plain {
-            return;
-        }
         // A person at a terminal sees the time pass; a log file wants it written down.
         let time = match (&self.shared.bars, weight) {
-            (None, Weight::Plain) => format!("[{:7.1}s] ", self.shared.started.elapsed().as_secs_f64()),
+            (None, Weight::Detail | Weight::Plain) => {
+                format!("[{:7.1}s] ", self.shared.started.elapsed().as_secs_f64())
+            }
             _ => String::new(),
         };
         self.print(|| {

@@ -16,6 +16,7 @@ pub(super) fn bisect(args: &Bisect, ui: &Ui) -> Result<Exit, Failure> {
         filter: Filter {
             cases: args.cases.clone(),
             variants: args.variants.clone(),
+            expression: None,
         },
         qemus: args.places.qemus(),
         results: places::results(&args.places.results)?,

@@ -3,7 +3,11 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{args::Compare, failure::Failure, places, suites, told};
+use super::{
+    args::{Compare, TableFormat},
+    failure::Failure,
+    places, suites, told,
+};
 use ::compare::{CompareRecord, compare_exit};
 use ::run::{After, Comparison, Pair};
 use base::{fault::Exit, ui::Ui};
@@ -61,14 +65,16 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
         }
     }
     let record = &comparison.record;
-    if args.json {
-        ui.out(&serde_json::to_string_pretty(record).map_err(Failure::broken)?);
-    } else {
-        ui.out(compare_summary(record, told::style()).trim_end());
-        if let Some(folder) = folder {
-            ui.out(&format!(
-                "\nrecord: {folder}; to paste below a patch: {folder}/compare.mail"
-            ));
+    match args.format {
+        TableFormat::Json => ui.out(&serde_json::to_string_pretty(record).map_err(Failure::broken)?),
+        TableFormat::Csv => ui.out(compare_csv(record).trim_end()),
+        TableFormat::Text => {
+            ui.out(compare_summary(record, told::style()).trim_end());
+            if let Some(folder) = folder {
+                ui.out(&format!(
+                    "\nrecord: {folder}; to paste below a patch: {folder}/compare.mail"
+                ));
+            }
         }
     }
     Ok(compare_exit(record))

@@ -3,7 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{args::Cost, failure::Failure, places};
+use super::{
+    args::{Cost, ListFormat},
+    failure::Failure,
+    places,
+};
 use ::compare::COST_SLACK;
 use ::run::{Selected, Wanted, costs, kernels};
 use base::{fault::Exit, ui::Ui};
@@ -18,7 +22,7 @@ pub(super) fn cost(args: &Cost, ui: &Ui) -> Result<Exit, Failure> {
     };
     let selected = Selected::kernels(&wanted, ui).map_err(Failure::of)?;
     let measured = costs(&selected, &results, args.jobs, args.repetitions, ui).map_err(Failure::of)?;
-    if args.json {
+    if args.format == ListFormat::Json {
         ui.out(&serde_json::to_string_pretty(&measured.records).map_err(Failure::broken)?);
     } else {
         let tables: Vec<String> = measured.records.iter().map(table).collect();

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `memrig doctor`: what is there, what is missing, and what to do. It only looks: nothing is got, and nothing is made.
 
+use std::path::PathBuf;
+
 use super::{args::Doctor, failure::Failure};
-use ::run::{Wanted, host_packages, kernels, qemu_version};
+use ::run::{Wanted, accelerator, host_packages, kernels, qemu_version};
 use base::{Arch, fault::Exit, ui::Ui};
 use supply::{cache::Cache, host, qemu::Capabilities};
 
@@ -29,9 +31,11 @@ pub(super) fn doctor(args: &Doctor, ui: &Ui) -> Result<Exit, Failure> {
         ("cache", place),
         ("packages", packages(args)),
         ("QEMU x86_64", x86_qemu(args)),
+        ("accelerator", accelerated(args)),
         ("QEMU s390x", s390_qemu(args, cache.as_ref())),
         ("results", results(args)),
     ];
+    let said = cache.as_ref().map(Cache::said_today).transpose();
     let mut missing = false;
     for (what, look) in looks {
         match look {
@@ -42,17 +46,29 @@ pub(super) fn doctor(args: &Doctor, ui: &Ui) -> Result<Exit, Failure> {
             }
         }
     }
+    // What runs said once a day, such as what the mirror lacks.
+    for line in said.map_err(Failure::of)?.unwrap_or_default() {
+        ui.out(&format!("today    {line}"));
+    }
     Ok(if missing { Exit::Broken } else { Exit::Pass })
 }
 
+/// The QEMU for x86_64, the user's or the distribution's.
+fn x86_binary(args: &Doctor) -> PathBuf {
+    let named = args.places.qemus();
+    named
+        .get(&Arch::X86_64)
+        .cloned()
+        .unwrap_or_else(|| Arch::X86_64.qemu_binary().into())
+}
+
+/// Whether the host runs guests of its own kind by itself; those of s390x never are.
+fn accelerated(args: &Doctor) -> Look {
+    accelerator(&x86_binary(args)).map_err(chain)
+}
+
 fn x86_qemu(args: &Doctor) -> Look {
-    let named = args
-        .places
-        .qemus
-        .iter()
-        .find(|(arch, _)| *arch == Arch::X86_64)
-        .map(|(_, path)| path.clone());
-    let binary = named.unwrap_or_else(|| Arch::X86_64.qemu_binary().into());
+    let binary = x86_binary(args);
     qemu_version(&binary).map_err(|error| match host::in_path(Arch::X86_64.qemu_binary()) {
         None if binary.as_os_str() == Arch::X86_64.qemu_binary() => "not installed".to_owned(),
         _ => chain(error),
@@ -60,13 +76,7 @@ fn x86_qemu(args: &Doctor) -> Look {
 }
 
 fn s390_qemu(args: &Doctor, cache: Option<&Cache>) -> Look {
-    let named = args
-        .places
-        .qemus
-        .iter()
-        .find(|(arch, _)| *arch == Arch::S390x)
-        .map(|(_, path)| path.clone());
-    let binary = match named {
+    let binary = match args.places.qemus().remove(&Arch::S390x) {
         Some(path) => path,
         None => cache
             .and_then(built)
@@ -95,7 +105,7 @@ fn s390_qemu(args: &Doctor, cache: Option<&Cache>) -> Look {
 }
 
 /// The newest QEMU of ours in the cache.
-fn built(cache: &Cache) -> Option<std::path::PathBuf> {
+fn built(cache: &Cache) -> Option<PathBuf> {
     let entries = fs_err::read_dir(cache.root().join("qemu")).ok()?;
     entries
         .filter_map(Result::ok)

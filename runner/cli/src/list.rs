@@ -52,7 +52,10 @@ pub(super) fn list(args: &List, ui: &Ui) -> Result<Exit, Failure> {
 
 fn listed<'a>(loaded: &'a LoadedSuite, filter: &Filter, arches: &[Arch]) -> Listed<'a> {
     let cases = loaded.suite.cases.iter().filter_map(|case| {
-        let meant = case.variants.iter().filter(|variant| filter.takes(case, variant));
+        let meant = case
+            .variants
+            .iter()
+            .filter(|variant| filter.takes(&loaded.suite.name, case, variant));
         let variants: Vec<String> = meant.map(ToString::to_string).collect();
         let fits = |arch: &&Arch| case.needs.allows(**arch);
         let arches: Vec<Arch> = arches.iter().filter(fits).copied().collect();

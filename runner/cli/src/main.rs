@@ -66,7 +66,7 @@ fn main() -> ExitCode {
 
 /// Does what the user asks for.
 fn act(cli: &Cli) -> Exit {
-    let ui = if cli.quiet { Ui::quiet() } else { Ui::terminal() };
+    let ui = Ui::talking(cli.talk());
     let done = match &cli.verb {
         Verb::Run(args) => run::run(args, &ui),
         Verb::Compare(args) => compare::compare(args, &ui),
@@ -91,10 +91,7 @@ fn act(cli: &Cli) -> Exit {
             ui.out_bytes(&pages::completions(*shell, Cli::command()));
             Ok(Exit::Pass)
         }
-        Verb::Man => pages::man(&Cli::command()).map_err(Failure::broken).map(|page| {
-            ui.out_bytes(&page);
-            Exit::Pass
-        }),
+        Verb::Man(args) => pages::manual(args, &Cli::command(), &ui),
     };
     said(done.unwrap_or_else(|failure| failure.tell(&ui)), &ui)
 }

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The command line as shells and man read it.
 
-use std::io;
+use std::{io, path::Path};
 
 use clap::Command;
+
+use super::{args::Man, failure::Failure};
+use base::{fault::Exit, ui::Ui};
 
 /// A script that completes memrig's command line.
 pub(super) fn completions(shell: clap_complete::Shell, mut command: Command) -> Vec<u8> {
@@ -12,14 +15,72 @@ pub(super) fn completions(shell: clap_complete::Shell, mut command: Command) -> 
     script
 }
 
-/// One page for memrig and all of its verbs.
-pub(super) fn man(command: &Command) -> io::Result<Vec<u8>> {
-    // Gives the verbs their full names, and the options that all have.
+/// `memrig man`.
+pub(super) fn manual(args: &Man, command: &Command, ui: &Ui) -> Result<Exit, Failure> {
+    if let Some(folder) = &args.into {
+        return fs_err::create_dir_all(folder)
+            .and_then(|()| pages(command, folder))
+            .map(|()| Exit::Pass)
+            .map_err(|error| Failure::usage(anyhow::Error::new(error)));
+    }
+    let page = match &args.verb {
+        None => man(command),
+        Some(verb) => page_of(command, verb)?,
+    };
+    ui.out_bytes(&page.map_err(Failure::broken)?);
+    Ok(Exit::Pass)
+}
+
+/// The command with the full names of its verbs, and with the options that all have.
+fn built(command: &Command) -> Command {
     let mut command = command.clone();
     command.build();
+    command
+}
+
+/// The verbs that have a page.
+fn verbs_of(command: &Command) -> impl Iterator<Item = &Command> {
+    command.get_subcommands().filter(|verb| verb.get_name() != "help")
+}
+
+/// A page with memrig's name and version at its foot, also where it is a verb's.
+fn page_for(command: &Command) -> clap_mangen::Man {
+    clap_mangen::Man::new(command.clone()).source(concat!("memrig ", env!("CARGO_PKG_VERSION")))
+}
+
+/// A page for each verb and one for memrig itself, as `man` finds them.
+fn pages(command: &Command, folder: &Path) -> io::Result<()> {
+    let command = built(command);
+    let page = |command: &Command, name: &str| {
+        let mut page = Vec::new();
+        page_for(command).render(&mut page)?;
+        fs_err::write(folder.join(format!("{name}.1")), page)
+    };
+    page(&command, "memrig")?;
+    verbs_of(&command).try_for_each(|verb| page(verb, &format!("memrig-{}", verb.get_name())))
+}
+
+/// The page of one verb.
+fn page_of(command: &Command, verb: &str) -> Result<io::Result<Vec<u8>>, Failure> {
+    let command = built(command);
+    let Some(found) = verbs_of(&command).find(|known| known.get_name() == verb) else {
+        let all: Vec<&str> = verbs_of(&command).map(Command::get_name).collect();
+        return Err(Failure::usage(anyhow::anyhow!(
+            "memrig has no verb `{verb}`; its verbs are {}",
+            all.join(", ")
+        )));
+    };
+    let mut page = Vec::new();
+    let rendered = page_for(found).render(&mut page);
+    Ok(rendered.map(|()| page))
+}
+
+/// One page for memrig and all of its verbs.
+fn man(command: &Command) -> io::Result<Vec<u8>> {
+    let command = built(command);
     let mut page = Vec::new();
     clap_mangen::Man::new(command.clone()).render(&mut page)?;
-    for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+    for verb in verbs_of(&command) {
         let man = clap_mangen::Man::new(verb.clone());
         man.render_synopsis_section(&mut page)?;
         man.render_description_section(&mut page)?;
@@ -135,6 +196,25 @@ mod tests {
         assert!(man_lacks(&torn).contains(&"run --fail-fast".to_owned()), "{torn}");
         let torn = page.replace("memrig prune", "memrig plume");
         assert!(man_lacks(&torn).contains(&"prune".to_owned()));
+    }
+
+    #[test]
+    fn each_verb_has_a_page_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        pages(&Cli::command(), folder.path()).unwrap();
+        for (verb, options) in verbs() {
+            let path = folder.path().join(format!("memrig-{verb}.1"));
+            let page = fs_err::read_to_string(path).unwrap().replace("\\-", "-");
+            assert!(page.contains(&format!("memrig-{verb}")), "{page}");
+            for option in options {
+                assert!(page.contains(&format!("--{option}")), "{verb} --{option}");
+            }
+            let printed = page_of(&Cli::command(), &verb).ok().unwrap().unwrap();
+            assert!(String::from_utf8(printed).unwrap().contains(&verb));
+        }
+        assert!(folder.path().join("memrig.1").is_file());
+        let unknown = page_of(&Cli::command(), "rum").err().unwrap();
+        assert!(format!("{unknown:?}").contains("no verb `rum`"), "{unknown:?}");
     }
 
     #[test]

@@ -232,7 +232,7 @@ impl<'a> Follower<'a> {
 
     async fn until_over(&mut self) -> Result<Followed, ClusterError> {
         let stop = Stop::on_signals()?;
-        let mut bar = self.ui.live_task(&format!("slurm job {}", self.job()));
+        let mut bar = self.ui.live_task(&format!("slurm job {}", self.job()), None);
         let mut pause = SOON.min(self.poll);
         let mut silent = Duration::ZERO;
         loop {

@@ -30,12 +30,15 @@ pub use cover::LibraryError;
 pub use onto::OntoError;
 pub use pairs::{After, Comparison, ComparisonError, Pair};
 pub use past::{PastError, open_index, seen_before, times_before};
-pub use plan::{BadShard, BadTarget, By, Filter, Job, LoadedSuite, PlannedKernel, Shard, Target, repeated};
+pub use plan::{
+    BadShard, BadTarget, By, Expression, Filter, Job, LoadedSuite, NoExpression, PlannedKernel, Shard,
+    Target, repeated,
+};
 pub use reach::{ReachError, Reaches};
 pub use select::{LoadedMatrix, SelectError, Selected, Selection, check_words, get, kernels};
 pub use session::{
     Emulator, Foreseen, How, Outcome, PrepareError, Prepared, Rehearsed, Request, Rig, RunError, Wanted,
-    host_packages, prepare, qemu_version, rehearse, run,
+    accelerator, host_packages, prepare, qemu_version, rehearse, run,
 };
 pub use shell::{NoShell, open_shell};
 pub use walk::{Walk, fill, walk};

@@ -12,6 +12,7 @@ use std::{
     fs::{File, TryLockError},
     io::{self, Read},
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 use sha2::{Digest, Sha256};
@@ -70,6 +71,9 @@ impl NotHere {
         })
     }
 }
+
+/// How long what was said once need not be said again.
+const DAY: Duration = Duration::from_hours(24);
 
 /// The cache's root.
 #[derive(Debug, Clone)]
@@ -209,10 +213,62 @@ impl Cache {
         Ok(Lock { _file: Some(file) })
     }
 
+    /// Says on the user's terminal what stays true for long, such as what a mirror lacks: once a day, whoever of those that share the cache says it.
+    ///
+    /// # Errors
+    /// That it was said cannot be written down; it was said all the same.
+    pub fn say_daily(&self, line: &str) -> Result<(), CacheError> {
+        let path = self.dir("told")?.join(&sha256(line.as_bytes())[..16]);
+        // A clock that went back makes the last time unknown.
+        let last = path.metadata().and_then(|file| file.modified()).ok();
+        if last
+            .and_then(|last| last.elapsed().ok())
+            .is_some_and(|ago| ago < DAY)
+        {
+            return Ok(());
+        }
+        self.ui.line(line);
+        if self.looks {
+            return Ok(());
+        }
+        fs_err::write(&path, line).map_err(|source| self.failed(source))
+    }
+
+    /// What [`Cache::say_daily`] said within the last day, in no particular order.
+    ///
+    /// # Errors
+    /// It does not read.
+    pub fn said_today(&self) -> Result<Vec<String>, CacheError> {
+        let files = match fs_err::read_dir(self.root.join("told")) {
+            Ok(files) => files,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(self.failed(error)),
+        };
+        let mut said = Vec::new();
+        for file in files {
+            let file = file.map_err(|source| self.failed(source))?;
+            let when = file.metadata().and_then(|file| file.modified());
+            let ago = when.map_err(|source| self.failed(source))?.elapsed();
+            if ago.is_ok_and(|ago| ago < DAY) {
+                said.push(fs_err::read_to_string(file.path()).map_err(|source| self.failed(source))?);
+            }
+        }
+        Ok(said)
+    }
+
     /// Where the entry of this kind and key is, if it is whole.
     pub fn find(&self, kind: &str, key: &str) -> Option<PathBuf> {
         let path = self.root.join(kind).join(key);
-        path.is_dir().then_some(path)
+        let found = path.is_dir().then_some(path)?;
+        if !self.looks {
+            self.used(&found);
+        }
+        Some(found)
+    }
+
+    /// Notes at an entry that it is used, by its time. Where that cannot be set, the entry goes too early and is made again.
+    pub(crate) fn used(&self, entry: &Path) {
+        let _ = File::open(entry).and_then(|entry| entry.set_modified(SystemTime::now()));
     }
 
     /// The directory of an entry; made by `build`, which fills an empty directory, if it is not there.
@@ -343,6 +399,40 @@ mod tests {
             Key::new().with("a").with("bc").finish(),
             Key::new().with("ab").with("c").finish()
         );
+    }
+
+    #[test]
+    fn what_stays_true_is_said_once_a_day() {
+        let root = tempfile::tempdir().unwrap();
+        let ui = Ui::silent();
+        let cache = Cache::at(root.path(), &ui).unwrap();
+        // Who only looks says it, and leaves no word of that.
+        cache.looking().say_daily("the mirror lacks a file").unwrap();
+        cache.say_daily("the mirror lacks a file").unwrap();
+        cache.say_daily("the mirror lacks a file").unwrap();
+        Cache::at(root.path(), &ui)
+            .unwrap()
+            .say_daily("the mirror lacks a file")
+            .unwrap();
+        cache.say_daily("another thing").unwrap();
+        assert_eq!(
+            ui.lines(),
+            [
+                "the mirror lacks a file",
+                "the mirror lacks a file",
+                "another thing"
+            ]
+        );
+        let mut said = cache.said_today().unwrap();
+        said.sort();
+        assert_eq!(said, ["another thing", "the mirror lacks a file"]);
+        for file in fs_err::read_dir(root.path().join("told")).unwrap() {
+            let file = File::options().write(true).open(file.unwrap().path()).unwrap();
+            file.set_modified(SystemTime::now() - DAY).unwrap();
+        }
+        assert_eq!(cache.said_today().unwrap(), Vec::<String>::new());
+        cache.say_daily("another thing").unwrap();
+        assert_eq!(ui.lines().len(), 4);
     }
 
     #[test]

@@ -17,3 +17,4 @@ pub mod series;
 pub mod slots;
 pub mod slurm;
 pub mod tree;
+pub mod unused;

@@ -118,7 +118,7 @@ pub fn expected(arch: Arch) -> Choice {
             accel: Accel::Kvm,
             why: "guests would be run by the host (KVM) if a probe guest ran".to_owned(),
         },
-        Err(error) => translated(error),
+        Err(error) => translated(closed(&error)),
     })
 }
 
@@ -135,11 +135,24 @@ fn open_kvm(device: &Path) -> std::io::Result<fs::File> {
     fs::OpenOptions::new().read(true).write(true).open(device)
 }
 
+/// Why the device does not open, and what to do about it.
+fn closed(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            format!("{error}; join the group kvm (`adduser USER kvm`) and log in again")
+        }
+        io::ErrorKind::NotFound => format!(
+            "{error}; the host has no virtualisation, or it is off in the firmware, or the module kvm_intel or kvm_amd is not loaded"
+        ),
+        _ => error.to_string(),
+    }
+}
+
 /// By this device where it opens and a guest survives, else by translation.
 async fn choose_by(qemu: &Qemu, device: &Path) -> Choice {
     let tried = match open_kvm(device) {
         Ok(_) => try_guest(qemu, Accel::Kvm).await,
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(closed(&error)),
     };
     match tried {
         Ok(()) => Choice {
@@ -316,6 +329,14 @@ mod tests {
             assert_eq!(choice.accel, Accel::Tcg, "{}", choice.why);
             assert_eq!(choice.why, format!("guests are translated (TCG): {why}"));
         }
+    }
+
+    #[test]
+    fn a_device_that_does_not_open_comes_with_what_to_do() {
+        let closed = |kind| closed(&io::Error::new(kind, "x"));
+        assert!(closed(io::ErrorKind::PermissionDenied).starts_with("x; join the group kvm"));
+        assert!(closed(io::ErrorKind::NotFound).contains("no virtualisation"));
+        assert_eq!(closed(io::ErrorKind::Other), "x");
     }
 
     #[tokio::test]

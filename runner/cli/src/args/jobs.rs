@@ -7,7 +7,7 @@ use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::Part;
-use ::run::{self as run, Filter, LoadedSuite, Reaches, SelectError, Selection, Target, kernels};
+use ::run::{self as run, Expression, Filter, LoadedSuite, Reaches, SelectError, Selection, Target, kernels};
 use base::{Arch, fault::Verdict};
 use supply::kernel::KernelSpec;
 
@@ -49,6 +49,12 @@ pub(crate) struct Which {
     /// Only jobs with this variant, such as memmap_on_memory=on
     #[arg(long = "variant", value_name = "NAME=VALUE")]
     pub(crate) variants: Vec<String>,
+
+    /// Only jobs that an expression means, such as 'suite(standby) & !case(S0*) & arch(s390x)'
+    ///
+    /// suite(), case(), variant(), arch() and kernel() take a word or a pattern with * and ?; ! or not, & and | join them, parentheses group.
+    #[arg(short = 'E', long = "expression", value_name = "EXPRESSION")]
+    pub(crate) expression: Option<Expression>,
 }
 
 impl Which {
@@ -65,6 +71,7 @@ impl Which {
         Filter {
             cases: self.cases.clone(),
             variants: self.variants.clone(),
+            expression: self.expression.clone(),
         }
     }
 }
@@ -173,7 +180,7 @@ pub(crate) struct Run {
 
     /// Finish a run that was cut off: its folder, or its name in the results folder
     #[arg(long, value_name = "RUN", value_hint = ValueHint::DirPath,
-          conflicts_with_all = ["suites", "kernels", "arches", "cases", "variants", "repeat", "reaches", "dry_run"])]
+          conflicts_with_all = ["suites", "kernels", "arches", "cases", "variants", "expression", "repeat", "reaches", "dry_run"])]
     pub(crate) resume: Option<PathBuf>,
 
     /// Exit as `git bisect run` wants it: 0 good, 1 bad, 125 for everything that says nothing about the kernel

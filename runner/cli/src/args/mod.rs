@@ -14,4 +14,4 @@ pub(super) use parts::{Matrix, Merge, Part, Plan, PlanFormat, Submit};
 pub(super) use results::{Flaky, History, Past, Prune, Report, ReportFormat, TableFormat, Trend};
 pub(super) use series::{Bisect, Compare, Cost, Walk};
 pub(crate) use verbs::Cli;
-pub(super) use verbs::Verb;
+pub(super) use verbs::{Man, Verb};

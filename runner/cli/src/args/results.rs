@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum, ValueHint};
+use clap::{ArgGroup, Args, ValueEnum, ValueHint};
 
 use base::Arch;
 
@@ -24,6 +24,10 @@ pub(crate) struct Report {
     /// Write report.html into the run's folder
     #[arg(long)]
     pub(crate) html: bool,
+
+    /// Pack the run's folder into this file (.tar.gz), to be attached to a mail; your home, working and cache folders' names are taken out
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["write", "html", "format"])]
+    pub(crate) bundle: Option<PathBuf>,
 
     /// Results folder (else MEMRIG_RESULTS, else results) of the run, whose earlier runs tell what is new; a run that is named by
     /// its path is held against those of the folder that it is in
@@ -63,12 +67,26 @@ pub(crate) enum ReportFormat {
 /// Arguments of `memrig prune`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Of an older run, a case that passed keeps its record and ledgers, and one that did not keeps everything."
+    group(ArgGroup::new("what").args(["keep", "cache"]).required(true).multiple(true)),
+    after_help = "Of an older run, a case that passed keeps its record and ledgers, and one that did not keeps everything.
+
+Examples:
+  memrig prune --keep 30
+  memrig prune --cache --unused 7 --dry-run"
 )]
 pub(crate) struct Prune {
     /// Leave the last N runs as they are
     #[arg(long, value_name = "N")]
-    pub(crate) keep: usize,
+    pub(crate) keep: Option<usize>,
+
+    /// Remove from the cache what was not used for long: kernels, images, packages, source trees and what was built of them
+    #[arg(long)]
+    pub(crate) cache: bool,
+
+    /// How long, in days
+    #[arg(long, value_name = "DAYS", default_value_t = 30, requires = "cache", value_parser = clap::value_parser!(u32).range(2..=3650))]
+    pub(crate) unused: u32,
+
     /// Folder with one folder for each run
     #[arg(long, value_name = "DIR", default_value = "results", env = "MEMRIG_RESULTS", value_hint = ValueHint::DirPath)]
     pub(crate) results: PathBuf,

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use clap::{Args, ValueHint};
 
-use super::{Places, Which, jobs::guests};
+use super::{ListFormat, Places, TableFormat, Which, jobs::guests};
 use base::Arch;
 use supply::{
     kernel::{KernelSource, KernelSpec},
@@ -61,9 +61,9 @@ pub(crate) struct Compare {
     #[arg(long)]
     pub(crate) no_cover: bool,
 
-    /// Print the comparison in JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    /// Form of the comparison
+    #[arg(long, value_enum, default_value_t = TableFormat::Text)]
+    pub(crate) format: TableFormat,
 
     /// Where things are
     #[command(flatten)]
@@ -151,9 +151,9 @@ pub(crate) struct Cost {
     #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = guests)]
     pub(crate) jobs: Option<NonZeroUsize>,
 
-    /// Print the records as JSON instead of a table
-    #[arg(long)]
-    pub(crate) json: bool,
+    /// Form of the counts
+    #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+    pub(crate) format: ListFormat,
 
     /// Where things are
     #[command(flatten)]

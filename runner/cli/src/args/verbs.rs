@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The program and its verbs.
 
-use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+
+use base::ui::Talk;
 
 use super::{
     Bisect, Compare, Cost, Doctor, Flaky, History, List, Matrix, Merge, Plan, Prune, Replay, Report, Run,
@@ -28,9 +32,24 @@ pub(crate) struct Cli {
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
 
+    /// Print each step of each case, too
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+
     /// What to do
     #[command(subcommand)]
     pub(crate) verb: Verb,
+}
+
+impl Cli {
+    /// How much of what goes on is printed.
+    pub(crate) fn talk(&self) -> Talk {
+        match (self.quiet, self.verbose) {
+            (true, _) => Talk::Quiet,
+            (false, true) => Talk::Verbose,
+            (false, false) => Talk::Usual,
+        }
+    }
 }
 
 const EXAMPLES: &str = "\
@@ -54,6 +73,21 @@ Exit codes:
   3    only errors: memrig, QEMU or the host broke
   4    nothing was selected
   130  interrupted";
+
+/// Arguments of `memrig man`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  memrig man run | man -l -
+  memrig man --into ~/.local/share/man/man1")]
+pub(crate) struct Man {
+    /// The verb; without it, memrig and all of its verbs on one page
+    #[arg(value_name = "VERB", conflicts_with = "into")]
+    pub(crate) verb: Option<String>,
+
+    /// Write a page for memrig and one for each verb into this folder, such as memrig-run.1
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) into: Option<PathBuf>,
+}
 
 /// The verbs of memrig.
 #[derive(Debug, Subcommand)]
@@ -101,6 +135,6 @@ pub(crate) enum Verb {
         /// The shell to print it for
         shell: clap_complete::Shell,
     },
-    /// Print the man page
-    Man,
+    /// Print the man page, or that of a verb
+    Man(Man),
 }

@@ -30,7 +30,7 @@ fn compare(folder: &Path, arguments: &[&str]) -> (Output, CompareRecord) {
     let output = Command::new(env!("CARGO_BIN_EXE_memrig"))
         .env("MEMRIG_RESULTS", folder)
         .stdin(Stdio::null())
-        .args(["compare", "--json", "--no-cost"])
+        .args(["compare", "--format", "json", "--no-cost"])
         .args(arguments)
         .arg(folder.join("own.yaml"))
         .output()

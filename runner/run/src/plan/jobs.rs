@@ -3,7 +3,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::selection::Filter;
+use super::{expression::Candidate, selection::Filter};
 use base::{Arch, ByteSize};
 use format::kconfig::Kconfig;
 use record::{CaseKey, NotUnique, check_unique};
@@ -123,7 +123,15 @@ pub(crate) fn plan(
                 .enumerate()
                 .filter(|(_, kernel)| means_something(case, kernel.arch))
             {
-                for variant in case.variants.iter().filter(|variant| filter.takes(case, variant)) {
+                let takes = |variant: &&Variant| {
+                    filter.takes_candidate(Candidate {
+                        suite: &suite.suite.name,
+                        case,
+                        variant,
+                        on: Some(kernel),
+                    })
+                };
+                for variant in case.variants.iter().filter(takes) {
                     jobs.push(job(suite, index, variant, at, kernel));
                 }
             }

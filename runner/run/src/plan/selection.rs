@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use wildmatch::WildMatch;
 
-use super::jobs::LoadedSuite;
+use super::{
+    expression::{Candidate, Expression},
+    jobs::LoadedSuite,
+};
 use suite::{Case, Variant};
 
 /// Before a word that means all cases but those that it fits.
@@ -18,17 +21,34 @@ pub struct Filter {
     pub cases: Vec<String>,
     /// Choices of variants, such as `memmap_on_memory=on`.
     pub variants: Vec<String>,
+    /// What jobs must be besides.
+    pub expression: Option<Expression>,
 }
 
 impl Filter {
-    /// Whether it means a case in a variant.
-    pub fn takes(&self, case: &Case, variant: &Variant) -> bool {
+    /// Whether it means a case of a suite in a variant, on some kernel.
+    pub fn takes(&self, suite: &str, case: &Case, variant: &Variant) -> bool {
+        self.takes_candidate(Candidate {
+            suite,
+            case,
+            variant,
+            on: None,
+        })
+    }
+
+    /// Whether it means a job in the making.
+    pub(super) fn takes_candidate(&self, candidate: Candidate<'_>) -> bool {
+        let Candidate { case, variant, .. } = candidate;
         let (not, only): (Vec<&String>, Vec<&String>) =
             self.cases.iter().partition(|text| text.starts_with(NOT));
         let fits = |text: &&String| is_named(case, word(text));
         (only.is_empty() || only.iter().any(fits))
             && !not.iter().any(fits)
             && self.variants.iter().all(|text| has_choice(variant, text))
+            && self
+                .expression
+                .as_ref()
+                .is_none_or(|expression| expression.takes(candidate))
     }
 
     /// The first of the words that fits nothing in any of the suites, and so is a mistake; seen without any kernel.
@@ -42,11 +62,12 @@ impl Filter {
         let has = |text: &String| cases().any(|case| case.variants.iter().any(|v| has_choice(v, text)));
         case.map(|text| Missed::Case(text))
             .or_else(|| variants.find(|text| !has(text)).map(|text| Missed::Variant(text)))
+            .or_else(|| Some(Missed::Word(self.expression.as_ref()?.misses(suites)?)))
     }
 }
 
 /// A word of a filter that fits nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Missed<'a> {
     /// Of a case.
     #[error("no case has {}", sought(.0))]
@@ -54,6 +75,9 @@ pub(crate) enum Missed<'a> {
     /// Of a variant.
     #[error("no case has the variant `{0}`")]
     Variant(&'a str),
+    /// Of an expression.
+    #[error("{0}")]
+    Word(String),
 }
 
 /// A word of a filter without the `not` before it.
@@ -74,7 +98,7 @@ fn sought(text: &str) -> String {
     }
 }
 
-fn is_named(case: &Case, word: &str) -> bool {
+pub(super) fn is_named(case: &Case, word: &str) -> bool {
     if is_glob(word) {
         let glob = WildMatch::new_case_insensitive(word);
         return glob.matches(&case.id) || glob.matches(&case.name);
@@ -82,7 +106,7 @@ fn is_named(case: &Case, word: &str) -> bool {
     case.id.eq_ignore_ascii_case(word) || case.name.to_lowercase().contains(&word.to_lowercase())
 }
 
-fn has_choice(variant: &Variant, text: &str) -> bool {
+pub(super) fn has_choice(variant: &Variant, text: &str) -> bool {
     variant.choices.iter().any(|choice| choice.to_string() == text)
 }
 
@@ -102,7 +126,7 @@ cases:
     fn taken(words: &[&str]) -> Vec<String> {
         let suite = Suite::parse("x.yaml", SUITE).unwrap();
         let filter = filter(words);
-        let takes = |case: &&Case| filter.takes(case, &case.variants[0]);
+        let takes = |case: &&Case| filter.takes("x", case, &case.variants[0]);
         suite
             .cases
             .iter()
@@ -114,7 +138,7 @@ cases:
     fn filter(words: &[&str]) -> Filter {
         Filter {
             cases: words.iter().map(|word| (*word).to_owned()).collect(),
-            variants: Vec::new(),
+            ..Filter::default()
         }
     }
 

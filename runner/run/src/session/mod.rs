@@ -3,6 +3,7 @@
 
 mod foresee;
 mod prepare;
+mod progress;
 mod queue;
 mod rehearse;
 mod room;
@@ -14,7 +15,9 @@ mod templates;
 
 pub use foresee::Foreseen;
 pub(crate) use foresee::foresee;
-pub use prepare::{Emulator, PrepareError, Prepared, Rig, Wanted, host_packages, prepare, qemu_version};
+pub use prepare::{
+    Emulator, PrepareError, Prepared, Rig, Wanted, accelerator, host_packages, prepare, qemu_version,
+};
 pub(crate) use queue::QEMU_OVERHEAD;
 #[cfg(test)]
 pub(crate) use rehearse::nowhere;

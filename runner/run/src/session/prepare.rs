@@ -299,7 +299,7 @@ fn emulator(
     let emulator = answering(arch, &binary, named.is_some(), firmware, |qemu, runtime| {
         runtime.block_on(accel::choose(qemu, arch))
     })?;
-    ui.line(&format!("{arch}: {}", emulator.1));
+    cache.say_daily(&format!("{arch}: {}", emulator.1))?;
     Ok(emulator.0)
 }
 
@@ -357,6 +357,18 @@ pub fn qemu_version(binary: &Path) -> Result<String, ExecError> {
     let said = String::from_utf8_lossy(&said);
     let first = said.lines().next().unwrap_or_default();
     Ok(first.trim_start_matches("QEMU emulator version ").to_owned())
+}
+
+/// How guests of an architecture that the host could run itself are run here, and why; in one line. A probe guest runs for it.
+///
+/// # Errors
+/// The QEMU does not run.
+pub fn accelerator(binary: &Path) -> Result<String, PrepareError> {
+    let arch = Arch::X86_64;
+    let (_, why) = answering(arch, binary, false, None, |qemu, runtime| {
+        runtime.block_on(accel::choose(qemu, arch))
+    })?;
+    Ok(why)
 }
 
 /// Our firmware for a QEMU that is not ours; in a cache that is only looked at, where it would be.

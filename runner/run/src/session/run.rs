@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, io, num::NonZeroUsize, sync::Arc, time::Duratio
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
+    progress::Progress,
     queue::{Times, in_order},
     schedule::{Capacity, Stop, run_all, waited_for},
     stage::Stage,
@@ -204,6 +205,7 @@ async fn run_jobs(
     let stage = Arc::new(if how.watch { stage.watching() } else { stage });
     let jobs = in_order(jobs, &times, &turns);
     let mut broken = None;
+    let mut progress = Progress::new(jobs.len(), ui);
     run_all(
         jobs,
         (capacity, &slots),
@@ -214,7 +216,12 @@ async fn run_jobs(
             let stage = stage.clone();
             stage.templates().begin(&job);
             async move {
-                let task = stage.ui.live_task(&format!("{} {}", job.key.arch, job.key.case));
+                let task = stage
+                    .ui
+                    .live_task(&format!("{} {}", job.key.arch, job.key.case), None);
+                if let Some(task) = &task {
+                    task.message(&format!("{} {}", job.key.kernel_name(), job.key.name()));
+                }
                 let record = case::run(&job, &stage).await;
                 stage.templates().done_with(&job);
                 if let Some(task) = task {
@@ -225,6 +232,7 @@ async fn run_jobs(
         },
         |record: CaseRecord| {
             tell(&record, ui);
+            progress.over(record.verdict);
             let enough = how.fail_fast.is_some_and(|least| record.verdict >= least);
             // An interrupted case stays unfinished in the journal, so that a resumed run does it again.
             if record.reason.as_deref() == Some(INTERRUPTED) {
@@ -243,6 +251,7 @@ async fn run_jobs(
         },
     )
     .await;
+    drop(progress);
     if let Some(error) = broken {
         return Err(error.into());
     }

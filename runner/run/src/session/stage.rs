@@ -302,6 +302,9 @@ impl Stage {
 
     /// Writes an event down. A journal that cannot be written any more is told when the case is over.
     pub(crate) fn note(&self, event: &Event) {
+        if let Event::StepStarted { case, number, text } = event {
+            self.ui.detail(&format!("{case}: step {number}: {text}"));
+        }
         // Once is enough: a disk that is full takes no other event either.
         if let Err(error) = self.journal.append(event)
             && !self.told.swap(true, Ordering::Relaxed)

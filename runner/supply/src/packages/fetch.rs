@@ -312,11 +312,13 @@ impl Packages {
         self.root(suite, SOURCE)?.fetch_source(source)
     }
 
-    /// Tells the user what the mirror lacks and what is taken instead: once, however many kernels it is about.
+    /// Tells the user what the mirror lacks and what is taken instead: once a day, however many kernels it is about.
     pub(crate) fn tell(&self, line: String) {
         let mut told = self.shared.told.lock().unwrap_or_else(PoisonError::into_inner);
         if !told.contains(&line) {
-            self.shared.ui.line(&line);
+            if let Err(error) = self.shared.cache.say_daily(&line) {
+                self.shared.ui.warning(&error.to_string());
+            }
             told.insert(line);
         }
     }

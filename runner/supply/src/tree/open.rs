@@ -254,5 +254,9 @@ impl SourceTree {
 
 fn folder(cache: &Cache, key: &str) -> Result<(PathBuf, Lock), CacheError> {
     let lock = cache.lock(&format!("trees/{key}"))?;
-    Ok((cache.dir(Path::new("trees").join(key))?, lock))
+    let folder = cache.dir(Path::new("trees").join(key))?;
+    if !cache.only_looks() {
+        cache.used(&folder);
+    }
+    Ok((folder, lock))
 }
