@@ -91,7 +91,7 @@ fn man(command: &Command) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use clap::{CommandFactory as _, Parser as _};
     use clap_complete::Shell;
 
     use super::{super::args::Cli, *};
@@ -196,6 +196,87 @@ mod tests {
         assert!(man_lacks(&torn).contains(&"run --fail-fast".to_owned()), "{torn}");
         let torn = page.replace("memrig prune", "memrig plume");
         assert!(man_lacks(&torn).contains(&"prune".to_owned()));
+    }
+
+    /// The calls of memrig in the indented lines of a text; what a line says behind them is left out.
+    fn calls(text: &str) -> Vec<String> {
+        let lines = text.lines().filter_map(|line| line.strip_prefix("    "));
+        let call = |line: &str| {
+            let start = match line.starts_with("memrig ") {
+                true => 0,
+                false => ["&& memrig ", "| memrig ", "run memrig "]
+                    .iter()
+                    .find_map(|before| Some(line.find(before)? + before.len() - "memrig ".len()))?,
+            };
+            let call = line[start..].split("  ").next()?;
+            let call = call.split([';', '|', '>', '\\']).next()?.trim();
+            Some(call.replace("$(uname -r)", "6.12.1"))
+        };
+        lines.filter_map(call).collect()
+    }
+
+    /// Calls that the program does not take, each with what it says.
+    fn refused(text: &str) -> Vec<String> {
+        let refusal = |call: String| {
+            let error = Cli::try_parse_from(shlex::split(&call).unwrap_or_default()).err()?;
+            Some(format!("{call}: {error}"))
+        };
+        calls(text).into_iter().filter_map(refusal).collect()
+    }
+
+    #[test]
+    fn every_call_in_the_documents_is_one_that_the_program_takes() {
+        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        let mut seen = 0;
+        for folder in [".", "docs", "docs/ci", "suites/series", "kconfigs", "results"] {
+            for file in fs_err::read_dir(root.join(folder)).unwrap() {
+                let path = file.unwrap().path();
+                if path.extension().is_none_or(|ending| ending != "md") {
+                    continue;
+                }
+                let text = fs_err::read_to_string(&path).unwrap();
+                assert_eq!(refused(&text), Vec::<String>::new(), "{}", path.display());
+                seen += calls(&text).len();
+            }
+        }
+        assert!(seen > 60, "only {seen} calls were found");
+        let wrong =
+            "text\n    memrig run quick --json   what it does\n    echo x | memrig shell 'a b' -c B01\n";
+        assert_eq!(
+            calls(wrong),
+            ["memrig run quick --json", "memrig shell 'a b' -c B01"]
+        );
+        assert_eq!(refused(wrong).len(), 1);
+    }
+
+    #[test]
+    fn every_variable_that_the_program_reads_is_in_the_documents() {
+        let text =
+            fs_err::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/how-to.md")).unwrap();
+        let mut command = Cli::command();
+        command.build();
+        let of_options = command
+            .get_subcommands()
+            .flat_map(Command::get_arguments)
+            .filter_map(clap::Arg::get_env);
+        let mut all: Vec<String> = of_options
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect();
+        let others = [
+            "MEMRIG_CACHE",
+            "MEMRIG_MIRROR",
+            "XDG_CACHE_HOME",
+            "NO_COLOR",
+            "TERM",
+            "MEMRIG_BLESS",
+        ];
+        all.extend(others.map(str::to_owned));
+        let missing: Vec<&String> = all
+            .iter()
+            .filter(|name| !text.contains(&format!("`{name}`")))
+            .collect();
+        assert_eq!(missing, Vec::<&String>::new());
+        assert!(all.iter().any(|name| name == "MEMRIG_RESULTS"), "{all:?}");
     }
 
     #[test]
