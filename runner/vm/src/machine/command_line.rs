@@ -26,7 +26,7 @@ pub enum Wiring {
         /// The host's port that is forwarded to the guest's port 22.
         ssh_port: u16,
     },
-    /// For a person: console and monitor share the terminal, and the guest runs at once.
+    /// For a person: console and monitor share the terminal, the guest runs at once, and its image starts a shell on the console.
     Terminal,
 }
 
@@ -66,7 +66,7 @@ pub fn command_line(spec: &MachineSpec, initrd: Option<&Path>, wiring: &Wiring) 
     processors(spec, &mut args);
     plugins(spec, wiring, &mut args);
     memory(spec, &mut args);
-    boot(spec, initrd, &mut args);
+    boot(spec, initrd, wiring, &mut args);
     devices(spec, wiring, &mut args);
     wires(spec, wiring, &mut args);
     args.0.extend(spec.extra.iter().map(OsString::from));
@@ -186,7 +186,7 @@ fn backend(id: &str, size: ByteSize, spec: &MachineSpec) -> String {
     format!("memory-backend-file,id={id},size={size},mem-path={path},{sharing}")
 }
 
-fn boot(spec: &MachineSpec, initrd: Option<&Path>, args: &mut Arguments) {
+fn boot(spec: &MachineSpec, initrd: Option<&Path>, wiring: &Wiring, args: &mut Arguments) {
     if let Some(firmware) = &spec.qemu.firmware {
         args.pair("-bios", firmware);
     }
@@ -196,7 +196,12 @@ fn boot(spec: &MachineSpec, initrd: Option<&Path>, args: &mut Arguments) {
         if let Some(initrd) = initrd {
             args.pair("-initrd", initrd);
         }
-        args.pair("-append", &spec.cmdline);
+        // The image's init knows the word: whoever sits at the console gets a shell there.
+        let shell = match wiring {
+            Wiring::Terminal if initrd.is_some() => " memrig.shell",
+            _ => "",
+        };
+        args.pair("-append", format!("{}{shell}", spec.cmdline));
     }
     if spec.incoming {
         args.pair("-incoming", "defer");
