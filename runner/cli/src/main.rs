@@ -26,6 +26,7 @@ mod shell;
 mod submit;
 mod suites;
 mod told;
+mod usual;
 mod walk;
 
 use std::process::ExitCode;

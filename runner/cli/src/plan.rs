@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `memrig plan`: what a matrix comes to.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde_json::json;
 
@@ -10,6 +10,7 @@ use super::{
     failure::Failure,
     matrices,
     places::utf8,
+    usual::Usual,
 };
 use ::run::Job;
 use base::{fault::Exit, ui::Ui};
@@ -43,13 +44,13 @@ pub(super) fn plan(args: &Plan, ui: &Ui) -> Result<Exit, Failure> {
                 .collect();
             ui.out(&serde_json::to_string_pretty(&jobs).map_err(Failure::broken)?);
         }
-        _ => ui.out(text(&selected.jobs, &times).trim_end()),
+        _ => ui.out(text(&selected.jobs, &times, &Usual::figures()?).trim_end()),
     }
     Ok(Exit::Pass)
 }
 
 /// Jobs and their time by kernel and suite.
-fn text(jobs: &[Job], times: &BTreeMap<String, u64>) -> String {
+fn text(jobs: &[Job], times: &BTreeMap<String, u64>, usual: &Usual) -> String {
     let mut groups: BTreeMap<(String, String, String), Vec<&Job>> = BTreeMap::new();
     for job in jobs {
         let key = (
@@ -59,22 +60,20 @@ fn text(jobs: &[Job], times: &BTreeMap<String, u64>) -> String {
         );
         groups.entry(key).or_default().push(job);
     }
-    let sum = |jobs: &mut dyn Iterator<Item = &&Job>| -> (u64, usize) {
-        let all: Vec<Option<&u64>> = jobs
-            .filter(|job| job.skip.is_none())
-            .map(|job| times.get(&job.key.id()))
-            .collect();
-        (
-            all.iter().flatten().copied().sum(),
-            all.iter().filter(|time| time.is_none()).count(),
-        )
-    };
-    let told = |(ms, unknown): (u64, usize)| {
-        let minutes = format!("{:.1} min", ms as f64 / 60_000.0);
-        match unknown {
-            0 => minutes,
-            n => format!("{minutes} and {n} of which nothing is known"),
+    let sum = |jobs: &mut dyn Iterator<Item = &&Job>| {
+        let mut sum = Sum::default();
+        for job in jobs.filter(|job| job.skip.is_none()) {
+            let guessed = || usual.millis(&job.key.suite, job.key.arch);
+            match (times.get(&job.key.id()), guessed()) {
+                (Some(millis), _) => sum.millis += millis,
+                (None, Some(millis)) => {
+                    sum.millis += millis;
+                    sum.usual += 1;
+                }
+                (None, None) => sum.unknown += 1,
+            }
         }
+        sum
     };
     let mut lines = Vec::new();
     for ((arch, kernel, suite), jobs) in &groups {
@@ -87,14 +86,37 @@ fn text(jobs: &[Job], times: &BTreeMap<String, u64>) -> String {
         let jobs_text = format!("{} jobs{skipped}", jobs.len());
         lines.push(format!(
             "{arch:6} {kernel:36} {suite:12} {jobs_text:22} {}",
-            told(sum(&mut jobs.iter()))
+            sum(&mut jobs.iter())
         ));
     }
     let all: Vec<&Job> = jobs.iter().collect();
-    lines.push(format!(
-        "{} jobs, {} one after another",
-        jobs.len(),
-        told(sum(&mut all.iter()))
-    ));
+    let total = sum(&mut all.iter());
+    lines.push(format!("{} jobs, {total}, one after another", jobs.len()));
+    if total.usual > 0 {
+        lines.push(format!("usual: {}", usual.measured()));
+    }
     lines.join("\n")
+}
+
+/// How long jobs take together.
+#[derive(Debug, Default)]
+struct Sum {
+    millis: u64,
+    /// Jobs that no earlier run has, and that go by the figures of another machine.
+    usual: usize,
+    /// Jobs of which nothing is known.
+    unknown: usize,
+}
+
+impl fmt::Display for Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1} min", self.millis as f64 / 60_000.0)?;
+        if self.usual > 0 {
+            write!(f, " ({} by what is usual)", self.usual)?;
+        }
+        match self.unknown {
+            0 => Ok(()),
+            n => write!(f, " and {n} of which nothing is known"),
+        }
+    }
 }
