@@ -273,7 +273,23 @@ fn page_works_at_two_widths_in_both_themes_and_hostile_text_stays_text() {
             browser.see(width, height, theme);
             browser.open("about:blank");
             browser.open(&url);
-            assert_eq!(browser.ask("document.title"), "memrig 20260914T101530Z-3f9a1c");
+            let title = browser.ask("document.title");
+            let title = title.as_str().unwrap();
+            assert!(
+                title.contains(" fail") && title.ends_with("memrig 20260914T101530Z-3f9a1c"),
+                "{title}"
+            );
+            // Why is told before anything is opened or scrolled, and links are called as what they lead to.
+            let seen = "[...document.querySelectorAll('.first li')].map(e => [e.innerText, e.getBoundingClientRect().bottom])[0]";
+            let seen = browser.ask(seen);
+            assert!(
+                seen[0].as_str().unwrap().contains("B99") || seen[0].as_str().unwrap().contains(": "),
+                "{seen}"
+            );
+            assert!(seen[1].as_f64().unwrap() < f64::from(height), "{seen}");
+            let called = "[...document.querySelectorAll('nav a')].filter(a => \
+                          document.querySelector(a.hash + ' h2').textContent !== a.textContent).map(a => a.textContent)";
+            assert_eq!(browser.ask(called), json!([]));
             let foreign = "document.querySelectorAll('script, img, iframe, object, embed, link, [onload], [onerror], [onmouseover]').length";
             assert_eq!(browser.ask(foreign), 0);
             let part = browser.ask("document.querySelector('header').innerText");
@@ -295,6 +311,8 @@ fn page_works_at_two_widths_in_both_themes_and_hostile_text_stays_text() {
                 assert!(said.contains(part), "{part} is not in the comparison");
             }
             browser.click("nav a[href='#compared']");
+            let hidden = "document.querySelector('#compared h2').getBoundingClientRect().top < document.querySelector('nav').getBoundingClientRect().bottom";
+            browser.wait_for(&format!("!({hidden})"));
             shot(&mut browser, "compared");
 
             // From the matrix to the cases, to the case, by clicks.
@@ -305,7 +323,7 @@ fn page_works_at_two_widths_in_both_themes_and_hostile_text_stays_text() {
                 json!(false),
                 "closed at first"
             );
-            browser.click(".matrix a.fail");
+            browser.click(".matrix a:has(.fail)");
             browser.wait_for(&visible(".group .row.v-fail"));
             assert!(
                 browser
@@ -368,9 +386,13 @@ fn page_works_at_two_widths_in_both_themes_and_hostile_text_stays_text() {
                 too_wide.as_i64().unwrap() <= 0,
                 "at {width} the page is {too_wide} too wide"
             );
+            let cut = "[...document.querySelectorAll('table.stack')].filter(e => e.scrollWidth > e.parentElement.clientWidth + 1).length";
+            if width < 640 {
+                assert_eq!(browser.ask(cut), 0, "a column is cut at {width}");
+            }
             for selector in [
                 "p, td, th, dd, dt, summary, .whom, .dim",
-                ".chip, .matrix a",
+                ".chip, .matrix a span",
                 "pre, code",
                 "a",
             ] {

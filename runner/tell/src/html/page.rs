@@ -26,6 +26,12 @@ use record::{CaseRecord, Finish, Rounds, RunPart, RunRecord, Traces, is_output};
 #[template(path = "report.html")]
 struct Page {
     title: String,
+    /// What a tab shows of the page: the gravest verdicts.
+    tab: String,
+    /// The first ones that did not pass, each with its reason.
+    first: Vec<First>,
+    /// How many more did not.
+    more: usize,
     answer: Vec<(Verdict, usize)>,
     cases: usize,
     /// Which part of its plan the run is, where it is not just the whole.
@@ -67,6 +73,17 @@ struct Boot {
     drawn: AgainstStandby,
 }
 
+/// Cases that did not pass and are told in the first screen, at the most.
+const FIRST: usize = 8;
+
+/// A case that did not pass, in a line.
+struct First {
+    verdict: Verdict,
+    anchor: String,
+    title: String,
+    reason: String,
+}
+
 /// A case that came out otherwise than in the last run.
 struct Change {
     class: &'static str,
@@ -85,7 +102,6 @@ struct MatrixRow {
 
 /// A kernel and a suite.
 struct Cell {
-    class: &'static str,
     anchor: String,
     label: String,
     counts: Vec<(Verdict, usize)>,
@@ -160,7 +176,20 @@ fn page(record: &RunRecord, news: Option<&News>, traces: &Traces) -> Page {
         .collect();
     let host = &facts.host;
     let part = facts.part_of_plan();
+    let troubles = troubles(record, news, traces, &anchors);
+    let first = || troubles.iter().filter(|one| one.verdict > Verdict::Known);
     Page {
+        tab: tab(record),
+        more: first().count().saturating_sub(FIRST),
+        first: first()
+            .take(FIRST)
+            .map(|one| First {
+                verdict: one.verdict,
+                anchor: one.anchor.clone(),
+                title: one.title.clone(),
+                reason: cut(&one.headline, LONGEST_REASON),
+            })
+            .collect(),
         comparison: None,
         title: facts.id.to_string(),
         answer: counts(record.cases.iter()),
@@ -220,11 +249,29 @@ fn page(record: &RunRecord, news: Option<&News>, traces: &Traces) -> Page {
         news: news.map_or_else(Vec::new, |news| changes(record, news, &anchors)),
         suites,
         matrix,
-        troubles: troubles(record, news, traces, &anchors),
+        troubles,
         boot: boot(record, traces),
         groups: groups(record, traces, &anchors),
         notes: record.notes.iter().map(|note| one_line(note)).collect(),
         not_run: record.not_run.iter().map(|key| one_line(&key.id())).collect(),
+    }
+}
+
+/// Longest reason in a line about a case, in bytes.
+const LONGEST_REASON: usize = 240;
+
+/// `1 fail, 2 error`, or that all pass.
+fn tab(record: &RunRecord) -> String {
+    let counts = counts(record.cases.iter());
+    let of = |verdict: Verdict| counts.iter().find(|(one, _)| *one == verdict);
+    let grave: Vec<String> = [Verdict::Fail, Verdict::Error]
+        .into_iter()
+        .filter_map(|verdict| of(verdict).map(|(verdict, n)| format!("{n} {verdict}")))
+        .collect();
+    match (grave.is_empty(), of(Verdict::Pass)) {
+        (false, _) => grave.join(", "),
+        (true, Some((_, n))) => format!("{n} pass"),
+        (true, None) => "nothing judged".to_owned(),
     }
 }
 
@@ -351,13 +398,14 @@ fn matrix(record: &RunRecord) -> (Vec<String>, Vec<MatrixRow>) {
             .map(|(suite, name)| {
                 let cases = cells.get(&(at, suite))?;
                 let counts = counts(cases.iter().copied());
-                let worst = cases.iter().map(|case| case.verdict).max()?;
+                if cases.is_empty() {
+                    return None;
+                }
                 let words: Vec<String> = counts
                     .iter()
                     .map(|(verdict, n)| format!("{n} {verdict}"))
                     .collect();
                 Some(Cell {
-                    class: worst.word(),
                     anchor: group_anchor(at, suite),
                     label: one_line(&format!("{name} on {arch} {kernel}: {}", words.join(", "))),
                     counts,

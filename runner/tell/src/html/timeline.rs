@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::plot::place;
+use super::plot::{place, round_ticks};
 use crate::text::{cut, one_line};
 use base::fault::Verdict;
 use record::{CaseRecord, Trace};
@@ -75,6 +75,8 @@ pub(super) struct Timeline {
     pub(super) rows: Vec<Row>,
     pub(super) left_out: usize,
     pub(super) lanes: Vec<LaneRow>,
+    /// Seconds at the upper edge: where, and which.
+    pub(super) ticks: Vec<(String, String)>,
     pub(super) end: String,
 }
 
@@ -124,6 +126,7 @@ pub(super) fn timeline(case: &CaseRecord, trace: &Trace) -> Option<Timeline> {
     let end = ends.fold(0.1, f64::max);
     Some(Timeline {
         lanes: lanes(&rows, end),
+        ticks: ticks(end),
         rows,
         left_out,
         end: format!("{end:.1} s"),
@@ -248,13 +251,28 @@ fn console(trace: &Trace, first_step: Option<f64>) -> Vec<Row> {
     rows
 }
 
+/// Where a moment is in the picture; `end` is the last one, both in seconds.
+fn across(seconds: f64, end: f64) -> f64 {
+    place(seconds, (0.0, end), (70.0, 996.0))
+}
+
+/// Moments at round distances, and what stands there.
+fn ticks(end: f64) -> Vec<(String, String)> {
+    let within = round_ticks(0.0, end)
+        .into_iter()
+        .filter(|at| (0.0..=end).contains(at));
+    within
+        .map(|at| (format!("{:.1}", across(at, end)), at.to_string()))
+        .collect()
+}
+
 fn lanes(rows: &[Row], end: f64) -> Vec<LaneRow> {
     Lane::ALL
         .into_iter()
         .filter(|lane| rows.iter().any(|row| row.lane == *lane))
         .enumerate()
         .map(|(at, lane)| {
-            let x = |seconds: f64| place(seconds, (0.0, end), (70.0, 996.0));
+            let x = |seconds: f64| across(seconds, end);
             LaneRow {
                 word: lane.word(),
                 y: 4 + 20 * at as u32,
