@@ -9,7 +9,7 @@ use super::{
     places::utf8,
 };
 use ::run::open_index;
-use base::{fault::Exit, ui::Ui};
+use base::{fault::Exit, named, ui::Ui};
 use record::index::{Index, Which};
 
 fn which(past: &Past, case: Option<&String>) -> Which {
@@ -44,18 +44,32 @@ fn show<T: Serialize>(
     Ok(Exit::Pass)
 }
 
+/// Runs of the page, where nobody says how many.
+const LAST: u32 = 30;
+
 pub(super) fn history(args: &History, ui: &Ui) -> Result<Exit, Failure> {
     let index = index(&args.past, ui)?;
-    let seen = index
-        .seen(&which(&args.past, Some(&args.case)))
-        .map_err(Failure::of)?;
+    let mut which = which(&args.past, args.case.as_ref());
+    if args.html {
+        which.last.get_or_insert(LAST);
+    }
+    let seen = index.seen(&which).map_err(Failure::of)?;
     if seen.is_empty() {
+        let case = args
+            .case
+            .as_ref()
+            .map_or_else(String::new, |case| format!(" `{case}`"));
         ui.error(&format!(
-            "no run in `{}` has such a case `{}`",
-            args.past.results.display(),
-            args.case
+            "no run in `{}` has such a case{case}",
+            args.past.results.display()
         ));
         return Ok(Exit::NothingSelected);
+    }
+    if args.html {
+        let page = args.past.results.join("history.html");
+        named::write(&page, tell::history_html(&seen)).map_err(Failure::broken)?;
+        ui.out(&page.display().to_string());
+        return Ok(Exit::Pass);
     }
     show(&seen, args.past.format, tell::history_text, tell::history_csv, ui)
 }

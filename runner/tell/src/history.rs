@@ -109,7 +109,7 @@ pub fn history_text(seen: &[Seen]) -> String {
 }
 
 /// Letters of the verdicts in a line of runs.
-fn letter(one: &Seen) -> char {
+pub(super) fn letter(one: &Seen) -> char {
     match one.verdict {
         Verdict::Pass if one.mixed => 'p',
         Verdict::Pass => '.',

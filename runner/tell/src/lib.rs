@@ -31,7 +31,7 @@ pub use coverage::{cobertura, coverage_json, coverage_markdown, coverage_summary
 pub use csv::{csv, flaky_csv, history_csv, subcases_csv, trend_csv};
 pub use github::github;
 pub use history::{Flaky, flaky, flaky_text, history_text};
-pub use html::{html, html_with};
+pub use html::{history_html, html, html_with};
 pub use json::{json, kcidb};
 pub use junit::junit;
 pub use ktap::ktap;

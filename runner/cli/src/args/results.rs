@@ -149,8 +149,13 @@ pub(crate) enum TableFormat {
 )]
 pub(crate) struct History {
     /// Id of the case
-    #[arg(value_name = "CASE")]
-    pub(crate) case: String,
+    #[arg(value_name = "CASE", required_unless_present = "html")]
+    pub(crate) case: Option<String>,
+
+    /// Write history.html into the results folder: case by run, of the last 30 runs or of --last
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) html: bool,
+
     /// Which runs
     #[command(flatten)]
     pub(crate) past: Past,

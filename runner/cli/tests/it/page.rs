@@ -443,7 +443,15 @@ fn page_has_the_order_of_the_suite_and_one_version_of_a_split_kernel() {
 /// The template escapes by its name's ending; nothing in it may say otherwise.
 #[test]
 fn page_template_switches_no_escaping_off() {
-    let template = include_str!("../../../tell/templates/report.html");
+    for template in [
+        include_str!("../../../tell/templates/report.html"),
+        include_str!("../../../tell/templates/history.html"),
+    ] {
+        switches_none_off(template);
+    }
+}
+
+fn switches_none_off(template: &str) {
     for word in [
         "|safe",
         "| safe",

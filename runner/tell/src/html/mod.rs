@@ -6,9 +6,11 @@
 
 mod boot;
 mod page;
+mod past;
 mod plot;
 mod timeline;
 mod trouble;
 mod words;
 
 pub use page::{html, html_with};
+pub use past::history_html;

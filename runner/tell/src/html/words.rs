@@ -18,6 +18,29 @@ pub(super) fn whom(key: &CaseKey) -> String {
 
 /// Path of a file of a case in the run's folder, for a link.
 pub(super) fn link(case: &CaseRecord, file: &str) -> String {
-    // Names of folders have no other character that means something in a link; some servers read `+` as a space.
-    format!("{}/{file}", case.files()).replace('+', "%2B")
+    in_link(&format!("{}/{file}", case.files()))
+}
+
+/// A path as a link has it: what means something there, or ends it, is written by its number. Some servers read `+` as a space.
+pub(super) fn in_link(path: &str) -> String {
+    let part = |byte: u8| match byte {
+        b'/' | b'-' | b'.' | b'_' | b'~' | b'=' | b',' | b'@' => char::from(byte).to_string(),
+        _ if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    path.bytes().map(part).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_has_no_letter_that_means_something_there() {
+        assert_eq!(in_link("a/b-1.log"), "a/b-1.log");
+        assert_eq!(
+            in_link("a run/6.12+deb13?#%\"ä"),
+            "a%20run/6.12%2Bdeb13%3F%23%25%22%C3%A4"
+        );
+    }
 }
