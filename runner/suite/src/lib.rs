@@ -8,6 +8,8 @@
 
 mod address;
 mod case;
+#[cfg(test)]
+mod catalogue;
 mod check;
 mod check_known;
 mod cmdline;
