@@ -52,6 +52,8 @@ const TABLE: [(u16, &str, &str); 26] = [
 impl Errno {
     /// A signal came before the system call was done.
     pub const EINTR: Self = Self(4);
+    /// ENOMEM, by which a call ends that got no memory.
+    pub const ENOMEM: Self = Self(12);
 
     /// The errno with this number; `None` from 4096 on, where no errno is.
     pub fn from_number(number: u16) -> Option<Self> {

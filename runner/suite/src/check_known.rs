@@ -123,12 +123,12 @@ fn possible(action: Option<&Action>) -> Vec<FailureKind> {
     use FailureKind::{Finding, Hang, Mismatch, Panic, Reset};
     let own = match action {
         None => Vec::new(),
-        Some(Action::Repeat(repeat)) => {
-            let inner = repeat.steps.iter().flat_map(|step| possible(Some(&step.action)));
-            inner.collect()
-        }
         Some(action @ Action::Look(_)) => vec![action.fails_by()],
         Some(action @ Action::Act(_)) => vec![action.fails_by(), Mismatch],
+        Some(action) => {
+            let within = action.within().iter();
+            within.flat_map(|step| possible(Some(&step.action))).collect()
+        }
     };
     let mut kinds = Vec::new();
     for kind in own.into_iter().chain([Finding, Hang, Panic, Reset]) {

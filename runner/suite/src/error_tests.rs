@@ -105,6 +105,9 @@ golden! {
     contradictory_veto = steps("      - veto: { notifier: MEM_GOING_ONLINE }\n      - veto: { off: true, errno: EIO }\n      - veto: { notifier: MEM_GOING_ONLINE, errno: EIO, priority: 1 }\n      - veto: { notifier: MEM_GOING_ONLINE, errno: EIO, priority: 2 }\n");
     deconfigured_block = g2("      - add: { as: b }\n      - deconfigure: { block: b }\n      - online: { block: b }\n      - storage: { block: b }\n");
     cpu_that_is_not_there = steps("      - cpu: { off: 1 }\n      - cpu: { on: 0, off: 0 }\n      - cpu: {}\n");
+    sweep_of_what_cannot_be_swept = steps("      - add: { as: b, blocks: 2 }\n      - sweep:\n          steps:\n            - online: { block: b }\n            - offline: { block: b.0, fails: EBUSY }\n            - guest: { run: x }\n            - repeat: { times: 2, steps: [online: { block: b.1 }] }\n      - sweep: { steps: [log: { has: x }] }\n");
+    sweep_of_what_is_no_errno = steps("      - add: { as: b }\n      - sweep: { steps: [online: { block: b }], fails: [ENOMEM, EWHAT] }\n");
+    sweep_of_two_writes_at_once = complaints("suite: x\ncases:\n  - id: a\n    name: n\n    needs: { generation: [G2] }\n    steps:\n      - add: { as: b }\n      - sweep: { steps: [deconfigure: { block: b }, configure: { block: b, memmap_on_memory: true }] }\n");
     free_without_busy = steps("      - add: { as: b }\n      - busy: { block: b, with: slab, as: load }\n      - free: { busy: laod }\n");
     bad_machine = complaints("suite: x\nmachine: { memory: 64M, cpus: 0, increment: 3M }\ncases:\n  - id: a\n    name: n\n    machine: { hotplug: 8GiB, increment: 4MiB }\n    steps: [log: { has: x }]\n  - id: b\n    name: n\n    steps: [log: { has: x }]\n");
     counted_instructions_of_two_cpus = complaints("suite: x\nmachine: { clock: instructions }\ncases:\n  - id: a\n    name: n\n    machine:\n      cpus: 2\n    steps: [log: { has: x }]\n  - id: b\n    name: n\n    steps: [log: { has: x }]\n");

@@ -8,6 +8,8 @@
 
 mod address;
 mod case;
+#[cfg(test)]
+mod catalogue;
 mod check;
 mod check_known;
 mod cmdline;
@@ -51,7 +53,7 @@ pub use sign::{Failure, Place, Sign};
 pub use step::{
     Act, Action, Add, AddResult, Assigned, AutoOnlineBlocks, Busy, Configure, Cpu, Deconfigure, Extent, File,
     Free, Guest, Log, Look, Notifiers, Offline, Online, Pages, Read, RefuseAssign, Remove, Repeat, Step,
-    Storage, StorageCommands, StorageFile, Uevents, Veto, Write,
+    Storage, StorageCommands, StorageFile, Sweep, Uevents, Veto, Write,
 };
 pub use template::{BadTemplate, Placeholder, Template};
 pub use words::{

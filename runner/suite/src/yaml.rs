@@ -282,7 +282,9 @@ fn without(text: &str, tree: &Node, place: usize) -> Option<String> {
     let mut step = None;
     while let Some(inner) = steps.and_then(|list| list.items().iter().find(|step| holds(&step.span))) {
         step = Some(inner);
-        steps = inner.get("repeat").and_then(|repeat| repeat.get("steps"));
+        steps = ["repeat", "sweep"]
+            .iter()
+            .find_map(|word| inner.get(word)?.get("steps"));
     }
     if let Some(step) = step {
         return Some(replaced(text, step.span.clone(), "log: {}"));

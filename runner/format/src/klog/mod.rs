@@ -13,6 +13,7 @@
 mod classify;
 #[cfg(test)]
 mod corpus;
+mod injected;
 mod kind;
 mod line;
 mod pattern;
@@ -25,6 +26,7 @@ mod tests;
 mod title;
 
 pub use classify::{classify, has_spoken, is_panic};
+pub use injected::failed_allocation;
 pub use kind::{Finding, Kind, UnknownKind};
 pub use tasks::{Task, is_idle, stands_still, stuck, tasks};
 

@@ -39,13 +39,24 @@ fn together(mut ops: Vec<Op>) -> Op {
 
 impl<G: UnderTest> Bench<'_, G> {
     /// Writes a file of the guest. The kernel passes over a write of no bytes to a file of sysfs; the empty text is the NUL that ends it.
-    async fn write(&self, path: &str, value: &str) -> Result<Result<(), Errno>, Trouble> {
+    async fn write(&mut self, path: &str, value: &str) -> Result<Result<(), Errno>, Trouble> {
         let bytes = if value.is_empty() && in_sysfs(path) {
             "\0"
         } else {
             value
         };
-        let result = inside::write(self.guest, path, bytes, self.limit).await?;
+        let ahead = self
+            .fault
+            .as_mut()
+            .and_then(|fault| Some((fault.ahead()?, fault)));
+        let result = match ahead {
+            None => inside::write(self.guest, path, bytes, self.limit).await?,
+            Some((nth, fault)) => {
+                let (result, left) = inside::write_failing(self.guest, path, bytes, nth, self.limit).await?;
+                fault.is_left(left);
+                result
+            }
+        };
         if let Some(watch) = &self.watch {
             watch.wrote(path, value, &result);
         }
@@ -54,21 +65,26 @@ impl<G: UnderTest> Bench<'_, G> {
 
     /// Writes a file of the guest and compares the result with what it must be. `Ok(true)` if it was written.
     pub(super) async fn write_expecting(
-        &self,
+        &mut self,
         path: &str,
         value: &str,
         fails: Option<Errno>,
     ) -> Result<bool, Trouble> {
-        expect(
-            &format!("writing {value:?} to {path}"),
-            self.write(path, value).await?,
-            fails,
-        )
+        let got = self.write(path, value).await?;
+        self.taken(&format!("writing {value:?} to {path}"), got, fails)
+    }
+
+    /// Whether the kernel took a write, where that is as it must be.
+    fn taken(&mut self, what: &str, got: Result<(), Errno>, fails: Option<Errno>) -> Result<bool, Trouble> {
+        match &mut self.fault {
+            None => expect(what, got, fails),
+            Some(fault) => fault.expect(what, got),
+        }
     }
 
     /// Asks the kernel for something, and compares the result with what it must be. What it did comes back, where it does anything.
     async fn ask(
-        &self,
+        &mut self,
         attribute: Attribute,
         value: &str,
         fails: Option<Errno>,
@@ -78,7 +94,7 @@ impl<G: UnderTest> Bench<'_, G> {
 
     /// The same by a path that leads to the file.
     async fn ask_at(
-        &self,
+        &mut self,
         path: &str,
         attribute: Attribute,
         value: &str,
@@ -92,7 +108,7 @@ impl<G: UnderTest> Bench<'_, G> {
         {
             return Err(Trouble::bench(format!("{what} failed with {errno}: {why}")));
         }
-        let taken = expect(&what, got, fails)?;
+        let taken = self.taken(&what, got, fails)?;
         self.meant(attribute, value, taken)
     }
 

@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{guest::UnderTest, inside, notifiers::Armed, trouble::Trouble, watch::Watch};
+use super::{guest::UnderTest, inside, notifiers::Armed, sweep::Fault, trouble::Trouble, watch::Watch};
 use base::{Arch, ByteSize, Pages};
 use format::{
     klog,
@@ -86,6 +86,8 @@ pub(super) struct Bench<'a, G> {
     pub(super) probe: Option<Armed>,
     /// What is watched beside the ledger, where kernels are compared.
     pub(super) watch: Option<Watch>,
+    /// The allocation of a write that fails, within a sweep.
+    pub(super) fault: Option<Fault>,
     /// Priority with which the notifier error injection was loaded.
     pub(super) injection: Option<i32>,
     /// Storage commands up to this number came before the last step that acts.
@@ -144,6 +146,7 @@ impl<'a, G: UnderTest> Bench<'a, G> {
             dimms: 0,
             probe: None,
             watch: None,
+            fault: None,
             injection: None,
             commands_since: 0,
             console_since: guest.console().len(),

@@ -60,6 +60,23 @@ pub(super) async fn write(
     .await
 }
 
+/// Writes a file while the `nth` allocation of the writer fails. With the answer comes what is left of `nth`: 0 if one failed.
+pub(super) async fn write_failing(
+    guest: &impl UnderTest,
+    path: &str,
+    value: &str,
+    nth: u32,
+    limit: Duration,
+) -> Result<(Result<(), Errno>, u32), Trouble> {
+    judged(
+        guest,
+        guest.port().write_failing(path, value, nth, longest(limit)),
+        limit,
+        || format!("write of `{value}` to {path} with allocation {nth} failing"),
+    )
+    .await
+}
+
 async fn judged<T>(
     guest: &impl UnderTest,
     work: impl Future<Output = Result<T, PortError>>,

@@ -28,6 +28,9 @@ mod script;
 mod selftests;
 mod steps;
 mod subtests;
+mod sweep;
+#[cfg(test)]
+mod sweep_tests;
 mod trouble;
 mod watch;
 

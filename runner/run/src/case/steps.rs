@@ -178,12 +178,12 @@ async fn all_steps(
 /// Whether the guest is as it must be after a step that met a fact which it lacks.
 fn leaves_all(step: &Step) -> bool {
     match &step.action {
-        Action::Repeat(repeat) => {
-            let mut steps = repeat.steps.iter();
-            steps.all(|step| matches!(step.action, Action::Look(_)))
-        }
         Action::Look(_) => true,
         Action::Act(_) => false,
+        action => {
+            let mut steps = action.within().iter();
+            steps.all(|step| matches!(step.action, Action::Look(_)))
+        }
     }
 }
 
@@ -231,11 +231,12 @@ async fn increment(job: &Job, guest: &impl UnderTest) -> Result<Option<ByteSize>
 }
 
 /// Does one step, and tells how it did not pass.
-async fn do_step(bench: &mut Bench<'_, impl UnderTest>, step: &Step) -> Result<(), Trouble> {
+pub(super) async fn do_step(bench: &mut Bench<'_, impl UnderTest>, step: &Step) -> Result<(), Trouble> {
     let done = match &step.action {
         Action::Act(act) => do_act(bench, act).await,
         Action::Look(look) => do_look(bench, look).await,
         Action::Repeat(repeat) => do_repeat(bench, repeat).await,
+        Action::Sweep(sweep) => bench.sweep(sweep).await,
     };
     done.map_err(|trouble| trouble.of(step.action.fails_by()))
 }
@@ -325,8 +326,7 @@ fn in_round(trouble: Trouble, round: u32, step: &Step) -> Trouble {
 fn looks_at_notifiers(steps: &[Step]) -> bool {
     steps.iter().any(|step| match &step.action {
         Action::Look(Look::Notifiers(_)) => true,
-        Action::Repeat(repeat) => looks_at_notifiers(&repeat.steps),
-        Action::Act(_) | Action::Look(_) => false,
+        action => looks_at_notifiers(action.within()),
     })
 }
 

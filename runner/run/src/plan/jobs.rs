@@ -102,7 +102,7 @@ fn plugs(action: &Action) -> bool {
         Action::Act(Act::Guest(program)) => program.run.contains("memory"),
         Action::Act(_) => true,
         Action::Look(_) => false,
-        Action::Repeat(repeat) => repeat.steps.iter().any(|step| plugs(&step.action)),
+        action => action.within().iter().any(|step| plugs(&step.action)),
     }
 }
 

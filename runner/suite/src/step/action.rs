@@ -9,6 +9,7 @@ use std::fmt;
 use super::{
     line::Line,
     repeat::Repeat,
+    sweep::Sweep,
     table::{Act, Look},
     word::Keys,
 };
@@ -32,8 +33,7 @@ impl Step {
                 .iter()
                 .map(|file| (self.line, file.as_str()))
                 .collect(),
-            Action::Repeat(repeat) => repeat.steps.iter().flat_map(Self::files).collect(),
-            _ => Vec::new(),
+            action => action.within().iter().flat_map(Self::files).collect(),
         }
     }
 }
@@ -53,15 +53,26 @@ pub enum Action {
     Look(Look),
     /// Do steps several times.
     Repeat(Repeat),
+    /// Do steps with each of their allocations failing once.
+    Sweep(Sweep),
 }
 
 impl Action {
+    /// The steps that it does, where it does others.
+    pub fn within(&self) -> &[Step] {
+        match self {
+            Self::Act(_) | Self::Look(_) => &[],
+            Self::Repeat(repeat) => &repeat.steps,
+            Self::Sweep(sweep) => &sweep.steps,
+        }
+    }
+
     /// How it fails, where nothing more is said of that: a step that looks or runs a script by its own word.
     pub fn fails_by(&self) -> FailureKind {
         match self {
             Self::Look(look) => look.fails_by(),
             Self::Act(Act::Guest(_)) => FailureKind::Guest,
-            Self::Act(_) | Self::Repeat(_) => FailureKind::Errno,
+            Self::Act(_) | Self::Repeat(_) | Self::Sweep(_) => FailureKind::Errno,
         }
     }
 
@@ -72,6 +83,7 @@ impl Action {
             // A look fails by its own word.
             Self::Look(look) => look.fails_by().word(),
             Self::Repeat(_) => "repeat",
+            Self::Sweep(_) => "sweep",
         }
     }
 }
@@ -83,6 +95,7 @@ impl fmt::Display for Action {
             Self::Act(act) => act.keys(&mut line)?,
             Self::Look(look) => look.keys(&mut line)?,
             Self::Repeat(repeat) => repeat.keys(&mut line)?,
+            Self::Sweep(sweep) => sweep.keys(&mut line)?,
         }
         line.end()
     }

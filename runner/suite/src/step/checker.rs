@@ -59,6 +59,17 @@ impl Checker<'_, '_, '_> {
         raw.iter().enumerate().map(one).collect()
     }
 
+    /// Steps that are done more than once.
+    pub(super) fn again_and_again(&mut self, raw: &[RawStep], at: &Spot<'_>) -> Vec<Step> {
+        let before = self.notes.count();
+        let steps = self.list(raw, at);
+        // The second round shows what the first leaves behind.
+        if self.notes.count() == before {
+            self.list(raw, at);
+        }
+        steps
+    }
+
     pub(super) fn s390x(&mut self, why: impl fmt::Display, at: &Spot<'_>) {
         if !self.scope.only(Arch::S390x) {
             let message = format_args!("{why}, which only s390x has, but this case also runs on x86_64");

@@ -20,6 +20,16 @@ pub enum File {
     Path(String),
 }
 
+impl File {
+    /// The blocks whose file it is.
+    pub(super) fn block(&self) -> Option<&BlockRef> {
+        match self {
+            Self::OfBlock { block, .. } => Some(block),
+            Self::Path(_) => None,
+        }
+    }
+}
+
 impl Checker<'_, '_, '_> {
     /// Which file is meant: either one of blocks, or a path.
     pub(super) fn file(

@@ -45,7 +45,6 @@ impl Word for RawRepeat {
         if self.steps.is_empty() {
             checker.notes.wrong(&at.value("steps"), "there are no steps");
         }
-        let before = checker.notes.count();
         let outside = checker.rounds;
         checker.rounds = outside.saturating_mul(self.times.max(1));
         if checker.rounds > limits::ROUNDS {
@@ -61,11 +60,10 @@ impl Word for RawRepeat {
             );
             checker.notes.wrong(&at.value("times"), message);
         }
-        let steps = checker.list(&self.steps, &at.value("steps"));
-        // The second round shows what the first leaves behind.
-        if self.times > 1 && checker.notes.count() == before {
-            checker.list(&self.steps, &at.value("steps"));
-        }
+        let steps = match self.times {
+            0 | 1 => checker.list(&self.steps, &at.value("steps")),
+            _ => checker.again_and_again(&self.steps, &at.value("steps")),
+        };
         checker.rounds = outside;
         Repeat {
             times: self.times,

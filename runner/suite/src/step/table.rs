@@ -28,6 +28,7 @@ use super::{
     repeat::RawRepeat,
     storage::{RawStorage, Storage},
     storage_commands::{RawStorageCommands, StorageCommands},
+    sweep::RawSweep,
     uevents::Uevents,
     veto::{RawVeto, Veto},
     word::{Keys, Word},
@@ -50,6 +51,12 @@ macro_rules! words {
             /// Does steps several times. What they add they must remove.
             #[serde(rename = "repeat")]
             Repeat(RawRepeat),
+            /// Does steps with each of their allocations failing once: with the first, then with the second, until none is left. A write that
+            /// fails for want of memory returns ENOMEM, or what `fails` allows; nothing has changed then, and the same write again succeeds. One
+            /// that succeeds all the same has done what it does. Needs a kernel with CONFIG_FAILSLAB, CONFIG_FAIL_PAGE_ALLOC and
+            /// CONFIG_FAULT_INJECTION_DEBUG_FS, as `-k source:debian:SUITE` builds one; others skip the case.
+            #[serde(rename = "sweep")]
+            Sweep(RawSweep),
         }
 
         /// A step that acts.
@@ -70,6 +77,7 @@ macro_rules! words {
                     $(Self::$act(raw) => Action::Act(Act::$act(raw.check(checker, at))),)+
                     $(Self::$look(raw) => Action::Look(Look::$look(raw.check(checker, at))),)+
                     Self::Repeat(raw) => Action::Repeat(raw.check(checker, at)),
+                    Self::Sweep(raw) => Action::Sweep(raw.check(checker, at)),
                 }
             }
         }

@@ -95,6 +95,28 @@ pub trait GuestPort: Send + Sync {
             Ok(errno_of(&output, what)?.map_or(Ok(()), Err))
         }
     }
+
+    /// Writes as [`GuestPort::write`] does, while the `nth` allocation (from 1) of the writing task fails (`/proc/self/fail-nth`,
+    /// Documentation/fault-injection/fault-injection.rst). With the answer comes what is left of `nth`: 0 if an allocation failed.
+    fn write_failing(
+        &self,
+        path: &str,
+        value: &str,
+        nth: u32,
+        limit: Duration,
+    ) -> impl Future<Output = Result<(Result<(), Errno>, u32), PortError>> + Send {
+        async move {
+            let what = || format!("write of `{value}` to {path} with allocation {nth} failing");
+            let done = self.exec(&failing_script(path, value, nth), limit).await;
+            let output = done.map_err(|error| error.about(what()))?;
+            let answer = errno_of(&output, what)?.map_or(Ok(()), Err);
+            let left = output.text().trim().parse().map_err(|_| PortError::Unclear {
+                what: what(),
+                said: format!("{:?} is left of its fail-nth", output.text()),
+            })?;
+            Ok((answer, left))
+        }
+    }
 }
 
 /// The ways into a guest: the line, which is quick, for as long as it answers; SSH for all else.
@@ -145,8 +167,28 @@ impl GuestPort for Port {
 /// `echo` and not `printf`: busybox' `printf` keeps the errno to itself. The test comes first because sysfs answers an attempt to
 /// create a file with EACCES.
 fn write_script(path: &str, value: &str) -> String {
-    let path = shell_quote(path);
-    let echo = if value.contains('\0') || value.starts_with('-') {
+    let (path, value) = (shell_quote(path), echoed(value));
+    format!("{}\necho {value} >{path}", there(&path))
+}
+
+/// The same with an allocation that fails. The files are open before, since opening them allocates too; no other process is started. What is told
+/// afterwards may allocate again.
+fn failing_script(path: &str, value: &str, nth: u32) -> String {
+    let (path, value) = (shell_quote(path), echoed(value));
+    let there = there(&path);
+    format!(
+        "{there}\nexec 3>{path} 4<>/proc/self/fail-nth\necho {nth} >&4 && echo {value} >&3\ncode=$?\nread -r left <&4\necho 0 >&4\necho $left\nexit $code"
+    )
+}
+
+/// Ends a script where a file is not there; its path is quoted.
+fn there(path: &str) -> String {
+    format!("[ -e {path} ] || {{ echo ': No such file or directory' >&2; exit 1; }}")
+}
+
+/// What `echo` takes to write a value.
+fn echoed(value: &str) -> String {
+    if value.contains('\0') || value.starts_with('-') {
         // A NUL cannot stand in a script, and what begins with `-` may be an option of `echo`: written as octal digits, four for each.
         let escaped = value.replace('\\', r"\\").replace('\0', r"\0000");
         let escaped = match escaped.strip_prefix('-') {
@@ -156,8 +198,7 @@ fn write_script(path: &str, value: &str) -> String {
         format!("-ne {}", shell_quote(&escaped))
     } else {
         format!("-n {}", shell_quote(value))
-    };
-    format!("[ -e {path} ] || {{ echo ': No such file or directory' >&2; exit 1; }}\necho {echo} >{path}")
+    }
 }
 
 /// The errno that a shell told, if it failed.
@@ -214,6 +255,13 @@ mod tests {
         assert_eq!(line("\0"), r"echo -ne '\0000' >/f");
         assert_eq!(line("-n"), r"echo -ne '\0055n' >/f");
         assert_eq!(line("-\\0\0"), r"echo -ne '\0055\\0\0000' >/f");
+    }
+
+    #[test]
+    fn an_allocation_fails_in_the_write_and_not_before() {
+        let must = "[ -e /f ] || { echo ': No such file or directory' >&2; exit 1; }\n\
+                    exec 3>/f 4<>/proc/self/fail-nth\necho 7 >&4 && echo -n online >&3\ncode=$?\nread -r left <&4\necho 0 >&4\necho $left\nexit $code";
+        assert_eq!(failing_script("/f", "online", 7), must);
     }
 
     #[test]

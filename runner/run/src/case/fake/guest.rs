@@ -148,6 +148,23 @@ impl GuestPort for FakePort {
             _ => self.kernel().write(path, value),
         })
     }
+
+    async fn write_failing(
+        &self,
+        path: &str,
+        value: &str,
+        nth: u32,
+        _: Duration,
+    ) -> Result<(Result<(), Errno>, u32), PortError> {
+        let faults = self.meet(format!("write {path} {value} failing {nth}")).await?;
+        let mut kernel = self.kernel();
+        let answer = match faults.first() {
+            Some(Fault::Refuse(errno)) => Err(*errno),
+            Some(Fault::Ignore) => Ok(()),
+            _ => kernel.write_failing(path, value, nth),
+        };
+        Ok((answer, kernel.left_of(nth)))
+    }
 }
 
 impl Fake {

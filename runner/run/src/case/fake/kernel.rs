@@ -44,6 +44,8 @@ pub(super) struct Kernel {
     pub(super) busy: BTreeSet<u64>,
     /// The next DIMM that is plugged makes no blocks.
     pub(super) refuses_dimms: bool,
+    /// Of the allocations that a write makes, whether it can do without; `None` where none can be made to fail.
+    pub(super) allocations: Option<Vec<bool>>,
     veto: BTreeMap<String, Errno>,
     uevents: String,
     /// What the next blocks' uevents are in place of those that belong.
@@ -83,6 +85,7 @@ impl Kernel {
             properties: BTreeMap::new(),
             busy: BTreeSet::new(),
             refuses_dimms: false,
+            allocations: Some(vec![false, true]),
             veto: BTreeMap::new(),
             uevents: String::new(),
             other_uevents: VecDeque::new(),
@@ -144,6 +147,8 @@ impl Kernel {
             self.timed_write(script)
         } else if after("dd if=/proc/kpageflags").is_some() {
             output(self.kpageflags(script))
+        } else if script.contains("/proc/self/fail-nth") {
+            ended(if self.allocations.is_some() { 0 } else { 3 }, "", "")
         } else if script.contains("memory-notifier-error-inject") || script.contains("/run/busy/") {
             output("")
         } else if script.starts_with("for f in ") && script.contains("/error") {
@@ -209,6 +214,21 @@ impl Kernel {
         let file = self.files.get_mut(path).ok_or_else(|| errno("ENOENT"))?;
         value.clone_into(file);
         Ok(())
+    }
+
+    /// Writes a file while an allocation fails.
+    pub(super) fn write_failing(&mut self, path: &str, value: &str, nth: u32) -> Result<(), Errno> {
+        let made = self.allocations.as_deref().unwrap_or_default();
+        match made.get(nth as usize - 1) {
+            Some(false) => Err(Errno::ENOMEM),
+            Some(true) | None => self.write(path, value),
+        }
+    }
+
+    /// How many allocations it still was away after that.
+    pub(super) fn left_of(&self, nth: u32) -> u32 {
+        let made = self.allocations.as_ref().map_or(0, Vec::len);
+        nth.saturating_sub(made as u32)
     }
 
     /// Does what a write asks for.

@@ -42,6 +42,7 @@ pub(crate) struct Setup {
     boot: Vec<String>,
     busy: Vec<u64>,
     refuses_dimms: bool,
+    allocations: Option<Vec<bool>>,
     probe: Option<&'static str>,
     uevents: Vec<&'static str>,
     /// Why there is none.
@@ -60,6 +61,7 @@ impl Setup {
             boot: Vec::new(),
             busy: Vec::new(),
             refuses_dimms: false,
+            allocations: Some(vec![false, true]),
             probe: Some("ffff0000 flags no"),
             uevents: Vec::new(),
             no_guest: None,
@@ -141,6 +143,12 @@ impl Setup {
         self
     }
 
+    /// Makes these allocations in each write, of which it can do without some; or none that can be made to fail.
+    pub(crate) fn allocations(mut self, allocations: Option<&[bool]>) -> Self {
+        self.allocations = allocations.map(<[bool]>::to_vec);
+        self
+    }
+
     /// Says this of its notifications, or nothing.
     pub(crate) fn probe(mut self, probe: Option<&'static str>) -> Self {
         self.probe = probe;
@@ -170,6 +178,7 @@ impl Setup {
         self.boot.iter().for_each(|line| kernel.says(line));
         kernel.busy.extend(&self.busy);
         kernel.refuses_dimms = self.refuses_dimms;
+        kernel.allocations.clone_from(&self.allocations);
         kernel.probe = self.probe;
         kernel.other_uevents.extend(&self.uevents);
         kernel
