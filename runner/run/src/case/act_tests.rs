@@ -183,6 +183,8 @@ cases! {
         => Error, "the machine has 12 standby blocks of 64M, of which no 13 side by side are left";
     blocks_that_a_step_named_are_not_taken_again: Setup::g1(),
         "add: { as: b, blocks: 12 }\nadd: { as: c }" => Error, "of which no 1 side by side are left";
+    a_qemu_that_does_not_answer_is_nobodys_failure: Setup::x86().always("qmp device_add", Fault::Hang),
+        "add: { as: b }" => Error, "QEMU does not answer";
     a_property_that_qemu_lacks_lasts: Setup::g1().always("qmp qom-set", Fault::Exit(1, "Property 'x' not found")),
         "add: { as: b }" => Error, "Property 'x' not found";
 }

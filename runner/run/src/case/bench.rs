@@ -16,6 +16,7 @@ use super::{guest::UnderTest, inside, notifiers::Armed, sweep::Fault, trouble::T
 use base::{Arch, ByteSize, Pages};
 use format::{
     klog,
+    qmp::QmpError,
     standby::{self, StorageCommand, property},
 };
 use memory::{
@@ -24,7 +25,10 @@ use memory::{
 use record::SubcaseRecord;
 use suite::{BlockName, BlockRef, File};
 use supply::tree::Origin;
-use vm::{guest::Output, machine::MachineError};
+use vm::{
+    guest::Output,
+    machine::{MachineError, Wait},
+};
 
 /// Blocks that a step named.
 #[derive(Debug, Clone)]
@@ -475,13 +479,32 @@ pub(super) async fn dimms(guest: &impl UnderTest) -> Result<BTreeMap<String, Dim
     Ok(dimms)
 }
 
+/// How long QEMU may take for an answer, before the factor of the guest's speed.
+const QMP_LIMIT: Duration = Duration::from_secs(30);
+
 /// Sends a command to QEMU that must succeed.
 pub(super) async fn qmp(guest: &impl UnderTest, command: &str, arguments: Value) -> Result<Value, Trouble> {
-    guest
-        .qmp()
-        .execute_raw(command, arguments)
-        .await
-        .map_err(|error| Trouble::of_machine(&MachineError::from(error)))
+    let answer = ask_qemu(guest, command, arguments).await?;
+    answer.map_err(|error| Trouble::of_machine(&MachineError::from(error)))
+}
+
+/// Sends a command to QEMU, and waits for its answer no longer than QEMU may take.
+pub(super) async fn ask_qemu(
+    guest: &impl UnderTest,
+    command: &str,
+    arguments: Value,
+) -> Result<Result<Value, QmpError>, Trouble> {
+    let asked = guest.qmp().execute_raw(command, arguments);
+    match guest.wait_for(asked, guest.scale(QMP_LIMIT)).await {
+        Ok(answer) => Ok(answer),
+        Err(Wait::Ended(end)) => Err(Trouble::ended(&end)),
+        Err(wait @ Wait::Starved { .. }) => {
+            Err(Trouble::starved(format!("asking QEMU for {command}: {wait}")))
+        }
+        Err(wait @ Wait::Deadline(_)) => {
+            Err(Trouble::bench(format!("QEMU does not answer {command}: {wait}")))
+        }
+    }
 }
 
 /// Reads a property of the standby memory.

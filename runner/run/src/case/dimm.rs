@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{
-    bench::{Bench, dimms, qmp},
+    bench::{Bench, ask_qemu, dimms, qmp},
     guest::UnderTest,
     inside,
     trouble::{Trouble, expect},
@@ -167,7 +167,7 @@ impl<G: UnderTest> Bench<'_, G> {
         if let Some(address) = add.address {
             device["addr"] = json!(address.as_bytes());
         }
-        let plugged = self.guest.qmp().execute_raw("device_add", device).await;
+        let plugged = ask_qemu(self.guest, "device_add", device).await?;
         match (&add.result, plugged) {
             (AddResult::Rejected(text), Err(error)) if error.to_string().contains(text) => {
                 qmp(self.guest, "object-del", json!({ "id": backend })).await?;
