@@ -8,6 +8,7 @@ mod bisect;
 mod compare;
 mod cost;
 mod doctor;
+mod explore;
 mod failure;
 mod history;
 mod list;
@@ -74,6 +75,7 @@ fn act(cli: &Cli) -> Exit {
         Verb::Walk(args) => walk::walk(args, &ui),
         Verb::Cost(args) => cost::cost(args, &ui),
         Verb::Bisect(args) => bisect::bisect(args, &ui),
+        Verb::Explore(args) => explore::explore(args, &ui),
         Verb::List(args) => list::list(args, &ui),
         Verb::Setup(args) => setup::setup(args, &ui),
         Verb::Doctor(args) => doctor::doctor(args, &ui),

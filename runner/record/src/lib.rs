@@ -11,6 +11,7 @@ mod case;
 mod cost;
 mod coverage;
 mod event;
+mod explore;
 mod facts;
 mod folder;
 pub mod index;
@@ -39,6 +40,7 @@ pub use coverage::{
     ModuleText, Ran, Ranges, Reach, SeriesRan, SourceLines, Span,
 };
 pub use event::Event;
+pub use explore::{ExploreRecord, ExploredKernel, FoundRecord, KnownSeen};
 pub use facts::{
     FORMAT, HostFacts, ImageFacts, KernelFacts, PackageFacts, QemuFacts, RunFacts, RunId, SuiteFacts,
 };

@@ -9,7 +9,7 @@ use serde::{
     de::{Error, Visitor},
 };
 
-use super::{pattern::Pattern, words::FailureKind};
+use super::{case::Case, pattern::Pattern, step::Step, words::FailureKind};
 
 /// What a known issue is recognised by.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -138,13 +138,26 @@ pub struct Failure {
 impl Sign {
     /// Whether the failure is this one: of several counters that differ, each must be its; which findings are, [`Sign::explains`] tells.
     pub fn is(&self, failure: &Failure) -> bool {
+        self.step == failure.step && self.is_anywhere(failure)
+    }
+
+    /// The same, whatever step it shows in.
+    pub fn is_anywhere(&self, failure: &Failure) -> bool {
         let mut said = failure.said.iter();
         let mine = |line: &String| self.pattern.regex().is_match(line);
-        (self.step, self.kind) == (failure.step, failure.kind)
+        self.kind == failure.kind
             && match self.kind.is_seen_in_the_log() {
                 true => said.any(mine),
                 false => !failure.said.is_empty() && said.all(mine),
             }
+    }
+
+    /// The step of its case in which it shows; `None` before the first.
+    pub fn step_of<'c>(&self, case: &'c Case) -> Option<&'c Step> {
+        match self.step {
+            Place::Boot => None,
+            Place::Step(number) => case.steps.get(number.checked_sub(1)? as usize),
+        }
     }
 
     /// Whether a finding of the log comes with it: one of its lines says so.

@@ -10,6 +10,7 @@ mod compare;
 mod coverage;
 mod csv;
 mod evidence;
+mod explore;
 mod github;
 mod history;
 mod html;
@@ -27,6 +28,7 @@ mod trend;
 mod walk;
 
 pub use self::compare::{compare_csv, compare_mail, compare_summary};
+pub use self::explore::explore_summary;
 pub use coverage::{cobertura, coverage_json, coverage_markdown, coverage_summary, lcov};
 pub use csv::{csv, flaky_csv, history_csv, subcases_csv, trend_csv};
 pub use github::github;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The command line: what can be typed.
 
+mod explore;
 mod jobs;
 mod parts;
 mod results;
 mod series;
 mod verbs;
 
+pub(super) use explore::Explore;
 pub(super) use jobs::{
     Doctor, FailFast, How, List, ListFormat, Places, Repeat, Replay, Run, Setup, Shell, Which,
 };

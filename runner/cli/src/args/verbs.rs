@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use base::ui::Talk;
 
 use super::{
-    Bisect, Compare, Cost, Doctor, Flaky, History, List, Matrix, Merge, Plan, Prune, Replay, Report, Run,
-    Setup, Shell, Submit, Trend, Walk,
+    Bisect, Compare, Cost, Doctor, Explore, Flaky, History, List, Matrix, Merge, Plan, Prune, Replay, Report,
+    Run, Setup, Shell, Submit, Trend, Walk,
 };
 
 /// Test bench for Linux memory-hotplug patch series
@@ -62,6 +62,7 @@ Examples:
   memrig compare --base tree:. --series v3.mbox  before and after it
   memrig walk --base tree:. --series v3.mbox    each patch of it on its own
   memrig cost -k debian:trixie                  instructions of an add, an online, an offline, a remove
+  memrig explore -k debian:trixie --time 10m    sequences that nobody thought of
   memrig run --dry-run blocks                   the plan, with QEMU commands to paste
   memrig shell standby -c S04 -k debian:sid -a s390x
   memrig replay results/latest B03
@@ -102,6 +103,8 @@ pub(crate) enum Verb {
     Cost(Cost),
     /// Find the first bad commit of a range by one case
     Bisect(Bisect),
+    /// Run random sequences of operations, judged by the model, and make what fails short
+    Explore(Explore),
     /// List suites and cases
     List(List),
     /// Get everything a run needs, and run nothing

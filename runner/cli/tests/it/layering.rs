@@ -12,20 +12,21 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use serde_json::Value;
 
 /// A crate and the crates that it may use, from the bottom to the top.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("base", &[]),
     ("format", &["base"]),
     ("memory", &["base"]),
     ("vm", &["base", "format", "memory"]),
     ("supply", &["base", "format", "memory"]),
     ("suite", &["base", "memory"]),
+    ("explore", &["base", "memory", "suite"]),
     ("record", &["base", "memory"]),
     ("compare", &["base", "memory", "record"]),
     ("tell", &["base", "memory", "record", "compare"]),
     (
         "run",
         &[
-            "base", "format", "memory", "vm", "supply", "suite", "record", "compare",
+            "base", "format", "memory", "vm", "supply", "suite", "explore", "record", "compare",
         ],
     ),
     (
@@ -37,7 +38,7 @@ const MAY_USE: [(&str, &[&str]); 11] = [
 ];
 
 /// Crates that compute only: they may not name what does I/O.
-const PURE: [&str; 4] = ["compare", "memory", "suite", "tell"];
+const PURE: [&str; 5] = ["compare", "explore", "memory", "suite", "tell"];
 
 /// Paths of the standard library and of crates that do I/O, also inside of longer paths.
 const IO: [&str; 8] = [

@@ -10,6 +10,7 @@ mod clones;
 mod compares;
 mod costs;
 mod cover;
+mod explore;
 mod firmware;
 mod ground;
 mod guests;

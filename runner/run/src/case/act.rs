@@ -102,18 +102,40 @@ impl<G: UnderTest> Bench<'_, G> {
     ) -> Result<Option<Op>, Trouble> {
         let got = self.write(path, value).await?;
         let what = format!("writing {value:?} to {path}");
-        if let (Err(errno), None, Some(Op::Offline { block, .. })) =
-            (got, fails, attribute.asks(value, self.facts.block_size))
-            && let Some(why) = self.may_be_busy(&[block], errno)
+        if let (Err(errno), Some(Op::Offline { block, .. })) =
+            (got, attribute.asks(value, self.facts.block_size))
+            && fails != Some(errno)
+            && self.busy_with(&[block], errno, fails, &what)?
         {
-            return Err(Trouble::bench(format!("{what} failed with {errno}: {why}")));
+            return Ok(None);
         }
         let taken = self.taken(&what, got, fails)?;
         self.meant(attribute, value, taken)
     }
 
+    /// Whether `what` was refused since pages of these blocks are in use, and that is an answer.
+    ///
+    /// # Errors
+    /// It was to succeed: the case has to keep kernel pages out of its blocks.
+    pub(super) fn busy_with(
+        &mut self,
+        blocks: &[BlockId],
+        errno: Errno,
+        fails: Option<Errno>,
+        what: &str,
+    ) -> Result<bool, Trouble> {
+        let Some(why) = self.may_be_busy(blocks, errno) else {
+            return Ok(false);
+        };
+        self.was_busy = self.takes_busy;
+        match (self.takes_busy, fails) {
+            (false, None) => Err(Trouble::bench(format!("{what} failed with {errno}: {why}"))),
+            (busy, _) => Ok(busy),
+        }
+    }
+
     /// Why it says nothing against the kernel that blocks did not go offline, if it does not.
-    pub(super) fn may_be_busy(&self, blocks: &[BlockId], errno: Errno) -> Option<String> {
+    fn may_be_busy(&self, blocks: &[BlockId], errno: Errno) -> Option<String> {
         blocks.iter().find_map(|block| {
             let zone = self.ledger.blocks.get(block)?.zone()?.zone;
             unmovable(*block, zone, errno)
@@ -194,7 +216,7 @@ impl<G: UnderTest> Bench<'_, G> {
             ))
         })?;
         let block = self.facts.block_size.as_bytes();
-        let end = (self.core.as_bytes() + standby) / block;
+        let end = (self.machine.memory.as_bytes() + standby) / block;
         let there = end.saturating_sub(self.first_standby().0);
         Err(no_standby(count, shown as u64, there, self.facts.block_size))
     }
@@ -219,7 +241,7 @@ impl<G: UnderTest> Bench<'_, G> {
 
     /// The first block that lies wholly in standby memory.
     fn first_standby(&self) -> BlockId {
-        let core = self.core.as_bytes();
+        let core = self.machine.memory.as_bytes();
         BlockId(core.div_ceil(self.facts.block_size.as_bytes()))
     }
 

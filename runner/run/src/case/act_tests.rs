@@ -162,10 +162,10 @@ cases! {
 // Standby memory.
 cases! {
     storage_that_qemu_refuses_is_told_by_the_kernel: Setup::g1(),
-        "add: { as: b }\nrefuse_assign: { all: true }\nonline: { block: b, fails: EIO }\nrefuse_assign: { off: true }
+        "add: { as: b }\nrefuse_assign: { all: true }\nonline: { block: b, fails: EPERM }\nrefuse_assign: { off: true }
         online: { block: b }" => Pass;
     only_the_next_assign_is_refused: Setup::g1(),
-        "add: { as: b }\nrefuse_assign: { at: 1, response: 0x300 }\nonline: { block: b, fails: EIO }\nonline: { block: b }" => Pass;
+        "add: { as: b }\nrefuse_assign: { at: 1, response: 0x300 }\nonline: { block: b, fails: EPERM }\nonline: { block: b }" => Pass;
     storage_that_qemu_refuses_and_the_kernel_does_not_miss_fails: Setup::g1().always("state online", Fault::Ignore),
         "add: { as: b }\nrefuse_assign: { all: true }\nonline: { block: b, fails: EIO }" => Fail, "succeeded, and must fail with EIO";
     configuring_is_refused_with_its_storage: Setup::g2(),

@@ -23,7 +23,7 @@ use memory::{
     Attribute, BlockId, Dimm, Hypervisor, LEDGER_SCRIPT, Ledger, MemoryFacts, Mismatch, Model, Op, compare,
 };
 use record::SubcaseRecord;
-use suite::{BlockName, BlockRef, File};
+use suite::{BlockName, BlockRef, CaseMachine, File};
 use supply::tree::Origin;
 use vm::{
     guest::Output,
@@ -73,8 +73,8 @@ impl Said {
 pub(super) struct Bench<'a, G> {
     pub(super) guest: &'a G,
     pub(super) facts: MemoryFacts,
-    /// Memory at boot, in bytes.
-    pub(super) core: ByteSize,
+    /// The machine, as the case has it.
+    pub(super) machine: CaseMachine,
     pub(super) model: Model,
     /// The last ledger that was read.
     pub(super) ledger: Ledger,
@@ -110,6 +110,10 @@ pub(super) struct Bench<'a, G> {
     pub(super) subcases: Vec<SubcaseRecord>,
     /// What scripts of the suite printed since the step began.
     pub(super) said: Said,
+    /// What a block does whose pages are in use is an answer, whatever it is: nobody said what the guest does with them.
+    pub(super) takes_busy: bool,
+    /// The last step was refused since pages are in use.
+    pub(super) was_busy: bool,
     /// How long one thing in the guest may take.
     pub(super) limit: Duration,
 }
@@ -125,7 +129,7 @@ impl<'a, G: UnderTest> Bench<'a, G> {
     pub(super) async fn new(
         guest: &'a G,
         facts: MemoryFacts,
-        core: ByteSize,
+        machine: &CaseMachine,
         limit: Duration,
         at_rest: Option<Pages>,
     ) -> Result<Self, Trouble> {
@@ -133,7 +137,7 @@ impl<'a, G: UnderTest> Bench<'a, G> {
         let model = Model::new(facts.clone(), &ledger);
         // The standby blocks of s390x may be there from boot on, and are not of its memory.
         let first_standby = match facts.arch {
-            Arch::S390x => core.as_bytes() / facts.block_size.as_bytes(),
+            Arch::S390x => machine.memory.as_bytes() / facts.block_size.as_bytes(),
             Arch::X86_64 => u64::MAX,
         };
         let blocks = ledger.blocks.keys().copied();
@@ -141,7 +145,7 @@ impl<'a, G: UnderTest> Bench<'a, G> {
         let mut bench = Self {
             guest,
             facts,
-            core,
+            machine: machine.clone(),
             model,
             ledger,
             drift: Pages(0),
@@ -160,6 +164,8 @@ impl<'a, G: UnderTest> Bench<'a, G> {
             beside: PathBuf::new(),
             subcases: Vec::new(),
             said: Said::default(),
+            takes_busy: false,
+            was_busy: false,
             limit,
         };
         bench.mark().await?;

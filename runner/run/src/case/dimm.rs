@@ -219,13 +219,12 @@ impl<G: UnderTest> Bench<'_, G> {
         let answer = events.find(|event| answers_ejection(event, id));
         let status = reported(self.guest, EJECTION_ANSWERED, answer, self.limit).await?;
         let got = errno_of(status).map_or(Ok(()), Err);
-        if let (Err(errno), None) = (got, fails)
-            && let Some(why) = self.may_be_busy(blocks, errno)
-        {
-            let what = ejecting(id, status);
-            return Err(Trouble::bench(format!("{what} failed with {errno}: {why}")));
-        }
-        if !expect(&ejecting(id, status), got, fails)? {
+        let what = ejecting(id, status);
+        let busy = match got {
+            Err(errno) if fails != Some(errno) => self.busy_with(blocks, errno, fails, &what)?,
+            _ => false,
+        };
+        if busy || !expect(&what, got, fails)? {
             // Which block did not go offline is seen afterwards only.
             return Ok(Op::UnplugRefused {
                 blocks: blocks.to_vec(),

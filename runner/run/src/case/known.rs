@@ -68,16 +68,21 @@ fn counter(mismatch: &Mismatch) -> String {
 
 /// The issue that a failure is: its sign, and no finding that it does not explain.
 pub(super) fn shown<'k, 'f>(
-    mut known: impl Iterator<Item = &'k Known>,
+    known: impl Iterator<Item = &'k Known>,
     failure: &Failure,
     findings: impl IntoIterator<Item = &'f FindingRecord> + Clone,
 ) -> Option<&'k Known> {
+    explaining(known.filter(|known| known.sign.is(failure)), findings)
+}
+
+/// The first of these issues that explains all findings.
+pub(super) fn explaining<'k, 'f>(
+    mut known: impl Iterator<Item = &'k Known>,
+    findings: impl IntoIterator<Item = &'f FindingRecord> + Clone,
+) -> Option<&'k Known> {
     known.find(|known| {
-        known.sign.is(failure)
-            && findings
-                .clone()
-                .into_iter()
-                .all(|finding| explained(finding, &known.sign))
+        let mut findings = findings.clone().into_iter();
+        findings.all(|finding| explained(finding, &known.sign))
     })
 }
 

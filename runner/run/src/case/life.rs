@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
+    drawn::Course,
     guest::{Guests, UnderTest},
     inside,
     known::unexplained,
@@ -85,7 +86,7 @@ pub(super) async fn live(job: &Job, stage: &Stage, guests: &impl Guests) -> Case
             false => Origin::Boot,
         };
         let mut outcome = match stage.folder.case(&job.key, number) {
-            Ok(folder) => attempt(job, stage, guests, &folder, origin).await,
+            Ok(folder) => attempt(job, stage, guests, (&folder, origin), &mut Course::Written).await,
             Err(error) => AttemptOutcome {
                 trouble: Some(Trouble::bench(chain(&error))),
                 ..AttemptOutcome::default()
@@ -132,8 +133,8 @@ pub(super) async fn attempt(
     job: &Job,
     stage: &Stage,
     guests: &impl Guests,
-    folder: &CaseFolder,
-    origin: Origin,
+    (folder, origin): (&CaseFolder, Origin),
+    course: &mut Course<'_>,
 ) -> AttemptOutcome {
     let mut outcome = AttemptOutcome::default();
     let booted = tokio::select! {
@@ -155,7 +156,7 @@ pub(super) async fn attempt(
     outcome.command_line = guests.by_hand(&guest);
     let mut ledgers = Vec::new();
     let done = tokio::select! {
-        done = steps(job, stage, (&guest, origin), folder, &mut outcome, &mut ledgers) => Some(done),
+        done = steps(job, stage, (&guest, origin), course, folder, &mut outcome, &mut ledgers) => Some(done),
         () = stage.stop.asked() => None,
     };
     match done {

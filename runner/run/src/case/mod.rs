@@ -8,8 +8,9 @@ mod bench;
 mod busy;
 mod cpu;
 pub(crate) mod dimm;
+mod drawn;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 mod guest;
 pub(crate) mod inside;
 mod known;
@@ -34,7 +35,8 @@ mod sweep_tests;
 mod trouble;
 mod watch;
 
-pub(crate) use guest::UnderTest;
+pub(crate) use drawn::{Drawn, Tried, tried};
+pub(crate) use guest::{Guests, UnderTest};
 pub(crate) use life::{INTERRUPTED, run};
 pub(crate) use log::{Found, findings, weigh};
 pub(crate) use trouble::{Trouble, chain};

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{
     bench::Bench,
+    drawn::Course,
     guest::UnderTest,
     inside::{self, STEP_LIMIT},
     known::{PassedOver, failure, listed, shown},
@@ -36,6 +37,7 @@ pub(super) async fn steps(
     job: &Job,
     stage: &Stage,
     (guest, origin): (&impl UnderTest, Origin),
+    course: &mut Course<'_>,
     folder: &CaseFolder,
     outcome: &mut AttemptOutcome,
     ledgers: &mut Vec<LedgerEntry>,
@@ -52,7 +54,7 @@ pub(super) async fn steps(
     at_boot(case, guest, outcome)?;
     let cloned = cloned(job, stage, origin);
     let at_rest = cloned.and_then(Slot::free_at_rest);
-    let mut bench = Bench::new(guest, facts, job.machine.memory, limit, at_rest).await?;
+    let mut bench = Bench::new(guest, facts, &job.machine, limit, at_rest).await?;
     if let Some(slot) = cloned {
         slot.keep_free_at_rest(bench.ledger.free);
     }
@@ -62,6 +64,7 @@ pub(super) async fn steps(
         let known = bench.watch(&stage.probe(job.kernel)).await?;
         stage.learn_probe(job.kernel, known);
     }
+    bench.takes_busy = course.is_drawn();
     let looks = looks_at_notifiers(&case.steps);
     if looks && bench.probe.is_none() {
         // A kernel that cannot show them is told by the step that looks.
@@ -73,7 +76,7 @@ pub(super) async fn steps(
     if looks || stage.watch {
         bench.observe(&Op::Nothing, false).await?;
     }
-    let done = all_steps(job, stage, &mut bench, folder, outcome, ledgers).await;
+    let done = all_steps(job, stage, &mut bench, course, folder, outcome, ledgers).await;
     let (observed, asked) = bench.observed(done.is_ok()).await;
     outcome.observed = observed;
     // What broke first counts.
@@ -85,11 +88,19 @@ async fn all_steps(
     job: &Job,
     stage: &Stage,
     bench: &mut Bench<'_, impl UnderTest>,
+    course: &mut Course<'_>,
     folder: &CaseFolder,
     outcome: &mut AttemptOutcome,
     ledgers: &mut Vec<LedgerEntry>,
 ) -> Result<(), Trouble> {
     let (case, guest) = (job.case(), bench.guest);
+    let is_drawn = course.is_drawn();
+    let note = |event: Event| {
+        // Thousands of sequences pass, and nobody asks for their steps again.
+        if !is_drawn {
+            stage.note(&event);
+        }
+    };
     ledgers.push(LedgerEntry {
         step: None,
         at: stage.journal.now(),
@@ -97,9 +108,11 @@ async fn all_steps(
     });
     // What could not be looked at. The steps after it are done all the same: a failure of theirs counts for more.
     let mut unseen = None;
-    for (index, step) in case.steps.iter().enumerate() {
-        let number = index as u32 + 1;
-        stage.note(&Event::StepStarted {
+    let mut number = 0;
+    while let Some(step) = course.next(number as usize, case, bench) {
+        let step = step.as_ref();
+        number += 1;
+        note(Event::StepStarted {
             case: job.key.id(),
             number,
             text: step.to_string(),
@@ -130,7 +143,13 @@ async fn all_steps(
         let mut goes_on = trouble.as_ref().and_then(|trouble| {
             let failure = failure(trouble, Place::Step(number), &since.findings)?;
             let release = outcome.release.as_deref().unwrap_or_default();
-            shown(listed(job, release), &failure, &since.findings).filter(|known| known.sign.go_on)
+            match course {
+                Course::Written => {
+                    let known = shown(listed(job, release), &failure, &since.findings);
+                    known.filter(|known| known.sign.go_on).cloned()
+                }
+                Course::Drawn(drawn) => drawn.known(job, release, &failure, step, &since.findings),
+            }
         });
         if goes_on.is_some()
             && let Err(worse) = bench.takes_what_is_there().await
@@ -155,14 +174,17 @@ async fn all_steps(
         if goes_on.is_some() {
             record.verdict = Verdict::Known;
         }
-        stage.note(&Event::StepFinished {
+        note(Event::StepFinished {
             case: job.key.id(),
             step: record.clone(),
         });
+        if let Course::Drawn(drawn) = course {
+            drawn.did(step, bench);
+        }
         outcome.steps.push(record);
         match (trouble, goes_on) {
             (Some(trouble), Some(known)) => outcome.passed_over.push(PassedOver {
-                known: known.clone(),
+                known,
                 message: trouble.message().to_owned(),
             }),
             (Some(trouble @ Trouble::Lacking { .. }), None) if leaves_all(step) => {

@@ -271,7 +271,7 @@ fn turns(request: &Request, ui: &Ui) -> Turns {
 }
 
 /// Makes the folder and the journal of a new run.
-fn begin(request: &Request) -> Result<(RunFolder, Arc<Journal>), RunError> {
+pub(crate) fn begin(request: &Request) -> Result<(RunFolder, Arc<Journal>), RunError> {
     let folder = RunFolder::create(&request.results)?;
     let journal = Arc::new(Journal::create(folder.path())?);
     let facts = facts(&request.selected, &folder);

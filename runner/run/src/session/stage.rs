@@ -49,7 +49,7 @@ pub(crate) struct Stage {
     pub(crate) fail_fast: bool,
     /// Keeps which code the cases run.
     pub(crate) cover: Option<Cover>,
-    pub(super) ui: Ui,
+    pub(crate) ui: Ui,
     /// Where attempts take place.
     pub(crate) room: Room,
     clock: Clock,
@@ -216,7 +216,7 @@ impl Stage {
     }
 
     /// Has the guests of these jobs go on from templates where several of them are alike.
-    pub(super) fn cloning(mut self, jobs: &mut [Job]) -> Self {
+    pub(crate) fn cloning(mut self, jobs: &mut [Job]) -> Self {
         self.templates = Templates::of(jobs, |job| may_clone(job).then(|| self.booted(job)));
         self
     }

@@ -186,14 +186,14 @@ impl<T> Templates<T> {
     }
 
     /// A job is about to start.
-    pub(super) fn begin(&self, job: &Job) {
+    pub(crate) fn begin(&self, job: &Job) {
         if let Some(slot) = self.slot(job) {
             slot.coming.store(true, Ordering::SeqCst);
         }
     }
 
     /// Whether a job that is started now would only wait for the one that makes its template.
-    pub(super) fn is_coming(&self, job: &Job) -> bool {
+    pub(crate) fn is_coming(&self, job: &Job) -> bool {
         self.slot(job)
             .is_some_and(|slot| match slot.state.try_lock().as_deref() {
                 Ok(State::NotYet { .. }) => slot.coming.load(Ordering::SeqCst),
@@ -203,7 +203,7 @@ impl<T> Templates<T> {
     }
 
     /// A job has ended; with the last one, its template goes.
-    pub(super) fn done_with(&self, job: &Job) {
+    pub(crate) fn done_with(&self, job: &Job) {
         let Some(slot) = self.slot(job) else { return };
         // One that ended without asking for it will not make it.
         slot.coming.store(false, Ordering::SeqCst);
@@ -228,7 +228,7 @@ impl<T> Templates<T> {
 
 impl Templates {
     /// How much of the host's memory those take that are there, in bytes.
-    pub(super) fn resident(&self) -> ByteSize {
+    pub(crate) fn resident(&self) -> ByteSize {
         let numbers = self.there();
         let there =
             numbers

@@ -15,7 +15,7 @@ use base::{Arch, Errno};
 use memory::{
     Attribute, BlockId, Dimm, FACTS_SCRIPT, Generation, Hypervisor, LEDGER_SCRIPT, Ledger, MemoryFacts, Op,
     RemoveBy, SYMBOLS_SCRIPT,
-    naive::{BLOCK, BLOCKS, CORE, World},
+    naive::{BLOCK, BLOCKS, CORE, INCREMENT, World},
 };
 use vm::guest::Output;
 
@@ -270,7 +270,8 @@ impl Kernel {
                 } else {
                     "EBUSY"
                 };
-                if matches!(op, Op::Add { .. }) && self.refuses_assign() {
+                let assigns = matches!(op, Op::Add { .. }) && !self.ledger().has(op);
+                if assigns && self.refuses_assign() {
                     return Err(errno(refused));
                 }
                 let there = |kernel: &Self, block| kernel.ledger().blocks.contains_key(block);
@@ -302,7 +303,7 @@ impl Kernel {
         let follows = matches!(self.facts.generation, Some(Generation::G0 | Generation::G1));
         let veto = self.veto.get(asks).copied();
         let refused = veto.or_else(|| {
-            (follows && matches!(op, Op::Online { .. }) && self.refuses_assign()).then(|| errno("EIO"))
+            (follows && matches!(op, Op::Online { .. }) && self.refuses_assign()).then(|| errno("EPERM"))
         });
         if let Some(errno) = refused {
             self.notify(&[going, cancelled]);
@@ -335,7 +336,9 @@ impl Kernel {
     fn refuses_assign(&mut self) -> bool {
         use format::standby::property::{REFUSE_ASSIGN, REFUSE_ASSIGN_AT};
         let all = self.properties.get(REFUSE_ASSIGN) == Some(&json!(true));
-        let next = self.properties.get(REFUSE_ASSIGN_AT) == Some(&json!(1));
+        // Of the ASSIGNs of a block, which one is refused makes no difference here.
+        let at = self.properties.get(REFUSE_ASSIGN_AT).and_then(Value::as_u64);
+        let next = at.is_some_and(|at| (1..=BLOCK / INCREMENT).contains(&at));
         if next {
             self.properties.remove(REFUSE_ASSIGN_AT);
         }
@@ -379,8 +382,15 @@ impl Kernel {
         let Hypervisor::Dimms(dimms) = &self.ledger().hypervisor else {
             return None;
         };
-        let ends = dimms.values().map(|dimm| dimm.address + dimm.size.as_bytes());
-        let start = ends.max().unwrap_or(CORE * BLOCK);
+        let mut dimms: Vec<&Dimm> = dimms.values().collect();
+        dimms.sort_unstable_by_key(|dimm| dimm.address);
+        let mut start = CORE * BLOCK;
+        for dimm in dimms {
+            if start + size <= dimm.address {
+                break;
+            }
+            start = dimm.address + dimm.size.as_bytes();
+        }
         (start + size <= (CORE + BLOCKS) * BLOCK).then_some(start)
     }
 
@@ -404,10 +414,17 @@ impl Kernel {
             return Err(0x80);
         };
         let blocks = self.blocks_of(dimms.get(id).expect("a DIMM that is plugged"));
-        if blocks.iter().any(|block| self.busy.contains(&block.0)) {
+        let ledger = self.ledger().clone();
+        let online = |block: &BlockId| {
+            ledger
+                .blocks
+                .get(block)
+                .is_some_and(|block| block.zone().is_some())
+        };
+        let vetoed = self.veto.contains_key("MEM_GOING_OFFLINE") && blocks.iter().any(online);
+        if vetoed || blocks.iter().any(|block| self.busy.contains(&block.0)) {
             return Err(0x82);
         }
-        let ledger = self.ledger().clone();
         let blocks: Vec<BlockId> = blocks
             .into_iter()
             .filter(|block| ledger.blocks.contains_key(block))

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     case::{
+        drawn::Course,
         guest::{Guests, UnderTest as _},
         life, outcome,
         trouble::Trouble,
@@ -272,7 +273,15 @@ impl Lab {
     /// Tries the case once.
     pub(crate) async fn once(&self) -> CaseRecord {
         let folder = self.stage.folder.case(&self.job.key, 1).expect("a folder");
-        let mut outcome = life::attempt(&self.job, &self.stage, self, &folder, Origin::Clone).await;
+        let mut written = Course::Written;
+        let mut outcome = life::attempt(
+            &self.job,
+            &self.stage,
+            self,
+            (&folder, Origin::Clone),
+            &mut written,
+        )
+        .await;
         outcome.judge(&self.job, &self.stage);
         outcome::record(&self.job, outcome, Vec::new(), Instant::now(), &self.stage)
     }

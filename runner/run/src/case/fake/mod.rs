@@ -8,6 +8,8 @@ mod kernel;
 mod lab;
 mod qemu;
 
-pub(super) use fault::{Death, Fault};
+pub(super) use fault::Death;
+pub(crate) use fault::Fault;
 pub(super) use guest::Fake;
-pub(super) use lab::{Lab, Setup, cases, comes_to, steps_of, tried};
+pub(crate) use lab::{Lab, Setup};
+pub(super) use lab::{cases, comes_to, steps_of, tried};

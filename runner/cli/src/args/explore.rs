@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is explored, and how long.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use clap::Args;
+use jiff::SignedDuration;
+
+use super::{Places, jobs::guests};
+use ::run::Budget;
+use base::Arch;
+use supply::kernel::KernelSpec;
+
+/// Arguments of `memrig explore`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  memrig explore -k debian:trixie -a s390x
+  memrig explore --time 1h
+  memrig explore -k debian:sid --seed 42 --sequences 100
+  memrig explore -a x86_64 --seed 42 --sequences 3 --dry-run
+
+Random sequences of operations, each step of which is judged by the model. What fails and is not known is made shorter and written as a \
+suite that `memrig run` takes. The same seed draws the same sequences.
+
+Exit codes: 0 nothing was found, 1 something was, 3 something broke.")]
+pub(crate) struct Explore {
+    /// Kernel, as `memrig run` takes it; can be given several times; without it, the three Debian kernels
+    #[arg(short, long = "kernel", value_name = "KERNEL")]
+    pub(crate) kernels: Vec<KernelSpec>,
+
+    /// Architecture: x86_64 or s390x; without it, both, and of an image its own
+    #[arg(short, long = "arch", value_name = "ARCH")]
+    pub(crate) arches: Vec<Arch>,
+
+    /// How long, such as 10m or 1h30m; several kernels share it
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time)]
+    pub(crate) time: Duration,
+
+    /// How many sequences for each kernel, in place of a time
+    #[arg(long, value_name = "N", conflicts_with = "time", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) sequences: Option<u64>,
+
+    /// By which sequences are drawn: the same draws the same; without it, another one each time
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<u64>,
+
+    /// Guests at once; without it, three for two of the host's processors, as far as its memory allows
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = guests)]
+    pub(crate) jobs: Option<NonZeroUsize>,
+
+    /// Find also what the suites list as known
+    #[arg(long)]
+    pub(crate) with_known: bool,
+
+    /// Print the sequences, wish by wish, and run nothing; needs --sequences
+    #[arg(long, requires = "sequences")]
+    pub(crate) dry_run: bool,
+
+    /// Where things are
+    #[command(flatten)]
+    pub(crate) places: Places,
+}
+
+impl Explore {
+    /// How long.
+    pub(crate) fn budget(&self) -> Budget {
+        self.sequences.map_or(Budget::Time(self.time), Budget::Sequences)
+    }
+}
+
+/// A time in which something can be explored.
+fn time(text: &str) -> Result<Duration, String> {
+    let time = text
+        .parse::<SignedDuration>()
+        .ok()
+        .and_then(|time| Duration::try_from(time).ok());
+    time.filter(|time| !time.is_zero())
+        .ok_or_else(|| "expected how long, such as 10m or 1h30m, and longer than no time".to_owned())
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `memrig explore`: sequences that nobody thought of.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use super::{args::Explore, failure::Failure, places, suites, told};
+use ::run::{Exploration, explore as run_sequences, kernels, planned};
+use base::{Arch, fault::Exit, ui::Ui};
+use tell::explore_summary;
+
+pub(super) fn explore(args: &Explore, ui: &Ui) -> Result<Exit, Failure> {
+    let seed = args.seed.unwrap_or_else(any_seed);
+    if let (true, Some(sequences)) = (args.dry_run, args.sequences) {
+        let arches = match args.arches.is_empty() {
+            true => Arch::ALL.to_vec(),
+            false => args.arches.clone(),
+        };
+        ui.out(planned(&arches, seed, sequences).trim_end());
+        return Ok(Exit::Pass);
+    }
+    let known = match args.with_known {
+        true => Vec::new(),
+        false => suites::load(&["all".to_owned(), "stress".to_owned()], &[])?,
+    };
+    let results = places::results(&args.places.results)?;
+    let exploration = Exploration {
+        kernels: kernels(&args.kernels, &args.arches).map_err(Failure::of)?,
+        qemus: args.places.qemus(),
+        results: results.clone(),
+        known: &known,
+        seed,
+        budget: args.budget(),
+        guests: args.jobs,
+    };
+    let explored = run_sequences(&exploration, ui).map_err(Failure::of)?;
+    if let Some(outcome) = &explored.confirmed {
+        told::over(outcome, &results, ui)?;
+    }
+    ui.out(explore_summary(&explored.record, explored.folder.as_str()).trim_end());
+    Ok(explored.exit)
+}
+
+/// A seed that is another one each time, and short enough to be typed.
+fn any_seed() -> u64 {
+    // The state of a hasher is random in every process.
+    RandomState::new().build_hasher().finish() % 1_000_000
+}

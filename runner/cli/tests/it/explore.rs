@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Exploring: the plan of a seed, what is refused, and a fault of a real kernel that is found, made short, and found again by what was written.
+
+use camino::Utf8Path;
+use serde_json::Value;
+
+use crate::{
+    ground,
+    told::{Told, memrig},
+};
+
+fn explore(results: &Utf8Path, args: &[&str]) -> Told {
+    let mut command = memrig();
+    command.arg("explore").args(args).env("MEMRIG_RESULTS", results);
+    Told::by(&mut command)
+}
+
+#[test]
+fn a_seed_is_a_plan_and_nothing_is_run_for_it() {
+    let place = folder();
+    let plan = |seed: &str| {
+        let told = explore(&place.1, &["--dry-run", "--sequences", "3", "--seed", seed]);
+        assert_eq!((told.code, told.err.as_str()), (Some(0), ""));
+        told.out
+    };
+    assert_eq!(plan("7"), plan("7"));
+    assert_ne!(plan("7"), plan("8"));
+    assert_eq!(plan("7").matches("sequence").count(), 6, "{}", plan("7"));
+    assert_eq!(fs_err::read_dir(&place.1).unwrap().count(), 0);
+}
+
+#[test]
+fn what_is_no_time_is_refused() {
+    let place = folder();
+    for (args, said) in [
+        (&["--time", "0s"][..], "longer than no time"),
+        (&["--time", "soon"], "expected how long, such as 10m"),
+        (&["--sequences", "0"], "0 is not in 1..=1000000"),
+        (&["--dry-run"], "--sequences <N>"),
+        (&["--time", "1m", "--sequences", "3"], "cannot be used with"),
+    ] {
+        let told = explore(&place.1, args);
+        assert_eq!(told.code, Some(2), "{args:?}");
+        assert!(told.err.contains(said), "{args:?}: {}", told.err);
+    }
+}
+
+/// The first sequence of this seed refuses an increment halfway, and 6.12 does not give back those before it.
+const HALFWAY: [&str; 8] = [
+    "-k",
+    "debian:trixie",
+    "-a",
+    "s390x",
+    "--seed",
+    "24",
+    "--sequences",
+    "1",
+];
+
+#[test]
+fn a_fault_of_a_guest_is_found_made_short_and_found_again() {
+    ground::rig();
+    let place = folder();
+    let found = explore(&place.1, &[&HALFWAY[..], &["--with-known"]].concat());
+    assert_eq!(found.code, Some(1), "{}\n{}", found.out, found.err);
+    let run = place.1.join("latest");
+    let record: Value = serde_json::from_slice(&fs_err::read(run.join("explore.json")).unwrap()).unwrap();
+    let findings = &record["kernels"][0]["findings"];
+    let sign = "online, mismatch: standby increments assigned";
+    assert_eq!(
+        (findings.as_array().unwrap().len(), &findings[0]["sign"]),
+        (1, &sign.into())
+    );
+    let file = run.join(findings[0]["file"].as_str().unwrap());
+    let text = fs_err::read_to_string(&file).unwrap();
+    assert_eq!(text.matches("      - ").count(), 4, "{text}");
+    let again = Told::by(
+        memrig()
+            .args([
+                "run",
+                file.as_str(),
+                "-k",
+                "debian:trixie",
+                "-a",
+                "s390x",
+                "--no-retry",
+            ])
+            .env("MEMRIG_RESULTS", &place.1),
+    );
+    assert_eq!(again.code, Some(1), "{}\n{}", again.out, again.err);
+    assert!(
+        again.out.contains("first standby increments assigned"),
+        "{}",
+        again.out
+    );
+}
+
+#[test]
+fn what_the_suites_know_of_a_guest_is_no_finding() {
+    ground::rig();
+    let place = folder();
+    let told = explore(&place.1, &HALFWAY);
+    assert_eq!(told.code, Some(0), "{}\n{}", told.out, told.err);
+    assert!(told.out.contains("nothing found"), "{}", told.out);
+    assert!(
+        told.out
+            .contains("assigned increments are not given back when one of them is refused"),
+        "{}",
+        told.out
+    );
+}
+
+/// A folder that is gone with what comes first, and its path.
+fn folder() -> (tempfile::TempDir, camino::Utf8PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Utf8Path::from_path(folder.path()).unwrap().to_owned();
+    (folder, path)
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Sequences that nobody thought of: drawn by a seed, turned into steps of the suite language by what is there, and made shorter where they fail.
+//!
+//! A [`Sequence`] is a machine and a list of wishes. A wish says what is wanted ("offline the block a third of the way down"), and a [`Scribe`]
+//! writes the step that it comes to in the guest as it is then, with the errno that the model foresees. What a sequence did is therefore a
+//! case like any other, and [`Found`] prints it as a suite. A [`Shrink`] makes a sequence that fails shorter, as long as it fails with the same [`Sign`].
+//!
+//! Pure: the caller has the guests. It may use `suite`, `memory` and `base`.
+
+mod draw;
+mod issues;
+mod pick;
+mod scribe;
+#[cfg(test)]
+mod scribe_tests;
+mod setup;
+mod shrink;
+mod sign;
+mod standing;
+mod text;
+mod wish;
+
+pub use draw::{Draw, Sequence};
+pub use issues::Issues;
+pub use scribe::Scribe;
+pub use setup::{Setup, setups};
+pub use shrink::{Enough, Ran, Shrink};
+pub use sign::Sign;
+pub use standing::{Group, Standing};
+pub use text::{Found, opening};
+pub use wish::Wish;

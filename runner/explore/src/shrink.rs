@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Makes a sequence that fails shorter, as long as it fails with the same sign. What is simpler, proptest says.
+
+use proptest::strategy::ValueTree;
+
+use crate::{
+    draw::{Draw, Sequence},
+    sign::Sign,
+};
+
+/// What became of a sequence in a guest, where it failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ran {
+    /// How.
+    pub sign: Sign,
+    /// The wishes that came to a step, by their places, up to the one that failed.
+    pub effective: Vec<usize>,
+}
+
+/// A sequence that fails, and how often a guest was asked for that.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shrink {
+    /// The shortest that was seen to fail.
+    pub sequence: Sequence,
+    /// How it failed.
+    pub ran: Ran,
+    /// Guests that were asked.
+    pub tries: u32,
+}
+
+impl Shrink {
+    /// Makes the sequence of a number shorter, which failed so. `ask` runs one and says how it failed, if it did; it is asked so often at the most, and
+    /// may end it.
+    pub fn of(
+        draw: Draw,
+        number: u64,
+        ran: Ran,
+        most: u32,
+        mut ask: impl FnMut(&Sequence) -> Result<Option<Ran>, Enough>,
+    ) -> Self {
+        let mut best = Self {
+            sequence: draw.sequence(number),
+            ran,
+            tries: 0,
+        };
+        let Ok(mut tree) = draw.tree(number) else {
+            return best;
+        };
+        let mut more = tree.simplify();
+        while more {
+            let simpler = draw.now(&tree);
+            let fails = if best.is_the_same(&simpler) {
+                let effective = best.effective_in(&simpler);
+                Some(Ran {
+                    effective,
+                    ..best.ran.clone()
+                })
+            } else if best.tries < most {
+                best.tries += 1;
+                match ask(&simpler) {
+                    Ok(ran) => ran.filter(|ran| ran.sign == best.ran.sign),
+                    Err(Enough) => return best,
+                }
+            } else {
+                return best;
+            };
+            more = match fails {
+                Some(ran) => {
+                    best.sequence = simpler;
+                    best.ran = ran;
+                    tree.simplify()
+                }
+                None => tree.complicate(),
+            };
+        }
+        best
+    }
+
+    /// Whether a simpler sequence does what the best one did: it only lacks wishes that came to nothing, or were never reached.
+    fn is_the_same(&self, simpler: &Sequence) -> bool {
+        let effective = self.ran.effective.iter().map(|at| &self.sequence.wishes[*at]);
+        simpler.setup == self.sequence.setup
+            && is_in(effective, &simpler.wishes)
+            && is_in(simpler.wishes.iter(), &self.sequence.wishes)
+    }
+
+    /// The places that the effective wishes have in a sequence that has them all.
+    fn effective_in(&self, simpler: &Sequence) -> Vec<usize> {
+        let mut from = 0;
+        let effective = self.ran.effective.iter().map(|at| &self.sequence.wishes[*at]);
+        effective
+            .filter_map(|wish| {
+                let at = from + simpler.wishes[from..].iter().position(|other| other == wish)?;
+                from = at + 1;
+                Some(at)
+            })
+            .collect()
+    }
+}
+
+/// No more guests can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enough;
+
+/// Whether things are among others, in their order.
+fn is_in<'a, T: PartialEq + 'a>(mut few: impl Iterator<Item = &'a T>, many: &[T]) -> bool {
+    let mut rest = many.iter();
+    few.all(|one| rest.any(|other| other == one))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wish::Wish;
+    use base::Arch;
+    use suite::{Failure, FailureKind, Place};
+
+    fn sign() -> Sign {
+        let failure = Failure {
+            step: Place::Boot,
+            kind: FailureKind::Errno,
+            said: vec!["x".to_owned()],
+        };
+        Sign::of(&failure, "online: {}")
+    }
+
+    /// A guest that fails at the second removal, if notifications are refused then; wishes of other kinds come to nothing.
+    fn guest(sequence: &Sequence) -> Option<Ran> {
+        let mut effective = Vec::new();
+        let (mut removed, mut vetoed) = (0, false);
+        for (at, wish) in sequence.wishes.iter().enumerate() {
+            match wish {
+                Wish::Remove { .. } => removed += 1,
+                Wish::Veto { .. } => vetoed = true,
+                Wish::VetoOff => vetoed = false,
+                _ => continue,
+            }
+            effective.push(at);
+            if removed >= 2 && vetoed {
+                return Some(Ran {
+                    sign: sign(),
+                    effective,
+                });
+            }
+        }
+        None
+    }
+
+    /// The first sequence that fails in it.
+    fn failing() -> (Draw, u64, Ran) {
+        let draw = Draw {
+            arch: Arch::X86_64,
+            seed: 1,
+        };
+        let fails = |number| Some((draw, number, guest(&draw.sequence(number))?));
+        (0..100).find_map(fails).expect("one that fails")
+    }
+
+    #[test]
+    fn what_is_left_is_what_it_takes_on_the_simplest_machine() {
+        let (draw, number, ran) = failing();
+        assert!(draw.sequence(number).wishes.len() > 10 && draw.setup(number) > 0);
+        let shrunk = Shrink::of(draw, number, ran, 1000, |simpler| Ok(guest(simpler)));
+        let kinds: Vec<String> = shrunk.sequence.wishes.iter().map(Wish::to_string).collect();
+        // The first always is an add.
+        assert_eq!(
+            (kinds.len(), kinds[0].as_str()),
+            (4, "add 1 at node 0%"),
+            "{kinds:?}"
+        );
+        assert_eq!(kinds.iter().filter(|kind| *kind == "remove 0%").count(), 2);
+        assert_eq!(shrunk.sequence.setup, 0);
+        assert_eq!(shrunk.ran.effective, [1, 2, 3]);
+    }
+
+    #[test]
+    fn no_guest_is_asked_about_wishes_that_came_to_nothing() {
+        let (draw, number, ran) = failing();
+        let best = Shrink {
+            sequence: draw.sequence(number),
+            ran,
+            tries: 0,
+        };
+        for at in 0..best.sequence.wishes.len() {
+            let mut simpler = best.sequence.clone();
+            simpler.wishes.remove(at);
+            let was_idle = !best.ran.effective.contains(&at);
+            assert_eq!(best.is_the_same(&simpler), was_idle, "{at}");
+            if was_idle {
+                let failed = guest(&simpler).map(|ran| ran.effective);
+                assert_eq!(Some(best.effective_in(&simpler)), failed);
+            }
+        }
+        let elsewhere = Sequence {
+            setup: 0,
+            ..best.sequence.clone()
+        };
+        assert!(!best.is_the_same(&elsewhere));
+    }
+
+    #[test]
+    fn it_ends_when_no_more_guests_can_be_asked() {
+        let (draw, number, ran) = failing();
+        let shrunk = Shrink::of(draw, number, ran.clone(), 2, |simpler| Ok(guest(simpler)));
+        assert_eq!(shrunk.tries, 2);
+        let shrunk = Shrink::of(draw, number, ran, 1000, |_| Err(Enough));
+        assert_eq!(guest(&shrunk.sequence), Some(shrunk.ran));
+    }
+
+    #[test]
+    fn another_failure_is_none() {
+        let (draw, number, ran) = failing();
+        let before = draw.sequence(number);
+        let other = Failure {
+            step: Place::Boot,
+            kind: FailureKind::Errno,
+            said: vec!["y".to_owned()],
+        };
+        let shrunk = Shrink::of(draw, number, ran.clone(), 1000, |_| {
+            Ok(Some(Ran {
+                sign: Sign::of(&other, "online: {}"),
+                effective: vec![0],
+            }))
+        });
+        assert_eq!(
+            shrunk.ran.effective.len(),
+            ran.effective.len(),
+            "{before} {shrunk:?}"
+        );
+    }
+}

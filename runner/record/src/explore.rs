@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What an exploration wrote down: `explore.json`.
+
+use serde::{Deserialize, Serialize};
+
+use super::Seconds;
+use base::Arch;
+
+/// What was explored, and what was found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExploreRecord {
+    /// By which the sequences were drawn.
+    pub seed: u64,
+    /// The kernels, in the order in which they were explored.
+    pub kernels: Vec<ExploredKernel>,
+}
+
+/// What was explored of one kernel.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExploredKernel {
+    /// Architecture.
+    pub arch: Arch,
+    /// The kernel as the user named it.
+    pub kernel: String,
+    /// Its release.
+    pub release: String,
+    /// Sequences that ran to their end.
+    pub sequences: u64,
+    /// Steps that were done in them; those by which sequences were made shorter are not counted.
+    pub operations: u64,
+    /// Time by the wall's clock.
+    pub seconds: Seconds,
+    /// Sequences that broke twice, which says nothing about the kernel: why each did, in one line.
+    pub errors: Vec<String>,
+    /// Machines that the kernel lacks something for, and what.
+    pub lacking: Vec<String>,
+    /// Known issues that showed.
+    pub known: Vec<KnownSeen>,
+    /// What was found.
+    pub findings: Vec<FoundRecord>,
+}
+
+/// A known issue that showed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KnownSeen {
+    /// What is wrong, as the suite has it.
+    pub reason: String,
+    /// How often it showed.
+    pub times: u64,
+    /// When it showed first, since the kernel's exploration began.
+    pub after: Seconds,
+}
+
+/// A fault that a sequence showed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FoundRecord {
+    /// What it is recognised by.
+    pub sign: String,
+    /// What was seen in the sequence as it was drawn, in one line.
+    pub reason: String,
+    /// Number of the sequence that showed it first.
+    pub number: u64,
+    /// When it did, since the kernel's exploration began.
+    pub after: Seconds,
+    /// In how many sequences it showed.
+    pub times: u64,
+    /// Steps of the sequence that was drawn, up to the one that failed.
+    pub steps: u64,
+    /// Steps of the one that was made of it.
+    pub shortest: u64,
+    /// Guests that it took to make it shorter.
+    pub tries: u32,
+    /// The suite that shows it, by its path in the run's folder.
+    pub file: String,
+    /// The files of the guest that showed it first, by their path in the run's folder.
+    pub evidence: String,
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A sequence in its guest: each wish becomes a step as things stand then.
+
+use std::borrow::Cow;
+
+use super::{
+    bench::Bench,
+    guest::{Guests, UnderTest},
+    known::{explaining, failure, unexplained},
+    life::attempt,
+    outcome::AttemptOutcome,
+};
+use crate::{
+    plan::Job,
+    session::{Origin, Stage},
+};
+use base::fault::Verdict;
+use explore::{Group, Issues, Ran, Scribe, Sign, Standing, Wish};
+use memory::Generation;
+use record::{CaseFolder, FindingRecord};
+use suite::{Action, Case, Failure, Known, Place, Step};
+
+/// Where the steps of a case come from.
+pub(super) enum Course<'c> {
+    /// Its suite.
+    Written,
+    /// The suite has only the first of them, and the others are drawn.
+    Drawn(&'c mut Drawn),
+}
+
+/// A sequence in a guest, from its first step on.
+pub(crate) struct Drawn {
+    wishes: Vec<Wish>,
+    scribe: Scribe,
+    issues: Issues,
+    /// The next wish.
+    at: usize,
+    /// The steps that were begun, as lines of a suite; but for those that were refused since pages are in use.
+    pub(crate) steps: Vec<String>,
+    /// The wishes that came to a step, by their places.
+    effective: Vec<usize>,
+    /// Known issues that showed, by their reasons.
+    pub(crate) known: Vec<String>,
+}
+
+impl Course<'_> {
+    pub(super) fn is_drawn(&self) -> bool {
+        matches!(self, Self::Drawn(_))
+    }
+
+    /// The step after so many.
+    pub(super) fn next<'s>(
+        &mut self,
+        done: usize,
+        case: &'s Case,
+        bench: &Bench<'_, impl UnderTest>,
+    ) -> Option<Cow<'s, Step>> {
+        match (case.steps.get(done), self) {
+            (Some(step), _) => Some(Cow::Borrowed(step)),
+            (None, Self::Written) => None,
+            (None, Self::Drawn(drawn)) => drawn.next(bench).map(Cow::Owned),
+        }
+    }
+}
+
+impl Drawn {
+    /// A sequence that was not begun. `injects` says whether its kernel can be told to refuse notifications; a failure that `issues` has is passed
+    /// over.
+    pub(crate) fn new(wishes: Vec<Wish>, injects: bool, issues: Issues) -> Self {
+        Self {
+            wishes,
+            scribe: Scribe::new(injects),
+            issues,
+            at: 0,
+            steps: Vec::new(),
+            effective: Vec::new(),
+            known: Vec::new(),
+        }
+    }
+
+    fn next(&mut self, bench: &Bench<'_, impl UnderTest>) -> Option<Step> {
+        let standing = standing(bench);
+        loop {
+            let wish = self.wishes.get(self.at)?;
+            self.at += 1;
+            if let Some(act) = self.scribe.step(wish, &standing) {
+                self.effective.push(self.at - 1);
+                return Some(Step {
+                    line: 1,
+                    action: Action::Act(act),
+                });
+            }
+        }
+    }
+
+    /// The issue that a failure is.
+    pub(super) fn known(
+        &mut self,
+        job: &Job,
+        release: &str,
+        failure: &Failure,
+        step: &Step,
+        findings: &[FindingRecord],
+    ) -> Option<Known> {
+        let line = step.to_string();
+        let kernel = (release, job.key.arch, &job.variant);
+        let known = explaining(self.issues.listed(failure, &line, kernel), findings)?.clone();
+        self.known.push(known.reason.clone());
+        Some(known)
+    }
+
+    /// A step was done.
+    pub(super) fn did(&mut self, step: &Step, bench: &mut Bench<'_, impl UnderTest>) {
+        if !std::mem::take(&mut bench.was_busy) {
+            self.steps.push(step.to_string());
+        }
+    }
+}
+
+/// How things stand in a guest.
+fn standing<'b>(bench: &'b Bench<'_, impl UnderTest>) -> Standing<'b> {
+    let named = bench.names.iter().filter(|(_, named)| !named.gone);
+    Standing {
+        facts: &bench.facts,
+        model: &bench.model,
+        ledger: &bench.ledger,
+        machine: &bench.machine,
+        groups: named
+            .map(|(name, named)| Group {
+                name: name.clone(),
+                blocks: named.blocks.clone(),
+            })
+            .collect(),
+        boot: bench.at_boot.iter().copied().collect(),
+    }
+}
+
+/// What became of a sequence in a guest.
+#[derive(Debug)]
+pub(crate) struct Tried {
+    /// The verdict.
+    pub(crate) verdict: Verdict,
+    /// Why, in one line.
+    pub(crate) reason: String,
+    /// How it failed, where that speaks against the kernel.
+    pub(crate) ran: Option<Ran>,
+    /// The step at which it ended, counted from 1.
+    pub(crate) steps: usize,
+    /// The interface generation of its kernel.
+    pub(crate) generation: Option<Generation>,
+}
+
+/// Tries a sequence in one guest; the case of the job has its first steps.
+pub(crate) async fn tried(
+    job: &Job,
+    stage: &Stage,
+    guests: &impl Guests,
+    at: (&CaseFolder, Origin),
+    drawn: &mut Drawn,
+) -> Tried {
+    let outcome = attempt(job, stage, guests, at, &mut Course::Drawn(drawn)).await;
+    Tried {
+        ran: ran(&outcome, drawn),
+        verdict: outcome.verdict(),
+        reason: outcome.reason().unwrap_or_default(),
+        steps: outcome.steps.len(),
+        generation: stage.generation(job),
+    }
+}
+
+fn ran(outcome: &AttemptOutcome, drawn: &Drawn) -> Option<Ran> {
+    let trouble = outcome.trouble.as_ref()?;
+    let last = outcome.steps.last();
+    let place = last.map_or(Place::Boot, |step| Place::Step(step.number));
+    let passed_over = outcome.passed_over.iter().map(|passed| &passed.known.sign);
+    let failure = failure(trouble, place, unexplained(&outcome.findings, passed_over))?;
+    let step = last.map_or("boot", |step| step.text.as_str());
+    Some(Ran {
+        sign: Sign::of(&failure, step),
+        effective: drawn.effective.clone(),
+    })
+}

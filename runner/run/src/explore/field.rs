@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where the sequences of one kernel run: its guests, and what all of them share.
+
+use std::{
+    io::ErrorKind,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::findings::{Ended, Signs};
+use crate::{
+    case::{Drawn, Guests, Tried, chain, tried},
+    plan::Job,
+    session::{Origin, Stage},
+};
+use ::explore::{Draw, Enough, Found, Issues, Ran, Sequence, Shrink};
+use base::fault::Verdict;
+use record::{CaseKey, FolderError, FoundRecord};
+
+/// Guests that one finding is given, to make it shorter.
+const TRIES: u32 = 60;
+
+/// Time that it is given, by the wall's clock.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Who starts guests, and what they share.
+pub(super) trait Grounds: Guests + Send + Sync + 'static {
+    /// What they share.
+    fn stage(&self) -> &Stage;
+}
+
+impl Grounds for Stage {
+    fn stage(&self) -> &Stage {
+        self
+    }
+}
+
+/// What the sequences of one kernel share.
+pub(super) struct Field<G> {
+    pub(super) grounds: Arc<G>,
+    /// A job for each machine, with the first steps of its sequences.
+    pub(super) jobs: Vec<Job>,
+    pub(super) draw: Draw,
+    /// The kernel can be told to refuse notifications.
+    pub(super) injects: bool,
+    pub(super) issues: Issues,
+    pub(super) signs: Mutex<Signs>,
+    pub(super) began: Instant,
+}
+
+/// A sequence that a guest was asked about.
+pub(super) struct Asked {
+    pub(super) tried: Tried,
+    steps: Vec<String>,
+    known: Vec<String>,
+    key: CaseKey,
+}
+
+impl<G: Grounds> Field<G> {
+    /// Runs the sequence of a number, and makes what fails in a new way shorter.
+    pub(super) async fn run(self: Arc<Self>, number: u64) -> Ended {
+        let sequence = self.draw.sequence(number);
+        let mut asked = self.ask(&sequence, "", number, Origin::Clone).await;
+        if let Ok(Asked { tried, .. }) = &asked
+            && tried.verdict == Verdict::Error
+            && !self.stage().stop.is_asked()
+        {
+            // What broke may be the clone's fault.
+            asked = self.ask(&sequence, "", number, Origin::Boot).await;
+        }
+        let asked = match asked {
+            Ok(asked) => asked,
+            Err(error) => return broken(chain(&error)),
+        };
+        let found = match &asked.tried.ran {
+            Some(ran) if self.is_new(ran) => Some(self.clone().found(number, ran.clone(), &asked).await),
+            _ => None,
+        };
+        let kept = match found {
+            Some(_) => Ok(()),
+            None => self.forget(&asked.key),
+        };
+        match (kept, found.transpose()) {
+            (Err(error), _) | (_, Err(error)) => broken(error),
+            (Ok(()), Ok(found)) => Ended {
+                steps: asked.tried.steps as u64,
+                verdict: asked.tried.verdict,
+                reason: match asked.tried.verdict {
+                    Verdict::Skip => format!("{}: {}", sequence.machine().name, asked.tried.reason),
+                    _ => asked.tried.reason,
+                },
+                known: asked.known,
+                sign: asked.tried.ran.map(|ran| ran.sign),
+                found,
+            },
+        }
+    }
+
+    fn stage(&self) -> &Stage {
+        self.grounds.stage()
+    }
+
+    fn is_new(&self, ran: &Ran) -> bool {
+        // A count is whole at any moment.
+        let mut signs = self.signs.lock().unwrap_or_else(PoisonError::into_inner);
+        signs.is_new(&ran.sign)
+    }
+
+    /// Runs a sequence in one guest; `what` and `number` tell it from others.
+    pub(super) async fn ask(
+        &self,
+        sequence: &Sequence,
+        what: &str,
+        number: u64,
+        origin: Origin,
+    ) -> Result<Asked, FolderError> {
+        let job = &self.jobs[sequence.setup];
+        let job = job.called(CaseKey {
+            case: format!("{}{what}", job.key.case),
+            round: u32::try_from(number).ok(),
+            ..job.key.clone()
+        });
+        let folder = self.stage().folder.case(&job.key, 1)?;
+        let mut drawn = Drawn::new(sequence.wishes.clone(), self.injects, self.issues.clone());
+        let tried = tried(&job, self.stage(), &*self.grounds, (&folder, origin), &mut drawn).await;
+        Ok(Asked {
+            tried,
+            steps: drawn.steps,
+            known: drawn.known,
+            key: job.key,
+        })
+    }
+
+    /// Removes the files of a guest that nobody asks for again.
+    fn forget(&self, key: &CaseKey) -> Result<(), String> {
+        let folder = self.stage().folder.path().join("cases").join(key.id());
+        fs_err::remove_dir_all(&folder).map_err(|error| error.to_string())?;
+        // Another guest's may still be beside it.
+        match folder.parent().map(fs_err::remove_dir) {
+            Some(Err(error)) if error.kind() != ErrorKind::DirectoryNotEmpty => Err(error.to_string()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes a sequence shorter that failed so, and prints what is left.
+    async fn found(self: Arc<Self>, number: u64, ran: Ran, asked: &Asked) -> Result<FoundRecord, String> {
+        let after = self.began.elapsed();
+        let sign = ran.sign.clone();
+        self.stage().ui.line(&format!(
+            "found  {} {sign}; making sequence {number} shorter",
+            self.draw.arch
+        ));
+        let guests = tokio::runtime::Handle::current();
+        let field = self.clone();
+        let first = asked.steps.clone();
+        let shrunk = tokio::task::spawn_blocking(move || {
+            let began = Instant::now();
+            let mut left = first;
+            let mut tries = 0;
+            let shrunk = Shrink::of(field.draw, number, ran.clone(), TRIES, |simpler| {
+                if field.stage().stop.is_asked() || began.elapsed() > PATIENCE {
+                    return Err(Enough);
+                }
+                tries += 1;
+                let what = format!("-shorter-{number}");
+                let asked = guests
+                    .block_on(field.ask(simpler, &what, tries, Origin::Clone))
+                    .map_err(|error| chain(&error))
+                    .and_then(|asked| field.forget(&asked.key).map(|()| asked));
+                let asked = asked.map_err(|error| {
+                    field.stage().ui.warning(&error);
+                    Enough
+                })?;
+                if asked.tried.ran.as_ref().is_some_and(|now| now.sign == ran.sign) {
+                    left = asked.steps;
+                }
+                Ok(asked.tried.ran)
+            });
+            (shrunk, left)
+        })
+        .await;
+        let (shrunk, steps) = shrunk.map_err(|error| error.to_string())?;
+        let drawn_steps = asked.tried.steps as u64;
+        let file = self.print(number, &shrunk, &steps, asked)?;
+        Ok(FoundRecord {
+            sign: sign.to_string(),
+            reason: asked.tried.reason.clone(),
+            number,
+            after: after.into(),
+            times: 1,
+            steps: drawn_steps,
+            shortest: steps.len() as u64,
+            tries: shrunk.tries,
+            file,
+            evidence: format!("cases/{}", asked.key.id()),
+        })
+    }
+
+    /// Writes the suite of a finding, and says where it is in the run's folder.
+    fn print(&self, number: u64, shrunk: &Shrink, steps: &[String], asked: &Asked) -> Result<String, String> {
+        let kernel = self.stage().kernel(&self.jobs[0]);
+        // What names a suite has no underscore.
+        let arch = self.draw.arch.to_string().replace('_', "-");
+        let name = format!("{arch}-{}-{number}", shrunk.ran.sign.file_name());
+        let about = [
+            format!(
+                "{}, found on {} {}",
+                shrunk.ran.sign,
+                self.draw.arch,
+                kernel.release_or_unknown()
+            ),
+            format!(
+                "seed {}, sequence {number}, made of {} steps",
+                self.draw.seed, asked.tried.steps
+            ),
+        ];
+        let text = Found {
+            setup: shrunk.sequence.machine(),
+            arch: self.draw.arch,
+            generation: asked.tried.generation,
+            suite: &name,
+            name: &shrunk.ran.sign.to_string(),
+            steps,
+            about: &about,
+        }
+        .text();
+        let folder = self.stage().folder.path();
+        let file = format!("found/{name}.yaml");
+        let write = || {
+            fs_err::create_dir_all(folder.join("found"))?;
+            fs_err::write(folder.join(&file), text)
+        };
+        write().map_err(|error: std::io::Error| error.to_string())?;
+        Ok(file)
+    }
+}
+
+/// A sequence of which nothing is known.
+fn broken(reason: String) -> Ended {
+    Ended {
+        steps: 0,
+        verdict: Verdict::Error,
+        reason,
+        known: Vec::new(),
+        sign: None,
+        found: None,
+    }
+}

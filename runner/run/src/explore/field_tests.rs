@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Sequences in guests that are none: they pass where nothing is wrong, and what is wrong is found once and made short.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+use super::{
+    field::{Field, Grounds},
+    findings::{Ended, Signs},
+};
+use crate::{
+    case::fake::{Fault, Lab, Setup},
+    session::{Origin, Stage},
+};
+use ::explore::{Draw, Issues, setups};
+use base::{Arch, fault::Verdict};
+use suite::Suite;
+
+impl Grounds for Lab {
+    fn stage(&self) -> &Stage {
+        &self.stage
+    }
+}
+
+fn field(arch: Arch, setup: Setup, issues: Issues) -> Arc<Field<Lab>> {
+    let lab = Lab::new("    steps:\n      - auto_online: { policy: offline }\n", [setup]);
+    Arc::new(Field {
+        jobs: vec![lab.job.clone(); setups(arch).len()],
+        grounds: Arc::new(lab),
+        draw: Draw { arch, seed: 3 },
+        injects: true,
+        issues,
+        signs: Mutex::new(Signs::default()),
+        began: Instant::now(),
+    })
+}
+
+async fn ended(field: &Arc<Field<Lab>>, sequences: u64) -> Vec<Ended> {
+    let mut ended = Vec::new();
+    for number in 0..sequences {
+        ended.push(field.clone().run(number).await);
+    }
+    ended
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_is_wrong_every_sequence_passes() {
+    for (arch, setup) in [
+        (Arch::X86_64, Setup::x86()),
+        (Arch::X86_64, Setup::x86_altmap()),
+        (Arch::S390x, Setup::g1()),
+        (Arch::S390x, Setup::g2()),
+    ] {
+        // The first block holds the kernel.
+        let field = field(arch, setup.busy(0), Issues::default());
+        for number in 0..12 {
+            let sequence = field.draw.sequence(number);
+            let asked = field.ask(&sequence, "", number, Origin::Clone).await.unwrap();
+            let tried = asked.tried;
+            assert_eq!(tried.verdict, Verdict::Pass, "{arch} {number}: {}", tried.reason);
+            assert!(tried.steps > 1, "{number}");
+        }
+    }
+}
+
+/// One of the policies is refused.
+fn faulty() -> Setup {
+    let refused = Fault::Refuse("EIO".parse().unwrap());
+    Setup::x86().always("auto_online_blocks online_kernel", refused)
+}
+
+#[tokio::test]
+async fn a_fault_is_found_once_and_made_short() {
+    let field = field(Arch::X86_64, faulty(), Issues::default());
+    let mut ended: Vec<Ended> = Vec::new();
+    while ended.iter().filter(|ended| ended.sign.is_some()).count() < 2 {
+        ended.push(field.clone().run(ended.len() as u64).await);
+    }
+    let found: Vec<_> = ended.iter().filter_map(|ended| ended.found.as_ref()).collect();
+    let [found] = found.as_slice() else {
+        panic!("{found:?}")
+    };
+    assert_eq!(
+        found.sign,
+        "auto_online, errno: auto_online_blocks failed with EIO, and must succeed"
+    );
+    assert!(found.steps > found.shortest && found.tries > 0, "{found:?}");
+    let folder = field.grounds.stage.folder.path();
+    assert!(folder.join(&found.evidence).join("ledgers.json").is_file());
+    let text = fs_err::read_to_string(folder.join(&found.file)).unwrap();
+    let suite = Suite::parse(&found.file, &text).unwrap_or_else(|errors| panic!("{errors}"));
+    let steps: Vec<String> = suite.cases[0].steps.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        steps,
+        [
+            "auto_online: { policy: offline }",
+            "add: { as: b1 }",
+            "auto_online: { policy: kernel }"
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_suite_lists_as_known_is_no_finding() {
+    let known = Suite::parse(
+        "x.yaml",
+        "\
+suite: x
+cases:
+  - id: A
+    name: a
+    known:
+      - { kernels: 6.12.., reason: the policy is refused, sign: { step: 2, kind: errno, pattern: 'failed with EIO' } }
+    steps:
+      - add: { as: b }
+      - auto_online: { policy: kernel }
+",
+    );
+    let issues = Issues::of([&known.unwrap_or_else(|errors| panic!("{errors}"))]);
+    let field = field(Arch::X86_64, faulty(), issues);
+    let ended = ended(&field, 8).await;
+    assert!(ended.iter().any(|ended| !ended.known.is_empty()));
+    for ended in ended {
+        assert!(
+            ended.sign.is_none() && ended.verdict <= Verdict::Known,
+            "{}",
+            ended.reason
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sequence_that_breaks_is_tried_once_more_and_accuses_nobody() {
+    let field = field(
+        Arch::X86_64,
+        Setup::x86().always("memrig-ledger", Fault::Lose),
+        Issues::default(),
+    );
+    let ended = ended(&field, 1).await;
+    assert_eq!(
+        (ended[0].verdict, ended[0].steps),
+        (Verdict::Error, 0),
+        "{}",
+        ended[0].reason
+    );
+    assert_eq!(field.grounds.origins.lock().unwrap().len(), 2);
+    assert!(ended[0].sign.is_none());
+}

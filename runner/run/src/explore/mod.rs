@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Exploring: sequences that the crate `explore` draws run in guests of a kernel until their time is over; each failure that nobody knows is made
+//! shorter there and then, and what is left of it is run as a suite like any other.
+
+mod exploration;
+mod field;
+#[cfg(test)]
+mod field_tests;
+mod findings;
+mod kernel;
+
+pub use exploration::{Budget, Exploration, ExploreError, Explored, explore, planned};
