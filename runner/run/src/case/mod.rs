@@ -13,6 +13,9 @@ mod fake;
 mod guest;
 pub(crate) mod inside;
 mod known;
+mod level;
+#[cfg(test)]
+mod level_tests;
 mod life;
 #[cfg(test)]
 mod life_tests;
