@@ -35,6 +35,7 @@ mod refusal;
 mod replay;
 #[cfg(test)]
 mod seeded;
+mod slope;
 mod span;
 
 pub use self::compare::{FreeTolerance, Mismatch, Reading, Tolerance, compare};
@@ -48,5 +49,6 @@ pub use ledger::{
 pub use model::Model;
 pub use op::{AddBy, Op, RemoveBy};
 pub use prediction::Prediction;
+pub use slope::{AfterRound, Slope, slopes};
 
 pub(crate) use facts::OnlinePolicy;

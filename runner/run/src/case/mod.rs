@@ -14,6 +14,9 @@ pub(crate) mod fake;
 mod guest;
 pub(crate) mod inside;
 mod known;
+mod level;
+#[cfg(test)]
+mod level_tests;
 mod life;
 #[cfg(test)]
 mod life_tests;

@@ -11,6 +11,7 @@ use super::{
     guest::UnderTest,
     inside::{self, STEP_LIMIT},
     known::{PassedOver, failure, listed, shown},
+    level::Level,
     log::{Found, findings_of, weigh},
     needs,
     outcome::{AttemptOutcome, last_line, seconds},
@@ -266,6 +267,7 @@ pub(super) async fn do_step(bench: &mut Bench<'_, impl UnderTest>, step: &Step) 
 /// Does steps again and again, and goes on after a look at what the guest lacks.
 async fn do_repeat(bench: &mut Bench<'_, impl UnderTest>, repeat: &Repeat) -> Result<(), Trouble> {
     let mut unseen = None;
+    let mut level = repeat.level.then(Level::default);
     for round in 1..=repeat.times {
         for inner in &repeat.steps {
             match Box::pin(do_step(bench, inner)).await {
@@ -275,7 +277,11 @@ async fn do_repeat(bench: &mut Bench<'_, impl UnderTest>, repeat: &Repeat) -> Re
                 done => done.map_err(|trouble| in_round(trouble, round, inner))?,
             }
         }
+        if let Some(level) = &mut level {
+            level.after(bench, round, repeat.times).await?;
+        }
     }
+    level.map_or(Ok(()), |level| level.judge())?;
     unseen.map_or(Ok(()), Err)
 }
 

@@ -24,6 +24,11 @@ pub(crate) struct RawRepeat {
     pub(crate) times: u32,
     /// What.
     pub(crate) steps: Vec<RawStep>,
+    /// Whether nothing may go with the rounds: free pages, and the objects of kmalloc, of files of sysfs and of radix trees. Each round ends as it
+    /// began. What rises by half a page or an object a round, or falls, in each quarter of the rounds is told with its readings. Takes 9 rounds or
+    /// more; of one page or object a round, 40 are sure to show it.
+    #[serde(default)]
+    pub(crate) level: Option<bool>,
 }
 
 /// Does steps several times.
@@ -33,7 +38,12 @@ pub struct Repeat {
     pub times: u32,
     /// What.
     pub steps: Vec<Step>,
+    /// Whether counters that go with the rounds are a failure.
+    pub level: bool,
 }
+
+/// Fewest rounds whose quarters are of two or more.
+const FEWEST_LEVEL: u32 = 9;
 
 impl Word for RawRepeat {
     type Step = Repeat;
@@ -41,6 +51,14 @@ impl Word for RawRepeat {
     fn check(&self, checker: &mut Checker<'_, '_, '_>, at: &Spot<'_>) -> Repeat {
         if self.times == 0 {
             checker.notes.wrong(&at.value("times"), "nothing would be done");
+        }
+        let level = self.level.unwrap_or(false);
+        if level && self.times < FEWEST_LEVEL {
+            let message = format_args!(
+                "{} rounds show no slope: expected {FEWEST_LEVEL} or more",
+                self.times
+            );
+            checker.notes.wrong(&at.value("times"), message);
         }
         if self.steps.is_empty() {
             checker.notes.wrong(&at.value("steps"), "there are no steps");
@@ -68,6 +86,7 @@ impl Word for RawRepeat {
         Repeat {
             times: self.times,
             steps,
+            level,
         }
     }
 }
@@ -75,6 +94,9 @@ impl Word for RawRepeat {
 impl Keys for Repeat {
     fn keys(&self, line: &mut Line<'_, '_>) -> fmt::Result {
         line.key("times", self.times)?;
+        if self.level {
+            line.key("level", true)?;
+        }
         let words: Vec<_> = self.steps.iter().map(|step| step.action.word()).collect();
         line.list("steps", &words)
     }

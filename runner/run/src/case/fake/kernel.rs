@@ -46,6 +46,8 @@ pub(super) struct Kernel {
     pub(super) refuses_dimms: bool,
     /// Of the allocations that a write makes, whether it can do without; `None` where none can be made to fail.
     pub(super) allocations: Option<Vec<bool>>,
+    /// Objects of kmalloc that are in use, and how many each offline leaves; `None` where none can be counted.
+    pub(super) objects: Option<(i64, i64)>,
     veto: BTreeMap<String, Errno>,
     uevents: String,
     /// What the next blocks' uevents are in place of those that belong.
@@ -86,6 +88,7 @@ impl Kernel {
             busy: BTreeSet::new(),
             refuses_dimms: false,
             allocations: Some(vec![false, true]),
+            objects: Some((100, 0)),
             veto: BTreeMap::new(),
             uevents: String::new(),
             other_uevents: VecDeque::new(),
@@ -149,6 +152,9 @@ impl Kernel {
             output(self.kpageflags(script))
         } else if script.contains("/proc/self/fail-nth") {
             ended(if self.allocations.is_some() { 0 } else { 3 }, "", "")
+        } else if script.contains("/sys/kernel/slab") {
+            let count = |(objects, _)| output(format!("kmalloc-1k {objects}\nkernfs_node_cache 7\n"));
+            self.objects.map_or_else(|| ended(3, "", ""), count)
         } else if script.contains("memory-notifier-error-inject") || script.contains("/run/busy/") {
             output("")
         } else if script.starts_with("for f in ") && script.contains("/error") {
@@ -310,6 +316,9 @@ impl Kernel {
             return Err(errno);
         }
         self.steps(op, "EINVAL")?;
+        if let (Op::Offline { .. }, Some((objects, left))) = (op, &mut self.objects) {
+            *objects += *left;
+        }
         self.notify(&[going, done]);
         self.uevent(uevent, block);
         Ok(())

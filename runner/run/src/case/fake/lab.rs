@@ -44,6 +44,7 @@ pub(crate) struct Setup {
     busy: Vec<u64>,
     refuses_dimms: bool,
     allocations: Option<Vec<bool>>,
+    objects: Option<(i64, i64)>,
     probe: Option<&'static str>,
     uevents: Vec<&'static str>,
     /// Why there is none.
@@ -63,6 +64,7 @@ impl Setup {
             busy: Vec::new(),
             refuses_dimms: false,
             allocations: Some(vec![false, true]),
+            objects: Some((100, 0)),
             probe: Some("ffff0000 flags no"),
             uevents: Vec::new(),
             no_guest: None,
@@ -150,6 +152,12 @@ impl Setup {
         self
     }
 
+    /// Each offline leaves so many objects; with `None`, they cannot be counted.
+    pub(crate) fn leaves_objects(mut self, left: Option<i64>) -> Self {
+        self.objects = left.map(|left| (100, left));
+        self
+    }
+
     /// Says this of its notifications, or nothing.
     pub(crate) fn probe(mut self, probe: Option<&'static str>) -> Self {
         self.probe = probe;
@@ -179,6 +187,7 @@ impl Setup {
         self.boot.iter().for_each(|line| kernel.says(line));
         kernel.busy.extend(&self.busy);
         kernel.refuses_dimms = self.refuses_dimms;
+        kernel.objects = self.objects;
         kernel.allocations.clone_from(&self.allocations);
         kernel.probe = self.probe;
         kernel.other_uevents.extend(&self.uevents);
