@@ -127,8 +127,8 @@ impl<G: UnderTest> Bench<'_, G> {
         let Some(why) = self.may_be_busy(blocks, errno) else {
             return Ok(false);
         };
-        self.was_busy = self.takes_busy;
-        match (self.takes_busy, fails) {
+        self.was_busy = self.is_drawn;
+        match (self.is_drawn, fails) {
             (false, None) => Err(Trouble::bench(format!("{what} failed with {errno}: {why}"))),
             (busy, _) => Ok(busy),
         }

@@ -110,8 +110,9 @@ pub(super) struct Bench<'a, G> {
     pub(super) subcases: Vec<SubcaseRecord>,
     /// What scripts of the suite printed since the step began.
     pub(super) said: Said,
-    /// What a block does whose pages are in use is an answer, whatever it is: nobody said what the guest does with them.
-    pub(super) takes_busy: bool,
+    /// Its steps are drawn: none of them looks back at what the one before it did, and that pages are in use is an answer, since nobody said what
+    /// the guest does with them.
+    pub(super) is_drawn: bool,
     /// The last step was refused since pages are in use.
     pub(super) was_busy: bool,
     /// How long one thing in the guest may take.
@@ -164,7 +165,7 @@ impl<'a, G: UnderTest> Bench<'a, G> {
             beside: PathBuf::new(),
             subcases: Vec::new(),
             said: Said::default(),
-            takes_busy: false,
+            is_drawn: false,
             was_busy: false,
             limit,
         };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A sequence in its guest: each wish becomes a step as things stand then.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Instant};
 
 use super::{
     bench::Bench,
@@ -33,6 +33,8 @@ pub(crate) struct Drawn {
     wishes: Vec<Wish>,
     scribe: Scribe,
     issues: Issues,
+    /// When no more steps are begun.
+    until: Option<Instant>,
     /// The next wish.
     at: usize,
     /// The steps that were begun, as lines of a suite; but for those that were refused since pages are in use.
@@ -65,12 +67,13 @@ impl Course<'_> {
 
 impl Drawn {
     /// A sequence that was not begun. `injects` says whether its kernel can be told to refuse notifications; a failure that `issues` has is passed
-    /// over.
-    pub(crate) fn new(wishes: Vec<Wish>, injects: bool, issues: Issues) -> Self {
+    /// over. After `until` no step is begun.
+    pub(crate) fn new(wishes: Vec<Wish>, injects: bool, issues: Issues, until: Option<Instant>) -> Self {
         Self {
             wishes,
             scribe: Scribe::new(injects),
             issues,
+            until,
             at: 0,
             steps: Vec::new(),
             effective: Vec::new(),
@@ -79,6 +82,9 @@ impl Drawn {
     }
 
     fn next(&mut self, bench: &Bench<'_, impl UnderTest>) -> Option<Step> {
+        if self.until.is_some_and(|until| Instant::now() >= until) {
+            return None;
+        }
         let standing = standing(bench);
         loop {
             let wish = self.wishes.get(self.at)?;

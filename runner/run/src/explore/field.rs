@@ -46,6 +46,8 @@ pub(super) struct Field<G> {
     pub(super) issues: Issues,
     pub(super) signs: Mutex<Signs>,
     pub(super) began: Instant,
+    /// When sequences end that are not over yet.
+    pub(super) until: Option<Instant>,
 }
 
 /// A sequence that a guest was asked about.
@@ -59,14 +61,17 @@ pub(super) struct Asked {
 impl<G: Grounds> Field<G> {
     /// Runs the sequence of a number, and makes what fails in a new way shorter.
     pub(super) async fn run(self: Arc<Self>, number: u64) -> Ended {
+        if self.until.is_some_and(|until| Instant::now() >= until) {
+            return Ended::never();
+        }
         let sequence = self.draw.sequence(number);
-        let mut asked = self.ask(&sequence, "", number, Origin::Clone).await;
+        let mut asked = self.ask(&sequence, ("", self.until), number, Origin::Clone).await;
         if let Ok(Asked { tried, .. }) = &asked
             && tried.verdict == Verdict::Error
             && !self.stage().stop.is_asked()
         {
             // What broke may be the clone's fault.
-            asked = self.ask(&sequence, "", number, Origin::Boot).await;
+            asked = self.ask(&sequence, ("", self.until), number, Origin::Boot).await;
         }
         let asked = match asked {
             Ok(asked) => asked,
@@ -110,7 +115,7 @@ impl<G: Grounds> Field<G> {
     pub(super) async fn ask(
         &self,
         sequence: &Sequence,
-        what: &str,
+        (what, until): (&str, Option<Instant>),
         number: u64,
         origin: Origin,
     ) -> Result<Asked, FolderError> {
@@ -121,7 +126,7 @@ impl<G: Grounds> Field<G> {
             ..job.key.clone()
         });
         let folder = self.stage().folder.case(&job.key, 1)?;
-        let mut drawn = Drawn::new(sequence.wishes.clone(), self.injects, self.issues.clone());
+        let mut drawn = Drawn::new(sequence.wishes.clone(), self.injects, self.issues.clone(), until);
         let tried = tried(&job, self.stage(), &*self.grounds, (&folder, origin), &mut drawn).await;
         Ok(Asked {
             tried,
@@ -164,7 +169,7 @@ impl<G: Grounds> Field<G> {
                 tries += 1;
                 let what = format!("-shorter-{number}");
                 let asked = guests
-                    .block_on(field.ask(simpler, &what, tries, Origin::Clone))
+                    .block_on(field.ask(simpler, (&what, None), tries, Origin::Clone))
                     .map_err(|error| chain(&error))
                     .and_then(|asked| field.forget(&asked.key).map(|()| asked));
                 let asked = asked.map_err(|error| {
@@ -238,11 +243,8 @@ impl<G: Grounds> Field<G> {
 /// A sequence of which nothing is known.
 fn broken(reason: String) -> Ended {
     Ended {
-        steps: 0,
         verdict: Verdict::Error,
         reason,
-        known: Vec::new(),
-        sign: None,
-        found: None,
+        ..Ended::never()
     }
 }

@@ -34,6 +34,7 @@ fn field(arch: Arch, setup: Setup, issues: Issues) -> Arc<Field<Lab>> {
         issues,
         signs: Mutex::new(Signs::default()),
         began: Instant::now(),
+        until: None,
     })
 }
 
@@ -57,7 +58,10 @@ async fn where_nothing_is_wrong_every_sequence_passes() {
         let field = field(arch, setup.busy(0), Issues::default());
         for number in 0..12 {
             let sequence = field.draw.sequence(number);
-            let asked = field.ask(&sequence, "", number, Origin::Clone).await.unwrap();
+            let asked = field
+                .ask(&sequence, ("", None), number, Origin::Clone)
+                .await
+                .unwrap();
             let tried = asked.tried;
             assert_eq!(tried.verdict, Verdict::Pass, "{arch} {number}: {}", tried.reason);
             assert!(tried.steps > 1, "{number}");
@@ -147,4 +151,17 @@ async fn a_sequence_that_breaks_is_tried_once_more_and_accuses_nobody() {
     );
     assert_eq!(field.grounds.origins.lock().unwrap().len(), 2);
     assert!(ended[0].sign.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sequence_ends_with_its_time() {
+    let field = field(Arch::X86_64, Setup::x86(), Issues::default());
+    let sequence = field.draw.sequence(0);
+    let over = Some(Instant::now());
+    let asked = field.ask(&sequence, ("", over), 0, Origin::Clone).await.unwrap();
+    assert_eq!(
+        (asked.tried.verdict, asked.tried.steps),
+        (Verdict::Pass, 1),
+        "its opening alone"
+    );
 }

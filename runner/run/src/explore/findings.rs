@@ -24,6 +24,20 @@ pub(super) struct Ended {
     pub(super) found: Option<FoundRecord>,
 }
 
+impl Ended {
+    /// A sequence that was not begun.
+    pub(super) fn never() -> Self {
+        Self {
+            steps: 0,
+            verdict: Verdict::Pass,
+            reason: String::new(),
+            known: Vec::new(),
+            sign: None,
+            found: None,
+        }
+    }
+}
+
 /// Signs that were seen, and how often.
 #[derive(Debug, Default)]
 pub(super) struct Signs(BTreeMap<Sign, u64>);
@@ -52,7 +66,7 @@ pub(super) fn count(
                 kernel.lacking.push(ended.reason);
             }
         }
-        Verdict::Pass | Verdict::Known | Verdict::Fail => kernel.sequences += 1,
+        Verdict::Pass | Verdict::Known | Verdict::Fail => kernel.sequences += u64::from(ended.steps > 0),
     }
     for reason in ended.known {
         match kernel.known.iter_mut().find(|known| known.reason == reason) {
@@ -145,6 +159,7 @@ mod tests {
             );
         }
         count(&mut kernel, &mut times, ended(Verdict::Error, None, false), at);
+        count(&mut kernel, &mut times, Ended::never(), at);
         count(&mut kernel, &mut times, ended(Verdict::Skip, None, false), at);
         count(&mut kernel, &mut times, ended(Verdict::Skip, None, false), at);
         let found: Vec<u64> = kernel.findings.iter().map(|found| found.times).collect();

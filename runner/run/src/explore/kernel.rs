@@ -47,6 +47,14 @@ impl Budget {
         }
     }
 
+    /// When it is over that began then.
+    fn until(self, began: Instant) -> Option<Instant> {
+        match self {
+            Self::Sequences(_) => None,
+            Self::Time(time) => began.checked_add(time),
+        }
+    }
+
     fn is_over(self, spent: Duration) -> bool {
         matches!(self, Self::Time(time) if spent >= time)
     }
@@ -97,6 +105,7 @@ pub(super) async fn explore(ground: Ground<'_>) -> ExploredKernel {
         issues: ground.issues.clone(),
         signs: Mutex::new(Signs::default()),
         began,
+        until: budget.until(began),
         jobs: ground.jobs,
     });
     let memory = field
