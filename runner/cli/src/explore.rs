@@ -30,6 +30,7 @@ pub(super) fn explore(args: &Explore, ui: &Ui) -> Result<Exit, Failure> {
         known: &known,
         seed,
         budget: args.budget(),
+        tries: args.tries,
         guests: args.jobs,
     };
     let explored = run_sequences(&exploration, ui).map_err(Failure::of)?;

@@ -48,6 +48,10 @@ pub(crate) struct Explore {
     #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = guests)]
     pub(crate) jobs: Option<NonZeroUsize>,
 
+    /// Guests that one finding is given, to make it shorter
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    pub(crate) tries: u32,
+
     /// Find also what the suites list as known
     #[arg(long)]
     pub(crate) with_known: bool,

@@ -61,7 +61,10 @@ const HALFWAY: [&str; 8] = [
 fn a_fault_of_a_guest_is_found_made_short_and_found_again() {
     ground::rig();
     let place = folder();
-    let found = explore(&place.1, &[&HALFWAY[..], &["--with-known"]].concat());
+    let found = explore(
+        &place.1,
+        &[&HALFWAY[..], &["--with-known", "--tries", "4"]].concat(),
+    );
     assert_eq!(found.code, Some(1), "{}\n{}", found.out, found.err);
     let run = place.1.join("latest");
     let record: Value = serde_json::from_slice(&fs_err::read(run.join("explore.json")).unwrap()).unwrap();

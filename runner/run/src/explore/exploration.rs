@@ -40,6 +40,8 @@ pub struct Exploration<'a> {
     pub seed: u64,
     /// How long.
     pub budget: Budget,
+    /// Guests that one finding is given, to make it shorter.
+    pub tries: u32,
     /// Guests at once, where somebody says how many.
     pub guests: Option<NonZeroUsize>,
 }
@@ -216,6 +218,7 @@ async fn draw_all(
             jobs: jobs.collect(),
             seed: exploration.seed,
             budget: exploration.budget.part(kernels.len()),
+            tries: exploration.tries,
             issues: &issues,
         };
         record.kernels.push(explore_kernel(ground).await);

@@ -17,9 +17,6 @@ use ::explore::{Draw, Enough, Found, Issues, Ran, Sequence, Shrink};
 use base::fault::Verdict;
 use record::{CaseKey, FolderError, FoundRecord};
 
-/// Guests that one finding is given, to make it shorter.
-const TRIES: u32 = 60;
-
 /// Time that it is given, by the wall's clock.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -44,6 +41,8 @@ pub(super) struct Field<G> {
     /// The kernel can be told to refuse notifications.
     pub(super) injects: bool,
     pub(super) issues: Issues,
+    /// Guests that one finding is given, to make it shorter.
+    pub(super) tries: u32,
     pub(super) signs: Mutex<Signs>,
     pub(super) began: Instant,
     /// When sequences end that are not over yet.
@@ -162,7 +161,7 @@ impl<G: Grounds> Field<G> {
             let began = Instant::now();
             let mut left = first;
             let mut tries = 0;
-            let shrunk = Shrink::of(field.draw, number, ran.clone(), TRIES, |simpler| {
+            let shrunk = Shrink::of(field.draw, number, ran.clone(), field.tries, |simpler| {
                 if field.stage().stop.is_asked() || began.elapsed() > PATIENCE {
                     return Err(Enough);
                 }

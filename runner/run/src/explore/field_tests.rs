@@ -31,6 +31,7 @@ fn field(arch: Arch, setup: Setup, issues: Issues) -> Arc<Field<Lab>> {
         grounds: Arc::new(lab),
         draw: Draw { arch, seed: 3 },
         injects: true,
+        tries: 60,
         issues,
         signs: Mutex::new(Signs::default()),
         began: Instant::now(),

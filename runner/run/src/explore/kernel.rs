@@ -81,6 +81,8 @@ pub(super) struct Ground<'a> {
     pub(super) jobs: Vec<Job>,
     pub(super) seed: u64,
     pub(super) budget: Budget,
+    /// Guests that one finding is given, to make it shorter.
+    pub(super) tries: u32,
     pub(super) issues: &'a Issues,
 }
 
@@ -102,6 +104,7 @@ pub(super) async fn explore(ground: Ground<'_>) -> ExploredKernel {
         grounds: stage.clone(),
         draw,
         injects: injects(kernel),
+        tries: ground.tries,
         issues: ground.issues.clone(),
         signs: Mutex::new(Signs::default()),
         began,
