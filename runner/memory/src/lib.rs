@@ -24,6 +24,7 @@ mod model;
 #[cfg(any(test, feature = "naive"))]
 pub mod naive;
 mod op;
+mod order;
 mod prediction;
 #[cfg(any(test, feature = "naive"))]
 mod print;
@@ -48,6 +49,7 @@ pub use ledger::{
 };
 pub use model::Model;
 pub use op::{AddBy, Op, RemoveBy};
+pub use order::Wrote;
 pub use prediction::Prediction;
 pub use slope::{AfterRound, Slope, slopes};
 

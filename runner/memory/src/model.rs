@@ -114,10 +114,6 @@ impl Model {
             let alone = online.iter().map(|&id| vec![id]);
             std::iter::once(online.clone()).chain(alone).collect()
         };
-        candidates
-            .into_iter()
-            .map(some_busy)
-            .min_by_key(|op| self.predict(before, op).check(before, op, seen).len())
-            .unwrap_or(Op::Nothing)
+        self.likeliest(before, seen, candidates.into_iter().map(some_busy))
     }
 }

@@ -109,6 +109,8 @@ golden! {
     sweep_of_what_is_no_errno = steps("      - add: { as: b }\n      - sweep: { steps: [online: { block: b }], fails: [ENOMEM, EWHAT] }\n");
     sweep_of_two_writes_at_once = complaints("suite: x\ncases:\n  - id: a\n    name: n\n    needs: { generation: [G2] }\n    steps:\n      - add: { as: b }\n      - sweep: { steps: [deconfigure: { block: b }, configure: { block: b, memmap_on_memory: true }] }\n");
     few_rounds_that_must_be_level = steps("      - add: { as: b }\n      - repeat: { times: 8, level: true, steps: [online: { block: b }, offline: { block: b }] }\n");
+    parallel_of_what_cannot_be = steps("      - add: { as: b, blocks: 2 }\n      - parallel:\n          do:\n            - [online: { block: b }, offline: { block: b.0, fails: EBUSY }]\n            - [guest: { run: x }]\n      - parallel: { do: [[online: { block: b.0 }]] }\n      - parallel: { do: [[online: { block: b.0 }], []] }\n");
+    parallel_of_too_many = steps(&format!("      - add: {{ as: b }}\n      - parallel: {{ do: [[{0}], [{0}]] }}\n", ["online: { block: b }"; 5].join(", ")));
     free_without_busy = steps("      - add: { as: b }\n      - busy: { block: b, with: slab, as: load }\n      - free: { busy: laod }\n");
     bad_machine = complaints("suite: x\nmachine: { memory: 64M, cpus: 0, increment: 3M }\ncases:\n  - id: a\n    name: n\n    machine: { hotplug: 8GiB, increment: 4MiB }\n    steps: [log: { has: x }]\n  - id: b\n    name: n\n    steps: [log: { has: x }]\n");
     counted_instructions_of_two_cpus = complaints("suite: x\nmachine: { clock: instructions }\ncases:\n  - id: a\n    name: n\n    machine:\n      cpus: 2\n    steps: [log: { has: x }]\n  - id: b\n    name: n\n    steps: [log: { has: x }]\n");

@@ -201,6 +201,11 @@ impl<'a, G: UnderTest> Bench<'a, G> {
         })
     }
 
+    /// The guest's memory state as it is now.
+    pub(super) async fn seen(&self) -> Result<Ledger, Trouble> {
+        ledger(self.guest, self.facts.arch, self.limit).await
+    }
+
     /// Runs a script in the guest; only a broken guest is an error, not the script's exit code.
     pub(super) async fn exec(&self, script: &str) -> Result<Output, Trouble> {
         inside::exec(self.guest, script, self.limit).await

@@ -28,6 +28,9 @@ mod look_tests;
 mod needs;
 pub(crate) mod notifiers;
 mod outcome;
+mod parallel;
+#[cfg(test)]
+mod parallel_tests;
 mod script;
 mod selftests;
 mod steps;

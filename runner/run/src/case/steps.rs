@@ -322,6 +322,7 @@ async fn do_act(bench: &mut Bench<'_, impl UnderTest>, act: &Act) -> Result<(), 
         Act::Free(free) => (bench.free(free).await?, false),
         Act::Cpu(cpu) => (bench.cpu(cpu).await?, false),
         Act::Guest(program) => (bench.program(program).await?, false),
+        Act::Parallel(parallel) => (bench.parallel(parallel).await?, false),
     };
     // A guest that was looked at on its way has started programs for that.
     let exact = exact && bench.guest.looks() == looks;

@@ -101,14 +101,12 @@ impl Checker<'_, '_, '_> {
         }
     }
 
-    fn one_block(&mut self, block: &BlockRef, at: &Spot<'_>) {
+    /// Notes a step that is about several blocks.
+    pub(super) fn one_block(&mut self, block: &BlockRef, at: &Spot<'_>) {
         let blocks = self.names.get(&block.name).and_then(|named| named.blocks);
         if block.index.is_none() && blocks != Some(1) && !block.name.is_boot() {
             let message = format_args!("`{block}` is not one block");
-            let hint = Some(format!(
-                "a step of a `sweep` is about one, such as `{}.0`",
-                block.name
-            ));
+            let hint = Some(format!("a step here is about one, such as `{}.0`", block.name));
             self.notes.wrong_but(at, message, hint);
         }
     }

@@ -22,6 +22,7 @@ use super::{
     offline::Offline,
     online::Online,
     pages::Pages,
+    parallel::{Parallel, RawParallel},
     read::{RawRead, Read},
     refuse_assign::{RawRefuseAssign, RefuseAssign},
     remove::Remove,
@@ -151,6 +152,9 @@ words! {
         Storage(RawStorage => Storage) = "storage",
         /// Switches a CPU of the guest on or off, by its file `online`. Exactly one of `on` and `off`.
         Cpu(RawCpu => Cpu) = "cpu",
+        /// Lets several writers switch blocks at the same time, each in a process of its own. What each write returned, and what is there in the end,
+        /// must be what one of the orders gives in which the writes can have been done. Wants `machine: { cpus: 2 }` or more.
+        Parallel(RawParallel => Parallel) = "parallel",
     }
     looks {
         /// Reads a file in the guest and compares it: either `block` and `file`, or `path`; at least one of `is` and `matches`.

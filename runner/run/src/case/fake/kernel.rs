@@ -150,6 +150,8 @@ impl Kernel {
             self.timed_write(script)
         } else if after("dd if=/proc/kpageflags").is_some() {
             output(self.kpageflags(script))
+        } else if script.contains("/run/parallel") {
+            output(self.writers(script))
         } else if script.contains("/proc/self/fail-nth") {
             ended(if self.allocations.is_some() { 0 } else { 3 }, "", "")
         } else if script.contains("/sys/kernel/slab") {
@@ -177,6 +179,27 @@ impl Kernel {
                 Err(errno) => ended(1, "", &format!("sh: write error: {}", message(errno))),
             },
         }
+    }
+
+    /// Writers side by side, in the lines `said=$( { echo -n VALUE >PATH; } 2>&1 ); echo "WRITER NUMBER $? $said" >>WRITER`: the last one is first.
+    fn writers(&mut self, script: &str) -> String {
+        let write = |line: &str| {
+            let (value, rest) = line.strip_prefix("said=$( { echo -n ")?.split_once(" >")?;
+            let (path, rest) = rest.split_once("; }")?;
+            let (numbers, _) = rest.split_once("echo \"")?.1.split_once(" $?")?;
+            Some((numbers.to_owned(), path.to_owned(), value.to_owned()))
+        };
+        let mut writes: Vec<_> = script.lines().filter_map(write).collect();
+        writes.sort_by_key(|(numbers, ..)| std::cmp::Reverse(numbers.split(' ').next().map(str::to_owned)));
+        let mut told = String::new();
+        for (numbers, path, value) in writes {
+            let came = match self.write(&path, &value) {
+                Ok(()) => "0 ".to_owned(),
+                Err(errno) => format!("1 sh: write error: {}", message(errno)),
+            };
+            writeln!(told, "{numbers} {came}").expect("a string");
+        }
+        told
     }
 
     fn kpageflags(&self, script: &str) -> Vec<u8> {
