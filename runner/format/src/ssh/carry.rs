@@ -205,14 +205,20 @@ impl Carrier<'_> {
             if drained && self.channel.eof() {
                 return Ok(Carried::Ended);
             }
-            // No poll tells of what libssh2 has read ahead.
-            if read && drained {
+            if read || self.is_ahead(drained) {
                 continue;
             }
             if let Some(end) = self.wait(&mut buffer)? {
                 return Ok(end);
             }
         }
+    }
+
+    /// Whether there is something to do of which no poll tells: whatever is read of the socket, also for the sake of one stream, libssh2 keeps.
+    /// That can be the other stream's, or the word that the guest takes more input, after which it may say nothing until it gets some.
+    fn is_ahead(&self, drained: bool) -> bool {
+        let takes_more = !self.typed.is_empty() && self.channel.write_window().remaining > 0;
+        takes_more || (drained && self.channel.read_window().available > 0)
     }
 
     /// Sends until there is nothing more, or the guest takes no more.
