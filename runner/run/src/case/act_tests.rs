@@ -70,6 +70,12 @@ cases! {
     a_block_that_is_busy_in_a_kernel_zone_is_nobodys_failure: Setup::x86().busy(4),
         "add: { as: b }\nonline: { block: b, zone: kernel }\noffline: { block: b }"
         => Error, "may hold pages that cannot be moved";
+    a_veto_that_a_busy_block_of_a_kernel_zone_never_meets_is_nobodys_failure: Setup::x86().busy(4),
+        "add: { as: b }\nonline: { block: b, zone: kernel }\nveto: { notifier: MEM_GOING_OFFLINE, errno: ENOMEM }
+        offline: { block: b, fails: ENOMEM }" => Error, "may hold pages that cannot be moved";
+    a_veto_that_is_over_excuses_no_busy_block: Setup::x86().busy(4),
+        "add: { as: b }\nonline: { block: b, zone: kernel }\nveto: { notifier: MEM_GOING_OFFLINE, errno: ENOMEM }\nveto: { off: true }
+        offline: { block: b, fails: ENOMEM }" => Fail, "failed with EBUSY, and must fail with ENOMEM";
     a_busy_block_that_must_be_refused_is: Setup::x86().busy(4), &then("offline: { block: b, fails: EBUSY }") => Pass;
     a_dimm_that_is_busy_stays: Setup::x86().busy(4), &then("remove: { block: b, fails: EBUSY }") => Pass;
     a_dimm_that_is_busy_and_must_go_fails: Setup::x86().busy(4),

@@ -13,7 +13,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{guest::UnderTest, inside, notifiers::Armed, sweep::Fault, trouble::Trouble, watch::Watch};
-use base::{Arch, ByteSize, Pages};
+use base::{Arch, ByteSize, Errno, Pages};
 use format::{
     klog,
     qmp::QmpError,
@@ -115,6 +115,8 @@ pub(super) struct Bench<'a, G> {
     pub(super) is_drawn: bool,
     /// The last step was refused since pages are in use.
     pub(super) was_busy: bool,
+    /// The errnos with which notifications are refused now.
+    pub(super) vetoed: Vec<Errno>,
     /// How long one thing in the guest may take.
     pub(super) limit: Duration,
 }
@@ -167,6 +169,7 @@ impl<'a, G: UnderTest> Bench<'a, G> {
             said: Said::default(),
             is_drawn: false,
             was_busy: false,
+            vetoed: Vec::new(),
             limit,
         };
         bench.mark().await?;
