@@ -37,7 +37,8 @@ pub(super) fn explore(args: &Explore, ui: &Ui) -> Result<Exit, Failure> {
     if let Some(outcome) = &explored.confirmed {
         told::over(outcome, &results, ui)?;
     }
-    ui.out(explore_summary(&explored.record, explored.folder.as_str()).trim_end());
+    let again = explored.confirmed.as_ref().map(|outcome| &outcome.record);
+    ui.out(explore_summary(&explored.record, explored.folder.as_str(), again).trim_end());
     Ok(explored.exit)
 }
 

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What an exploration came to, for a terminal.
 
-use record::{ExploreRecord, ExploredKernel, FoundRecord};
+use base::fault::Verdict;
+use record::{ExploreRecord, ExploredKernel, FoundRecord, RunRecord};
 
-/// Says what was explored, what was found, and how each finding is repeated. `folder` is the run's, as the user names it.
-pub fn explore_summary(record: &ExploreRecord, folder: &str) -> String {
+/// Says what was explored, what was found, whether it showed again, and how each finding is repeated. `folder` is the run's, as the user names it;
+/// `again` is the run of the suites that were written for what was found.
+pub fn explore_summary(record: &ExploreRecord, folder: &str, again: Option<&RunRecord>) -> String {
     let kernels = record.kernels.iter();
     kernels
-        .map(|kernel| explored(kernel, record.seed, folder))
+        .map(|kernel| explored(kernel, record.seed, folder, again))
         .collect()
 }
 
-fn explored(kernel: &ExploredKernel, seed: u64, folder: &str) -> String {
+fn explored(kernel: &ExploredKernel, seed: u64, folder: &str, again: Option<&RunRecord>) -> String {
     let seconds = kernel.seconds.duration().as_secs_f64();
     let head = format!(
         "{} {} {}: {} sequences, {} operations in {seconds:.0} s ({:.1} a second), seed {seed}: {}\n",
@@ -26,7 +28,10 @@ fn explored(kernel: &ExploredKernel, seed: u64, folder: &str) -> String {
             found => format!("{found} found"),
         }
     );
-    let findings = kernel.findings.iter().map(|found| finding(kernel, found, folder));
+    let findings = kernel
+        .findings
+        .iter()
+        .map(|found| finding(kernel, found, folder) + &shown_again(found, again));
     let known = kernel.known.iter().map(|known| {
         let after = known.after.duration().as_secs_f64();
         format!(
@@ -64,11 +69,29 @@ fn finding(kernel: &ExploredKernel, found: &FoundRecord, folder: &str) -> String
     )
 }
 
+/// In how many guests the suite of a finding showed it.
+fn shown_again(found: &FoundRecord, again: Option<&RunRecord>) -> String {
+    let Some(run) = again else { return String::new() };
+    let is_its = |suite: &str| found.file == format!("found/{suite}.yaml");
+    let Some(case) = run.cases.iter().find(|case| is_its(&case.key.suite)) else {
+        return "    its suite was not run\n".to_owned();
+    };
+    let shown = case
+        .attempts
+        .iter()
+        .filter(|one| one.verdict == Verdict::Fail)
+        .count();
+    match shown {
+        0 => format!("    run again, it did not show: {}\n", case.verdict),
+        n => format!("    run again, {n} of {} guests showed it\n", case.attempts.len()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use base::Arch;
-    use record::{KnownSeen, Seconds};
+    use record::{Attempt, KnownSeen, Seconds};
 
     #[test]
     fn a_finding_is_told_with_what_repeats_it() {
@@ -103,7 +126,7 @@ mod tests {
             }],
         };
         assert_eq!(
-            explore_summary(&record, "results/r"),
+            explore_summary(&record, "results/r", None),
             "\
 s390x debian:trixie 6.12.1: 20 sequences, 500 operations in 50 s (10.0 a second), seed 42: 1 found
   found: online, errno: state
@@ -114,6 +137,30 @@ s390x debian:trixie 6.12.1: 20 sequences, 500 operations in 50 s (10.0 a second)
   not explored: memmap: needs the parameter
   error: the line broke
 "
+        );
+        // Its suite is run by the name of its file.
+        let mut run = crate::news::tests::record(Verdict::Fail);
+        let of = |run: &RunRecord| explore_summary(&record, "r", Some(run));
+        assert!(of(&run).contains("\n    its suite was not run\n"));
+        run.cases[0].key.suite = "x".to_owned();
+        run.cases[0].attempts = [Verdict::Fail, Verdict::Pass, Verdict::Fail]
+            .map(|verdict| Attempt {
+                verdict,
+                reason: None,
+                seconds: Seconds::default(),
+            })
+            .into();
+        assert!(
+            of(&run).contains("\n    run again, 2 of 3 guests showed it\n"),
+            "{}",
+            of(&run)
+        );
+        run.cases[0].verdict = Verdict::Pass;
+        run.cases[0].attempts.clear();
+        assert!(
+            of(&run).contains("\n    run again, it did not show: pass\n"),
+            "{}",
+            of(&run)
         );
     }
 }
