@@ -16,17 +16,8 @@ use format::standby::property;
 use memory::{AddBy, Attribute, BlockId, Generation, OnlineKind, Op, RemoveBy, Zone, in_sysfs};
 use suite::{
     Add, AddResult, AutoOnlineBlocks, Configure, Deconfigure, Extent, File, Guest, Offline, Online,
-    RefuseAssign, Remove, Storage, Veto, Via, Write, ZoneChoice,
+    RefuseAssign, Remove, Storage, Via, Write, ZoneChoice,
 };
-
-/// Folder of the notifier error injection (lib/notifier-error-inject.c).
-const INJECTION: &str = "/sys/kernel/debug/notifier-error-inject/memory/actions";
-
-/// The module that has it.
-const MODULE: &str = "memory-notifier-error-inject";
-
-/// What a script ends with where the guest has no such module.
-const ABSENT: u8 = 3;
 
 /// One operation for one, several for many.
 fn together(mut ops: Vec<Op>) -> Op {
@@ -39,7 +30,7 @@ fn together(mut ops: Vec<Op>) -> Op {
 
 impl<G: UnderTest> Bench<'_, G> {
     /// Writes a file of the guest. The kernel passes over a write of no bytes to a file of sysfs; the empty text is the NUL that ends it.
-    async fn write(&mut self, path: &str, value: &str) -> Result<Result<(), Errno>, Trouble> {
+    pub(super) async fn write(&mut self, path: &str, value: &str) -> Result<Result<(), Errno>, Trouble> {
         let bytes = if value.is_empty() && in_sysfs(path) {
             "\0"
         } else {
@@ -429,55 +420,6 @@ impl<G: UnderTest> Bench<'_, G> {
         standby_set(self.guest, property::REFUSE_ASSIGN, json!(all)).await?;
         standby_set(self.guest, property::REFUSE_ASSIGN_AT, json!(at)).await?;
         Ok(Op::Nothing)
-    }
-
-    /// Lets the kernel's error injection refuse a notification, or ends that.
-    pub(super) async fn veto(&mut self, veto: &Veto) -> Result<Op, Trouble> {
-        match veto {
-            Veto::Off => {
-                let script = format!("for f in {INJECTION}/*/error; do echo 0 > $f || exit 1; done");
-                self.exec_ok("ending the error injection", &script).await?;
-                self.vetoed.clear();
-            }
-            Veto::On {
-                notifier,
-                errno,
-                priority,
-            } => {
-                if self.injection.is_none() {
-                    self.load_injection(*priority).await?;
-                    self.injection = Some(*priority);
-                }
-                let path = format!("{INJECTION}/{notifier}/error");
-                let value = format!("-{}", errno.number());
-                if let Err(got) = self.write(&path, &value).await? {
-                    return Err(Trouble::bench(format!(
-                        "writing {value} to {path} failed with {got}"
-                    )));
-                }
-                self.vetoed.push(*errno);
-            }
-        }
-        Ok(Op::Nothing)
-    }
-
-    /// Loads the kernel's error injection, unless it is built in. An image without it is that of a kernel whose modules nobody named, or which has
-    /// none such.
-    async fn load_injection(&self, priority: i32) -> Result<(), Trouble> {
-        let there = format!(
-            "[ -d {INJECTION} ] || grep -qs '{MODULE}.ko:' /lib/modules/$(uname -r)/modules.dep || exit {ABSENT}"
-        );
-        let load =
-            format!("[ -d {INJECTION} ] || modprobe {MODULE} priority={priority} && [ -d {INJECTION} ]");
-        if self.exec(&there).await?.code == ABSENT {
-            return Err(Trouble::Lacking {
-                message: format!(
-                    "needs the module {MODULE}, and the guest's image has none for this kernel: to a kernel out of files, name its modules \
-                     (image:PATH,modules=DIRECTORY)"
-                ),
-            });
-        }
-        self.exec_ok(&format!("loading {MODULE}"), &load).await.map(drop)
     }
 
     /// Runs a program in the guest.

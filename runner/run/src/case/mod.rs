@@ -39,6 +39,7 @@ mod sweep;
 #[cfg(test)]
 mod sweep_tests;
 mod trouble;
+mod veto;
 mod watch;
 
 pub(crate) use drawn::{Drawn, Tried, tried};
