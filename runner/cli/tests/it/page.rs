@@ -448,7 +448,11 @@ fn page_template_switches_no_escaping_off() {
         include_str!("../../../tell/templates/history.html"),
     ] {
         switches_none_off(template);
+        assert!(template.contains("{% include \"head.html\" %}"));
     }
+    let head = include_str!("../../../tell/templates/head.html");
+    switches_none_off(head);
+    assert!(head.contains("default-src 'none'"));
 }
 
 fn switches_none_off(template: &str) {
@@ -464,5 +468,4 @@ fn switches_none_off(template: &str) {
     ] {
         assert!(!template.contains(word), "the template has `{word}`");
     }
-    assert!(template.contains("default-src 'none'"));
 }
