@@ -47,8 +47,8 @@ pub(super) fn doctor(args: &Doctor, ui: &Ui) -> Result<Exit, Failure> {
         }
     }
     // What runs said once a day, such as what the mirror lacks.
-    for line in said.map_err(Failure::of)?.unwrap_or_default() {
-        ui.out(&format!("today    {line}"));
+    if let Some(said) = said.map_err(Failure::of)? {
+        said.iter().for_each(|line| ui.out(&format!("today    {line}")));
     }
     Ok(if missing { Exit::Broken } else { Exit::Pass })
 }

@@ -218,7 +218,7 @@ mod tests {
     /// Calls that the program does not take, each with what it says.
     fn refused(text: &str) -> Vec<String> {
         let refusal = |call: String| {
-            let error = Cli::try_parse_from(shlex::split(&call).unwrap_or_default()).err()?;
+            let error = Cli::try_parse_from(shlex::split(&call).expect("quotes that are closed")).err()?;
             Some(format!("{call}: {error}"))
         };
         calls(text).into_iter().filter_map(refusal).collect()

@@ -161,7 +161,7 @@ mod tests {
             let draw = Draw { arch, seed: 0 };
             let mut kinds: Vec<String> = (0..50)
                 .flat_map(|number| draw.sequence(number).wishes)
-                .map(|wish| wish.to_string().split(' ').next().unwrap_or_default().to_owned())
+                .map(|wish| wish.to_string().split(' ').next().unwrap().to_owned())
                 .collect();
             kinds.sort();
             kinds.dedup();

@@ -301,7 +301,7 @@ fn whatever_is_drawn_reads_as_a_suite_and_fails_where_the_books_refuse() {
                     action: suite::Action::Act(act.clone()),
                 }
                 .to_string();
-                words.insert(line.split(':').next().unwrap_or_default().to_owned());
+                words.insert(line.split(':').next().unwrap().to_owned());
                 let injected = injected(&act, &guest.standing(&machine), &guest);
                 assert!(
                     guest.does(&act, injected),

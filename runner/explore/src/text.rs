@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Sequences as suites.
 
-use std::fmt::Write as _;
-
 use crate::setup::{Setup, setups};
 use base::Arch;
 use memory::Generation;
@@ -65,13 +63,9 @@ pub struct Found<'a> {
 impl Found<'_> {
     /// Its text.
     pub fn text(&self) -> String {
-        let mut text = "# SPDX-License-Identifier: MIT OR Apache-2.0\n".to_owned();
-        for line in self.about {
-            let _ = writeln!(text, "# {line}");
-        }
-        let _ = writeln!(
-            text,
-            "suite: {}\nabout: what an exploration found\ncases:",
+        let about: String = self.about.iter().map(|line| format!("# {line}\n")).collect();
+        let mut text = format!(
+            "# SPDX-License-Identifier: MIT OR Apache-2.0\n{about}suite: {}\nabout: what an exploration found\ncases:\n",
             self.suite
         );
         let needs = match self.generation {

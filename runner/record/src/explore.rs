@@ -40,6 +40,24 @@ pub struct ExploredKernel {
     pub findings: Vec<FoundRecord>,
 }
 
+impl ExploredKernel {
+    /// A kernel of which nothing was explored yet.
+    pub fn new(arch: Arch, kernel: &str, release: &str) -> Self {
+        Self {
+            arch,
+            kernel: kernel.to_owned(),
+            release: release.to_owned(),
+            sequences: 0,
+            operations: 0,
+            seconds: Seconds::default(),
+            errors: Vec::new(),
+            lacking: Vec::new(),
+            known: Vec::new(),
+            findings: Vec::new(),
+        }
+    }
+}
+
 /// A known issue that showed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KnownSeen {

@@ -168,6 +168,7 @@ pub(crate) async fn tried(
     Tried {
         ran: ran(&outcome, drawn),
         verdict: outcome.verdict(),
+        // One that passed has none.
         reason: outcome.reason().unwrap_or_default(),
         steps: outcome.steps.len(),
         generation: stage.generation(job),

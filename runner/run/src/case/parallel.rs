@@ -92,6 +92,7 @@ fn answers(writers: &[Vec<Write>], told: &str) -> Result<Vec<Vec<Wrote>>, Troubl
             let answer = match line.and_then(|line| line.split_once(' ')) {
                 Some(("0", "")) => Ok(()),
                 Some((_, said)) if let Some(errno) = Errno::from_message(said) => Err(errno),
+                // A line that is not there is told as an empty one.
                 _ => {
                     return Err(Trouble::bench(format!(
                         "writing {:?} to {} beside others: the guest said {:?}",

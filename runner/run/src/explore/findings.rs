@@ -128,18 +128,7 @@ mod tests {
 
     #[test]
     fn failures_with_one_sign_are_one_finding_whichever_ended_first() {
-        let mut kernel = ExploredKernel {
-            arch: Arch::S390x,
-            kernel: "k".to_owned(),
-            release: "6".to_owned(),
-            sequences: 0,
-            operations: 0,
-            seconds: Duration::ZERO.into(),
-            errors: Vec::new(),
-            lacking: Vec::new(),
-            known: Vec::new(),
-            findings: Vec::new(),
-        };
+        let mut kernel = ExploredKernel::new(Arch::S390x, "k", "6");
         let mut signs = Signs::default();
         assert!(signs.is_new(&sign("EIO")) && !signs.is_new(&sign("EIO")) && signs.is_new(&sign("EPERM")));
         let mut times = BTreeMap::new();

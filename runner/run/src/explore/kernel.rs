@@ -16,7 +16,7 @@ use crate::{
     session::{Admission, Capacity, QEMU_OVERHEAD, Stage, run_all},
 };
 use ::explore::{Draw, Issues};
-use base::{fault::Verdict, ui::Ui};
+use base::{ByteSize, fault::Verdict, ui::Ui};
 use record::ExploredKernel;
 use supply::slots::Slots;
 
@@ -111,25 +111,14 @@ pub(super) async fn explore(ground: Ground<'_>) -> ExploredKernel {
         until: budget.until(began),
         jobs: ground.jobs,
     });
-    let memory = field
+    let machines = field
         .jobs
         .iter()
-        .map(|job| job.machine.memory + job.machine.hotplug)
-        .max();
-    let memory = memory.unwrap_or_default() + QEMU_OVERHEAD;
+        .map(|job| job.machine.memory + job.machine.hotplug);
+    let memory = machines.fold(ByteSize::bytes(0), ByteSize::max) + QEMU_OVERHEAD;
     let sequences = (0..budget.most()).map(|job| Admission { job, memory });
-    let mut explored = ExploredKernel {
-        arch: kernel.arch,
-        kernel: kernel.label.clone(),
-        release: stage.kernel(&field.jobs[0]).release_or_unknown().to_owned(),
-        sequences: 0,
-        operations: 0,
-        seconds: Duration::ZERO.into(),
-        errors: Vec::new(),
-        lacking: Vec::new(),
-        known: Vec::new(),
-        findings: Vec::new(),
-    };
+    let release = stage.kernel(&field.jobs[0]).release_or_unknown();
+    let mut explored = ExploredKernel::new(kernel.arch, &kernel.label, release);
     let mut times = BTreeMap::new();
     let mut told = began;
     run_all(

@@ -3,7 +3,6 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-use wildmatch::WildMatch;
 use winnow::{
     ModalResult, Parser,
     ascii::multispace0,
@@ -14,7 +13,7 @@ use winnow::{
 
 use super::{
     jobs::{LoadedSuite, PlannedKernel},
-    selection::{has_choice, is_named},
+    selection::{has_choice, is_like, is_named},
 };
 use base::Arch;
 use suite::{Case, Variant};
@@ -243,10 +242,6 @@ fn fits(field: Field, word: &str, candidate: Candidate<'_>) -> Option<bool> {
             is_like(&kernel.label, word) || is_like(&format!("{}-{release}", kernel.label), word)
         }
     })
-}
-
-fn is_like(text: &str, word: &str) -> bool {
-    WildMatch::new_case_insensitive(word).matches(text)
 }
 
 #[cfg(test)]

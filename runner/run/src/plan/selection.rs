@@ -100,10 +100,14 @@ fn sought(text: &str) -> String {
 
 pub(super) fn is_named(case: &Case, word: &str) -> bool {
     if is_glob(word) {
-        let glob = WildMatch::new_case_insensitive(word);
-        return glob.matches(&case.id) || glob.matches(&case.name);
+        return is_like(&case.id, word) || is_like(&case.name, word);
     }
     case.id.eq_ignore_ascii_case(word) || case.name.to_lowercase().contains(&word.to_lowercase())
+}
+
+/// Whether a pattern with `*` and `?` fits a whole text, whatever the case of its letters.
+pub(super) fn is_like(text: &str, word: &str) -> bool {
+    WildMatch::new_case_insensitive(word).matches(text)
 }
 
 pub(super) fn has_choice(variant: &Variant, text: &str) -> bool {

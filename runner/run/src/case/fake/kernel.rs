@@ -247,6 +247,7 @@ impl Kernel {
 
     /// Writes a file while an allocation fails.
     pub(super) fn write_failing(&mut self, path: &str, value: &str, nth: u32) -> Result<(), Errno> {
+        // A kernel that lets none fail makes none that could.
         let made = self.allocations.as_deref().unwrap_or_default();
         match made.get(nth as usize - 1) {
             Some(false) => Err(Errno::ENOMEM),
