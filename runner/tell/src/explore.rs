@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What an exploration came to, for a terminal.
 
+use super::text::printable;
 use base::fault::Verdict;
 use record::{ExploreRecord, ExploredKernel, FoundRecord, RunRecord};
 
@@ -8,9 +9,10 @@ use record::{ExploreRecord, ExploredKernel, FoundRecord, RunRecord};
 /// `again` is the run of the suites that were written for what was found.
 pub fn explore_summary(record: &ExploreRecord, folder: &str, again: Option<&RunRecord>) -> String {
     let kernels = record.kernels.iter();
-    kernels
+    let told: String = kernels
         .map(|kernel| explored(kernel, record.seed, folder, again))
-        .collect()
+        .collect();
+    printable(&told)
 }
 
 fn explored(kernel: &ExploredKernel, seed: u64, folder: &str, again: Option<&RunRecord>) -> String {
