@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    logged::{Layout, LoggedKernel},
+    logged::{Boot, Layout, LoggedKernel},
     subject::is_subject,
 };
 use crate::case::{UnderTest, chain, inside};
@@ -24,6 +24,7 @@ use format::{
 };
 use record::{CaseKey, CoverageLog, KernelText, LineOfCode, SourceLines, Span};
 use supply::kernel::{Kernel, SeriesChanges};
+use vm::machine::MachineError;
 
 /// How long a guest may take to tell, before the factor of its speed: its kernel has up to 200 000 symbols.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -45,6 +46,10 @@ pub(crate) struct Cover {
     kernels: Mutex<HashMap<usize, LoggedKernel>>,
     /// Where each template's kernel lies, by the template's number.
     templates: Mutex<HashMap<usize, Layout>>,
+    /// A boot of each kernel, by its index in the run.
+    boots: Mutex<HashMap<usize, Boot>>,
+    /// What guests ran that died before any guest of their kernel has told where that lies: the case, the kernel's index, and the code.
+    unplaced: Mutex<Vec<(CaseKey, usize, Pieces)>>,
     /// Something could not be kept, and the user knows.
     warned: AtomicBool,
     ui: Ui,
@@ -66,6 +71,8 @@ impl Cover {
             log,
             kernels: Mutex::default(),
             templates: Mutex::default(),
+            boots: Mutex::default(),
+            unplaced: Mutex::default(),
             warned: AtomicBool::new(false),
             ui,
         }
@@ -90,14 +97,56 @@ impl Cover {
         let kept = || {
             let (known, layout) = self.learn(whose, answer)?;
             let spans = known.placed(&layout, code);
+            let boot = Boot::new(&layout, &spans);
             locked(&self.templates).insert(template, layout);
             self.log
                 .boot(known.number, template as u32, &spans)
-                .map_err(|error| chain(&error))
+                .map_err(|error| chain(&error))?;
+            self.place_dead(whose.kernel.0, &known, boot)
         };
         if let Err(why) = kept() {
             self.warn(&why);
         }
+    }
+
+    /// Keeps what a guest ran that died before it came up.
+    pub(crate) fn died(&self, whose: Whose<'_>, code: &Result<Option<Pieces>, MachineError>) {
+        let kept = match code {
+            Ok(Some(code)) => self.keep_dead(whose, code),
+            Ok(None) => Ok(()),
+            Err(error) => Err(chain(error)),
+        };
+        if let Err(why) = kept {
+            self.warn(&why);
+        }
+    }
+
+    /// Keeps what a guest ran that tells nothing any more, as soon as another guest of its kernel has told where that lies.
+    fn keep_dead(&self, whose: Whose<'_>, code: &Pieces) -> Result<(), String> {
+        let kernel = whose.kernel.0;
+        locked(&self.unplaced).push((whose.key.clone(), kernel, code.clone()));
+        let known = locked(&self.kernels).get(&kernel).cloned();
+        let boot = locked(&self.boots).get(&kernel).cloned();
+        match (known, boot) {
+            (Some(known), Some(boot)) => self.place_dead(kernel, &known, boot),
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps what guests of a kernel ran that died, now that a boot of it is known.
+    fn place_dead(&self, kernel: usize, known: &LoggedKernel, boot: Boot) -> Result<(), String> {
+        locked(&self.boots).entry(kernel).or_insert_with(|| boot.clone());
+        let dead: Vec<_> = locked(&self.unplaced)
+            .extract_if(.., |(_, its, _)| *its == kernel)
+            .collect();
+        for (key, _, code) in dead {
+            if let Some(spans) = boot.placed(known, &code) {
+                self.log
+                    .case(known.number, &key, true, &spans, code.lost)
+                    .map_err(|error| chain(&error))?;
+            }
+        }
+        Ok(())
     }
 
     /// Keeps what a guest ran whose case is over, a clone of the template with this number or one that booted. What cannot be kept is told once, and
@@ -130,7 +179,7 @@ impl Cover {
             known => known,
         };
         let Some((known, layout)) = place else {
-            return Ok(());
+            return self.keep_dead(whose, code);
         };
         let (spans, booted) = (known.placed(&layout, code), template.is_none());
         self.log
