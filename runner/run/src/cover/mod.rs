@@ -9,7 +9,7 @@ mod plugin;
 mod ran;
 mod subject;
 
-pub(crate) use functions::{ChangedFunctions, changed_functions};
+pub(crate) use functions::{ChangedCode, changed_code};
 pub(crate) use keep::{Cover, Whose};
 pub use plugin::LibraryError;
 pub(crate) use plugin::libraries;
