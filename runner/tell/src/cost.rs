@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     table::{Align, columns},
-    text::Lines,
+    text::{Lines, one_line},
 };
 use compare::COST_SLACK;
 use record::{CostRecord, OperationCost};
@@ -26,10 +26,11 @@ pub fn cost_summary(records: &[CostRecord]) -> String {
 
 /// The costs of one kernel as a small table.
 fn table(record: &CostRecord) -> String {
-    let mut text = format!(
-        "{} {} {} {} (by {}, QEMU {})\n",
+    let head = format!(
+        "{} {} {} {} (by {}, QEMU {})",
         record.arch, record.kernel, record.release, record.variant, record.method, record.qemu
     );
+    let mut text = one_line(&head) + "\n";
     let mut row = |cells: [&str; 5]| {
         let [name, cost, mode, seen, spread] = cells;
         let line = format!("  {name:9} {cost:>12} {mode:>12} {seen:>9} {spread:>10}");
@@ -64,10 +65,10 @@ pub fn cost_functions(records: &[CostRecord]) -> String {
         };
         let first = records[..at].iter().find(same);
         for operation in &record.operations {
-            let head = format!(
+            let head = one_line(&format!(
                 "{} {} {} {}, {}",
                 record.arch, record.kernel, record.release, record.variant, operation.name
-            );
+            ));
             let known = |operation: &&OperationCost| !operation.functions.is_empty();
             let base = first.and_then(|first| Some((first, first.operation(&operation.name).filter(known)?)));
             lines.line(format_args!(""));
@@ -78,7 +79,7 @@ pub fn cost_functions(records: &[CostRecord]) -> String {
                 )),
                 (true, None) => lines.text(&most(&head, &operation.functions)),
                 (true, Some((first, base))) => lines.text(&differing(
-                    &format!("{head} beside {} {}", first.kernel, first.release),
+                    &one_line(&format!("{head} beside {} {}", first.kernel, first.release)),
                     &base.functions,
                     &operation.functions,
                 )),
@@ -97,7 +98,7 @@ fn most(head: &str, functions: &BTreeMap<String, i64>) -> String {
     rows.extend(
         all.iter()
             .take(MOST)
-            .map(|(name, count)| vec![count.to_string(), (*name).clone()]),
+            .map(|(name, count)| vec![count.to_string(), one_line(name)]),
     );
     if let Some(rest) = all.get(MOST..).filter(|rest| !rest.is_empty()) {
         let sum: i64 = rest.iter().map(|(_, count)| count).sum();
@@ -129,7 +130,7 @@ fn differing(head: &str, base: &BTreeMap<String, i64>, new: &BTreeMap<String, i6
             format!("{:+}", is - was),
             was.to_string(),
             is.to_string(),
-            (*name).clone(),
+            one_line(name),
         ]
     }));
     let table = match all.is_empty() {
@@ -206,7 +207,7 @@ mod tests {
         let mut more = many.clone();
         more[3].1 += 5;
         more[4].1 -= 7;
-        more.push(("notify", 12));
+        more.push(("not\u{1b}ify", 12));
         let mut other = record("other", vec![operation("online", &[9], &many)]);
         other.variant = "memmap_on_memory=on".to_owned();
         let records = [

@@ -127,9 +127,9 @@ pub(crate) struct Walk {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   memrig cost -k debian:trixie
+  memrig cost --by-function -k debian:trixie
   memrig cost -k source:debian:trixie -k source:debian:trixie,series=v3.mbox -a s390x
-  memrig cost -k image:bzImage,config=.config --format json
-  memrig cost --by-function -a s390x -k source:debian:trixie -k source:debian:trixie,series=v3.mbox
+  memrig cost -k image:bzImage,config=.config --json
 
 A kernel is measured in a guest of its own for memmap_on_memory off and on. The first number is what repeats, and what two kernels
 are compared by; the spread is that of single repetitions.
