@@ -31,7 +31,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// Modules and all symbols, of which those of functions are wanted. To look for them here takes a guest ten times as long as to print all (Debian 6.12,
 /// TCG). A kernel may have no modules.
-const SYMBOLS_SCRIPT: &str = "cat /proc/modules 2>/dev/null; cat /proc/kallsyms";
+pub(crate) const SYMBOLS_SCRIPT: &str = "cat /proc/modules 2>/dev/null; cat /proc/kallsyms";
 
 /// Modules, and where the text begins, which is among the first.
 const PLACE_SCRIPT: &str = "cat /proc/modules 2>/dev/null; grep -m1 ' _stext$' /proc/kallsyms";

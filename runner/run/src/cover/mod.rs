@@ -10,7 +10,7 @@ mod ran;
 mod subject;
 
 pub(crate) use functions::{ChangedCode, changed_code};
-pub(crate) use keep::{Cover, Whose};
+pub(crate) use keep::{Cover, SYMBOLS_SCRIPT, Whose};
 pub use plugin::LibraryError;
 pub(crate) use plugin::libraries;
 pub(crate) use ran::kernels_with_lines;
