@@ -32,18 +32,20 @@ pub fn printable(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
-        match c {
-            '\n' | '\t' => clean.push(c),
-            '\r' if chars.peek() == Some(&'\n') => {}
-            '\r' => clean.push('\n'),
-            c if c.is_control() => clean.push_str(&format!("\\x{:02x}", u32::from(c))),
+        let written = match c {
+            '\n' | '\t' => None,
+            '\r' if chars.peek() == Some(&'\n') => continue,
+            '\r' => Some("\n".to_owned()),
+            c if c.is_control() => Some(format!("\\x{:02x}", u32::from(c))),
             // They turn the text around them over, so that a reader sees another one than there is.
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                clean.push_str(&format!("\\u{{{:x}}}", u32::from(c)));
-            }
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => Some(format!("\\u{{{:x}}}", u32::from(c))),
             // The only code points beside the control characters that XML 1.0 has no way to write.
-            '\u{fffe}' | '\u{ffff}' => clean.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
-            c => clean.push(c),
+            '\u{fffe}' | '\u{ffff}' => Some(format!("\\u{{{:x}}}", u32::from(c))),
+            _ => None,
+        };
+        match written {
+            Some(written) => clean.push_str(&written),
+            None => clean.push(c),
         }
     }
     clean

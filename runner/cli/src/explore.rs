@@ -32,10 +32,14 @@ pub(super) fn explore(args: &Explore, ui: &Ui) -> Result<Exit, Failure> {
         budget: args.budget(),
         tries: args.tries,
         guests: args.jobs,
+        leading: args.leading(),
     };
     let explored = run_sequences(&exploration, ui).map_err(Failure::of)?;
-    if let Some(outcome) = &explored.confirmed {
-        told::over(outcome, &results, ui)?;
+    match &explored.confirmed {
+        Some(outcome) => {
+            told::over(outcome, &results, ui)?;
+        }
+        None => told::write_html(&told::read(&explored.folder, ui)?, None, None, &explored.folder)?,
     }
     let again = explored.confirmed.as_ref().map(|outcome| &outcome.record);
     ui.out(explore_summary(&explored.record, explored.folder.as_str(), again).trim_end());

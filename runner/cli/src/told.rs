@@ -9,7 +9,8 @@ use super::failure::Failure;
 use ::compare::CompareRecord;
 use ::run::{Outcome, seen_before};
 use base::{fault::Exit, named, ui::Ui};
-use record::{Coverage, RunRecord};
+use record::{Coverage, ExploreRecord, RunRecord};
+use serde::de::DeserializeOwned;
 use tell::{
     News, Style, compare_summary, coverage_summary, csv, html_with, junit, subcases_csv, summary_with,
 };
@@ -41,7 +42,8 @@ pub(super) fn write_html(
     compare: Option<&CompareRecord>,
     folder: &Utf8Path,
 ) -> Result<(), Failure> {
-    let page = html_with(record, news, &record.traces(), compare);
+    let explored = exploration(folder)?;
+    let page = html_with(record, news, &record.traces(), (compare, explored.as_ref()));
     named::write(folder.join("report.html").as_std_path(), page).map_err(Failure::broken)
 }
 
@@ -53,7 +55,17 @@ pub(super) fn xml(record: &RunRecord) -> Result<String, Failure> {
 
 /// What was found of two kernels, where the run is the first one of a comparison.
 pub(super) fn comparison(folder: &Utf8Path) -> Result<Option<CompareRecord>, Failure> {
-    let path = folder.join("compare.json");
+    beside(folder, "compare.json")
+}
+
+/// What was explored, where the run is an exploration.
+fn exploration(folder: &Utf8Path) -> Result<Option<ExploreRecord>, Failure> {
+    beside(folder, "explore.json")
+}
+
+/// A file of JSON in the folder of a run, where there is one.
+fn beside<T: DeserializeOwned>(folder: &Utf8Path, name: &str) -> Result<Option<T>, Failure> {
+    let path = folder.join(name);
     match named::read_whole(path.as_std_path()) {
         Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
             Failure::broken(anyhow::Error::new(error).context(format!("`{path}` does not read")))

@@ -13,6 +13,7 @@ use proptest::{
 
 use crate::{
     setup::{Setup, setups},
+    thinned::Thinned,
     wish::{Wish, add, wish},
 };
 use base::Arch;
@@ -21,7 +22,7 @@ use base::Arch;
 const SIDE_BY_SIDE: u64 = 6;
 
 /// Wishes of a sequence behind its first, at the most. Of the time of a guest that was just cloned, a second goes by before its first step.
-const LONGEST: usize = 120;
+pub(crate) const LONGEST: usize = 120;
 
 /// A sequence: where it takes place, and what is wanted there.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,7 +60,7 @@ pub struct Draw {
 }
 
 /// A sequence that proptest makes simpler: fewer wishes, then simpler ones, then a simpler machine.
-type Tree = TupleValueTree<(Box<dyn ValueTree<Value = Vec<Wish>>>, BinarySearch)>;
+pub(crate) type Tree = TupleValueTree<(Box<dyn ValueTree<Value = Vec<Wish>>>, BinarySearch)>;
 
 impl Draw {
     /// The sequence of a number.
@@ -91,13 +92,24 @@ impl Draw {
         }
     }
 
-    /// The sequence of a number, to be made simpler.
-    pub(crate) fn tree(self, number: u64) -> Result<Tree, Reason> {
+    /// Draws what belongs to a number.
+    pub(crate) fn runner(self, number: u64) -> TestRunner {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.seed.to_le_bytes());
         seed[8..16].copy_from_slice(&number.to_le_bytes());
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
-        let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+        TestRunner::new_with_rng(Config::default(), rng)
+    }
+
+    /// A sequence that was not drawn, to be made simpler: fewer wishes, then a simpler machine.
+    pub(crate) fn tree_of(sequence: &Sequence) -> Tree {
+        let wishes: Box<dyn ValueTree<Value = Vec<Wish>>> = Box::new(Thinned::of(sequence.wishes.clone()));
+        TupleValueTree::new((wishes, BinarySearch::new(sequence.setup)))
+    }
+
+    /// The sequence of a number, to be made simpler.
+    pub(crate) fn tree(self, number: u64) -> Result<Tree, Reason> {
+        let mut runner = self.runner(number);
         // Without blocks nearly all wishes come to nothing.
         let wishes = (add(), vec(wish(self.arch), 1..=LONGEST)).prop_map(|(first, mut wishes)| {
             wishes.insert(0, first);

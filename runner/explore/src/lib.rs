@@ -3,13 +3,15 @@
 //!
 //! A [`Sequence`] is a machine and a list of wishes. A wish says what is wanted ("offline the block a third of the way down"), and a [`Scribe`]
 //! writes the step that it comes to in the guest as it is then, with the errno that the model foresees. What a sequence did is therefore a
-//! case like any other, and [`Found`] prints it as a suite. A [`Shrink`] makes a sequence that fails shorter, as long as it fails with the same [`Sign`].
+//! case like any other, and [`Found`] prints it as a suite. Those that reach code which none before them did are kept in a [`Corpus`], and varied. A [`Shrink`] makes a sequence that fails shorter, as long as it fails with the same [`Sign`].
 //!
 //! Pure: the caller has the guests. It may use `suite`, `memory` and `base`.
 
+mod corpus;
 mod draw;
 mod issues;
 mod pick;
+mod planned;
 mod scribe;
 #[cfg(test)]
 mod scribe_tests;
@@ -18,10 +20,14 @@ mod shrink;
 mod sign;
 mod standing;
 mod text;
+mod thinned;
+mod vary;
 mod wish;
 
+pub use corpus::{Corpus, Kept, Whose};
 pub use draw::{Draw, Sequence};
 pub use issues::Issues;
+pub use planned::{Made, Planned};
 pub use scribe::Scribe;
 pub use setup::{Setup, setups};
 pub use shrink::{Enough, Ran, Shrink};

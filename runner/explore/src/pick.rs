@@ -4,9 +4,11 @@
 use std::fmt;
 
 use proptest::prelude::*;
+use serde::{Deserialize, Serialize};
 
 /// Which of the things that there are, in percent of the way down their list: it means something however many they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u8")]
 pub struct Pick(u8);
 
 impl Pick {
@@ -20,9 +22,26 @@ impl Pick {
         list.get(usize::from(self.0) * list.len() / 100)
     }
 
+    /// A place before, between or behind so many things.
+    pub(crate) fn place(self, things: usize) -> usize {
+        usize::from(self.0) * (things + 1) / 100
+    }
+
     /// A number from 1 to `most`.
     pub(crate) fn number(self, most: u32) -> u32 {
         u32::from(self.0) * most / 100 + 1
+    }
+}
+
+impl TryFrom<u8> for Pick {
+    type Error = String;
+
+    /// What was written down: beyond the last thing is none.
+    fn try_from(percent: u8) -> Result<Self, String> {
+        match percent {
+            0..100 => Ok(Self(percent)),
+            _ => Err(format!("{percent} % of the way down a list is beyond its end")),
+        }
     }
 }
 
@@ -45,6 +64,10 @@ mod tests {
             assert_eq!(meant, list);
         }
         assert_eq!(Pick(99).of::<u8>(&[]), None);
+        assert_eq!(
+            (Pick(0).place(3), Pick(99).place(3), Pick(99).place(0)),
+            (0, 3, 0)
+        );
         assert_eq!(
             (Pick(0).number(4), Pick(99).number(4), Pick(99).number(1)),
             (1, 4, 1)

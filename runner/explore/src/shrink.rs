@@ -5,6 +5,7 @@ use proptest::strategy::ValueTree;
 
 use crate::{
     draw::{Draw, Sequence},
+    planned::Planned,
     sign::Sign,
 };
 
@@ -29,21 +30,20 @@ pub struct Shrink {
 }
 
 impl Shrink {
-    /// Makes the sequence of a number shorter, which failed so. `ask` runs one and says how it failed, if it did; it is asked so often at the most, and
-    /// may end it.
+    /// Makes a sequence shorter, which failed so. `ask` runs one and says how it failed, if it did; it is asked so often at the most, and may end it.
     pub fn of(
         draw: Draw,
-        number: u64,
+        planned: &Planned,
         ran: Ran,
         most: u32,
         mut ask: impl FnMut(&Sequence) -> Result<Option<Ran>, Enough>,
     ) -> Self {
         let mut best = Self {
-            sequence: draw.sequence(number),
+            sequence: planned.sequence.clone(),
             ran,
             tries: 0,
         };
-        let Ok(mut tree) = draw.tree(number) else {
+        let Ok(mut tree) = planned.tree(draw) else {
             return best;
         };
         let mut more = tree.simplify();
@@ -111,7 +111,7 @@ fn is_in<'a, T: PartialEq + 'a>(mut few: impl Iterator<Item = &'a T>, many: &[T]
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wish::Wish;
+    use crate::{planned::Made, wish::Wish};
     use base::Arch;
     use suite::{Failure, FailureKind, Place};
 
@@ -147,20 +147,24 @@ mod tests {
     }
 
     /// The first sequence that fails in it.
-    fn failing() -> (Draw, u64, Ran) {
+    fn failing() -> (Draw, Planned, Ran) {
         let draw = Draw {
             arch: Arch::X86_64,
             seed: 1,
         };
-        let fails = |number| Some((draw, number, guest(&draw.sequence(number))?));
+        let fails = |number| {
+            let planned = Planned::drawn(draw, number);
+            let ran = guest(&planned.sequence)?;
+            Some((draw, planned, ran))
+        };
         (0..100).find_map(fails).expect("one that fails")
     }
 
     #[test]
     fn what_is_left_is_what_it_takes_on_the_simplest_machine() {
-        let (draw, number, ran) = failing();
-        assert!(draw.sequence(number).wishes.len() > 10 && draw.setup(number) > 0);
-        let shrunk = Shrink::of(draw, number, ran, 1000, |simpler| Ok(guest(simpler)));
+        let (draw, planned, ran) = failing();
+        assert!(planned.sequence.wishes.len() > 10 && planned.sequence.setup > 0);
+        let shrunk = Shrink::of(draw, &planned, ran, 1000, |simpler| Ok(guest(simpler)));
         let kinds: Vec<String> = shrunk.sequence.wishes.iter().map(Wish::to_string).collect();
         // The first always is an add.
         assert_eq!(
@@ -174,10 +178,23 @@ mod tests {
     }
 
     #[test]
+    fn one_that_was_not_drawn_loses_what_it_does_not_take() {
+        let (draw, mut planned, ran) = failing();
+        let before = planned.sequence.wishes.clone();
+        planned.made = Made::Varied(vec!["seed 1 sequence 0".to_owned()]);
+        let shrunk = Shrink::of(draw, &planned, ran, 1000, |simpler| Ok(guest(simpler)));
+        let left = &shrunk.sequence.wishes;
+        assert!(left.iter().all(|wish| before.contains(wish)));
+        let removes = |wish: &&Wish| matches!(wish, Wish::Remove { .. });
+        assert_eq!((left.len(), left.iter().filter(removes).count()), (3, 2));
+        assert_eq!((shrunk.sequence.setup, shrunk.ran.effective.len()), (0, 3));
+    }
+
+    #[test]
     fn no_guest_is_asked_about_wishes_that_came_to_nothing() {
-        let (draw, number, ran) = failing();
+        let (_, planned, ran) = failing();
         let best = Shrink {
-            sequence: draw.sequence(number),
+            sequence: planned.sequence,
             ran,
             tries: 0,
         };
@@ -200,23 +217,23 @@ mod tests {
 
     #[test]
     fn it_ends_when_no_more_guests_can_be_asked() {
-        let (draw, number, ran) = failing();
-        let shrunk = Shrink::of(draw, number, ran.clone(), 2, |simpler| Ok(guest(simpler)));
+        let (draw, planned, ran) = failing();
+        let shrunk = Shrink::of(draw, &planned, ran.clone(), 2, |simpler| Ok(guest(simpler)));
         assert_eq!(shrunk.tries, 2);
-        let shrunk = Shrink::of(draw, number, ran, 1000, |_| Err(Enough));
+        let shrunk = Shrink::of(draw, &planned, ran, 1000, |_| Err(Enough));
         assert_eq!(guest(&shrunk.sequence), Some(shrunk.ran));
     }
 
     #[test]
     fn another_failure_is_none() {
-        let (draw, number, ran) = failing();
-        let before = draw.sequence(number);
+        let (draw, planned, ran) = failing();
+        let before = planned.sequence.clone();
         let other = Failure {
             step: Place::Boot,
             kind: FailureKind::Errno,
             said: vec!["y".to_owned()],
         };
-        let shrunk = Shrink::of(draw, number, ran.clone(), 1000, |_| {
+        let shrunk = Shrink::of(draw, &planned, ran.clone(), 1000, |_| {
             Ok(Some(Ran {
                 sign: Sign::of(&other, "online: {}"),
                 effective: vec![0],

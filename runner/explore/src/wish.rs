@@ -4,13 +4,15 @@
 use std::fmt;
 
 use proptest::{prelude::*, strategy::Union};
+use serde::{Deserialize, Serialize};
 
 use crate::pick::Pick;
 use base::{Arch, Errno};
 use suite::{AutoPolicy, Vetoable, Via, ZoneChoice};
 
 /// One thing that is wanted of a guest. What it comes to depends on what is there then; where nothing fits, it comes to nothing.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Wish {
     /// A DIMM, or standby blocks.
     Add {
@@ -106,7 +108,8 @@ pub enum Wish {
 }
 
 /// A file that nonsense is written to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Writable {
     /// `state` of a block.
     State,

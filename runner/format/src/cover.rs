@@ -38,14 +38,7 @@ impl Pieces {
     /// # Errors
     /// It cannot be read, is not such a file ([`io::ErrorKind::InvalidData`]), or ends too early.
     pub fn read(mut file: impl Read) -> io::Result<Self> {
-        let mut head = [0; HEAD];
-        file.read_exact(&mut head)?;
-        if head[..MAGIC.len()] != MAGIC {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "not a file of the plugin that notes which code is run",
-            ));
-        }
+        let head = head(&mut file)?;
         let (claimed, room) = (number(&head, 8), number(&head, 16));
         let mut pieces = Vec::new();
         for _ in 0..claimed.min(room) {
@@ -66,6 +59,27 @@ impl Pieces {
             lost: claimed.saturating_sub(room),
             no_programs: number(&head, 24) == 1,
         })
+    }
+
+    /// How many pieces a file has by now, also those that it has no room for.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn count(mut file: impl Read) -> io::Result<u64> {
+        Ok(number(&head(&mut file)?, 8))
+    }
+}
+
+/// The head of a file.
+fn head(file: &mut impl Read) -> io::Result<[u8; HEAD]> {
+    let mut head = [0; HEAD];
+    file.read_exact(&mut head)?;
+    match head[..MAGIC.len()] == MAGIC {
+        true => Ok(head),
+        false => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "not a file of the plugin that notes which code is run",
+        )),
     }
 }
 
@@ -111,6 +125,7 @@ mod tests {
     fn what_had_no_room_is_counted() {
         let read = Pieces::read(file(7, 1, &[[1, 2, 3]]).as_slice()).unwrap();
         assert_eq!((read.pieces.len(), read.lost), (1, 6));
+        assert_eq!(Pieces::count(file(7, 1, &[]).as_slice()).unwrap(), 7);
     }
 
     #[test]

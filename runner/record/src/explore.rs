@@ -38,6 +38,48 @@ pub struct ExploredKernel {
     pub known: Vec<KnownSeen>,
     /// What was found.
     pub findings: Vec<FoundRecord>,
+    /// Which code of memory hotplug was reached, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reached: Option<ReachedRecord>,
+}
+
+/// How much code.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeCounts {
+    /// Functions of which something ran.
+    pub functions: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Lines; 0 where they are not known.
+    pub lines: u64,
+}
+
+/// Which code of memory hotplug the sequences of a kernel reached.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReachedRecord {
+    /// Sequences that reach new code were kept and varied.
+    pub led: bool,
+    /// All code of memory hotplug that the kernel has.
+    pub all: CodeCounts,
+    /// Sequences of earlier explorations of this build, and the code that they are known to reach.
+    pub before: (u64, CodeCounts),
+    /// How much was reached, with that, after each sequence that reached more.
+    pub grew: Vec<GrewRecord>,
+}
+
+/// A sequence that reached code which none before it did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GrewRecord {
+    /// Its number.
+    pub number: u64,
+    /// When it was over, since the kernel's exploration began.
+    pub after: Seconds,
+    /// What it was made of: the names of kept sequences; none of one that was drawn.
+    pub of: Vec<String>,
+    /// Functions that it was the first to reach.
+    pub functions: Vec<String>,
+    /// How much was reached then.
+    pub reached: CodeCounts,
 }
 
 impl ExploredKernel {
@@ -54,6 +96,7 @@ impl ExploredKernel {
             lacking: Vec::new(),
             known: Vec::new(),
             findings: Vec::new(),
+            reached: None,
         }
     }
 }
@@ -78,6 +121,9 @@ pub struct FoundRecord {
     pub reason: String,
     /// Number of the sequence that showed it first.
     pub number: u64,
+    /// What that was made of: the names of kept sequences; none of one that was drawn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub of: Vec<String>,
     /// When it did, since the kernel's exploration began.
     pub after: Seconds,
     /// In how many sequences it showed.

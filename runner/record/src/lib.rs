@@ -40,7 +40,9 @@ pub use coverage::{
     ModuleText, Ran, Ranges, Reach, SeriesRan, SourceLines, Span,
 };
 pub use event::Event;
-pub use explore::{ExploreRecord, ExploredKernel, FoundRecord, KnownSeen};
+pub use explore::{
+    CodeCounts, ExploreRecord, ExploredKernel, FoundRecord, GrewRecord, KnownSeen, ReachedRecord,
+};
 pub use facts::{
     FORMAT, HostFacts, ImageFacts, KernelFacts, PackageFacts, QemuFacts, RunFacts, RunId, SuiteFacts,
 };

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What an exploration came to, for a terminal.
 
-use super::text::printable;
+use std::fmt::Write as _;
+
+use super::text::{one_line, printable};
 use base::fault::Verdict;
-use record::{ExploreRecord, ExploredKernel, FoundRecord, RunRecord};
+use record::{CodeCounts, ExploreRecord, ExploredKernel, FoundRecord, ReachedRecord, RunRecord};
 
 /// Says what was explored, what was found, whether it showed again, and how each finding is repeated. `folder` is the run's, as the user names it;
 /// `again` is the run of the suites that were written for what was found.
@@ -15,16 +17,39 @@ pub fn explore_summary(record: &ExploreRecord, folder: &str, again: Option<&RunR
     printable(&told)
 }
 
-fn explored(kernel: &ExploredKernel, seed: u64, folder: &str, again: Option<&RunRecord>) -> String {
+/// What came of a kernel, for a page: which it is, and a line for each thing.
+pub(crate) fn explore_kernel_lines(kernel: &ExploredKernel) -> (String, Vec<String>) {
+    let mut lines = vec![counts(kernel)];
+    let reached = kernel.reached.iter().map(reached);
+    let found = kernel
+        .findings
+        .iter()
+        .map(|found| format!("found: {}: {}", found.sign, found.reason));
+    lines.extend(reached.chain(found).map(|line| one_line(&line)));
+    (
+        one_line(&format!("{} {} {}", kernel.arch, kernel.kernel, kernel.release)),
+        lines,
+    )
+}
+
+/// How many sequences, and how fast.
+fn counts(kernel: &ExploredKernel) -> String {
     let seconds = kernel.seconds.duration().as_secs_f64();
-    let head = format!(
-        "{} {} {}: {} sequences, {} operations in {seconds:.0} s ({:.1} a second), seed {seed}: {}\n",
-        kernel.arch,
-        kernel.kernel,
-        kernel.release,
+    format!(
+        "{} sequences, {} operations in {seconds:.0} s ({:.1} a second)",
         kernel.sequences,
         kernel.operations,
         kernel.operations as f64 / seconds.max(1.0),
+    )
+}
+
+fn explored(kernel: &ExploredKernel, seed: u64, folder: &str, again: Option<&RunRecord>) -> String {
+    let head = format!(
+        "{} {} {}: {}, seed {seed}: {}\n",
+        kernel.arch,
+        kernel.kernel,
+        kernel.release,
+        counts(kernel),
         match kernel.findings.len() {
             0 => "nothing found".to_owned(),
             found => format!("{found} found"),
@@ -46,7 +71,9 @@ fn explored(kernel: &ExploredKernel, seed: u64, folder: &str, again: Option<&Run
         .iter()
         .map(|lacking| format!("  not explored: {lacking}\n"));
     let errors = kernel.errors.iter().map(|error| format!("  error: {error}\n"));
+    let reached = kernel.reached.iter().map(reached);
     std::iter::once(head)
+        .chain(reached)
         .chain(findings)
         .chain(known)
         .chain(lacking)
@@ -54,13 +81,62 @@ fn explored(kernel: &ExploredKernel, seed: u64, folder: &str, again: Option<&Run
         .collect()
 }
 
+/// Which code was reached, and how it was led there.
+fn reached(reached: &ReachedRecord) -> String {
+    let (known, before) = &reached.before;
+    let (now, last) = match reached.grew.last() {
+        Some(grew) => (grew.reached, grew.after.duration().as_secs_f64()),
+        None => (*before, 0.0),
+    };
+    let mut text = format!("  reached: {}", of(now, reached.all));
+    match reached.grew.is_empty() {
+        true => text.push_str("; nothing new"),
+        false => {
+            let varied = reached.grew.iter().filter(|grew| !grew.of.is_empty()).count();
+            let sequences = reached.grew.len();
+            let _ = write!(
+                text,
+                "; new code in {sequences} sequences, the last after {last:.0} s"
+            );
+            if reached.led {
+                let _ = write!(text, "; {varied} of them were made of kept ones");
+            }
+        }
+    }
+    if *known > 0 {
+        let _ = write!(
+            text,
+            "; {} known before, by {known} kept sequences",
+            before.functions
+        );
+    }
+    text.push('\n');
+    text
+}
+
+/// How much of all code.
+fn of(reached: CodeCounts, all: CodeCounts) -> String {
+    let lines = match all.lines {
+        0 => String::new(),
+        all => format!(", {} of {all} lines", reached.lines),
+    };
+    format!(
+        "{} of {} functions of memory hotplug{lines}, {} of {} bytes",
+        reached.functions, all.functions, reached.bytes, all.bytes
+    )
+}
+
 fn finding(kernel: &ExploredKernel, found: &FoundRecord, folder: &str) -> String {
     format!(
-        "  found: {}\n    {}\n    in {} sequences, first in number {} after {:.1} s; {} steps of {} are left, which took {} guests\n    memrig run {folder}/{} -k {} -a {}\n",
+        "  found: {}\n    {}\n    in {} sequences, first in number {}{} after {:.1} s; {} steps of {} are left, which took {} guests\n    memrig run {folder}/{} -k {} -a {}\n",
         found.sign,
         found.reason,
         found.times,
         found.number,
+        match found.of.as_slice() {
+            [] => String::new(),
+            of => format!(" (made of {})", of.join("; ")),
+        },
         found.after.duration().as_secs_f64(),
         found.shortest,
         found.steps,
@@ -93,7 +169,47 @@ fn shown_again(found: &FoundRecord, again: Option<&RunRecord>) -> String {
 mod tests {
     use super::*;
     use base::Arch;
-    use record::{Attempt, KnownSeen, Seconds};
+    use record::{Attempt, GrewRecord, KnownSeen, Seconds};
+
+    fn reached() -> ReachedRecord {
+        let counts = |functions| CodeCounts {
+            functions,
+            bytes: functions * 100,
+            lines: 0,
+        };
+        let grew = |number, seconds: u64, of: &[&str]| GrewRecord {
+            number,
+            after: Seconds::from_millis(seconds * 1000),
+            of: of.iter().map(|name| (*name).to_owned()).collect(),
+            functions: Vec::new(),
+            reached: counts(20 + number),
+        };
+        ReachedRecord {
+            led: true,
+            all: counts(90),
+            before: (3, counts(20)),
+            grew: vec![grew(0, 4, &[]), grew(5, 31, &["seed 4 sequence 2"])],
+        }
+    }
+
+    #[test]
+    fn what_was_reached_is_told_with_lines_where_they_are_known() {
+        let told = super::reached;
+        let mut record = reached();
+        record.all.lines = 40;
+        record.before.0 = 0;
+        record.led = false;
+        assert_eq!(
+            told(&record),
+            "  reached: 25 of 90 functions of memory hotplug, 0 of 40 lines, 2500 of 9000 bytes; new code in 2 sequences, the last after 31 s\n"
+        );
+        record.grew.clear();
+        assert!(
+            told(&record).ends_with("2000 of 9000 bytes; nothing new\n"),
+            "{}",
+            told(&record)
+        );
+    }
 
     #[test]
     fn a_finding_is_told_with_what_repeats_it() {
@@ -117,6 +233,7 @@ mod tests {
                     sign: "online, errno: state".to_owned(),
                     reason: "it failed with EIO".to_owned(),
                     number: 7,
+                    of: vec!["seed 4 sequence 2".to_owned()],
                     after: Seconds::from_millis(2500),
                     times: 4,
                     steps: 30,
@@ -125,15 +242,17 @@ mod tests {
                     file: "found/x.yaml".to_owned(),
                     evidence: "cases/x".to_owned(),
                 }],
+                reached: Some(reached()),
             }],
         };
         assert_eq!(
             explore_summary(&record, "results/r", None),
             "\
 s390x debian:trixie 6.12.1: 20 sequences, 500 operations in 50 s (10.0 a second), seed 42: 1 found
+  reached: 25 of 90 functions of memory hotplug, 2500 of 9000 bytes; new code in 2 sequences, the last after 31 s; 1 of them were made of kept ones; 20 known before, by 3 kept sequences
   found: online, errno: state
     it failed with EIO
-    in 4 sequences, first in number 7 after 2.5 s; 3 steps of 30 are left, which took 17 guests
+    in 4 sequences, first in number 7 (made of seed 4 sequence 2) after 2.5 s; 3 steps of 30 are left, which took 17 guests
     memrig run results/r/found/x.yaml -k debian:trixie -a s390x
   known: 3 times, first after 1.5 s: a leak
   not explored: memmap: needs the parameter

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is explored, and how long.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use clap::Args;
 use jiff::SignedDuration;
 
 use super::{Places, jobs::guests};
-use ::run::Budget;
+use ::run::{Budget, Leading};
 use base::Arch;
 use supply::kernel::KernelSpec;
 
@@ -20,7 +20,8 @@ use supply::kernel::KernelSpec;
   memrig explore -a x86_64 --seed 42 --sequences 3 --dry-run
 
 Random sequences of operations, each step of which is judged by the model. What fails and is not known is made shorter and written as a \
-suite that `memrig run` takes. The same seed draws the same sequences.
+suite that `memrig run` takes. Sequences that reach code of memory hotplug which none before them did are kept, and varied. The same seed draws \
+the same sequences, and with --unled no others run.
 
 Exit codes: 0 nothing was found, 1 something was, 3 something broke.")]
 pub(crate) struct Explore {
@@ -52,11 +53,23 @@ pub(crate) struct Explore {
     #[arg(long, value_name = "N", default_value_t = 60)]
     pub(crate) tries: u32,
 
+    /// Keep sequences that reach new code in this folder, and go on from those that are there; without it, in the cache
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["unled", "no_cover"])]
+    pub(crate) corpus: Option<PathBuf>,
+
+    /// Draw by the seed alone: nothing is kept, and nothing varied
+    #[arg(long)]
+    pub(crate) unled: bool,
+
+    /// Do not look which code runs, and draw by the seed alone
+    #[arg(long)]
+    pub(crate) no_cover: bool,
+
     /// Find also what the suites list as known
     #[arg(long)]
     pub(crate) with_known: bool,
 
-    /// Print the sequences, wish by wish, and run nothing; needs --sequences
+    /// Print the sequences that are drawn, wish by wish, and run nothing; needs --sequences
     #[arg(long, requires = "sequences")]
     pub(crate) dry_run: bool,
 
@@ -66,6 +79,15 @@ pub(crate) struct Explore {
 }
 
 impl Explore {
+    /// What leads the draw.
+    pub(crate) fn leading(&self) -> Leading {
+        match (self.no_cover, self.unled) {
+            (true, _) => Leading::SeedUnseen,
+            (false, true) => Leading::Seed,
+            (false, false) => Leading::Code(self.corpus.clone()),
+        }
+    }
+
     /// How long.
     pub(crate) fn budget(&self) -> Budget {
         self.sequences.map_or(Budget::Time(self.time), Budget::Sequences)

@@ -38,6 +38,11 @@ fn what_is_no_time_is_refused() {
         (&["--sequences", "0"], "0 is not in 1..=1000000"),
         (&["--dry-run"], "--sequences <N>"),
         (&["--time", "1m", "--sequences", "3"], "cannot be used with"),
+        (&["--corpus", "x", "--unled"], "cannot be used with"),
+        (
+            &["--corpus", "/dev/null/x"],
+            "another folder can be named by --corpus",
+        ),
     ] {
         let told = explore(&place.1, args);
         assert_eq!(told.code, Some(2), "{args:?}");

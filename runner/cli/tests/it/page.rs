@@ -255,7 +255,12 @@ fn page_works_at_two_widths_in_both_themes_and_hostile_text_stays_text() {
     std::fs::create_dir(&folder).unwrap();
     let record = write(&folder);
     let compare = comparison();
-    let page = tell::html_with(&record, Some(&news(&record)), &record.traces(), Some(&compare));
+    let page = tell::html_with(
+        &record,
+        Some(&news(&record)),
+        &record.traces(),
+        (Some(&compare), None),
+    );
     assert!(!page.contains("<script"), "hostile text is escaped");
     std::fs::write(folder.join("report.html"), page).unwrap();
     let url = format!("file://{}", folder.join("report.html")).replace(' ', "%20");

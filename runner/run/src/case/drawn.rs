@@ -11,6 +11,7 @@ use super::{
     outcome::AttemptOutcome,
 };
 use crate::{
+    cover::RanInTurn,
     plan::Job,
     session::{Origin, Stage},
 };
@@ -41,6 +42,10 @@ pub(crate) struct Drawn {
     pub(crate) steps: Vec<String>,
     /// The wishes that came to a step, by their places.
     effective: Vec<usize>,
+    /// After each step, how many wishes had come to one, and how many pieces of code were noted.
+    noted: Vec<(usize, u64)>,
+    /// What was run, where that is known.
+    pub(crate) code: Option<RanInTurn>,
     /// Known issues that showed, by their reasons.
     pub(crate) known: Vec<String>,
 }
@@ -48,6 +53,13 @@ pub(crate) struct Drawn {
 impl Course<'_> {
     pub(super) fn is_drawn(&self) -> bool {
         matches!(self, Self::Drawn(_))
+    }
+
+    /// What was run is known, or not.
+    pub(super) fn ran(&mut self, code: Option<RanInTurn>) {
+        if let Self::Drawn(drawn) = self {
+            drawn.code = code;
+        }
     }
 
     /// The step after so many.
@@ -77,6 +89,8 @@ impl Drawn {
             at: 0,
             steps: Vec::new(),
             effective: Vec::new(),
+            noted: Vec::new(),
+            code: None,
             known: Vec::new(),
         }
     }
@@ -120,6 +134,21 @@ impl Drawn {
         if !std::mem::take(&mut bench.was_busy) {
             self.steps.push(step.to_string());
         }
+        // Where it cannot be read, nothing will be known of what was run either, and that is told then.
+        if let Ok(Some(pieces)) = bench.guest.noted() {
+            self.noted.push((self.effective.len(), pieces));
+        }
+    }
+
+    /// The wishes that came to a step, up to the one during which this piece of code was noted.
+    pub(crate) fn up_to(&self, piece: usize) -> Vec<Wish> {
+        let mut noted = self.noted.iter();
+        let until = noted.find(|(_, pieces)| *pieces > piece as u64);
+        let wishes = until.map_or(self.effective.len(), |(wishes, _)| *wishes);
+        self.effective[..wishes]
+            .iter()
+            .map(|at| self.wishes[*at].clone())
+            .collect()
     }
 }
 
@@ -186,4 +215,25 @@ fn ran(outcome: &AttemptOutcome, drawn: &Drawn) -> Option<Ran> {
         sign: Sign::of(&failure, step),
         effective: drawn.effective.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_a_sequence_ends_with_the_step_that_reached_the_piece() {
+        let wishes = vec![Wish::VetoOff, Wish::HalfBlock, Wish::RefuseOff, Wish::HalfBlock];
+        let mut drawn = Drawn::new(wishes.clone(), false, Issues::default(), None);
+        // The third came to nothing.
+        drawn.effective = vec![0, 1, 3];
+        drawn.noted = vec![(0, 10), (1, 20), (2, 20), (3, 25)];
+        let kept = |wishes_kept: &[usize]| -> Vec<Wish> {
+            wishes_kept.iter().map(|at| wishes[*at].clone()).collect()
+        };
+        assert_eq!(drawn.up_to(9), kept(&[]), "before its first wish");
+        assert_eq!(drawn.up_to(10), kept(&[0]));
+        assert_eq!(drawn.up_to(20), kept(&[0, 1, 3]));
+        assert_eq!(drawn.up_to(99), kept(&[0, 1, 3]), "behind the last step");
+    }
 }

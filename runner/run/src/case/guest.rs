@@ -107,6 +107,9 @@ pub(crate) trait UnderTest {
     /// Which code it ran since its machine started; `None` if nothing notes it.
     fn translated(&self) -> Result<Option<Pieces>, MachineError>;
 
+    /// How many pieces of code that is; `None` if nothing notes them.
+    fn noted(&self) -> Result<Option<u64>, MachineError>;
+
     /// Stops it.
     async fn stop(self);
 }
@@ -221,6 +224,10 @@ impl UnderTest for Guest {
 
     fn translated(&self) -> Result<Option<Pieces>, MachineError> {
         self.machine.translated()
+    }
+
+    fn noted(&self) -> Result<Option<u64>, MachineError> {
+        self.machine.noted()
     }
 
     async fn stop(self) {

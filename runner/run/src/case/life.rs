@@ -189,7 +189,7 @@ pub(super) async fn attempt(
     }
     outcome.ended = Some(ended(guest.end(), outcome.trouble.as_ref()));
     if !stage.stop.is_asked() {
-        stage.keep_code(job, &guest, origin).await;
+        course.ran(stage.keep_code(job, &guest, origin).await);
     }
     guest.stop().await;
     outcome

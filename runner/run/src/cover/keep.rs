@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
     path::{Path, PathBuf},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -14,6 +14,7 @@ use std::{
 use super::{
     logged::{Boot, Layout, LoggedKernel},
     subject::is_subject,
+    subject_code::SubjectCode,
 };
 use crate::case::{UnderTest, chain, inside};
 use base::{Arch, ui::Ui};
@@ -44,6 +45,8 @@ pub(crate) struct Cover {
     log: CoverageLog,
     /// Kernels that were told to the log, by their index in the run.
     kernels: Mutex<HashMap<usize, LoggedKernel>>,
+    /// The code of memory hotplug in each of these kernels, by its index in the run.
+    subjects: Mutex<HashMap<usize, Arc<SubjectCode>>>,
     /// Where each template's kernel lies, by the template's number.
     templates: Mutex<HashMap<usize, Layout>>,
     /// A boot of each kernel, by its index in the run.
@@ -64,12 +67,22 @@ pub(crate) struct Whose<'a> {
     pub(crate) kernel: (usize, &'a Kernel),
 }
 
+/// What a guest ran of its kernel.
+#[derive(Debug, Clone)]
+pub(crate) struct RanInTurn {
+    /// The code that memory hotplug is in.
+    pub(crate) subject: Arc<SubjectCode>,
+    /// The pieces of the kernel, in the order in which they were first run: the place among all that the plugin noted, and which it is.
+    pub(crate) pieces: Vec<(usize, Span)>,
+}
+
 impl Cover {
     pub(crate) fn new(libraries: BTreeMap<Arch, PathBuf>, log: CoverageLog, ui: Ui) -> Self {
         Self {
             libraries,
             log,
             kernels: Mutex::default(),
+            subjects: Mutex::default(),
             templates: Mutex::default(),
             boots: Mutex::default(),
             unplaced: Mutex::default(),
@@ -151,16 +164,22 @@ impl Cover {
 
     /// Keeps what a guest ran whose case is over, a clone of the template with this number or one that booted. What cannot be kept is told once, and
     /// costs no case its verdict.
-    pub(crate) async fn keep(&self, whose: Whose<'_>, template: Option<usize>, guest: &impl UnderTest) {
+    pub(crate) async fn keep(
+        &self,
+        whose: Whose<'_>,
+        template: Option<usize>,
+        guest: &impl UnderTest,
+    ) -> Option<RanInTurn> {
         // Before the guest is asked anything more.
-        let code = match guest.translated() {
-            Ok(Some(code)) => code,
-            Ok(None) => return,
-            Err(error) => return self.warn(&chain(&error)),
+        let kept = match guest.translated() {
+            Ok(Some(code)) => self.keep_code(whose, template, guest, &code).await,
+            Ok(None) => Ok(None),
+            Err(error) => Err(chain(&error)),
         };
-        if let Err(why) = self.keep_code(whose, template, guest, &code).await {
+        kept.unwrap_or_else(|why| {
             self.warn(&why);
-        }
+            None
+        })
     }
 
     async fn keep_code(
@@ -169,7 +188,7 @@ impl Cover {
         template: Option<usize>,
         guest: &impl UnderTest,
         code: &Pieces,
-    ) -> Result<(), String> {
+    ) -> Result<Option<RanInTurn>, String> {
         let place = match self.of_template(whose, template) {
             // The case may have loaded a module.
             Some((known, layout)) if known.is_elsewhere(&layout, code) => {
@@ -179,12 +198,18 @@ impl Cover {
             known => known,
         };
         let Some((known, layout)) = place else {
-            return self.keep_dead(whose, code);
+            self.keep_dead(whose, code)?;
+            return Ok(None);
         };
         let (spans, booted) = (known.placed(&layout, code), template.is_none());
         self.log
             .case(known.number, whose.key, booted, &spans, code.lost)
-            .map_err(|error| chain(&error))
+            .map_err(|error| chain(&error))?;
+        let subject = locked(&self.subjects).get(&whose.kernel.0).cloned();
+        Ok(subject.map(|subject| RanInTurn {
+            subject,
+            pieces: known.in_turn(&layout, code),
+        }))
     }
 
     /// What the template of a case has told of its kernel.
@@ -238,8 +263,8 @@ impl Cover {
 
     /// Tells the log of a kernel.
     fn describe(&self, whose: Whose<'_>, functions: &Functions) -> Result<LoggedKernel, String> {
-        let (_, kernel) = whose.kernel;
-        let number = self.log.kernel(&KernelText {
+        let (index, kernel) = whose.kernel;
+        let text = KernelText {
             label: kernel.label.clone(),
             release: kernel.release_or_unknown().to_owned(),
             arch: kernel.arch,
@@ -248,11 +273,10 @@ impl Cover {
             functions: functions.functions.clone(),
             modules: Vec::new(),
             sources: sources(kernel)?,
-        });
-        Ok(LoggedKernel::new(
-            number.map_err(|error| chain(&error))?,
-            functions,
-        ))
+        };
+        let number = self.log.kernel(&text).map_err(|error| chain(&error))?;
+        locked(&self.subjects).insert(index, Arc::new(SubjectCode::of(&text)));
+        Ok(LoggedKernel::new(number, functions))
     }
 
     fn warn(&self, why: &str) {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::place::{ModulePlace, Text, is_elsewhere, placed};
+use super::place::{ModulePlace, Text, in_turn, is_elsewhere, placed};
 use format::{
     cover::Pieces,
     kallsyms::{Functions, LoadedModule, ModuleFunctions},
@@ -80,6 +80,11 @@ impl LoggedKernel {
     /// What of a guest's code is the kernel's or a module's, by its place.
     pub(super) fn placed(&self, layout: &Layout, code: &Pieces) -> Vec<Span> {
         placed(code, self.text(layout), &self.places(layout))
+    }
+
+    /// What of a guest's code is the kernel's own, in the order in which it ran, each with its place among all pieces.
+    pub(super) fn in_turn(&self, layout: &Layout, code: &Pieces) -> Vec<(usize, Span)> {
+        in_turn(code, self.text(layout))
     }
 
     /// Whether anything ran that is neither, such as a module that the guest has not told of.

@@ -8,9 +8,13 @@ mod place;
 mod plugin;
 mod ran;
 mod subject;
+mod subject_code;
 
 pub(crate) use functions::{ChangedCode, changed_code};
-pub(crate) use keep::{Cover, SYMBOLS_SCRIPT, Whose};
+pub(crate) use keep::{Cover, RanInTurn, SYMBOLS_SCRIPT, Whose};
 pub use plugin::LibraryError;
 pub(crate) use plugin::libraries;
 pub(crate) use ran::kernels_with_lines;
+pub(crate) use subject_code::Reached;
+#[cfg(test)]
+pub(crate) use subject_code::SubjectCode;

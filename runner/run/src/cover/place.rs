@@ -101,12 +101,17 @@ fn in_modules(code: &Pieces, modules: &[ModulePlace]) -> Vec<Span> {
 /// The text lies in one piece of the guest's memory, so that its addresses and QEMU's are the same way apart everywhere. What has an address of
 /// the kernel's and lies elsewhere is of a program.
 fn in_text(code: &Pieces, text: Text) -> Vec<Span> {
+    in_turn(code, text).into_iter().map(|(_, span)| span).collect()
+}
+
+/// The same in the order in which they were first run, each with its place among all pieces.
+pub(crate) fn in_turn(code: &Pieces, text: Text) -> Vec<(usize, Span)> {
     let within = || {
-        let pieces = code.pieces.iter();
-        pieces.filter_map(|piece| Some((piece, text.offset(piece.address)?)))
+        let pieces = code.pieces.iter().enumerate();
+        pieces.filter_map(|(at, piece)| Some((at, piece, text.offset(piece.address)?)))
     };
     let mut distances: HashMap<u64, usize> = HashMap::new();
-    for (piece, _) in within() {
+    for (_, piece, _) in within() {
         *distances.entry(apart(piece)).or_default() += 1;
     }
     let Some((kernel, _)) = distances
@@ -115,10 +120,10 @@ fn in_text(code: &Pieces, text: Text) -> Vec<Span> {
     else {
         return Vec::new();
     };
-    let ours = within().filter(|(piece, _)| apart(piece) == kernel);
-    let span = |(piece, offset): (&Piece, u64)| Span {
-        offset,
-        bytes: piece.bytes.min(text.bytes - offset),
+    let ours = within().filter(|(_, piece, _)| apart(piece) == kernel);
+    let span = |(at, piece, offset): (usize, &Piece, u64)| {
+        let bytes = piece.bytes.min(text.bytes - offset);
+        (at, Span { offset, bytes })
     };
     ours.map(span).collect()
 }
@@ -194,6 +199,10 @@ mod tests {
         };
         let span = |offset| Span { offset, bytes: 4 };
         assert_eq!(placed(&code, text, &[]), [span(0), span(0x10)]);
+        assert_eq!(
+            in_turn(&code, text),
+            [(0, span(0x10)), (1, span(0)), (2, span(0x10))]
+        );
         assert_eq!(placed(&Pieces::default(), text, &[]), []);
     }
 }

@@ -6,23 +6,32 @@ use std::{collections::BTreeMap, fmt::Write as _, io, num::NonZeroUsize, path::P
 use camino::{Utf8Path, Utf8PathBuf};
 
 pub use super::kernel::Budget;
-use super::kernel::{Ground, explore as explore_kernel};
+use super::{
+    kept_file::{KeptFile, KeptFileError},
+    kernel::{Ground, explore as explore_kernel},
+    lead::Lead,
+};
 use crate::{
+    cover::{Cover, libraries},
     plan::{Filter, Job, LoadedSuite, plan},
     select::{SelectError, Selected, check_memory, get},
     session::{
         Capacity, How, Outcome, Request, Rig, RunError, Stage, Stop, Wanted, begin, facts, run, waited_for,
     },
 };
-use ::explore::{Draw, Issues, opening, setups};
+use ::explore::{Corpus, Draw, Issues, Whose, opening, setups};
 use base::{
     Arch,
     fault::{Blame, Blamed, Exit},
     ui::Ui,
 };
-use record::{Event, ExploreRecord, NotUnique, RunFolder, RunPart};
+use record::{CoverageLog, Event, ExploreRecord, NotUnique, RunFolder, RunPart};
 use suite::{Suite, SuiteErrors};
-use supply::{cache, host, kernel::KernelSpec};
+use supply::{
+    cache::{self, Cache},
+    host,
+    kernel::{Kernel, KernelSpec},
+};
 use vm::scratch;
 
 /// What is explored, and how.
@@ -44,6 +53,19 @@ pub struct Exploration<'a> {
     pub tries: u32,
     /// Guests at once, where somebody says how many.
     pub guests: Option<NonZeroUsize>,
+    /// What leads the draw.
+    pub leading: Leading,
+}
+
+/// What leads the draw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leading {
+    /// Which code ran: sequences that reach new code are kept in this folder, or in the cache, and varied.
+    Code(Option<PathBuf>),
+    /// The seed alone; it is told which code was reached.
+    Seed,
+    /// The seed alone; nobody looks which code runs.
+    SeedUnseen,
 }
 
 /// An exploration that is over.
@@ -74,6 +96,9 @@ pub enum ExploreError {
     /// Two jobs with one name.
     #[error(transparent)]
     NotUnique(#[from] NotUnique),
+    /// What is kept for the next exploration.
+    #[error(transparent)]
+    Kept(#[from] KeptFileError),
     /// A file of the run.
     #[error("the run's files")]
     Io(#[from] io::Error),
@@ -84,6 +109,7 @@ impl Blamed for ExploreError {
         match self {
             Self::Select(error) => error.blame(),
             Self::Run(error) => error.blame(),
+            Self::Kept(error) => error.blame(),
             Self::Suite(_) | Self::NotUnique(_) | Self::Io(_) => Blame::Bench,
         }
     }
@@ -114,6 +140,9 @@ pub fn planned(arches: &[Arch], seed: u64, sequences: u64) -> String {
 /// # Errors
 /// What is needed cannot be had, or something cannot be written down. What was written before stays.
 pub fn explore(exploration: &Exploration<'_>, ui: &Ui) -> Result<Explored, ExploreError> {
+    if let Leading::Code(Some(folder)) = &exploration.leading {
+        fs_err::create_dir_all(folder).map_err(KeptFileError::from)?;
+    }
     let host = host::facts().map_err(SelectError::Host)?;
     let openings = Arch::ALL.map(loaded).into_iter().collect::<Result<Vec<_>, _>>()?;
     check_memory(&openings, &host)?;
@@ -195,14 +224,36 @@ async fn draw_all(
     let all: Vec<Job> = plan(openings, &kernels, &Filter::default())?;
     // A template is made where two jobs are alike.
     let mut twice: Vec<Job> = all.iter().flat_map(|job| [job.clone(), job.clone()]).collect();
+    let builds: Vec<Whose> = rig
+        .kernels
+        .iter()
+        .map(|prepared| whose(&prepared.kernel))
+        .collect();
+    let libraries = match exploration.leading {
+        Leading::SeedUnseen => BTreeMap::new(),
+        _ => libraries(&rig, ui).map_err(RunError::from)?,
+    };
+    let cover = match libraries.is_empty() {
+        true => None,
+        false => {
+            let log = CoverageLog::open(folder.path()).map_err(RunError::from)?;
+            Some(Cover::new(libraries, log, ui.clone()))
+        }
+    };
     let stage = Stage::new(rig, folder.clone(), journal, stop.clone(), false, ui.clone());
-    let stage = Arc::new(stage.map_err(RunError::Stage)?.once().cloning(&mut twice));
+    let stage = stage.map_err(RunError::Stage)?.covering(cover).once();
+    let stage = Arc::new(stage.cloning(&mut twice));
+    // What is kept of any kernel is read before the first one is explored.
+    let leads = builds
+        .into_iter()
+        .map(|whose| lead(&exploration.leading, whose, &stage, ui));
+    let leads = leads.collect::<Result<Vec<_>, _>>()?;
     let issues = Issues::of(exploration.known.iter().map(|suite| &suite.suite));
     let mut record = ExploreRecord {
         seed: exploration.seed,
         kernels: Vec::new(),
     };
-    for (index, kernel) in kernels.iter().enumerate() {
+    for ((index, kernel), (lead, kept)) in kernels.iter().enumerate().zip(leads) {
         if stop.is_asked() {
             break;
         }
@@ -211,6 +262,8 @@ async fn draw_all(
             twice.iter().find(is_its).cloned()
         });
         let ground = Ground {
+            lead,
+            kept,
             stage: &stage,
             capacity: (capacity, &slots),
             ui,
@@ -225,6 +278,34 @@ async fn draw_all(
         write(&folder, &record)?;
     }
     Ok((folder, record, stop.is_asked()))
+}
+
+/// The build of a kernel.
+fn whose(kernel: &Kernel) -> Whose {
+    Whose {
+        kernel: kernel.label.clone(),
+        arch: kernel.arch,
+        build: kernel.sha256.clone(),
+    }
+}
+
+/// What leads the draw of a kernel, and where it is kept.
+fn lead(
+    leading: &Leading,
+    whose: Whose,
+    stage: &Stage,
+    ui: &Ui,
+) -> Result<(Lead, Option<KeptFile>), ExploreError> {
+    let cover = stage.cover.as_ref();
+    let sees = cover.is_some_and(|cover| cover.library(whose.arch).is_some());
+    match leading {
+        Leading::Code(folder) if sees => {
+            let cache = Cache::open(ui).map_err(KeptFileError::from)?;
+            let (file, corpus) = KeptFile::open(folder.as_deref(), whose, &cache, ui)?;
+            Ok((Lead::new(corpus, true), Some(file)))
+        }
+        _ => Ok((Lead::new(Corpus::new(whose), false), None)),
+    }
 }
 
 fn write(folder: &RunFolder, record: &ExploreRecord) -> Result<(), ExploreError> {

@@ -3,17 +3,20 @@
 
 use std::{
     io::ErrorKind,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use super::findings::{Ended, Signs};
+use super::{
+    findings::{Ended, Signs},
+    lead::Lead,
+};
 use crate::{
     case::{Drawn, Guests, Tried, chain, tried},
     plan::Job,
     session::{Origin, Stage},
 };
-use ::explore::{Draw, Enough, Found, Issues, Ran, Sequence, Shrink};
+use ::explore::{Draw, Enough, Found, Issues, Made, Planned, Ran, Sequence, Shrink};
 use base::fault::Verdict;
 use record::{CaseKey, FolderError, FoundRecord};
 
@@ -44,6 +47,8 @@ pub(super) struct Field<G> {
     /// Guests that one finding is given, to make it shorter.
     pub(super) tries: u32,
     pub(super) signs: Mutex<Signs>,
+    /// What leads the draw.
+    pub(super) lead: Mutex<Lead>,
     pub(super) began: Instant,
     /// When sequences end that are not over yet.
     pub(super) until: Option<Instant>,
@@ -52,8 +57,7 @@ pub(super) struct Field<G> {
 /// A sequence that a guest was asked about.
 pub(super) struct Asked {
     pub(super) tried: Tried,
-    steps: Vec<String>,
-    known: Vec<String>,
+    drawn: Drawn,
     key: CaseKey,
 }
 
@@ -63,21 +67,24 @@ impl<G: Grounds> Field<G> {
         if self.until.is_some_and(|until| Instant::now() >= until) {
             return Ended::never();
         }
-        let sequence = self.draw.sequence(number);
-        let mut asked = self.ask(&sequence, ("", self.until), number, Origin::Clone).await;
+        let planned = self.lead().plan(self.draw, number);
+        let sequence = &planned.sequence;
+        let mut asked = self.ask(sequence, ("", self.until), number, Origin::Clone).await;
         if let Ok(Asked { tried, .. }) = &asked
             && tried.verdict == Verdict::Error
             && !self.stage().stop.is_asked()
         {
             // What broke may be the clone's fault.
-            asked = self.ask(&sequence, ("", self.until), number, Origin::Boot).await;
+            asked = self.ask(sequence, ("", self.until), number, Origin::Boot).await;
         }
         let asked = match asked {
             Ok(asked) => asked,
             Err(error) => return broken(chain(&error)),
         };
+        let told = (asked.tried.verdict, self.began.elapsed());
+        self.lead().over(self.draw.seed, &planned, &asked.drawn, told);
         let found = match &asked.tried.ran {
-            Some(ran) if self.is_new(ran) => Some(self.clone().found(number, ran.clone(), &asked).await),
+            Some(ran) if self.is_new(ran) => Some(self.clone().found(&planned, ran.clone(), &asked).await),
             _ => None,
         };
         let kept = match found {
@@ -93,11 +100,17 @@ impl<G: Grounds> Field<G> {
                     Verdict::Skip => format!("{}: {}", sequence.machine().name, asked.tried.reason),
                     _ => asked.tried.reason,
                 },
-                known: asked.known,
+                known: asked.drawn.known,
                 sign: asked.tried.ran.map(|ran| ran.sign),
                 found,
             },
         }
+    }
+
+    /// What leads the draw.
+    pub(super) fn lead(&self) -> MutexGuard<'_, Lead> {
+        // It is whole at any moment.
+        self.lead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stage(&self) -> &Stage {
@@ -129,8 +142,7 @@ impl<G: Grounds> Field<G> {
         let tried = tried(&job, self.stage(), &*self.grounds, (&folder, origin), &mut drawn).await;
         Ok(Asked {
             tried,
-            steps: drawn.steps,
-            known: drawn.known,
+            drawn,
             key: job.key,
         })
     }
@@ -147,7 +159,13 @@ impl<G: Grounds> Field<G> {
     }
 
     /// Makes a sequence shorter that failed so, and prints what is left.
-    async fn found(self: Arc<Self>, number: u64, ran: Ran, asked: &Asked) -> Result<FoundRecord, String> {
+    async fn found(
+        self: Arc<Self>,
+        planned: &Planned,
+        ran: Ran,
+        asked: &Asked,
+    ) -> Result<FoundRecord, String> {
+        let number = planned.number;
         let after = self.began.elapsed();
         let sign = ran.sign.clone();
         self.stage().ui.line(&format!(
@@ -156,12 +174,12 @@ impl<G: Grounds> Field<G> {
         ));
         let guests = tokio::runtime::Handle::current();
         let field = self.clone();
-        let first = asked.steps.clone();
+        let (first, planned_one) = (asked.drawn.steps.clone(), planned.clone());
         let shrunk = tokio::task::spawn_blocking(move || {
             let began = Instant::now();
             let mut left = first;
             let mut tries = 0;
-            let shrunk = Shrink::of(field.draw, number, ran.clone(), field.tries, |simpler| {
+            let shrunk = Shrink::of(field.draw, &planned_one, ran.clone(), field.tries, |simpler| {
                 if field.stage().stop.is_asked() || began.elapsed() > PATIENCE {
                     return Err(Enough);
                 }
@@ -176,7 +194,7 @@ impl<G: Grounds> Field<G> {
                     Enough
                 })?;
                 if asked.tried.ran.as_ref().is_some_and(|now| now.sign == ran.sign) {
-                    left = asked.steps;
+                    left = asked.drawn.steps;
                 }
                 Ok(asked.tried.ran)
             });
@@ -185,11 +203,12 @@ impl<G: Grounds> Field<G> {
         .await;
         let (shrunk, steps) = shrunk.map_err(|error| error.to_string())?;
         let drawn_steps = asked.tried.steps as u64;
-        let file = self.print(number, &shrunk, &steps, asked)?;
+        let file = self.print(planned, &shrunk, &steps, asked)?;
         Ok(FoundRecord {
             sign: sign.to_string(),
             reason: asked.tried.reason.clone(),
             number,
+            of: planned.of().to_vec(),
             after: after.into(),
             times: 1,
             steps: drawn_steps,
@@ -201,7 +220,14 @@ impl<G: Grounds> Field<G> {
     }
 
     /// Writes the suite of a finding, and says where it is in the run's folder.
-    fn print(&self, number: u64, shrunk: &Shrink, steps: &[String], asked: &Asked) -> Result<String, String> {
+    fn print(
+        &self,
+        planned: &Planned,
+        shrunk: &Shrink,
+        steps: &[String],
+        asked: &Asked,
+    ) -> Result<String, String> {
+        let number = planned.number;
         let kernel = self.stage().kernel(&self.jobs[0]);
         // What names a suite has no underscore.
         let arch = self.draw.arch.to_string().replace('_', "-");
@@ -214,8 +240,14 @@ impl<G: Grounds> Field<G> {
                 kernel.release_or_unknown()
             ),
             format!(
-                "seed {}, sequence {number}, made of {} steps",
-                self.draw.seed, asked.tried.steps
+                "seed {}, sequence {number}{}, made of {} steps",
+                self.draw.seed,
+                match &planned.made {
+                    Made::Drawn => String::new(),
+                    Made::Again(name) => format!(" (again: {name})"),
+                    Made::Varied(names) => format!(" (varied: {})", names.join("; ")),
+                },
+                asked.tried.steps
             ),
         ];
         let text = Found {

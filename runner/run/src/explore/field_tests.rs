@@ -9,12 +9,13 @@ use std::{
 use super::{
     field::{Field, Grounds},
     findings::{Ended, Signs},
+    lead::Lead,
 };
 use crate::{
     case::fake::{Fault, Lab, Setup},
     session::{Origin, Stage},
 };
-use ::explore::{Draw, Issues, setups};
+use ::explore::{Corpus, Draw, Issues, Whose, setups};
 use base::{Arch, fault::Verdict};
 use suite::Suite;
 
@@ -34,9 +35,19 @@ fn field(arch: Arch, setup: Setup, issues: Issues) -> Arc<Field<Lab>> {
         tries: 60,
         issues,
         signs: Mutex::new(Signs::default()),
+        lead: Mutex::new(lead(arch)),
         began: Instant::now(),
         until: None,
     })
+}
+
+fn lead(arch: Arch) -> Lead {
+    let whose = Whose {
+        kernel: "lab".to_owned(),
+        arch,
+        build: String::new(),
+    };
+    Lead::new(Corpus::new(whose), false)
 }
 
 async fn ended(field: &Arc<Field<Lab>>, sequences: u64) -> Vec<Ended> {

@@ -108,6 +108,7 @@ mod tests {
             sign: sign.to_string(),
             reason: String::new(),
             number: 0,
+            of: Vec::new(),
             after: Duration::ZERO.into(),
             times: 1,
             steps: 9,

@@ -10,8 +10,11 @@ use std::{
 use super::{
     field::Field,
     findings::{Ended, Signs, count},
+    kept_file::KeptFile,
+    lead::Lead,
 };
 use crate::{
+    case::chain,
     plan::{Job, PlannedKernel},
     session::{Admission, Capacity, QEMU_OVERHEAD, Stage, run_all},
 };
@@ -84,6 +87,10 @@ pub(super) struct Ground<'a> {
     /// Guests that one finding is given, to make it shorter.
     pub(super) tries: u32,
     pub(super) issues: &'a Issues,
+    /// What leads the draw.
+    pub(super) lead: Lead,
+    /// Where what is kept is written; none where nothing is.
+    pub(super) kept: Option<KeptFile>,
 }
 
 /// Explores a kernel until its part is over, or the run is stopped.
@@ -107,6 +114,7 @@ pub(super) async fn explore(ground: Ground<'_>) -> ExploredKernel {
         tries: ground.tries,
         issues: ground.issues.clone(),
         signs: Mutex::new(Signs::default()),
+        lead: Mutex::new(ground.lead),
         began,
         until: budget.until(began),
         jobs: ground.jobs,
@@ -121,6 +129,13 @@ pub(super) async fn explore(ground: Ground<'_>) -> ExploredKernel {
     let mut explored = ExploredKernel::new(kernel.arch, &kernel.label, release);
     let mut times = BTreeMap::new();
     let mut told = began;
+    let save = || {
+        let Some(file) = &ground.kept else { return };
+        let corpus = field.lead().corpus.clone();
+        if let Err(error) = file.save(&corpus) {
+            ui.warning(&chain(&error));
+        }
+    };
     run_all(
         sequences.collect(),
         ground.capacity,
@@ -140,7 +155,9 @@ pub(super) async fn explore(ground: Ground<'_>) -> ExploredKernel {
             count(&mut explored, &mut times, ended, began.elapsed());
             if told.elapsed() >= TELL_AFTER {
                 told = Instant::now();
+                explored.reached = field.lead().record();
                 ui.line(&how_far(&explored, began.elapsed()));
+                save();
             }
             let hopeless = explored.sequences == 0 && explored.errors.len() >= BROKEN;
             !budget.is_over(began.elapsed()) && !hopeless
@@ -148,6 +165,8 @@ pub(super) async fn explore(ground: Ground<'_>) -> ExploredKernel {
     )
     .await;
     explored.seconds = began.elapsed().into();
+    explored.reached = field.lead().record();
+    save();
     for job in &field.jobs {
         // Each template was made for two jobs, so that it is made at all.
         stage.templates().done_with(job);
@@ -177,14 +196,18 @@ fn tell(ended: &Ended, draw: Draw, ui: &Ui) {
 /// How far it is.
 fn how_far(explored: &ExploredKernel, spent: Duration) -> String {
     format!(
-        "{} {}: {} sequences, {} operations in {} s ({:.1} a second), {} found",
+        "{} {}: {} sequences, {} operations in {} s ({:.1} a second), {} found{}",
         explored.arch,
         explored.release,
         explored.sequences,
         explored.operations,
         spent.as_secs(),
         explored.operations as f64 / spent.as_secs_f64().max(1.0),
-        explored.findings.len()
+        explored.findings.len(),
+        match explored.reached.as_ref().and_then(|reached| reached.grew.last()) {
+            None => String::new(),
+            Some(grew) => format!(", {} functions of memory hotplug reached", grew.reached.functions),
+        }
     )
 }
 

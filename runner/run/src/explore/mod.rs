@@ -7,6 +7,8 @@ mod field;
 #[cfg(test)]
 mod field_tests;
 mod findings;
+mod kept_file;
 mod kernel;
+mod lead;
 
-pub use exploration::{Budget, Exploration, ExploreError, Explored, explore, planned};
+pub use exploration::{Budget, Exploration, ExploreError, Explored, Leading, explore, planned};

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     case::{Found, Trouble, UnderTest, chain, findings, notifiers, weigh},
-    cover::{Cover, Whose},
+    cover::{Cover, RanInTurn, Whose},
     plan::{Job, dry_run, spec},
 };
 use base::{exec::shell_line, fault::Blame, ui::Ui};
@@ -198,7 +198,7 @@ impl Stage {
     }
 
     /// Keeps which code the cases run.
-    pub(super) fn covering(mut self, cover: Option<Cover>) -> Self {
+    pub(crate) fn covering(mut self, cover: Option<Cover>) -> Self {
         self.cover = cover;
         self
     }
@@ -239,12 +239,15 @@ impl Stage {
     }
 
     /// Keeps which code a guest ran whose case is over, where that is asked for.
-    pub(crate) async fn keep_code(&self, job: &Job, guest: &impl UnderTest, origin: Origin) {
-        let Some(cover) = &self.cover else { return };
+    pub(crate) async fn keep_code(
+        &self,
+        job: &Job,
+        guest: &impl UnderTest,
+        origin: Origin,
+    ) -> Option<RanInTurn> {
         let template = job.template.filter(|_| origin == Origin::Clone);
-        cover
-            .keep(self.whose(job), template.map(|index| index + 1), guest)
-            .await;
+        let template = template.map(|index| index + 1);
+        self.cover.as_ref()?.keep(self.whose(job), template, guest).await
     }
 
     /// Keeps which code a guest ran that did not come up.

@@ -5,6 +5,7 @@
 //! anything in a reader's browser even if it got past the escaping. Everything that opens and filters is plain HTML and CSS.
 
 mod boot;
+mod explored;
 mod page;
 mod past;
 mod plot;

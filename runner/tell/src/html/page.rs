@@ -7,6 +7,7 @@ use askama::Template;
 
 use super::{
     boot::{AgainstStandby, boot_memory, boot_time},
+    explored::{Explored, explored},
     plot,
     trouble::{Trouble, troubles},
     words::{kernel, link, title, whom},
@@ -20,7 +21,7 @@ use crate::{
 };
 use base::fault::Verdict;
 use compare::CompareRecord;
-use record::{CaseRecord, Finish, Rounds, RunPart, RunRecord, Traces, is_output};
+use record::{CaseRecord, ExploreRecord, Finish, Rounds, RunPart, RunRecord, Traces, is_output};
 
 #[derive(Template)]
 #[template(path = "report.html")]
@@ -42,6 +43,7 @@ struct Page {
     facts: Vec<(&'static str, String)>,
     kernels: Vec<[String; 4]>,
     comparison: Option<Comparison>,
+    explored: Option<Explored>,
     compared: bool,
     news: Vec<Change>,
     suites: Vec<String>,
@@ -136,17 +138,18 @@ struct Row {
 ///
 /// `news` is what is new against earlier runs, where that is known; `traces` are those of the run's cases.
 pub fn html(record: &RunRecord, news: Option<&News>, traces: &Traces) -> String {
-    html_with(record, news, traces, None)
+    html_with(record, news, traces, (None, None))
 }
 
-/// The page of a run that compared two kernels.
+/// The page of a run that compared two kernels, or explored.
 pub fn html_with(
     record: &RunRecord,
     news: Option<&News>,
     traces: &Traces,
-    compare: Option<&CompareRecord>,
+    (compare, explore): (Option<&CompareRecord>, Option<&ExploreRecord>),
 ) -> String {
     let mut page = page(record, news, traces);
+    page.explored = explore.map(explored);
     page.comparison = compare.map(|compare| Comparison {
         kernels: format!("{} and {}", one_line(&compare.base), one_line(&compare.new)),
         ran: ran(compare),
@@ -191,6 +194,7 @@ fn page(record: &RunRecord, news: Option<&News>, traces: &Traces) -> Page {
             })
             .collect(),
         comparison: None,
+        explored: None,
         title: facts.id.to_string(),
         answer: counts(record.cases.iter()),
         cases: record.cases.len(),

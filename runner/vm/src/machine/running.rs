@@ -262,12 +262,24 @@ impl Machine {
         if !self.notes_code {
             return Ok(None);
         }
-        let read = || {
-            let file = fs_err::File::open(self.folder.path().join(CODE_FILE))?;
-            Pieces::read(BufReader::new(file))
-        };
-        read()
+        self.code_file(|file| Pieces::read(BufReader::new(file)))
             .map(Some)
+    }
+
+    /// How many pieces that is.
+    ///
+    /// # Errors
+    /// As [`Self::translated`].
+    pub fn noted(&self) -> Result<Option<u64>, MachineError> {
+        if !self.notes_code {
+            return Ok(None);
+        }
+        self.code_file(Pieces::count).map(Some)
+    }
+
+    fn code_file<T>(&self, read: impl FnOnce(fs_err::File) -> io::Result<T>) -> Result<T, MachineError> {
+        let file = fs_err::File::open(self.folder.path().join(CODE_FILE));
+        file.and_then(read)
             .map_err(io_error("the file of the plugin that notes which code runs"))
     }
 

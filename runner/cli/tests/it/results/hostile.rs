@@ -2,7 +2,10 @@
 //! What a guest says may be made by a kernel under attack: none of it does anything in a terminal, a spreadsheet or a report.
 
 use base::{Arch, fault::Verdict};
-use record::{ExploreRecord, ExploredKernel, FoundRecord, KnownSeen, RunRecord, Seconds, SubcaseRecord};
+use record::{
+    CodeCounts, ExploreRecord, ExploredKernel, FoundRecord, GrewRecord, KnownSeen, ReachedRecord, RunRecord,
+    Seconds, SubcaseRecord,
+};
 use tell::Style;
 
 use super::summary;
@@ -86,6 +89,7 @@ fn explored(said: &str) -> ExploreRecord {
         sign: said.to_owned(),
         reason: said.to_owned(),
         number: 1,
+        of: Vec::new(),
         after: Seconds::default(),
         times: 1,
         steps: 2,
@@ -94,6 +98,18 @@ fn explored(said: &str) -> ExploreRecord {
         file: "found/x.yaml".to_owned(),
         evidence: "cases/x".to_owned(),
     }];
+    kernel.reached = Some(ReachedRecord {
+        led: true,
+        all: CodeCounts::default(),
+        before: (0, CodeCounts::default()),
+        grew: vec![GrewRecord {
+            number: 1,
+            after: Seconds::default(),
+            of: vec![said.to_owned()],
+            functions: vec![said.to_owned()],
+            reached: CodeCounts::default(),
+        }],
+    });
     ExploreRecord {
         seed: 1,
         kernels: vec![kernel],
@@ -122,7 +138,12 @@ fn nothing_that_a_guest_says_does_anything() {
             ("JUnit", String::from_utf8(junit).unwrap()),
             (
                 "page",
-                tell::html_with(&record, None, &record.traces(), Some(&compared)),
+                tell::html_with(
+                    &record,
+                    None,
+                    &record.traces(),
+                    (Some(&compared), Some(&explored(said))),
+                ),
             ),
             ("comparison", tell::compare_summary(&compared, Style::Plain)),
             ("mail", tell::compare_mail(&compared)),

@@ -327,6 +327,10 @@ impl UnderTest for Fake {
         Ok(None)
     }
 
+    fn noted(&self) -> Result<Option<u64>, MachineError> {
+        Ok(None)
+    }
+
     async fn stop(self) {
         self.port.end.send_replace(Some(End::Stopped));
     }
