@@ -35,6 +35,7 @@ pub(super) fn explore(args: &Explore, ui: &Ui) -> Result<Exit, Failure> {
         tries: args.tries,
         guests: args.jobs,
         leading: args.leading(),
+        cmdline: args.cmdline.split_whitespace().map(str::to_owned).collect(),
     };
     let explored = run_sequences(&exploration, ui).map_err(Failure::of)?;
     match &explored.confirmed {

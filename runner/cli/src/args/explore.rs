@@ -73,6 +73,10 @@ pub(crate) struct Explore {
     #[arg(long)]
     pub(crate) no_cover: bool,
 
+    /// Boot all guests with these words, too
+    #[arg(long, value_name = "WORDS", default_value = "", hide_default_value = true)]
+    pub(crate) cmdline: String,
+
     /// Find also what the suites list as known
     #[arg(long)]
     pub(crate) with_known: bool,

@@ -55,7 +55,7 @@ impl ExploreBoth<'_> {
         (guests, results): (Option<NonZeroUsize>, Utf8PathBuf),
         ui: &Ui,
     ) -> Result<ExploredBoth, ExploreError> {
-        let openings = openings(&selected.host)?;
+        let openings = openings(&selected.host, &[])?;
         let all = compare_jobs(&openings, &selected.rig.planned(), sides, &Filter::default())?;
         let exploration = Exploration {
             kernels: Vec::new(),
@@ -68,6 +68,7 @@ impl ExploreBoth<'_> {
             guests,
             // What leads the draw on one of them would not lead it on the other.
             leading: Leading::SeedUnseen,
+            cmdline: Vec::new(),
         };
         let drawing = draw_all(&exploration, selected, all, ui);
         let (folder, record, stopped) = waited_for(drawing).map_err(RunError::Host)??;

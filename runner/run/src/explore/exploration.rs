@@ -55,6 +55,8 @@ pub struct Exploration<'a> {
     pub guests: Option<NonZeroUsize>,
     /// What leads the draw.
     pub leading: Leading,
+    /// Words for the command line of every guest.
+    pub cmdline: Vec<String>,
 }
 
 /// What leads the draw.
@@ -144,7 +146,7 @@ pub fn explore(exploration: &Exploration<'_>, ui: &Ui) -> Result<Explored, Explo
         fs_err::create_dir_all(folder).map_err(KeptFileError::from)?;
     }
     let host = host::facts().map_err(SelectError::Host)?;
-    let openings = openings(&host)?;
+    let openings = openings(&host, &exploration.cmdline)?;
     let wanted = Wanted::of(exploration.kernels.clone(), exploration.qemus.clone());
     let rig = get(&wanted, ui)?;
     let nothing = Selected {
@@ -189,15 +191,18 @@ pub(super) fn finish(folder: &RunFolder, exit: Exit) -> Result<(), ExploreError>
 }
 
 /// The suites with which sequences begin, of which each machine fits the host.
-pub(super) fn openings(host: &HostFacts) -> Result<Vec<Arc<LoadedSuite>>, ExploreError> {
-    let openings = Arch::ALL.map(loaded).into_iter().collect::<Result<Vec<_>, _>>()?;
+pub(super) fn openings(host: &HostFacts, words: &[String]) -> Result<Vec<Arc<LoadedSuite>>, ExploreError> {
+    let openings = Arch::ALL
+        .map(|arch| loaded(arch, words))
+        .into_iter()
+        .collect::<Result<Vec<_>, _>>()?;
     check_memory(&openings, host)?;
     Ok(openings)
 }
 
 /// The suite with which sequences begin.
-fn loaded(arch: Arch) -> Result<Arc<LoadedSuite>, SuiteErrors> {
-    let text = opening(arch);
+fn loaded(arch: Arch, words: &[String]) -> Result<Arc<LoadedSuite>, SuiteErrors> {
+    let text = opening(arch, words);
     let file = "explore.yaml".to_owned();
     Ok(Arc::new(LoadedSuite {
         sha256: cache::sha256(text.as_bytes()),
@@ -284,6 +289,7 @@ pub(super) async fn draw_all(
             budget: exploration.budget.part(kernels.len()),
             tries: exploration.tries,
             issues: &issues,
+            cmdline: &exploration.cmdline,
         };
         record.kernels.push(explore_kernel(ground).await);
         write(&folder, &record)?;

@@ -34,6 +34,7 @@ fn field(arch: Arch, setup: Setup, issues: Issues) -> Arc<Field<Lab>> {
         injects: true,
         tries: 60,
         issues,
+        cmdline: Vec::new(),
         signs: Mutex::new(Signs::default()),
         lead: Mutex::new(lead(arch)),
         began: Instant::now(),
