@@ -53,6 +53,19 @@ fn what_is_no_time_is_refused() {
     }
 }
 
+#[test]
+fn a_comparison_explores_for_some_time_and_by_a_seed_of_that() {
+    for (args, said) in [
+        (["--explore", "0s"], "longer than no time"),
+        (["--seed", "3"], "--explore <TIME>"),
+    ] {
+        let both = ["compare", "--base", "debian:sid", "--new", "debian:trixie"];
+        let told = Told::by(memrig().args(both).args(args).env("MEMRIG_RESULTS", &folder().1));
+        assert_eq!(told.code, Some(2), "{args:?}");
+        assert!(told.err.contains(said), "{args:?}: {}", told.err);
+    }
+}
+
 /// The first sequence of this seed refuses an increment halfway, and 6.12 does not give back those before it.
 const HALFWAY: [&str; 8] = [
     "-k",
