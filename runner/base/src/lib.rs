@@ -15,5 +15,5 @@ mod units;
 
 pub use arch::{Arch, UnknownArch};
 pub use errno::{Errno, UnknownErrno};
-pub use quote::{quoted, shortened};
+pub use quote::{printable, quoted, shortened};
 pub use units::{ByteSize, PAGE_SIZE, Pages, ParseSizeError};

@@ -13,6 +13,8 @@ use std::{
 use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use crate::printable;
+
 /// A handle to the terminal; clones share it.
 #[derive(Debug, Clone)]
 pub struct Ui {
@@ -197,6 +199,8 @@ impl Ui {
         if self.shared.talk < least {
             return;
         }
+        // Much of it is what a guest, a compiler or a mail said.
+        let text = printable(text);
         if let Some(lines) = &self.shared.captured {
             if let Ok(mut lines) = lines.lock() {
                 lines.push(format!("{prefix}{text}"));
@@ -258,7 +262,7 @@ impl Task {
     /// Shows what it is doing right now; on a terminal only.
     pub fn message(&self, text: &str) {
         if let Some(bar) = &self.bar {
-            bar.set_message(text.to_owned());
+            bar.set_message(printable(text));
         }
     }
 
@@ -312,6 +316,7 @@ mod tests {
         }
         task.done("built");
         ui.warning("mind the gap");
+        ui.line("the guest said \x1b[2J");
         let lines = ui.lines();
         assert_eq!(
             lines[..4],
@@ -319,6 +324,7 @@ mod tests {
         );
         assert!(lines[4].starts_with("qemu: built ("), "{lines:?}");
         assert_eq!(lines[5], "warning: mind the gap");
+        assert_eq!(lines[6], "the guest said \\x1b[2J");
     }
 
     #[test]

@@ -250,6 +250,19 @@ mod tests {
     }
 
     #[test]
+    fn every_example_of_the_help_is_one_that_the_program_takes() {
+        let mut seen = 0;
+        for verb in Cli::command().get_subcommands() {
+            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            // Indented by two, where documents indent by four.
+            let examples: String = help.lines().map(|line| format!("  {line}\n")).collect();
+            assert_eq!(refused(&examples), Vec::<String>::new(), "{}", verb.get_name());
+            seen += calls(&examples).len();
+        }
+        assert!(seen > 30, "only {seen} examples were found");
+    }
+
+    #[test]
     fn every_variable_that_the_program_reads_is_in_the_documents() {
         let text =
             fs_err::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/how-to.md")).unwrap();

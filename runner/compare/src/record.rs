@@ -306,6 +306,7 @@ mod tests {
                 name: "online".to_owned(),
                 samples: vec![online, online + 7],
                 steady: Some(online),
+                functions: BTreeMap::new(),
             }],
         }
     }

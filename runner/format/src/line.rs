@@ -4,7 +4,22 @@
 use std::{
     collections::hash_map::RandomState,
     hash::{BuildHasher as _, Hasher as _},
+    io,
 };
+
+/// How much a guest may answer to one script, in bytes: the symbols of a kernel are 10 MB, and a guest that says more is broken or means harm.
+pub const LARGEST_ANSWER: usize = 64 << 20;
+
+/// It answered more than that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the guest answers with more than {} MiB", LARGEST_ANSWER >> 20)]
+pub struct EndlessAnswer;
+
+impl From<EndlessAnswer> for io::Error {
+    fn from(endless: EndlessAnswer) -> Self {
+        Self::other(endless)
+    }
+}
 
 /// What the shell says when it begins.
 const HELLO: &[u8] = b"\x01memrig line\x01\n";

@@ -98,34 +98,43 @@ pub struct OperationCost {
     /// What repeats of them, where they were counted block by block: see [`steady`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steady: Option<u64>,
+    /// What of `steady` was executed in each function of the kernel's, and [`ELSEWHERE`]; empty where that was not asked for. Of functions with the
+    /// same name it is the sum.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub functions: BTreeMap<String, i64>,
 }
 
-/// The instructions of the repetitions without luck: the sum of what each block of code costs, which is the lowest number that a third of
+/// What stands for the name of a function where code is none of the kernel's: the program that writes to a file.
+pub const ELSEWHERE: &str = "(elsewhere)";
+
+/// The instructions of the repetitions without luck: what each block of code costs, by its address, which is the lowest number that a third of
 /// the repetitions agree on.
 ///
 /// Each repetition is a map from a block's address to its instructions; a block that is missing cost nothing. Whether a slab
 /// object lies in the first page of its slab, or the random numbers have to be drawn anew, moves a few blocks each; the sum over
-/// all of them hardly ever repeats, and this does. `None` without repetitions.
-pub fn steady(repetitions: &[BTreeMap<u64, i64>]) -> Option<u64> {
+/// all of them hardly ever repeats, and that of these does. `None` without repetitions.
+pub fn steady(repetitions: &[BTreeMap<u64, i64>]) -> Option<BTreeMap<u64, i64>> {
     let enough = repetitions.len().div_ceil(3).max(1);
     let blocks: BTreeSet<u64> = repetitions
         .iter()
         .flat_map(|blocks| blocks.keys().copied())
         .collect();
-    let sum: i64 = blocks
-        .into_iter()
-        .map(|block| {
-            let mut counts: Vec<i64> = repetitions
-                .iter()
-                .map(|blocks| blocks.get(&block).copied().unwrap_or(0))
-                .collect();
-            counts.sort_unstable();
-            let agreed = counts.chunk_by(|a, b| a == b).find(|same| same.len() >= enough);
-            // Where no third agrees, at least the middle is steady.
-            agreed.map_or(counts[counts.len() / 2], |same| same[0])
-        })
-        .sum();
-    (!repetitions.is_empty()).then(|| u64::try_from(sum).unwrap_or(0))
+    let agreed = |block| {
+        let mut counts: Vec<i64> = repetitions
+            .iter()
+            .map(|blocks| blocks.get(&block).copied().unwrap_or(0))
+            .collect();
+        counts.sort_unstable();
+        let agreed = counts.chunk_by(|a, b| a == b).find(|same| same.len() >= enough);
+        // Where no third agrees, at least the middle is steady.
+        (block, agreed.map_or(counts[counts.len() / 2], |same| same[0]))
+    };
+    (!repetitions.is_empty()).then(|| blocks.into_iter().map(agreed).collect())
+}
+
+/// The instructions of all blocks together.
+pub fn total(blocks: &BTreeMap<u64, i64>) -> u64 {
+    u64::try_from(blocks.values().sum::<i64>()).unwrap_or(0)
 }
 
 impl OperationCost {
@@ -177,7 +186,12 @@ mod tests {
             name: "online".to_owned(),
             samples: samples.to_vec(),
             steady: None,
+            functions: BTreeMap::new(),
         }
+    }
+
+    fn agreed(repetitions: &[BTreeMap<u64, i64>]) -> Option<u64> {
+        steady(repetitions).map(|blocks| total(&blocks))
     }
 
     #[test]
@@ -231,9 +245,9 @@ mod tests {
     fn ten_instructions_more_are_seen_through_luck() {
         let one = [(true, false), (false, false), (true, true), (false, true)];
         let other = [(false, true), (true, true), (false, false), (true, false)];
-        assert_eq!(steady(&lucky(0, &one)), Some(993));
-        assert_eq!(steady(&lucky(0, &other)), Some(993));
-        assert_eq!(steady(&lucky(10, &other)), Some(1003));
+        assert_eq!(agreed(&lucky(0, &one)), Some(993));
+        assert_eq!(agreed(&lucky(0, &other)), Some(993));
+        assert_eq!(agreed(&lucky(10, &other)), Some(1003));
     }
 
     #[test]
@@ -241,10 +255,10 @@ mod tests {
         let mut many = lucky(0, &[(true, false); 20]);
         many[7].insert(0x40, 5000);
         many[9].insert(0x10, 900);
-        assert_eq!(steady(&many), Some(993));
-        assert_eq!(steady(&many[..0]), None);
+        assert_eq!(agreed(&many), Some(993));
+        assert_eq!(agreed(&many[..0]), None);
         let apart: Vec<_> = (1..=20).map(|count| BTreeMap::from([(1, count)])).collect();
-        assert_eq!(steady(&apart), Some(11), "nothing agrees");
+        assert_eq!(agreed(&apart), Some(11), "nothing agrees");
     }
 
     proptest! {

@@ -34,7 +34,7 @@ mod walk;
 
 pub use bundle::{BundleError, Hidden, bundle};
 pub use case::{Attempt, CaseRecord, FindingRecord, GuestEnd, MismatchRecord, StepRecord, SubcaseRecord};
-pub use cost::{CostMethod, CostRecord, OperationCost, steady};
+pub use cost::{CostMethod, CostRecord, ELSEWHERE, OperationCost, steady, total};
 pub use coverage::{
     ChangedLine, CodeIn, Coverage, CoverageLog, CoveredCase, CoveredKernel, KernelText, LineOfCode, LineRan,
     ModuleText, Ran, Ranges, Reach, SeriesRan, SourceLines, Span,

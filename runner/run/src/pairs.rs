@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::{
     compare::{Pairs, compare_jobs, compared},
-    cost::{CostsError, costs},
+    cost::{CostOptions, CostsError, costs},
     cover::kernels_with_lines,
     explore::{ExploreBoth, ExploreError, ExploredBoth},
     onto::{Onto, OntoError},
@@ -30,9 +30,6 @@ use supply::{
     kernel::{KernelError, KernelName, KernelSource, KernelSpec, source::SourceKernelError},
     series::SeriesSource,
 };
-
-/// How often each operation is counted.
-const REPETITIONS: u32 = 20;
 
 /// The kernel after.
 #[derive(Debug, Clone)]
@@ -429,7 +426,8 @@ impl Comparison {
                     part: RunPart::Whole,
                     host: self.all.host.clone(),
                 };
-                let counted = costs(&selected, &self.results, self.guests, REPETITIONS, ui)?;
+                let options = CostOptions::default();
+                let counted = costs(&selected, &self.results, self.guests, options, ui)?;
                 if let Some(run) = counted.folder.file_name() {
                     record.runs.push(run.to_owned());
                 }

@@ -249,8 +249,18 @@ fn line<const N: usize>(cells: [String; N]) -> String {
 pub(super) fn row(cells: &[String]) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer
-        .write_record(cells.iter().map(|cell| one_line(cell)))
+        .write_record(cells.iter().map(|text| cell(text)))
         .expect("writing to memory");
     let line = writer.into_inner().expect("writing to memory");
     String::from_utf8(line).expect("of texts")
+}
+
+/// A text as a cell: in one line, and none that a spreadsheet would take for a formula and run; such a text gets a `'` before it. Numbers stay.
+fn cell(text: &str) -> String {
+    let line = one_line(text);
+    let is_formula = line.starts_with(['=', '+', '-', '@']) && line.parse::<f64>().is_err();
+    match is_formula {
+        true => format!("'{line}"),
+        false => line,
+    }
 }

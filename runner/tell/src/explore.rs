@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use super::text::{one_line, printable};
 use base::fault::Verdict;
 use record::{CodeCounts, ExploreRecord, ExploredKernel, FoundRecord, ReachedRecord, RunRecord};
 
@@ -10,9 +11,10 @@ use record::{CodeCounts, ExploreRecord, ExploredKernel, FoundRecord, ReachedReco
 /// `again` is the run of the suites that were written for what was found.
 pub fn explore_summary(record: &ExploreRecord, folder: &str, again: Option<&RunRecord>) -> String {
     let kernels = record.kernels.iter();
-    kernels
+    let told: String = kernels
         .map(|kernel| explored(kernel, record.seed, folder, again))
-        .collect()
+        .collect();
+    printable(&told)
 }
 
 /// What came of a kernel, for a page: which it is, and a line for each thing.
@@ -23,9 +25,9 @@ pub(crate) fn explore_kernel_lines(kernel: &ExploredKernel) -> (String, Vec<Stri
         .findings
         .iter()
         .map(|found| format!("found: {}: {}", found.sign, found.reason));
-    lines.extend(reached.chain(found).map(|line| line.trim().to_owned()));
+    lines.extend(reached.chain(found).map(|line| one_line(&line)));
     (
-        format!("{} {} {}", kernel.arch, kernel.kernel, kernel.release),
+        one_line(&format!("{} {} {}", kernel.arch, kernel.kernel, kernel.release)),
         lines,
     )
 }

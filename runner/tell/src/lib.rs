@@ -7,6 +7,7 @@
 //! It may use `compare`, `record`, `memory` and `base`.
 
 mod compare;
+mod cost;
 mod coverage;
 mod csv;
 mod evidence;
@@ -29,6 +30,7 @@ mod walk;
 
 pub use self::compare::{compare_csv, compare_mail, compare_summary};
 pub use self::explore::explore_summary;
+pub use cost::{cost_functions, cost_summary};
 pub use coverage::{cobertura, coverage_json, coverage_markdown, coverage_summary, lcov};
 pub use csv::{csv, flaky_csv, history_csv, subcases_csv, trend_csv};
 pub use github::github;

@@ -5,6 +5,8 @@ use std::fmt::{Arguments, Write};
 
 use jiff::Timestamp;
 
+pub(super) use base::printable;
+
 /// Text that grows by lines.
 #[derive(Debug, Default)]
 pub(super) struct Lines(String);
@@ -24,30 +26,6 @@ impl Lines {
     pub(super) fn into_text(self) -> String {
         self.0
     }
-}
-
-/// Text without control characters: they are written out as `\x1b`, ends of lines become `\n`, tabs stay.
-///
-/// What is left is within the `Char` production of XML 1.0, and moves no terminal's cursor.
-pub(super) fn printable(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\n' | '\t' => clean.push(c),
-            '\r' if chars.peek() == Some(&'\n') => {}
-            '\r' => clean.push('\n'),
-            c if c.is_control() => put(&mut clean, format_args!("\\x{:02x}", u32::from(c))),
-            // They turn the text around them over, so that a reader sees another one than there is.
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                put(&mut clean, format_args!("\\u{{{:x}}}", u32::from(c)))
-            }
-            // The only code points beside the control characters that XML 1.0 has no way to write.
-            '\u{fffe}' | '\u{ffff}' => put(&mut clean, format_args!("\\u{{{:x}}}", u32::from(c))),
-            c => clean.push(c),
-        }
-    }
-    clean
 }
 
 fn put(text: &mut String, arguments: Arguments<'_>) {
@@ -98,12 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_characters_are_written_out() {
-        assert_eq!(
-            printable("\u{1b}[31mred\r\nnul\0\u{9b}bell\u{7}\tok\rend\u{fffe}"),
-            "\\x1b[31mred\nnul\\x00\\x9bbell\\x07\tok\nend\\u{fffe}"
-        );
-        assert_eq!(printable("a\u{202e}b\u{2066}c"), "a\\u{202e}b\\u{2066}c");
+    fn one_line_has_no_ends_of_lines() {
         assert_eq!(one_line("  a\nb\tc\r\n"), "a b c");
     }
 

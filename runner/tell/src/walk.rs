@@ -7,7 +7,7 @@ use super::{
     ran::ran,
     table::{Align, columns},
     terminal::Style,
-    text::one_line,
+    text::{one_line, printable},
 };
 use base::{
     Arch,
@@ -46,12 +46,17 @@ pub fn walk_summary(walk: &WalkRecord, style: Style) -> String {
         };
         let mut row = vec![name];
         for (arch, judged) in judge_all(walk, point) {
-            row.push(judged.short);
+            row.push(one_line(&judged.short));
             let place = match point.number {
                 0 => format!("base, {arch}"),
                 number => format!("patch {number}, {arch}"),
             };
-            lines.extend(judged.lines.into_iter().map(|line| format!("{place}: {line}\n")));
+            lines.extend(
+                judged
+                    .lines
+                    .into_iter()
+                    .map(|line| format!("{place}: {}\n", printable(&line))),
+            );
         }
         if let Some(said) = patch_ran(point) {
             lines.push(format!("patch {}: {said}\n", point.number));

@@ -136,8 +136,9 @@ pub(crate) struct Walk {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   memrig cost -k debian:trixie
+  memrig cost --by-function -k debian:trixie
   memrig cost -k source:debian:trixie -k source:debian:trixie,series=v3.mbox -a s390x
-  memrig cost -k image:bzImage,config=.config --json
+  memrig cost -k image:bzImage,config=.config --format json
 
 A kernel is measured in a guest of its own for memmap_on_memory off and on. The first number is what repeats, and what two kernels
 are compared by; the spread is that of single repetitions.
@@ -156,11 +157,15 @@ pub(crate) struct Cost {
     #[arg(short, long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) repetitions: u32,
 
+    /// Say what each function takes: of the first kernel of an architecture the 20 that take most, of the others those that differ from it
+    #[arg(long)]
+    pub(crate) by_function: bool,
+
     /// Guests at once; without it, three for two of the host's processors. What they count does not depend on it
     #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = guests)]
     pub(crate) jobs: Option<NonZeroUsize>,
 
-    /// Form of the counts
+    /// Form of the counts; json has all functions
     #[arg(long, value_enum, default_value_t = ListFormat::Text)]
     pub(crate) format: ListFormat,
 

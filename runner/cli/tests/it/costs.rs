@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use base::{Arch, ui::Ui};
 use compare::{CostRow, cost_rows};
-use record::{CostMethod, CostRecord};
+use record::{CostMethod, CostRecord, ELSEWHERE};
 use run::{CostOptions, Emulator, NoCost, Prepared, Rig, Wanted, counting, measure, prepare};
 use supply::{cache::Cache, kernel::KernelSpec, packages::DebianSuite, qemu::Counting};
 
@@ -14,6 +14,7 @@ const OPTIONS: CostOptions = CostOptions {
     repetitions: 20,
     warm_up: 3,
     memmap_on_memory: false,
+    by_function: true,
 };
 
 fn rig(arch: Arch) -> Rig {
@@ -52,6 +53,14 @@ fn two_guests_cost_the_same(arch: Arch, operations: &[&str]) {
                 .all(|operation| operation.steady > Some(20_000)),
             "{one:?}"
         );
+        let online = one.operation("online").unwrap();
+        for operation in &one.operations {
+            let sum: i64 = operation.functions.values().sum();
+            assert_eq!(u64::try_from(sum).ok(), operation.steady, "{}", operation.name);
+        }
+        assert!(online.functions["online_pages"] > 0, "{online:?}");
+        // The program's own instructions between the markers.
+        assert!((1..100).contains(&online.functions[ELSEWHERE]), "{online:?}");
         apart = cost_rows(&[one], &[other]);
         assert_eq!(apart.len(), operations.len());
         apart.retain(CostRow::differs);

@@ -244,6 +244,29 @@ async fn a_deadline_ends_the_session_in_time() {
 }
 
 #[tokio::test]
+async fn a_command_that_prints_without_end_is_left() {
+    let server = Dropbear::start();
+    let session = server.session().await;
+    for command in ["yes", "yes >&2"] {
+        let session = server.session().await;
+        let endless = session
+            .exec(command, b"", Duration::from_secs(600))
+            .await
+            .unwrap_err();
+        assert!(
+            endless
+                .to_string()
+                .ends_with("the guest answers with more than 64 MiB"),
+            "{endless}"
+        );
+    }
+    assert_eq!(
+        session.exec("echo here", b"", LIMIT).await.unwrap().text(),
+        "here\n"
+    );
+}
+
+#[tokio::test]
 async fn a_command_that_is_given_up_takes_its_session_along() {
     let server = Dropbear::start();
     let session = server.session().await;

@@ -20,6 +20,8 @@ pub struct Changed {
     pub functions: BTreeSet<String>,
     /// Where those that are still there lie in the new tree: the file, and their first and last line.
     pub bodies: Vec<(String, RangeInclusive<u32>)>,
+    /// Where it changes functions of the old tree: the file, and the lines that go or change, or the two that something comes between.
+    pub places: Vec<(String, RangeInclusive<u32>)>,
 }
 
 /// One of the two trees, as the lines of a hunk come by.
@@ -29,13 +31,23 @@ struct Side {
     file: Option<String>,
     /// The function that the last line was in.
     function: Option<String>,
+    /// The number of the line that is next.
+    next: u32,
     /// All functions that came by: the file, the name, the first and the last line.
     whole: Vec<(String, String, u32, u32)>,
 }
 
 impl Side {
-    /// Takes the next line of the hunk, which has this number in the new file.
-    fn take(&mut self, text: &str, number: u32, changed: bool, functions: &mut BTreeSet<String>) {
+    /// Begins a hunk, whose first line has this number.
+    fn begin(&mut self, start: u32) {
+        self.next = start;
+        self.function = None;
+    }
+
+    /// Takes the next line of the hunk.
+    fn take(&mut self, text: &str, changed: bool, functions: &mut BTreeSet<String>) {
+        let number = self.next;
+        self.next += 1;
         let is_c = |file: &&String| file.ends_with(".c") || file.ends_with(".h");
         let Some(file) = self.file.as_ref().filter(is_c) else {
             return;
@@ -57,6 +69,20 @@ impl Side {
         if matches!(Start::of(text), Start::End) {
             self.function = None;
         }
+    }
+
+    /// The line that is next, if it lies in a function.
+    fn within(&self) -> Option<u32> {
+        self.function.as_ref().map(|_| self.next)
+    }
+
+    /// The lines from `first` up to the one that is next; where there is none between, these two and not one.
+    fn place(&self, first: u32) -> Option<(String, RangeInclusive<u32>)> {
+        let lines = match first == self.next {
+            true => first - 1..=first,
+            false => first..=self.next - 1,
+        };
+        self.file.clone().map(|file| (file, lines))
     }
 }
 
@@ -139,42 +165,52 @@ impl Changed {
     pub fn of(diff: &str) -> Self {
         let mut changed = Self::default();
         let (mut old, mut new) = (Side::default(), Side::default());
-        // How many lines of the hunk are still to come, and the next one of the new file: one of them may look like a header.
-        let (mut left, mut number) = (0u64, 0u32);
+        // How many lines of the hunk are still to come: one of them may look like a header.
+        let mut left = 0u64;
+        // The first line of the old file that the lines that come by now are in place of.
+        let mut place: Option<u32> = None;
         for line in diff.lines() {
             let (mark, text) = line.split_at_checked(1).unwrap_or((" ", ""));
+            if !(matches!(mark, "-" | "+") && left > 0) {
+                changed
+                    .places
+                    .extend(place.take().and_then(|first| old.place(first)));
+            }
             match mark {
                 "-" if left > 0 => {
                     left -= 1;
-                    old.take(text, number, true, &mut changed.functions);
+                    place = place.or(old.within());
+                    old.take(text, true, &mut changed.functions);
                 }
                 "+" if left > 0 => {
                     left -= 1;
-                    new.take(text, number, true, &mut changed.functions);
+                    place = place.or(old.within());
                     if let Some(file) = &new.file {
                         let lines = changed.lines.entry(file.clone()).or_default();
-                        lines.insert(number, text.to_owned());
+                        lines.insert(new.next, text.to_owned());
                     }
-                    number += 1;
+                    new.take(text, true, &mut changed.functions);
                 }
                 " " if left > 1 => {
                     left -= 2;
-                    old.take(text, number, false, &mut changed.functions);
-                    new.take(text, number, false, &mut changed.functions);
-                    number += 1;
+                    old.take(text, false, &mut changed.functions);
+                    new.take(text, false, &mut changed.functions);
                 }
                 _ => {
                     if let Some(path) = line.strip_prefix("--- ") {
                         old.file = named(path, "a/");
                     } else if let Some(path) = line.strip_prefix("+++ ") {
                         new.file = named(path, "b/");
-                    } else if let (Some((less, more)), Some(start)) = (counts(line), new_start(line)) {
-                        (left, number) = (less + more, start);
-                        (old.function, new.function) = (None, None);
+                    } else if let (Some((less, more)), Some((in_old, in_new))) = (counts(line), starts(line))
+                    {
+                        left = less + more;
+                        old.begin(in_old);
+                        new.begin(in_new);
                     }
                 }
             }
         }
+        changed.places.extend(place.and_then(|first| old.place(first)));
         let functions = &changed.functions;
         let bodies = new
             .whole
@@ -193,11 +229,14 @@ fn named(path: &str, prefix: &str) -> Option<String> {
     Some(path.trim_end_matches('\t').to_owned())
 }
 
-/// The first line of a hunk in the new file.
-fn new_start(header: &str) -> Option<u32> {
-    let (_, new) = header.split_once(" +")?;
-    let digits = new.find(|c: char| !c.is_ascii_digit()).unwrap_or(new.len());
-    new[..digits].parse().ok()
+/// The first lines of a hunk in the old file and in the new one.
+fn starts(header: &str) -> Option<(u32, u32)> {
+    let (old, new) = header.strip_prefix("@@ -")?.split_once(" +")?;
+    let number = |text: &str| {
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        text[..digits].parse().ok()
+    };
+    Some((number(old)?, number(new)?))
 }
 
 #[cfg(test)]
@@ -241,6 +280,36 @@ diff --git a/mm/d.c b/mm/d.c
         ]
         .into();
         assert_eq!(Changed::of(diff).lines, expected);
+    }
+
+    #[test]
+    fn places_are_lines_of_the_old_file_within_functions() {
+        let diff = "\
+--- a/mm/a.c
++++ b/mm/a.c
+@@ -5,12 +5,17 @@
+ int f(void)
+ {
++\tnew();
+ \tseven();
+-\teight();
+-\tnine();
++\tother();
++\tmore();
+ \tten();
++\tlast();
+ }
+ 
++int came(void)
++{
++}
+ int g(void)
+ {
+-\tgone();
+ }
+";
+        let places = [6..=7, 8..=9, 10..=11, 15..=15].map(|lines| ("mm/a.c".to_owned(), lines));
+        assert_eq!(Changed::of(diff).places, places);
     }
 
     #[test]

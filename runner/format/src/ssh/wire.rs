@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use ssh2::{BlockDirections, Channel, ErrorCode};
 
 use super::{Login, Output, SshError, script::Wrapped};
+use crate::line::{EndlessAnswer, LARGEST_ANSWER};
 
 /// libssh2's number for "would block" (`LIBSSH2_ERROR_EAGAIN`).
 const AGAIN: ErrorCode = ErrorCode::Session(-37);
@@ -255,6 +256,10 @@ impl Wire {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     Err(error) => return Err(Failure::Io(error)),
                 }
+            }
+            // Who never stops is never waited for, and no limit ends that.
+            if said.stdout.len() + said.stderr.len() > LARGEST_ANSWER {
+                return Err(Failure::Io(EndlessAnswer.into()));
             }
             if channel.eof() {
                 return Ok(());

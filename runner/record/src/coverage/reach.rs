@@ -16,6 +16,9 @@ use super::{
     packed::{unzipped, zipped},
 };
 
+/// How far away a line may be to be near: comments and empty lines have no code.
+const NEAR: u32 = 5;
+
 /// Which cases of a kernel ran each of its functions and lines. A set has a bit for each case, by its number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reach {
@@ -73,6 +76,17 @@ impl Reach {
         let mut within = self.files.get(file)?.range(lines).map(|(_, ran)| ran);
         let first = within.next()?.clone();
         Some(within.fold(first, |all, ran| all.or(ran)))
+    }
+
+    /// The cases that ran each line with code among some lines of a file, and the nearest such line on both sides of them, at most [`NEAR`] lines away.
+    pub fn near(&self, file: &str, lines: RangeInclusive<u32>) -> impl Iterator<Item = &Ran> {
+        let around = self.files.get(file).into_iter().flat_map(move |known| {
+            let (first, last) = (*lines.start(), *lines.end());
+            let before = known.range(first.saturating_sub(NEAR)..first).next_back();
+            let behind = known.range(last + 1..=last.saturating_add(NEAR)).next();
+            before.into_iter().chain(known.range(lines.clone())).chain(behind)
+        });
+        around.map(|(_, ran)| ran)
     }
 
     /// The files whose lines are known.
@@ -239,6 +253,24 @@ mod tests {
         );
         assert_eq!(reach.lines("mm/a.c", 14..=20), None);
         assert_eq!(reach.lines("mm/b.c", 1..=20), None);
+    }
+
+    #[test]
+    fn what_is_near_has_code() {
+        let reach = Reach::of(&kernel(), &[0, 1, 2, 3]);
+        let near = |file, lines| -> Vec<Vec<usize>> {
+            let near = reach.near(file, lines);
+            near.map(|ran| ran.indexes().collect()).collect()
+        };
+        let (first, second, third, none) = (vec![0, 1], vec![0, 1], vec![1], vec![]);
+        assert_eq!(
+            near("mm/a.c", 11..=11),
+            [first.clone(), second.clone(), third.clone()]
+        );
+        assert_eq!(near("mm/a.c", 10..=12), [first, second, third, none.clone()]);
+        assert_eq!(near("mm/a.c", 18..=20), [none]);
+        assert!(near("mm/a.c", 19..=20).is_empty(), "too far away");
+        assert!(near("mm/b.c", 10..=12).is_empty());
     }
 
     #[test]

@@ -379,6 +379,7 @@ fn costs(run: &Utf8Path, release: &str, samples: &[u64], steady: Option<u64>) {
         name: name.to_owned(),
         samples: samples.to_vec(),
         steady,
+        functions: std::collections::BTreeMap::new(),
     };
     let record = |variant: &str| CostRecord {
         kernel: "debian:sid".to_owned(),

@@ -292,6 +292,7 @@ mod tests {
                 console: String::new(),
                 witness: None,
                 said: String::new(),
+                translated: Ok(None),
             });
             assert_eq!(
                 (booting.guest_end(), booting.verdict()),
@@ -318,6 +319,7 @@ mod tests {
                 console: String::new(),
                 witness: None,
                 said: String::new(),
+                translated: Ok(None),
             }
         };
         let lasting = |error: &BootError| Trouble::not_ready(error).is_lasting();
@@ -328,6 +330,7 @@ mod tests {
             console: String::new(),
             witness: None,
             said: String::new(),
+            translated: Ok(None),
         }));
         assert!(!Trouble::bench("the connection broke").is_lasting());
     }

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::measure::CostOptions;
+use super::{functions::FunctionPlaces, measure::CostOptions};
 use base::Arch;
-use record::{OperationCost, steady};
+use record::{OperationCost, steady, total};
 
 /// Functions that are left out of the count, with all that they call: what they find to do depends on what else is in the guest, and moved the
 /// counts of one operation by hundreds of instructions (Debian 6.12, x86_64).
@@ -181,6 +181,7 @@ pub(super) fn of_threads(
     counts: Vec<Counted>,
     functions: &BTreeMap<u64, &'static str>,
     options: &CostOptions,
+    places: Option<&FunctionPlaces>,
 ) -> Result<Vec<OperationCost>, String> {
     let rounds = (options.warm_up + options.repetitions) as usize;
     for (operation, function) in WHOLE {
@@ -200,13 +201,14 @@ pub(super) fn of_threads(
         let operation = functions.get(&count.function?)?;
         Some((*operation, count))
     });
-    Ok(sorted(named, options))
+    Ok(sorted(named, options, places))
 }
 
-/// The costs of each operation, without the warm-up.
+/// The costs of each operation, without the warm-up, and by function where it is known where those lie.
 pub(super) fn sorted(
     counts: impl IntoIterator<Item = (&'static str, Counted)>,
     options: &CostOptions,
+    places: Option<&FunctionPlaces>,
 ) -> Vec<OperationCost> {
     let mut operations: Vec<(&str, Vec<Counted>)> = Vec::new();
     for (operation, count) in counts {
@@ -219,10 +221,15 @@ pub(super) fn sorted(
         counts.drain(..counts.len().min(options.warm_up as usize));
         let samples = counts.iter().map(|count| count.total).collect();
         let blocks: Option<Vec<_>> = counts.into_iter().map(|count| count.blocks).collect();
+        let steady = blocks.and_then(|blocks| steady(&blocks));
+        let by_function = places
+            .zip(steady.as_ref())
+            .map(|(places, blocks)| places.by_function(blocks));
         OperationCost {
             name: name.to_owned(),
             samples,
-            steady: blocks.and_then(|blocks| steady(&blocks)),
+            steady: steady.as_ref().map(total),
+            functions: by_function.unwrap_or_default(),
         }
     };
     operations.into_iter().map(cost).collect()
@@ -234,6 +241,7 @@ mod tests {
         super::operations::{said, tests::g2},
         *,
     };
+    use record::ELSEWHERE;
 
     #[test]
     fn counts_are_read_whole_or_not_at_all() {
@@ -305,6 +313,7 @@ mod tests {
             repetitions: 2,
             warm_up: 1,
             memmap_on_memory: true,
+            by_function: false,
         };
         let said = said(&g2(), &"0 0\n".repeat(12)).unwrap();
         let count = |total: u64| Counted {
@@ -313,7 +322,7 @@ mod tests {
             function: None,
         };
         let names = || said.iter().map(|said| said.name);
-        let costs = sorted(names().zip((0..12).map(count)), &options);
+        let costs = sorted(names().zip((0..12).map(count)), &options, None);
         assert_eq!(
             (costs[0].samples.as_slice(), costs[0].steady),
             (&[4, 8][..], Some(4))
@@ -322,13 +331,20 @@ mod tests {
             (costs[3].name.as_str(), costs[3].samples.as_slice()),
             ("remove", &[7, 11][..])
         );
+        assert_eq!(costs[0].functions, BTreeMap::new());
         assert_eq!(options.variant(), "memmap_on_memory=on");
+        let places = FunctionPlaces::default();
+        let costs = sorted(names().zip((0..12).map(count)), &options, Some(&places));
+        assert_eq!(costs[0].functions, BTreeMap::from([(ELSEWHERE.to_owned(), 4)]));
         let timed = |total| Counted {
             total,
             blocks: None,
             function: None,
         };
-        assert_eq!(sorted(names().zip((0..12).map(timed)), &options)[0].steady, None);
+        assert_eq!(
+            sorted(names().zip((0..12).map(timed)), &options, None)[0].steady,
+            None
+        );
     }
 
     #[test]
@@ -355,10 +371,11 @@ mod tests {
             repetitions: 2,
             warm_up: 1,
             memmap_on_memory: false,
+            by_function: false,
         };
         let functions = BTreeMap::from([(0xa, "add"), (0xb, "remove")]);
         let round = "b 1 7\n= 7 a\nb 2 9\n= 9 b\n";
-        let costs = of_threads(counted(&round.repeat(3)).unwrap(), &functions, &options).unwrap();
+        let costs = of_threads(counted(&round.repeat(3)).unwrap(), &functions, &options, None).unwrap();
         let told: Vec<_> = costs
             .iter()
             .map(|cost| (cost.name.as_str(), cost.samples.len(), cost.steady))
@@ -366,7 +383,7 @@ mod tests {
         assert_eq!(told, [("add", 2, Some(7)), ("remove", 2, Some(9))]);
         let fewer = counted(&format!("{}b 1 7\n= 7 a\n", round.repeat(2))).unwrap();
         assert_eq!(
-            of_threads(fewer, &functions, &options).unwrap_err(),
+            of_threads(fewer, &functions, &options, None).unwrap_err(),
             "the plugin saw 2 calls of __remove_memory for 3 DIMMs that were plugged and ejected"
         );
     }

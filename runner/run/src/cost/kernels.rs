@@ -112,7 +112,8 @@ impl Measuring {
     }
 }
 
-/// Measures each kernel, without and with memmap_on_memory where it has that; jobs are not run. Guests that share the host count the same.
+/// Measures each kernel, without and with memmap_on_memory where it has that, whatever the options say of it; jobs are not run. Guests that share the
+/// host count the same.
 ///
 /// `cost.json` in the run's folder has what was measured so far.
 ///
@@ -122,18 +123,18 @@ pub fn costs(
     selected: &Selected,
     results: &Utf8Path,
     guests: Option<NonZeroUsize>,
-    repetitions: u32,
+    options: CostOptions,
     ui: &Ui,
 ) -> Result<Costs, CostsError> {
     let capacity = Capacity::of(guests, &selected.host).map_err(CostsError::Host)?;
-    waited_for(measure_all(selected, results, capacity, repetitions, ui)).map_err(CostsError::Host)?
+    waited_for(measure_all(selected, results, capacity, options, ui)).map_err(CostsError::Host)?
 }
 
 async fn measure_all(
     selected: &Selected,
     results: &Utf8Path,
     capacity: Capacity,
-    repetitions: u32,
+    options: CostOptions,
     ui: &Ui,
 ) -> Result<Costs, CostsError> {
     let stop = Stop::on_signals()?;
@@ -162,9 +163,8 @@ async fn measure_all(
     let variants = selected.rig.kernels.iter().flat_map(|prepared| {
         [false, true].map(|memmap_on_memory| {
             let options = CostOptions {
-                repetitions,
                 memmap_on_memory,
-                ..CostOptions::default()
+                ..options
             };
             (prepared, options)
         })

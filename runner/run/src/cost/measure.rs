@@ -20,6 +20,7 @@ use super::{
         Counted, counted, entry_points, nanoseconds, of_threads, quiet_script, sorted, whole_functions,
         without_known,
     },
+    functions::FunctionPlaces,
     operations::{LOOK, Look, Said, planned, said, script},
 };
 use crate::{
@@ -28,6 +29,7 @@ use crate::{
         dimm::{plug, plug_and_eject},
         inside,
     },
+    cover::SYMBOLS_SCRIPT,
     plan::spec_of,
     session::{Emulator, Keys, Prepared, boot},
 };
@@ -57,6 +59,8 @@ pub struct CostOptions {
     pub warm_up: u32,
     /// `memory_hotplug.memmap_on_memory` at boot.
     pub memmap_on_memory: bool,
+    /// Whether what an operation costs is told of each function, too. Nothing is known of that where the guest's clock counts.
+    pub by_function: bool,
 }
 
 impl Default for CostOptions {
@@ -65,6 +69,7 @@ impl Default for CostOptions {
             repetitions: 20,
             warm_up: 3,
             memmap_on_memory: false,
+            by_function: false,
         }
     }
 }
@@ -194,6 +199,7 @@ pub async fn measure(
         release,
         said,
         symbols,
+        places,
     } = done?;
     let mut by_threads = Vec::new();
     let counts = match counting {
@@ -204,7 +210,8 @@ pub async fn measure(
                 counts.into_iter().partition(|count| count.function.is_some());
             if kernel.arch == Arch::X86_64 {
                 let functions = whole_functions(&symbols);
-                by_threads = of_threads(whole, &functions, options).map_err(NoCost::Bench)?;
+                by_threads =
+                    of_threads(whole, &functions, options, places.as_ref()).map_err(NoCost::Bench)?;
             }
             without_known(kernel.arch, marked).map_err(NoCost::Bench)?
         }
@@ -224,7 +231,11 @@ pub async fn measure(
             said.len()
         )));
     }
-    let mut operations = sorted(said.iter().map(|said| said.name).zip(counts), options);
+    let mut operations = sorted(
+        said.iter().map(|said| said.name).zip(counts),
+        options,
+        places.as_ref(),
+    );
     operations.extend(by_threads);
     Ok(CostRecord {
         kernel: kernel.label.clone(),
@@ -271,6 +282,8 @@ struct Done {
     said: Vec<Said>,
     /// Lines of its /proc/kallsyms.
     symbols: String,
+    /// Where its functions lie, if that was asked for.
+    places: Option<FunctionPlaces>,
 }
 
 /// Does everything in the guest.
@@ -351,10 +364,18 @@ async fn in_guest(
     if arch == Arch::X86_64 && matches!(counting, Counting::Plugin(_)) {
         plug_and_eject(guest, "dimm2", seen.block_size, rounds, limit).await?;
     }
+    let places = match options.by_function {
+        true => {
+            let all = inside::exec(guest, SYMBOLS_SCRIPT, limit).await?.text();
+            Some(FunctionPlaces::parse(&all).map_err(NoCost::Bench)?)
+        }
+        false => None,
+    };
     Ok(Done {
         release: seen.release,
         said,
         symbols,
+        places,
     })
 }
 

@@ -2,6 +2,7 @@
 //! What the operations of memory hotplug cost, in instructions of the guest.
 
 mod counts;
+mod functions;
 mod kernels;
 mod measure;
 mod operations;

@@ -1,26 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Which functions the series of a kernel changes.
+//! Which code the series of a kernel changes.
 
-use std::{collections::BTreeSet, io};
+use std::{collections::BTreeSet, io, ops::RangeInclusive};
 
 use format::lines::LineTable;
 use supply::kernel::Kernel;
 
-/// Functions that a series changes.
+/// The code that a series changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct ChangedFunctions {
-    /// Their names.
+pub(crate) struct ChangedCode {
+    /// The names of its functions.
     pub(crate) names: BTreeSet<String>,
     /// There may be others: what is inlined has no code of its name, and it is not known where it was inlined.
     pub(crate) may_be_more: bool,
+    /// Where it changes the kernel that it is on: files and their lines there.
+    pub(crate) places: Vec<(String, RangeInclusive<u32>)>,
 }
 
-/// The functions that a kernel's series changes: by its diff, and those that have the code of these, or of lines that it has added or changed, which may have
-/// been inlined there. None without a series.
+/// The code that a kernel's series changes. Its functions are those of its diff, and those that have the code of these, or of lines that it has added or changed,
+/// which may have been inlined there. Nothing without a series.
 ///
 /// # Errors
 /// The line table of the kernel does not read.
-pub(crate) fn changed_functions(kernel: &Kernel) -> io::Result<ChangedFunctions> {
+pub(crate) fn changed_code(kernel: &Kernel) -> io::Result<ChangedCode> {
     let changed = &kernel.changed.series;
     let mut names = changed.functions.clone();
     let mut may_be_more = !names.is_empty();
@@ -49,7 +51,11 @@ pub(crate) fn changed_functions(kernel: &Kernel) -> io::Result<ChangedFunctions>
             names.extend(of_file.into_iter().map(str::to_owned));
         }
     }
-    Ok(ChangedFunctions { names, may_be_more })
+    Ok(ChangedCode {
+        names,
+        may_be_more,
+        places: changed.places.clone(),
+    })
 }
 
 #[cfg(test)]
@@ -63,7 +69,7 @@ mod tests {
     fn a_function_that_was_inlined_is_found_by_its_lines() {
         let folder = Scratch::new().unwrap();
         let mut kernel = nowhere(1).kernels.remove(0).kernel;
-        assert_eq!(changed_functions(&kernel).unwrap(), ChangedFunctions::default());
+        assert_eq!(changed_code(&kernel).unwrap(), ChangedCode::default());
         kernel.changed.series.functions.insert("inlined".to_owned());
         kernel
             .changed
@@ -71,7 +77,7 @@ mod tests {
             .lines
             .insert("mm/a.c".to_owned(), [(7, String::new())].into());
         let of = |kernel: &Kernel| {
-            let changed = changed_functions(kernel).unwrap();
+            let changed = changed_code(kernel).unwrap();
             (
                 changed.names.into_iter().collect::<Vec<_>>().join(" "),
                 changed.may_be_more,

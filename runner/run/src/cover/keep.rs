@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    logged::{Layout, LoggedKernel},
+    logged::{Boot, Layout, LoggedKernel},
     subject::is_subject,
     subject_code::SubjectCode,
 };
@@ -25,13 +25,14 @@ use format::{
 };
 use record::{CaseKey, CoverageLog, KernelText, LineOfCode, SourceLines, Span};
 use supply::kernel::{Kernel, SeriesChanges};
+use vm::machine::MachineError;
 
 /// How long a guest may take to tell, before the factor of its speed: its kernel has up to 200 000 symbols.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Modules and all symbols, of which those of functions are wanted. To look for them here takes a guest ten times as long as to print all (Debian 6.12,
 /// TCG). A kernel may have no modules.
-const SYMBOLS_SCRIPT: &str = "cat /proc/modules 2>/dev/null; cat /proc/kallsyms";
+pub(crate) const SYMBOLS_SCRIPT: &str = "cat /proc/modules 2>/dev/null; cat /proc/kallsyms";
 
 /// Modules, and where the text begins, which is among the first.
 const PLACE_SCRIPT: &str = "cat /proc/modules 2>/dev/null; grep -m1 ' _stext$' /proc/kallsyms";
@@ -48,6 +49,10 @@ pub(crate) struct Cover {
     subjects: Mutex<HashMap<usize, Arc<SubjectCode>>>,
     /// Where each template's kernel lies, by the template's number.
     templates: Mutex<HashMap<usize, Layout>>,
+    /// A boot of each kernel, by its index in the run.
+    boots: Mutex<HashMap<usize, Boot>>,
+    /// What guests ran that died before any guest of their kernel has told where that lies: the case, the kernel's index, and the code.
+    unplaced: Mutex<Vec<(CaseKey, usize, Pieces)>>,
     /// Something could not be kept, and the user knows.
     warned: AtomicBool,
     ui: Ui,
@@ -79,6 +84,8 @@ impl Cover {
             kernels: Mutex::default(),
             subjects: Mutex::default(),
             templates: Mutex::default(),
+            boots: Mutex::default(),
+            unplaced: Mutex::default(),
             warned: AtomicBool::new(false),
             ui,
         }
@@ -103,14 +110,56 @@ impl Cover {
         let kept = || {
             let (known, layout) = self.learn(whose, answer)?;
             let spans = known.placed(&layout, code);
+            let boot = Boot::new(&layout, &spans);
             locked(&self.templates).insert(template, layout);
             self.log
                 .boot(known.number, template as u32, &spans)
-                .map_err(|error| chain(&error))
+                .map_err(|error| chain(&error))?;
+            self.place_dead(whose.kernel.0, &known, boot)
         };
         if let Err(why) = kept() {
             self.warn(&why);
         }
+    }
+
+    /// Keeps what a guest ran that died before it came up.
+    pub(crate) fn died(&self, whose: Whose<'_>, code: &Result<Option<Pieces>, MachineError>) {
+        let kept = match code {
+            Ok(Some(code)) => self.keep_dead(whose, code),
+            Ok(None) => Ok(()),
+            Err(error) => Err(chain(error)),
+        };
+        if let Err(why) = kept {
+            self.warn(&why);
+        }
+    }
+
+    /// Keeps what a guest ran that tells nothing any more, as soon as another guest of its kernel has told where that lies.
+    fn keep_dead(&self, whose: Whose<'_>, code: &Pieces) -> Result<(), String> {
+        let kernel = whose.kernel.0;
+        locked(&self.unplaced).push((whose.key.clone(), kernel, code.clone()));
+        let known = locked(&self.kernels).get(&kernel).cloned();
+        let boot = locked(&self.boots).get(&kernel).cloned();
+        match (known, boot) {
+            (Some(known), Some(boot)) => self.place_dead(kernel, &known, boot),
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps what guests of a kernel ran that died, now that a boot of it is known.
+    fn place_dead(&self, kernel: usize, known: &LoggedKernel, boot: Boot) -> Result<(), String> {
+        locked(&self.boots).entry(kernel).or_insert_with(|| boot.clone());
+        let dead: Vec<_> = locked(&self.unplaced)
+            .extract_if(.., |(_, its, _)| *its == kernel)
+            .collect();
+        for (key, _, code) in dead {
+            if let Some(spans) = boot.placed(known, &code) {
+                self.log
+                    .case(known.number, &key, true, &spans, code.lost)
+                    .map_err(|error| chain(&error))?;
+            }
+        }
+        Ok(())
     }
 
     /// Keeps what a guest ran whose case is over, a clone of the template with this number or one that booted. What cannot be kept is told once, and
@@ -149,6 +198,7 @@ impl Cover {
             known => known,
         };
         let Some((known, layout)) = place else {
+            self.keep_dead(whose, code)?;
             return Ok(None);
         };
         let (spans, booted) = (known.placed(&layout, code), template.is_none());

@@ -10,8 +10,8 @@ mod ran;
 mod subject;
 mod subject_code;
 
-pub(crate) use functions::{ChangedFunctions, changed_functions};
-pub(crate) use keep::{Cover, RanInTurn, Whose};
+pub(crate) use functions::{ChangedCode, changed_code};
+pub(crate) use keep::{Cover, RanInTurn, SYMBOLS_SCRIPT, Whose};
 pub use plugin::LibraryError;
 pub(crate) use plugin::libraries;
 pub(crate) use ran::kernels_with_lines;

@@ -97,13 +97,15 @@ mod tests {
         let jobs = vec![
             queued(1, x86, 0, 50),
             queued(2, x86, 0, 60),
-            at(Turn::First, queued(3, x86, 1, 1)),
+            at(Turn::First(2), queued(3, x86, 1, 1)),
             at(Turn::Last, queued(4, x86, 1, 9)),
-            at(Turn::First, queued(5, x86, 1, 2)),
+            at(Turn::First(2), queued(5, x86, 1, 2)),
             at(Turn::Last, queued(6, x86, 2, 70)),
-            at(Turn::First, queued(7, x86, 3, 5)),
+            at(Turn::First(2), queued(7, x86, 3, 5)),
+            at(Turn::First(7), queued(8, x86, 4, 1)),
+            at(Turn::First(1), queued(9, x86, 4, 1)),
         ];
-        assert_eq!(order(jobs), [5, 3, 4, 7, 2, 1, 6]);
+        assert_eq!(order(jobs), [9, 8, 5, 3, 4, 7, 2, 1, 6]);
     }
 
     #[test]

@@ -165,8 +165,8 @@ pub(crate) fn some_of(names: &BTreeSet<String>) -> String {
 /// When a case has its turn: what may show something before what will not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Turn {
-    /// It is known to reach what is looked for.
-    First,
+    /// It is known to reach what is looked for, of which this many cases reach the part that the fewest do.
+    First(usize),
     /// Nothing is known of it.
     #[default]
     Unknown,

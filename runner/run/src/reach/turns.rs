@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! When cases have their turns: what reaches the change of a series comes first.
+//! When cases have their turns: what reaches the change of a series comes first, and of that what few cases do.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,13 +10,16 @@ use camino::Utf8Path;
 
 use super::asked::{Asked, keys_of, last_covered};
 use crate::{
-    cover::{ChangedFunctions, changed_functions},
+    cover::{ChangedCode, changed_code},
     past::{PastError, ask},
     plan::{Job, Turn, Turns, in_words, some_of, sources},
     session::Rig,
 };
 use base::{Arch, ui::Ui};
-use record::index::{HistoryKey, Index, IndexError};
+use record::{
+    Ran, Reach,
+    index::{CoveredBy, HistoryKey, Index, IndexError},
+};
 
 /// The turns of cases by what the series of the kernels change. It is told how many come first; nothing where nothing is known, or all do.
 ///
@@ -28,18 +31,48 @@ pub(crate) fn turns_by_series(
     results: &Utf8Path,
     ui: &Ui,
 ) -> Result<Turns, OrderError> {
-    let mut changed: BTreeMap<Arch, ChangedFunctions> = BTreeMap::new();
+    let mut changes: BTreeMap<Arch, Change> = BTreeMap::new();
     for prepared in &rig.kernels {
-        let functions = changed_functions(&prepared.kernel)?;
-        let all = changed.entry(prepared.kernel.arch).or_default();
-        all.names.extend(functions.names);
-        all.may_be_more |= functions.may_be_more;
+        let kernel = &prepared.kernel;
+        let code = changed_code(kernel)?;
+        let change = changes.entry(kernel.arch).or_default();
+        // What it changes has the release of what it is on.
+        if !code.places.is_empty() {
+            change.releases.extend(kernel.release.clone());
+        }
+        change.code.names.extend(code.names);
+        change.code.may_be_more |= code.may_be_more;
+        change.code.places.extend(code.places);
     }
-    if changed.values().all(|changed| changed.names.is_empty()) || !results.is_dir() {
+    if changes.values().all(|change| change.code.names.is_empty()) || !results.is_dir() {
         return Ok(Turns::default());
     }
     let keys = keys_of(jobs.iter().filter(|job| job.skip.is_none()));
-    ask(results, ui, |index| turns(index, &changed, &keys, ui))
+    ask(results, ui, |index| turns(index, &changes, &keys, ui))
+}
+
+/// What the series of the kernels of an architecture change.
+#[derive(Debug, Default)]
+struct Change {
+    code: ChangedCode,
+    /// The releases of the kernels that they are on, of which the places of the code are.
+    releases: BTreeSet<String>,
+}
+
+impl Change {
+    /// The parts of it that cases reached on a covered kernel: a name for it, and the cases. Lines are others in another release.
+    fn parts<'a>(&'a self, reach: &'a Reach, by: &CoveredBy) -> Vec<(Option<&'a String>, &'a Ran)> {
+        let functions = self.code.names.iter();
+        let functions = functions.filter_map(|name| Some((Some(name), reach.function(name)?)));
+        let same = |release: &String| {
+            by.kernel
+                .strip_suffix(release.as_str())
+                .is_some_and(|label| label.ends_with('-'))
+        };
+        let places = self.code.places.iter().filter(|_| self.releases.iter().any(same));
+        let lines = places.flat_map(|(file, lines)| reach.near(file, lines.clone()));
+        functions.chain(lines.map(|ran| (None, ran))).collect()
+    }
 }
 
 /// Why it is not known what comes first.
@@ -61,40 +94,59 @@ impl From<IndexError> for OrderError {
 
 fn turns(
     index: &Index,
-    changed: &BTreeMap<Arch, ChangedFunctions>,
+    changes: &BTreeMap<Arch, Change>,
     keys: &[HistoryKey],
     ui: &Ui,
 ) -> Result<Turns, OrderError> {
     let covered = last_covered(index, keys)?;
+    let sources = sources(keys, &covered, false);
     let mut asked = Asked::of(index);
     let mut turns = Vec::new();
     let (mut functions, mut by) = (BTreeSet::new(), Vec::new());
-    for (key, source) in keys.iter().zip(sources(keys, &covered, false)) {
-        let (Some(last), Some(changed)) = (source, changed.get(&key.arch)) else {
+    for (key, source) in keys.iter().zip(&sources) {
+        let (Some(last), Some(change)) = (source, changes.get(&key.arch)) else {
             turns.push((key.clone(), Turn::Unknown));
             continue;
         };
-        let reach = asked.reach(&last.by)?;
-        let ran = |name: &&String| reach.function(name).is_some_and(|ran| ran.has(last.number));
-        let its: Vec<&String> = changed.names.iter().filter(ran).collect();
-        let turn = match (its.is_empty(), changed.may_be_more) {
-            (false, _) => Turn::First,
-            (true, false) => Turn::Last,
-            (true, true) => Turn::Unknown,
+        // Those that were covered with it; the same case on several kernels is one.
+        let with_it = sources.iter().flatten().filter(|other| other.by.id == last.by.id);
+        let with_it: BTreeSet<usize> = with_it.map(|other| other.number).collect();
+        let mut parts = change.parts(asked.reach(&last.by)?, &last.by);
+        parts.retain(|(_, ran)| ran.has(last.number));
+        let fewest = parts
+            .iter()
+            .map(|(_, ran)| with_it.iter().filter(|case| ran.has(**case)).count());
+        let turn = match (fewest.min(), change.code.may_be_more) {
+            (Some(fewest), _) => Turn::First(fewest),
+            (None, false) => Turn::Last,
+            (None, true) => Turn::Unknown,
         };
         turns.push((key.clone(), turn));
-        if turn == Turn::First {
-            functions.extend(its.into_iter().cloned());
+        if matches!(turn, Turn::First(_)) {
+            functions.extend(parts.into_iter().filter_map(|(name, _)| name.cloned()));
             by.push(&*last.by);
         }
     }
-    let first = turns.iter().filter(|(_, turn)| *turn == Turn::First);
-    let (some, all) = (cases(first.map(|(key, _)| key)), cases(keys));
-    if some == 0 || some == all {
+    let first: Vec<_> = turns
+        .iter()
+        .filter(|(_, turn)| matches!(turn, Turn::First(_)))
+        .collect();
+    let few = first.iter().map(|(_, turn)| *turn).min();
+    let (some, all) = (cases(first.iter().map(|(key, _)| key)), cases(keys));
+    let all_alike = some == all && first.iter().all(|(_, turn)| Some(*turn) == few);
+    if some == 0 || all_alike {
         return Ok(Turns::default());
     }
+    let before = first
+        .iter()
+        .filter(|(_, turn)| Some(*turn) == few)
+        .map(|(key, _)| key);
+    let before = match cases(before) {
+        few if few == some => String::new(),
+        few => format!(", led by {few} that alone reach a part of it"),
+    };
     ui.line(&format!(
-        "first: {some} of {all} cases, which reach {} (as covered on {})",
+        "first: {some} of {all} cases, which reach {}{before} (as covered on {})",
         some_of(&functions),
         in_words(&by)
     ));
@@ -112,25 +164,25 @@ mod tests {
     use super::*;
     use crate::reach::samples::{Results, key, told};
 
-    /// The turns of these cases of a new kernel, whose series changes these functions, and what is told.
-    fn of(results: &Results, changed: &[&str], cases: &[&str]) -> (Vec<Turn>, Vec<String>) {
-        of_some(results, changed, false, cases)
+    /// A series that changes these functions of 6.12.
+    fn functions(names: &[&str]) -> Change {
+        Change {
+            code: ChangedCode {
+                names: names.iter().map(|&name| name.to_owned()).collect(),
+                ..ChangedCode::default()
+            },
+            releases: ["6.12".to_owned()].into(),
+        }
     }
 
-    /// The same where the series may change others.
-    fn of_some(
-        results: &Results,
-        changed: &[&str],
-        may_be_more: bool,
-        cases: &[&str],
-    ) -> (Vec<Turn>, Vec<String>) {
-        let names = changed.iter().map(|&name| name.to_owned()).collect();
-        let changed = BTreeMap::from([(Arch::S390x, ChangedFunctions { names, may_be_more })]);
+    /// The turns of these cases of a kernel with such a series, and what is told.
+    fn of(results: &Results, change: Change, cases: &[&str]) -> (Vec<Turn>, Vec<String>) {
+        let changes = BTreeMap::from([(Arch::S390x, change)]);
         // On both kernels of a comparison.
         let sides = ["base", "new"].map(|label| cases.iter().map(move |case| key(label, case)));
         let keys: Vec<HistoryKey> = sides.into_iter().flatten().collect();
         let ui = Ui::silent();
-        let turns = turns(&results.index(), &changed, &keys, &ui).unwrap();
+        let turns = turns(&results.index(), &changes, &keys, &ui).unwrap();
         let all: Vec<Turn> = keys.iter().map(|key| turns.of(key)).collect();
         let (base, new) = all.split_at(cases.len());
         assert_eq!(base, new);
@@ -142,15 +194,61 @@ mod tests {
         let results = Results::of(false, &[("B01", &[0]), ("B02", &[0, 0x40]), ("B03", &[])]);
         let (turns, told) = of(
             &results,
-            &["boots", "offline_pages", "gone"],
+            functions(&["boots", "offline_pages", "gone"]),
             &["B01", "B02", "B03", "B09"],
         );
-        assert_eq!(turns, [Turn::Last, Turn::First, Turn::Last, Turn::Unknown]);
+        assert_eq!(turns, [Turn::Last, Turn::First(1), Turn::Last, Turn::Unknown]);
         let line = "first: 1 of 4 cases, which reach offline_pages (as covered on debian:trixie-6.12 in RUN)";
         assert_eq!(told, [line]);
         // What does not reach these may reach another.
-        let (turns, _) = of_some(&results, &["offline_pages"], true, &["B01", "B02"]);
-        assert_eq!(turns, [Turn::Unknown, Turn::First]);
+        let mut change = functions(&["offline_pages"]);
+        change.code.may_be_more = true;
+        let (turns, _) = of(&results, change, &["B01", "B02"]);
+        assert_eq!(turns, [Turn::Unknown, Turn::First(1)]);
+    }
+
+    #[test]
+    fn what_few_reach_is_before_what_many_do() {
+        let cases: &[(&str, &[u64])] = &[
+            ("B01", &[0]),
+            ("B02", &[0, 0x40]),
+            ("B03", &[0, 0x40]),
+            ("B04", &[0, 0x80]),
+        ];
+        let all = ["B01", "B02", "B03", "B04"];
+        let at = |lines| Change {
+            code: ChangedCode {
+                places: vec![("mm/a.c".to_owned(), lines)],
+                ..functions(&["online_pages"]).code
+            },
+            ..functions(&[])
+        };
+        // All run the function, two of them line 17, and one line 18.
+        let results = Results::of(true, cases);
+        let (turns, told) = of(&results, at(17..=18), &all);
+        assert_eq!(
+            turns,
+            [Turn::First(4), Turn::First(2), Turn::First(2), Turn::First(1)]
+        );
+        let line = "first: 4 of 4 cases, which reach online_pages, led by 1 that alone reach a part of it (as covered on debian:trixie-6.12 in RUN)";
+        assert_eq!(told, [line]);
+        let (turns, _) = of(&results, at(10..=16), &all);
+        assert_eq!(
+            turns,
+            [Turn::First(4), Turn::First(2), Turn::First(2), Turn::First(4)]
+        );
+        // Cases that are not asked for do not count.
+        let (turns, _) = of(&results, at(17..=18), &all[..2]);
+        assert_eq!(turns, [Turn::First(2), Turn::First(1)]);
+        // The lines of another release are others, and of this one they are not known.
+        let other = Change {
+            releases: ["6.1".to_owned()].into(),
+            ..at(17..=18)
+        };
+        let no_lines = Results::of(false, cases);
+        for (results, change) in [(&results, other), (&no_lines, at(17..=18))] {
+            assert_eq!(of(results, change, &all), (vec![Turn::Unknown; 4], Vec::new()));
+        }
     }
 
     #[test]
@@ -162,7 +260,7 @@ mod tests {
             (&["online_pages"], &["B08", "B09"]),
             (&[], &["B01", "B02"]),
         ] {
-            let (turns, told) = of(&results, changed, cases);
+            let (turns, told) = of(&results, functions(changed), cases);
             assert_eq!(
                 (turns, told),
                 (vec![Turn::Unknown; cases.len()], Vec::new()),

@@ -156,7 +156,7 @@ cases:
 
     #[test]
     fn what_reaches_the_change_is_first_of_the_first_group() {
-        let turns = [("D", Turn::First), ("C", Turn::Last), ("A", Turn::Last)];
+        let turns = [("D", Turn::First(1)), ("C", Turn::Last), ("A", Turn::Last)];
         let long = [("A", 60)];
         assert_eq!(
             ordered(&long, &turns),

@@ -21,7 +21,7 @@ use crate::{
     cover::{Cover, RanInTurn, Whose},
     plan::{Job, dry_run, spec},
 };
-use base::{exec::shell_line, ui::Ui};
+use base::{exec::shell_line, fault::Blame, ui::Ui};
 use format::ssh::Login;
 use memory::{Generation, LEDGER_SCRIPT, MemoryFacts};
 use record::{CaseFolder, Event, Journal, RunFolder};
@@ -250,6 +250,13 @@ impl Stage {
         self.cover.as_ref()?.keep(self.whose(job), template, guest).await
     }
 
+    /// Keeps which code a guest ran that did not come up.
+    fn keep_dead(&self, job: &Job, error: &BootError) {
+        if let Some(cover) = self.cover.as_ref().filter(|_| error.blame() == Blame::Kernel) {
+            cover.died(self.whose(job), &error.translated);
+        }
+    }
+
     /// Whose code it is that a guest of a job runs.
     fn whose<'a>(&'a self, job: &'a Job) -> Whose<'a> {
         Whose {
@@ -356,7 +363,10 @@ impl Stage {
             false => match self.boot(&booted.1, folder).await {
                 Ok(guest) => return Ok((guest, Origin::Boot)),
                 Err(error) if error.is_mute() => Some(error),
-                Err(error) => return Err(NoGuest::after(error, None)),
+                Err(error) => {
+                    self.keep_dead(job, &error);
+                    return Err(NoGuest::after(error, None));
+                }
             },
         };
         // What died before its console was up says why on an early one.
@@ -370,6 +380,7 @@ impl Stage {
                 Err(NoGuest::after(error, None))
             }
             (Err(told), _) => {
+                self.keep_dead(job, &told);
                 if let Ok(mut mute) = self.mute.lock()
                     && !mute.contains(&booted)
                 {

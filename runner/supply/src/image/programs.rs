@@ -177,8 +177,15 @@ impl Program {
     }
 }
 
-/// Where the file is mapped: both architectures' usual place of a static program.
-const BASE: u64 = 0x40_0000;
+/// Where the file is mapped: on x86_64 the usual place of a static program. On s390x the kernel has an address space of its own, and up to 6.9 its code
+/// lies at that place in it; no kernel's code lies at 512 GiB, so that an address says whose code it is.
+fn base_of(arch: Arch) -> u64 {
+    match arch {
+        Arch::X86_64 => 0x40_0000,
+        Arch::S390x => 512 << 30,
+    }
+}
+
 const HEADERS: u64 = 64 + 56;
 
 /// Machine code as an ELF file.
@@ -188,6 +195,7 @@ fn elf(arch: Arch, code: &[u8]) -> Vec<u8> {
         Arch::S390x => (EM_S390, true),
     };
     let size = HEADERS + code.len() as u64;
+    let base = base_of(arch);
     let mut out = b"\x7fELF\x02".to_vec();
     out.extend([if big_endian { 2 } else { 1 }, 1]);
     out.resize(16, 0);
@@ -199,7 +207,7 @@ fn elf(arch: Arch, code: &[u8]) -> Vec<u8> {
             (2, 2),
             (u64::from(machine), 2),
             (1, 4),
-            (BASE + HEADERS, 8),
+            (base + HEADERS, 8),
             (64, 8),
             (0, 8),
             (0, 4),
@@ -218,8 +226,8 @@ fn elf(arch: Arch, code: &[u8]) -> Vec<u8> {
             (1, 4),
             (5, 4),
             (0, 8),
-            (BASE, 8),
-            (BASE, 8),
+            (base, 8),
+            (base, 8),
             (size, 8),
             (size, 8),
             (0x1000, 8),

@@ -17,6 +17,7 @@ use super::{
 use crate::machine::{Clock, Logs, Machine, MachineError, MachineSpec, StartOptions, Wait};
 use base::fault::Blame;
 use format::{
+    cover::Pieces,
     klog,
     ssh::{Login, SshError},
 };
@@ -124,6 +125,8 @@ pub struct BootError {
     pub witness: Option<Witness>,
     /// All that the guest said on its console by itself: what it was asked for, since it does not answer, is left out.
     pub said: String,
+    /// Which code it ran, where that is noted ([`MachineSpec::cover`]).
+    pub translated: Result<Option<Pieces>, MachineError>,
 }
 
 impl fmt::Display for BootError {
@@ -147,6 +150,7 @@ impl BootError {
             console: String::new(),
             witness: None,
             said: String::new(),
+            translated: Ok(None),
         }
     }
 
@@ -387,6 +391,7 @@ async fn give_up(machine: Machine, mut cause: BootCause) -> BootError {
         said = Some(console.text());
         show_tasks(&machine, &['w', 't', 'l'], Speed::NORMAL).await;
     }
+    let translated = machine.translated();
     machine.stop().await;
     let text = console.text();
     let lines: Vec<&str> = text.lines().collect();
@@ -395,6 +400,7 @@ async fn give_up(machine: Machine, mut cause: BootCause) -> BootError {
         console: lines[lines.len().saturating_sub(CONSOLE_TAIL)..].join("\n"),
         said: said.unwrap_or(text),
         witness: Some(witness),
+        translated,
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::port::{Output, PortError};
-use format::line::{Answer, Question};
+use format::line::{Answer, EndlessAnswer, LARGEST_ANSWER, Question};
 
 /// A line that answers, or did until something went wrong on it.
 #[derive(Debug)]
@@ -107,6 +107,9 @@ async fn converse(
         }
         let mut said = lock();
         said.extend_from_slice(&buffer[..count]);
+        if said.len() > LARGEST_ANSWER {
+            return Err(EndlessAnswer.into());
+        }
         match question.answer(&said, *first) {
             Answer::NotYet => {}
             Answer::Whole { stdout, stderr, code } => {
@@ -115,5 +118,34 @@ async fn converse(
             }
             Answer::NewShell => return Ok(None),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_guest_that_answers_without_end_is_left() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let port = LinePort::cloned(ours);
+        let guest = async {
+            let piece = vec![b'x'; 1 << 20];
+            // Until nobody listens any more.
+            while theirs.write_all(&piece).await.is_ok() {}
+        };
+        let asked = async {
+            let limit = Duration::from_secs(600);
+            let answer = port.exec("cat", limit).await.unwrap().unwrap_err();
+            assert!(
+                answer
+                    .to_string()
+                    .ends_with("the guest answers with more than 64 MiB"),
+                "{answer}"
+            );
+            // What comes later belongs to no question.
+            assert_eq!(port.exec("cat", limit).await, None);
+        };
+        tokio::join!(guest, asked);
     }
 }

@@ -4,6 +4,7 @@
 mod committed;
 mod cut_off;
 mod formats;
+mod hostile;
 mod junit;
 mod prune;
 pub(crate) mod sample;
