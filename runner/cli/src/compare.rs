@@ -4,15 +4,15 @@
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    args::{Compare, TableFormat},
+    args::{Compare, TRIES, TableFormat, any_seed},
     failure::Failure,
     places, suites, told,
 };
 use ::compare::{CompareRecord, compare_exit};
-use ::run::{After, Comparison, Pair};
+use ::run::{After, Comparison, ExploreBoth, Pair};
 use base::{fault::Exit, ui::Ui};
 use record::RunRecord;
-use tell::{compare_csv, compare_mail, compare_summary};
+use tell::{compare_csv, compare_mail, compare_summary, explore_summary};
 
 pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
     let suites = suites::load(&args.suites, &["quick"])?;
@@ -30,7 +30,18 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
         true => vec!["quick".to_owned()],
         false => args.suites.clone(),
     };
+    let known = match args.explore {
+        Some(_) => suites::load(&["all".to_owned(), "stress".to_owned()], &[])?,
+        None => Vec::new(),
+    };
+    let explore = args.explore.map(|time| ExploreBoth {
+        time,
+        seed: args.seed.unwrap_or_else(any_seed),
+        tries: TRIES,
+        known: &known,
+    });
     let pair = Pair {
+        explore,
         base: args.base.clone(),
         after,
         arches: args.which.arches.clone(),
@@ -43,6 +54,12 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
         results,
     };
     let mut comparison = Comparison::new(pair, ui).map_err(Failure::of)?;
+    if let Some(explored) = &comparison.explored {
+        ui.line(explore_summary(&explored.record, explored.folder.as_str(), None).trim_end());
+        if explored.stopped {
+            return Ok(Exit::Interrupted);
+        }
+    }
     let mut folder: Option<Utf8PathBuf> = None;
     while let Some(outcome) = comparison.next_pair(ui).map_err(Failure::of)? {
         let first = folder.get_or_insert_with(|| outcome.folder.clone());

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `memrig explore`: sequences that nobody thought of.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-
-use super::{args::Explore, failure::Failure, places, suites, told};
+use super::{
+    args::{Explore, any_seed},
+    failure::Failure,
+    places, suites, told,
+};
 use ::run::{Exploration, explore as run_sequences, kernels, planned};
 use base::{Arch, fault::Exit, ui::Ui};
 use tell::explore_summary;
@@ -33,6 +35,7 @@ pub(super) fn explore(args: &Explore, ui: &Ui) -> Result<Exit, Failure> {
         tries: args.tries,
         guests: args.jobs,
         leading: args.leading(),
+        cmdline: args.cmdline.split_whitespace().map(str::to_owned).collect(),
     };
     let explored = run_sequences(&exploration, ui).map_err(Failure::of)?;
     match &explored.confirmed {
@@ -44,10 +47,4 @@ pub(super) fn explore(args: &Explore, ui: &Ui) -> Result<Exit, Failure> {
     let again = explored.confirmed.as_ref().map(|outcome| &outcome.record);
     ui.out(explore_summary(&explored.record, explored.folder.as_str(), again).trim_end());
     Ok(explored.exit)
-}
-
-/// A seed that is another one each time, and short enough to be typed.
-fn any_seed() -> u64 {
-    // The state of a hasher is random in every process.
-    RandomState::new().build_hasher().finish() % 1_000_000
 }

@@ -9,6 +9,9 @@ use suite::{Failure, Known, Suite, Variant};
 #[derive(Debug, Clone, Default)]
 pub struct Issues(Vec<(Step, Known)>);
 
+/// The line of what comes before the first step.
+pub const BOOT: &str = "boot";
+
 /// What of a step's line tells it from others, whatever block it is about: its word, the errno that it must fail with, and the file that it writes.
 #[derive(Debug, Clone)]
 struct Step {
@@ -46,9 +49,12 @@ impl Issues {
     pub fn of<'s>(suites: impl IntoIterator<Item = &'s Suite>) -> Self {
         let cases = suites.into_iter().flat_map(|suite| &suite.cases);
         let issues = cases.flat_map(|case| {
-            case.known.iter().filter_map(|known| {
-                let step = known.sign.step_of(case)?;
-                Some((Step::of(&step.to_string()), known.clone()))
+            case.known.iter().map(|known| {
+                let step = known
+                    .sign
+                    .step_of(case)
+                    .map_or(BOOT.to_owned(), ToString::to_string);
+                (Step::of(&step), known.clone())
             })
         });
         Self(issues.collect())
@@ -73,6 +79,31 @@ impl Issues {
 mod tests {
     use super::*;
     use suite::{FailureKind, Place};
+
+    #[test]
+    fn what_is_known_of_booting_is_recognised_there_alone() {
+        let text = "\
+suite: x
+cases:
+  - id: A
+    name: a
+    known:
+      - { kernels: 6.12.., reason: poison, sign: { step: boot, kind: panic, pattern: poison } }
+    steps:
+      - add: { as: b }
+";
+        let issues = Issues::of([&Suite::parse("x.yaml", text).unwrap_or_else(|errors| panic!("{errors}"))]);
+        let failure = Failure {
+            step: Place::Boot,
+            kind: FailureKind::Panic,
+            said: vec!["addressing exception in page_init_poison".to_owned()],
+        };
+        let known = |step: &str| {
+            let kernel = ("6.12.1", Arch::S390x, &Variant::default());
+            issues.listed(&failure, step, kernel).count()
+        };
+        assert_eq!((known(BOOT), known("add: { as: b1 }")), (1, 0));
+    }
 
     #[test]
     fn a_known_issue_is_recognised_in_another_step_of_the_same_word() {

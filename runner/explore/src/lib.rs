@@ -26,7 +26,7 @@ mod wish;
 
 pub use corpus::{Corpus, Kept, Whose};
 pub use draw::{Draw, Sequence};
-pub use issues::Issues;
+pub use issues::{BOOT, Issues};
 pub use planned::{Made, Planned};
 pub use scribe::Scribe;
 pub use setup::{Setup, setups};

@@ -281,7 +281,7 @@ fn whatever_is_drawn_reads_as_a_suite_and_fails_where_the_books_refuse() {
             Arch::X86_64
         };
         let draw = Draw { arch, seed: 11 };
-        let opening = Suite::parse("explore.yaml", &crate::text::opening(arch)).expect("an opening");
+        let opening = Suite::parse("explore.yaml", &crate::text::opening(arch, &[])).expect("an opening");
         for number in 0..200 {
             let sequence = draw.sequence(number);
             let machine = suite::CaseMachine {
@@ -311,6 +311,7 @@ fn whatever_is_drawn_reads_as_a_suite_and_fails_where_the_books_refuse() {
                 lines.push(line);
             }
             let found = Found {
+                words: &[],
                 setup: &setups(arch)[sequence.setup],
                 arch,
                 generation,

@@ -21,15 +21,18 @@ const ALLOWED: [(Arch, &[&str]); 2] = [
     ),
 ];
 
-/// The suite whose cases begin sequences: one for each machine of an architecture, by its name.
-pub fn opening(arch: Arch) -> String {
+/// The step with which sequences begin.
+const FIRST: &str = "auto_online: { policy: offline }";
+
+/// The suite whose cases begin sequences: one for each machine of an architecture, by its name. All of them boot with these words, too.
+pub fn opening(arch: Arch, words: &[String]) -> String {
     let mut text = "suite: explore\nabout: how sequences begin\ncases:\n".to_owned();
     for setup in setups(arch) {
-        let steps = ["auto_online: { policy: offline }".to_owned()];
+        let steps = [FIRST.to_owned()];
         let needs = format!("{{ arch: [{arch}] }}");
         case(
             &mut text,
-            (arch, setup),
+            (arch, setup, words),
             (setup.name, "sequences"),
             &needs,
             &steps,
@@ -48,6 +51,8 @@ pub struct Found<'a> {
     pub setup: &'a Setup,
     /// The architecture of its guest.
     pub arch: Arch,
+    /// Words for its command line, beside those of the machine.
+    pub words: &'a [String],
     /// The interface generation of its guest.
     pub generation: Option<Generation>,
     /// The name of its suite, which is that of the file without its ending.
@@ -72,8 +77,14 @@ impl Found<'_> {
             None => format!("{{ arch: [{}] }}", self.arch),
             Some(generation) => format!("{{ arch: [{}], generation: [{generation:?}] }}", self.arch),
         };
-        let on = (self.arch, self.setup);
-        case(&mut text, on, (CASE, self.name), &needs, self.steps);
+        let on = (self.arch, self.setup, self.words);
+        let first = [FIRST.to_owned()];
+        let steps = match self.steps {
+            // What shows before any step needs none, and a case has one.
+            [] => &first,
+            steps => steps,
+        };
+        case(&mut text, on, (CASE, self.name), &needs, steps);
         text
     }
 }
@@ -81,7 +92,7 @@ impl Found<'_> {
 /// Adds a case.
 fn case(
     text: &mut String,
-    (arch, setup): (Arch, &Setup),
+    (arch, setup, words): (Arch, &Setup, &[String]),
     (id, name): (&str, &str),
     needs: &str,
     steps: &[String],
@@ -95,8 +106,10 @@ fn case(
     line(format!("    name: {}", quoted(name)));
     line(format!("    needs: {needs}"));
     line(format!("    machine: {}", setup.machine));
-    if !setup.cmdline.is_empty() {
-        line(format!("    cmdline: [{}]", setup.cmdline.join(", ")));
+    let own = setup.cmdline.iter().copied();
+    let cmdline: Vec<String> = own.chain(words.iter().map(String::as_str)).map(quoted).collect();
+    if !cmdline.is_empty() {
+        line(format!("    cmdline: [{}]", cmdline.join(", ")));
     }
     if let Some(mode) = setup.memmap_on_memory {
         line(format!("    variants: {{ memmap_on_memory: [{mode}] }}"));
@@ -121,20 +134,24 @@ mod tests {
     #[test]
     fn every_opening_is_a_suite_with_a_case_for_each_machine() {
         for arch in Arch::ALL {
-            let suite =
-                Suite::parse("explore.yaml", &opening(arch)).unwrap_or_else(|errors| panic!("{errors}"));
+            let suite = Suite::parse("explore.yaml", &opening(arch, &["a='b'".to_owned()]))
+                .unwrap_or_else(|errors| panic!("{errors}"));
             let names: Vec<&str> = suite.cases.iter().map(|case| case.id.as_str()).collect();
             let wanted: Vec<&str> = setups(arch).iter().map(|setup| setup.name).collect();
             assert_eq!(names, wanted);
             assert!(suite.cases.iter().all(|case| case.variants.len() == 1));
+            let has_word = |case: &suite::Case| case.cmdline.last().is_some_and(|word| word == "a='b'");
+            assert!(suite.cases.iter().all(has_word));
+            assert_eq!(suite.cases[3].cmdline[0], "movable_node");
         }
     }
 
     #[test]
     fn what_was_found_is_a_suite_whatever_was_seen() {
-        let found = Found {
+        let mut found = Found {
             setup: &setups(Arch::S390x)[1],
             arch: Arch::S390x,
+            words: &["x".to_owned()],
             generation: Some(Generation::G2),
             suite: "online-errno",
             name: "online, errno: it's \"odd\": #1",
@@ -144,6 +161,12 @@ mod tests {
         let suite =
             Suite::parse("online-errno.yaml", &found.text()).unwrap_or_else(|errors| panic!("{errors}"));
         assert_eq!(suite.cases[0].name, found.name);
+        assert_eq!(suite.cases[0].cmdline, ["x"]);
+        // It showed before the first step.
+        found.steps = &[];
+        let suite =
+            Suite::parse("online-errno.yaml", &found.text()).unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!(suite.cases[0].steps.len(), 1);
         assert_eq!(suite.cases[0].needs.generation, Some(vec![Generation::G2]));
         assert_eq!(suite.cases[0].variants[0].to_string(), "memmap_on_memory=on");
     }

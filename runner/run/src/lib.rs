@@ -28,7 +28,9 @@ pub use bisect::{Range, Search, SearchError, Step, code_for_git, good, good_word
 pub use cluster::{ClusterError, Followed, Follower, Order, Parts, submit, task_memory};
 pub use cost::{CostOptions, Costs, CostsError, CountingError, NoCost, costs, counting, measure};
 pub use cover::LibraryError;
-pub use explore::{Budget, Exploration, ExploreError, Explored, Leading, explore, planned};
+pub use explore::{
+    Budget, Exploration, ExploreBoth, ExploreError, Explored, ExploredBoth, Leading, explore, planned,
+};
 pub use onto::OntoError;
 pub use pairs::{After, Comparison, ComparisonError, Pair};
 pub use past::{PastError, open_index, seen_before, times_before};

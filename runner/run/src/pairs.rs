@@ -9,6 +9,7 @@ use crate::{
     compare::{Pairs, compare_jobs, compared},
     cost::{CostOptions, CostsError, costs},
     cover::kernels_with_lines,
+    explore::{ExploreBoth, ExploreError, ExploredBoth},
     onto::{Onto, OntoError},
     plan::{Filter, Job, LoadedSuite},
     select::{SelectError, Selected, arches_of, check_memory, get},
@@ -56,6 +57,8 @@ pub struct Pair<'a> {
     pub pairs: usize,
     /// See which lines of a series run, where guests are translated.
     pub cover: bool,
+    /// Draw sequences on both, too: what either of them shows is one more case.
+    pub explore: Option<ExploreBoth<'a>>,
     /// QEMU binaries that the user names.
     pub qemus: BTreeMap<Arch, PathBuf>,
     /// Guests at once, where somebody says how many.
@@ -123,6 +126,9 @@ pub enum ComparisonError {
     /// Counting.
     #[error(transparent)]
     Costs(#[from] CostsError),
+    /// Exploring.
+    #[error(transparent)]
+    Explore(#[from] ExploreError),
 }
 
 impl Blamed for ComparisonError {
@@ -135,6 +141,7 @@ impl Blamed for ComparisonError {
             Self::Run(error) => error.blame(),
             Self::Seen(error) => error.blame(),
             Self::Costs(error) => error.blame(),
+            Self::Explore(error) => error.blame(),
         }
     }
 
@@ -149,6 +156,7 @@ impl Blamed for ComparisonError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Select(error) => error.hint(),
+            Self::Explore(error) => error.hint(),
             _ => None,
         }
     }
@@ -231,6 +239,8 @@ pub struct Comparison {
     results: Utf8PathBuf,
     /// It is looked at which lines of the series run.
     covers: bool,
+    /// What came of exploring both kernels, where that was asked for.
+    pub explored: Option<ExploredBoth>,
 }
 
 /// What of its series ran of each kernel that has one, in a run.
@@ -262,9 +272,28 @@ impl Comparison {
             }
         }
         let rig = get(&Wanted::of(kernels, pair.qemus), ui)?;
-        let jobs = compare_jobs(suites, &rig.planned(), &sides, &pair.filter)?;
+        let mut jobs = compare_jobs(suites, &rig.planned(), &sides, &pair.filter)?;
         if jobs.is_empty() {
             return Err(ComparisonError::Nothing);
+        }
+        let mut names = names.clone();
+        let mut explored = None;
+        if let Some(explore) = &pair.explore {
+            let kernels = Selected {
+                rig: rig.clone(),
+                jobs: Vec::new(),
+                part: RunPart::Whole,
+                host: host.clone(),
+            };
+            let both = explore.explore(kernels, &sides, (pair.guests, pair.results.clone()), ui)?;
+            jobs.extend(compare_jobs(
+                &both.found,
+                &rig.planned(),
+                &sides,
+                &Filter::default(),
+            )?);
+            names.extend(both.found.iter().map(|suite| suite.file.clone()));
+            explored = Some(both);
         }
         let mut planned = Vec::new();
         for job in &jobs {
@@ -281,7 +310,7 @@ impl Comparison {
             new_named: first(Side::New).source.clone(),
             series: asked.series,
             applied: asked.applied,
-            suites: names.clone(),
+            suites: names,
             runs: Vec::new(),
             pairs: pair.pairs,
             arches: BTreeMap::new(),
@@ -302,6 +331,7 @@ impl Comparison {
             pairs: Pairs::of(planned),
             guests: pair.guests,
             results: pair.results,
+            explored,
             covers: pair.cover && matches!(pair.after, After::Series(_)),
         })
     }
@@ -481,6 +511,7 @@ mod tests {
                 filter: Filter::default(),
                 pairs: 2,
                 cover: false,
+                explore: None,
                 qemus: BTreeMap::new(),
                 guests: None,
                 results: Utf8PathBuf::new(),

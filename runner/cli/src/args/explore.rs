@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is explored, and how long.
 
-use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    num::NonZeroUsize,
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::Args;
 use jiff::SignedDuration;
@@ -10,6 +15,9 @@ use super::{Places, jobs::guests};
 use ::run::{Budget, Leading};
 use base::Arch;
 use supply::kernel::KernelSpec;
+
+/// Guests that one finding is given, where nobody says how many.
+pub(crate) const TRIES: u32 = 60;
 
 /// Arguments of `memrig explore`.
 #[derive(Debug, Args)]
@@ -50,7 +58,7 @@ pub(crate) struct Explore {
     pub(crate) jobs: Option<NonZeroUsize>,
 
     /// Guests that one finding is given, to make it shorter
-    #[arg(long, value_name = "N", default_value_t = 60)]
+    #[arg(long, value_name = "N", default_value_t = TRIES)]
     pub(crate) tries: u32,
 
     /// Keep sequences that reach new code in this folder, and go on from those that are there; without it, in the cache
@@ -64,6 +72,10 @@ pub(crate) struct Explore {
     /// Do not look which code runs, and draw by the seed alone
     #[arg(long)]
     pub(crate) no_cover: bool,
+
+    /// Boot all guests with these words, too
+    #[arg(long, value_name = "WORDS", default_value = "", hide_default_value = true)]
+    pub(crate) cmdline: String,
 
     /// Find also what the suites list as known
     #[arg(long)]
@@ -94,8 +106,14 @@ impl Explore {
     }
 }
 
+/// A seed that is another one each time, and short enough to be typed.
+pub(crate) fn any_seed() -> u64 {
+    // The state of a hasher is random in every process.
+    RandomState::new().build_hasher().finish() % 1_000_000
+}
+
 /// A time in which something can be explored.
-fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     let time = text
         .parse::<SignedDuration>()
         .ok()

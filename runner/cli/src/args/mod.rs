@@ -8,7 +8,7 @@ mod results;
 mod series;
 mod verbs;
 
-pub(super) use explore::Explore;
+pub(super) use explore::{Explore, TRIES, any_seed};
 pub(super) use jobs::{
     Doctor, FailFast, How, List, ListFormat, Places, Repeat, Replay, Run, Setup, Shell, Which,
 };

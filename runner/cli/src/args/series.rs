@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Kernels before and after a change.
 
-use std::num::NonZeroUsize;
+use std::{num::NonZeroUsize, time::Duration};
 
 use clap::{Args, ValueHint};
 
-use super::{ListFormat, Places, TableFormat, Which, jobs::guests};
+use super::{ListFormat, Places, TableFormat, Which, explore::time, jobs::guests};
 use base::Arch;
 use supply::{
     kernel::{KernelSource, KernelSpec},
@@ -18,6 +18,7 @@ use supply::{
   memrig compare --base source:debian:trixie --series suites/series/prepare-online quick standby
   memrig compare --base tree:linux --series v3.mbox -a s390x
   memrig compare --base debian:bookworm --new debian:trixie blocks
+  memrig compare --base tree:linux --series v3.mbox -a s390x --explore 10m
   memrig compare --base old=image:a/bzImage --new new=image:b/bzImage blocks
 
 Exit codes: 0 nothing got worse or changed, 1 something did, 3 something broke or nothing could be compared.")]
@@ -52,6 +53,14 @@ pub(crate) struct Compare {
     /// In how many pairs of guests something has to differ to count
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = pairs)]
     pub(crate) pairs: usize,
+
+    /// Draw the same sequences on both first, for so long, such as 5m; what either of them shows is run on both as one more case
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) explore: Option<Duration>,
+
+    /// By which those sequences are drawn; without it, another one each time
+    #[arg(long, value_name = "S", requires = "explore")]
+    pub(crate) seed: Option<u64>,
 
     /// Do not count what operations on a memory block cost, in instructions
     #[arg(long)]

@@ -21,11 +21,14 @@ fn a_seed_is_a_plan_and_nothing_is_run_for_it() {
     let plan = |seed: &str| {
         let told = explore(&place.1, &["--dry-run", "--sequences", "3", "--seed", seed]);
         assert_eq!((told.code, told.err.as_str()), (Some(0), ""));
-        told.out
+        // The lines between name the seed.
+        let wishes: Vec<&str> = told.out.lines().filter(|line| line.starts_with("  ")).collect();
+        assert!(wishes.len() > 6, "{}", told.out);
+        (wishes.join("\n"), told.out.matches("sequence").count())
     };
     assert_eq!(plan("7"), plan("7"));
-    assert_ne!(plan("7"), plan("8"));
-    assert_eq!(plan("7").matches("sequence").count(), 6, "{}", plan("7"));
+    assert_ne!(plan("7").0, plan("8").0);
+    assert_eq!(plan("7").1, 6);
     assert_eq!(fs_err::read_dir(&place.1).unwrap().count(), 0);
 }
 
@@ -45,6 +48,19 @@ fn what_is_no_time_is_refused() {
         ),
     ] {
         let told = explore(&place.1, args);
+        assert_eq!(told.code, Some(2), "{args:?}");
+        assert!(told.err.contains(said), "{args:?}: {}", told.err);
+    }
+}
+
+#[test]
+fn a_comparison_explores_for_some_time_and_by_a_seed_of_that() {
+    for (args, said) in [
+        (["--explore", "0s"], "longer than no time"),
+        (["--seed", "3"], "--explore <TIME>"),
+    ] {
+        let both = ["compare", "--base", "debian:sid", "--new", "debian:trixie"];
+        let told = Told::by(memrig().args(both).args(args).env("MEMRIG_RESULTS", &folder().1));
         assert_eq!(told.code, Some(2), "{args:?}");
         assert!(told.err.contains(said), "{args:?}: {}", told.err);
     }

@@ -16,7 +16,7 @@ use crate::{
     session::{Origin, Stage},
 };
 use base::fault::Verdict;
-use explore::{Group, Issues, Ran, Scribe, Sign, Standing, Wish};
+use explore::{BOOT, Group, Issues, Ran, Scribe, Sign, Standing, Wish};
 use memory::Generation;
 use record::{CaseFolder, FindingRecord};
 use suite::{Action, Case, Failure, Known, Place, Step};
@@ -113,18 +113,17 @@ impl Drawn {
         }
     }
 
-    /// The issue that a failure is.
+    /// The issue that a failure is, in the step of this line.
     pub(super) fn known(
         &mut self,
         job: &Job,
         release: &str,
         failure: &Failure,
-        step: &Step,
+        line: &str,
         findings: &[FindingRecord],
     ) -> Option<Known> {
-        let line = step.to_string();
         let kernel = (release, job.key.arch, &job.variant);
-        let known = explaining(self.issues.listed(failure, &line, kernel), findings)?.clone();
+        let known = explaining(self.issues.listed(failure, line, kernel), findings)?.clone();
         self.known.push(known.reason.clone());
         Some(known)
     }
@@ -194,9 +193,14 @@ pub(crate) async fn tried(
     drawn: &mut Drawn,
 ) -> Tried {
     let outcome = attempt(job, stage, guests, at, &mut Course::Drawn(drawn)).await;
+    let ran = ran(&outcome, drawn);
+    // What fails in a step and is known was passed over there.
+    let at_boot = ran.as_ref().filter(|_| outcome.steps.is_empty());
+    let release = stage.kernel(job).release_or_unknown();
+    let known = at_boot.and_then(|(failure, _)| drawn.known(job, release, failure, BOOT, &outcome.findings));
     Tried {
-        ran: ran(&outcome, drawn),
-        verdict: outcome.verdict(),
+        verdict: known.as_ref().map_or(outcome.verdict(), |_| Verdict::Known),
+        ran: ran.filter(|_| known.is_none()).map(|(_, ran)| ran),
         // One that passed has none.
         reason: outcome.reason().unwrap_or_default(),
         steps: outcome.steps.len(),
@@ -204,17 +208,19 @@ pub(crate) async fn tried(
     }
 }
 
-fn ran(outcome: &AttemptOutcome, drawn: &Drawn) -> Option<Ran> {
+/// How a sequence failed, where it did.
+fn ran(outcome: &AttemptOutcome, drawn: &Drawn) -> Option<(Failure, Ran)> {
     let trouble = outcome.trouble.as_ref()?;
     let last = outcome.steps.last();
     let place = last.map_or(Place::Boot, |step| Place::Step(step.number));
     let passed_over = outcome.passed_over.iter().map(|passed| &passed.known.sign);
     let failure = failure(trouble, place, unexplained(&outcome.findings, passed_over))?;
-    let step = last.map_or("boot", |step| step.text.as_str());
-    Some(Ran {
+    let step = last.map_or(BOOT, |step| step.text.as_str());
+    let ran = Ran {
         sign: Sign::of(&failure, step),
         effective: drawn.effective.clone(),
-    })
+    };
+    Some((failure, ran))
 }
 
 #[cfg(test)]

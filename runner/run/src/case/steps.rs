@@ -149,7 +149,9 @@ async fn all_steps(
                     let known = shown(listed(job, release), &failure, &since.findings);
                     known.filter(|known| known.sign.go_on).cloned()
                 }
-                Course::Drawn(drawn) => drawn.known(job, release, &failure, step, &since.findings),
+                Course::Drawn(drawn) => {
+                    drawn.known(job, release, &failure, &step.to_string(), &since.findings)
+                }
             }
         });
         if goes_on.is_some()

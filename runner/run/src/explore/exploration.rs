@@ -25,11 +25,11 @@ use base::{
     fault::{Blame, Blamed, Exit},
     ui::Ui,
 };
-use record::{CoverageLog, Event, ExploreRecord, NotUnique, RunFolder, RunPart};
+use record::{CoverageLog, Event, ExploreRecord, FoundRecord, NotUnique, RunFolder, RunPart};
 use suite::{Suite, SuiteErrors};
 use supply::{
     cache::{self, Cache},
-    host,
+    host::{self, HostFacts},
     kernel::{Kernel, KernelSpec},
 };
 use vm::scratch;
@@ -55,6 +55,8 @@ pub struct Exploration<'a> {
     pub guests: Option<NonZeroUsize>,
     /// What leads the draw.
     pub leading: Leading,
+    /// Words for the command line of every guest.
+    pub cmdline: Vec<String>,
 }
 
 /// What leads the draw.
@@ -144,8 +146,7 @@ pub fn explore(exploration: &Exploration<'_>, ui: &Ui) -> Result<Explored, Explo
         fs_err::create_dir_all(folder).map_err(KeptFileError::from)?;
     }
     let host = host::facts().map_err(SelectError::Host)?;
-    let openings = Arch::ALL.map(loaded).into_iter().collect::<Result<Vec<_>, _>>()?;
-    check_memory(&openings, &host)?;
+    let openings = openings(&host, &exploration.cmdline)?;
     let wanted = Wanted::of(exploration.kernels.clone(), exploration.qemus.clone());
     let rig = get(&wanted, ui)?;
     let nothing = Selected {
@@ -154,7 +155,8 @@ pub fn explore(exploration: &Exploration<'_>, ui: &Ui) -> Result<Explored, Explo
         part: RunPart::Whole,
         host,
     };
-    let drawing = draw_all(exploration, nothing.clone(), &openings, ui);
+    let all = plan(&openings, &nothing.rig.planned(), &Filter::default())?;
+    let drawing = draw_all(exploration, nothing.clone(), all, ui);
     let (folder, record, stopped) = waited_for(drawing).map_err(RunError::Host)??;
     write(&folder, &record)?;
     let errors = record.kernels.iter().any(|kernel| !kernel.errors.is_empty());
@@ -171,9 +173,7 @@ pub fn explore(exploration: &Exploration<'_>, ui: &Ui) -> Result<Explored, Explo
         None => Exit::Pass,
     };
     if confirmed.is_none() {
-        let journal = record::Journal::resume(folder.path()).map_err(RunError::from)?;
-        let finished = Event::RunFinished { exit: exit.code() };
-        journal.append(&finished).map_err(RunError::from)?;
+        finish(&folder, exit)?;
     }
     Ok(Explored {
         folder: folder.path().to_owned(),
@@ -183,9 +183,26 @@ pub fn explore(exploration: &Exploration<'_>, ui: &Ui) -> Result<Explored, Explo
     })
 }
 
+/// Writes the last event of a run in which no case ran.
+pub(super) fn finish(folder: &RunFolder, exit: Exit) -> Result<(), ExploreError> {
+    let journal = record::Journal::resume(folder.path()).map_err(RunError::from)?;
+    let finished = Event::RunFinished { exit: exit.code() };
+    Ok(journal.append(&finished).map_err(RunError::from)?)
+}
+
+/// The suites with which sequences begin, of which each machine fits the host.
+pub(super) fn openings(host: &HostFacts, words: &[String]) -> Result<Vec<Arc<LoadedSuite>>, ExploreError> {
+    let openings = Arch::ALL
+        .map(|arch| loaded(arch, words))
+        .into_iter()
+        .collect::<Result<Vec<_>, _>>()?;
+    check_memory(&openings, host)?;
+    Ok(openings)
+}
+
 /// The suite with which sequences begin.
-fn loaded(arch: Arch) -> Result<Arc<LoadedSuite>, SuiteErrors> {
-    let text = opening(arch);
+fn loaded(arch: Arch, words: &[String]) -> Result<Arc<LoadedSuite>, SuiteErrors> {
+    let text = opening(arch, words);
     let file = "explore.yaml".to_owned();
     Ok(Arc::new(LoadedSuite {
         sha256: cache::sha256(text.as_bytes()),
@@ -194,11 +211,11 @@ fn loaded(arch: Arch) -> Result<Arc<LoadedSuite>, SuiteErrors> {
     }))
 }
 
-/// Explores each kernel; says whether somebody stopped it.
-async fn draw_all(
+/// Explores each kernel; says whether somebody stopped it. `all` has a job for each machine of each kernel.
+pub(super) async fn draw_all(
     exploration: &Exploration<'_>,
     selected: Selected,
-    openings: &[Arc<LoadedSuite>],
+    all: Vec<Job>,
     ui: &Ui,
 ) -> Result<(RunFolder, ExploreRecord, bool), ExploreError> {
     let capacity = Capacity::of(exploration.guests, &selected.host).map_err(RunError::Host)?;
@@ -221,7 +238,6 @@ async fn draw_all(
         capacity.guests,
         folder.path()
     ));
-    let all: Vec<Job> = plan(openings, &kernels, &Filter::default())?;
     // A template is made where two jobs are alike.
     let mut twice: Vec<Job> = all.iter().flat_map(|job| [job.clone(), job.clone()]).collect();
     let builds: Vec<Whose> = rig
@@ -273,6 +289,7 @@ async fn draw_all(
             budget: exploration.budget.part(kernels.len()),
             tries: exploration.tries,
             issues: &issues,
+            cmdline: &exploration.cmdline,
         };
         record.kernels.push(explore_kernel(ground).await);
         write(&folder, &record)?;
@@ -308,7 +325,7 @@ fn lead(
     }
 }
 
-fn write(folder: &RunFolder, record: &ExploreRecord) -> Result<(), ExploreError> {
+pub(super) fn write(folder: &RunFolder, record: &ExploreRecord) -> Result<(), ExploreError> {
     let text = serde_json::to_vec_pretty(record).map_err(io::Error::from)?;
     folder.write("explore.json", &text).map_err(RunError::from)?;
     Ok(())
@@ -320,18 +337,22 @@ fn jobs_of_found(record: &ExploreRecord, folder: &Utf8Path, rig: &Rig) -> Result
     let mut jobs = Vec::new();
     for (index, kernel) in record.kernels.iter().enumerate() {
         for found in &kernel.findings {
-            let file = folder.join(&found.file);
-            let text = fs_err::read_to_string(&file)?;
-            let suite = Arc::new(LoadedSuite {
-                sha256: cache::sha256(text.as_bytes()),
-                suite: Suite::parse(file.as_str(), &text)?,
-                file: file.into_string(),
-            });
-            let planned = plan(&[suite], &kernels, &Filter::default())?;
+            let planned = plan(&[suite_of(found, folder)?], &kernels, &Filter::default())?;
             jobs.extend(planned.into_iter().filter(|job| job.kernel == index));
         }
     }
     Ok(jobs)
+}
+
+/// The suite that was written for a finding.
+pub(super) fn suite_of(found: &FoundRecord, folder: &Utf8Path) -> Result<Arc<LoadedSuite>, ExploreError> {
+    let file = folder.join(&found.file);
+    let text = fs_err::read_to_string(&file)?;
+    Ok(Arc::new(LoadedSuite {
+        sha256: cache::sha256(text.as_bytes()),
+        suite: Suite::parse(file.as_str(), &text)?,
+        file: file.into_string(),
+    }))
 }
 
 /// Runs what was found as suites, in the same run: always or sometimes, and with all that is kept of a case that fails.

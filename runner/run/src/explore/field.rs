@@ -44,6 +44,8 @@ pub(super) struct Field<G> {
     /// The kernel can be told to refuse notifications.
     pub(super) injects: bool,
     pub(super) issues: Issues,
+    /// Words for the command line of every guest.
+    pub(super) cmdline: Vec<String>,
     /// Guests that one finding is given, to make it shorter.
     pub(super) tries: u32,
     pub(super) signs: Mutex<Signs>,
@@ -253,6 +255,7 @@ impl<G: Grounds> Field<G> {
         let text = Found {
             setup: shrunk.sequence.machine(),
             arch: self.draw.arch,
+            words: &self.cmdline,
             generation: asked.tried.generation,
             suite: &name,
             name: &shrunk.ran.sign.to_string(),

@@ -12,7 +12,10 @@ use super::{
     lead::Lead,
 };
 use crate::{
-    case::fake::{Fault, Lab, Setup},
+    case::{
+        Trouble,
+        fake::{Fault, Lab, Setup},
+    },
     session::{Origin, Stage},
 };
 use ::explore::{Corpus, Draw, Issues, Whose, setups};
@@ -34,6 +37,7 @@ fn field(arch: Arch, setup: Setup, issues: Issues) -> Arc<Field<Lab>> {
         injects: true,
         tries: 60,
         issues,
+        cmdline: Vec::new(),
         signs: Mutex::new(Signs::default()),
         lead: Mutex::new(lead(arch)),
         began: Instant::now(),
@@ -144,6 +148,44 @@ cases:
             "{}",
             ended.reason
         );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guest_that_dies_as_it_boots_is_a_finding_unless_a_suite_knows_it() {
+    let known = Suite::parse(
+        "x.yaml",
+        "\
+suite: x
+cases:
+  - id: A
+    name: a
+    known:
+      - { kernels: 0.., reason: it dies, sign: { step: boot, kind: panic, pattern: 'not syncing: early' } }
+    steps:
+      - add: { as: b }
+",
+    );
+    let known = Issues::of([&known.unwrap_or_else(|errors| panic!("{errors}"))]);
+    for (issues, verdict, found) in [
+        (Issues::default(), Verdict::Fail, true),
+        (known, Verdict::Known, false),
+    ] {
+        let end = vm::machine::End::Panicked {
+            seen: vm::machine::PanicSource::Console,
+            line: "Kernel panic - not syncing: early".to_owned(),
+        };
+        let dies = Setup::no_guest(Trouble::ended(&end));
+        let ended = ended(&field(Arch::X86_64, dies, issues), 1).await;
+        let [ended] = ended.as_slice() else {
+            panic!("{ended:?}")
+        };
+        assert_eq!(
+            (ended.verdict, ended.found.is_some()),
+            (verdict, found),
+            "{ended:?}"
+        );
+        assert_eq!(ended.known.len(), usize::from(!found));
     }
 }
 

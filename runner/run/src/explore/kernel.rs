@@ -87,6 +87,8 @@ pub(super) struct Ground<'a> {
     /// Guests that one finding is given, to make it shorter.
     pub(super) tries: u32,
     pub(super) issues: &'a Issues,
+    /// Words for the command line of every guest.
+    pub(super) cmdline: &'a [String],
     /// What leads the draw.
     pub(super) lead: Lead,
     /// Where what is kept is written; none where nothing is.
@@ -113,6 +115,7 @@ pub(super) async fn explore(ground: Ground<'_>) -> ExploredKernel {
         injects: injects(kernel),
         tries: ground.tries,
         issues: ground.issues.clone(),
+        cmdline: ground.cmdline.to_vec(),
         signs: Mutex::new(Signs::default()),
         lead: Mutex::new(ground.lead),
         began,

@@ -2,6 +2,7 @@
 //! Exploring: sequences that the crate `explore` draws run in guests of a kernel until their time is over; each failure that nobody knows is made
 //! shorter there and then, and what is left of it is run as a suite like any other.
 
+mod both;
 mod exploration;
 mod field;
 #[cfg(test)]
@@ -11,4 +12,5 @@ mod kept_file;
 mod kernel;
 mod lead;
 
+pub use both::{ExploreBoth, ExploredBoth};
 pub use exploration::{Budget, Exploration, ExploreError, Explored, Leading, explore, planned};
