@@ -18,6 +18,8 @@ mod error;
 mod error_tests;
 mod limits;
 mod matrix;
+#[cfg(test)]
+mod mutants;
 mod names;
 mod pattern;
 mod places;
