@@ -118,6 +118,7 @@ fn case(run: u32, number: u32) -> CaseRecord {
         ),
         ended: Some(GuestEnd::Stopped),
         facts: json!({ "block_size": "128M" }),
+        around: None,
         log_excerpt: if failed {
             "[    2.173844] registered taskstats version 1\n".repeat(40)
         } else {

@@ -7,7 +7,7 @@ use super::{
     places::{run_folder, utf8},
     suites, told,
 };
-use ::run::{How, Request, repeated, replayed, run, selection_of};
+use ::run::{How, Request, around_again, repeated, replayed, run, selection_of};
 use base::{fault::Exit, ui::Ui};
 use record::RunRecord;
 
@@ -33,6 +33,7 @@ pub(super) fn replay(args: &Replay, ui: &Ui) -> Result<Exit, Failure> {
     for line in replayed(&mut selected, &record.facts, &keys).map_err(Failure::of)? {
         ui.line(&line);
     }
+    around_again(&mut selected, &record, &suites::issues()?);
     selected.jobs = repeated(selected.jobs, args.repeat.rounds());
     let results = utf8(&args.places.results)?;
     let request = Request::of(selected, results.clone(), How::default());

@@ -26,6 +26,7 @@ pub(super) fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
     };
     if args.dry_run {
         let mut foreseen = selection.foresee(ui).map_err(Failure::of)?;
+        foreseen.go_around(&suites::issues()?, ui);
         if !narrowed(&mut foreseen, args, &times, ui) {
             return Ok(Exit::NothingSelected);
         }
@@ -34,6 +35,7 @@ pub(super) fn run(args: &Run, ui: &Ui) -> Result<Exit, Failure> {
     }
     let results = places::results(&args.places.results)?;
     let mut selected = selection.select(ui).map_err(Failure::of)?;
+    selected.go_around(&suites::issues()?, ui);
     if !narrowed(&mut selected, args, &times, ui) {
         return Ok(Exit::NothingSelected);
     }
@@ -86,6 +88,7 @@ fn resume(run: &Path, args: &Run, ui: &Ui) -> Result<Exit, Failure> {
     let selection = selection_of(&record, &keys, &suites, args.places.qemus()).map_err(Failure::of)?;
     let mut selected = selection.select(ui).map_err(Failure::of)?;
     resumed(&mut selected, &record, &keys).map_err(Failure::of)?;
+    selected.go_around(&suites::issues()?, ui);
     let results = utf8(&args.places.results)?;
     let request = Request {
         resume: Some(folder),

@@ -10,7 +10,7 @@ use base::{
     ui::Ui,
 };
 use record::RunRecord;
-use suite::{Suite, near};
+use suite::{KernelIssue, Suite, near};
 use supply::cache;
 
 /// The suites that come with memrig, by name.
@@ -26,6 +26,12 @@ const OURS: [(&str, &str); 10] = [
     ("stress", include_str!("../../../suites/stress.yaml")),
     ("selftests", include_str!("../../../suites/selftests.yaml")),
 ];
+
+/// Issues that kernels have in every case.
+pub(super) fn issues() -> Result<Vec<Arc<KernelIssue>>, Failure> {
+    let issues = KernelIssue::parse("suites/known.yaml", include_str!("../../../suites/known.yaml"));
+    Ok(issues.map_err(Failure::of)?.into_iter().map(Arc::new).collect())
+}
 
 /// Reads the named suites; `instead` where none is named.
 ///

@@ -326,6 +326,7 @@ mod tests {
                 command_line: String::new(),
                 ended: None,
                 facts: json!(null),
+                around: None,
                 log_excerpt: String::new(),
             },
             ledgers: vec![

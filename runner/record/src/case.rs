@@ -25,6 +25,9 @@ pub struct CaseRecord {
     /// The known issue that the suite lists for this case on this kernel, whether or not it showed.
     #[serde(default)]
     pub known: Option<String>,
+    /// The words that its guest had on the command line to go round issues of its kernel, and these issues; one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub around: Option<String>,
     /// Every attempt in order; a case that was skipped has none. The other fields tell of the one that decided, see
     /// [`CaseRecord::files`].
     #[serde(default)]

@@ -410,6 +410,7 @@ fn unfinished(key: CaseKey, name: String, suite_file: String, line: u32) -> Case
         command_line: String::new(),
         ended: None,
         facts: serde_json::Value::Null,
+        around: None,
         log_excerpt: String::new(),
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    plan::{Filter, Job, LoadedSuite, PlannedKernel},
+    plan::{Filter, Job, LoadedSuite, PlannedKernel, go_around},
     select::{SelectError, Selected, Selection, kernels},
 };
 use base::{
@@ -16,6 +16,7 @@ use base::{
     fault::{Blame, Blamed},
 };
 use record::{CaseKey, KernelFacts, RunFacts, RunRecord};
+use suite::KernelIssue;
 use supply::{
     kernel::{KernelName, KernelSource, KernelSpec, SourceError},
     series::SeriesError,
@@ -165,6 +166,16 @@ pub fn replayed(
         true => Err(AgainError::NoCase),
         false => Ok(renewed(then, jobs, &kernels)),
     }
+}
+
+/// Lets the jobs go round an issue of their kernel that went round it in the earlier run; the others show it.
+pub fn around_again(selected: &mut Selected, record: &RunRecord, issues: &[Arc<KernelIssue>]) {
+    let kernels = selected.rig.planned();
+    let went = |job: &Job| {
+        let mut those = record.cases.iter().filter(|case| is_again(&case.key, &job.key));
+        those.any(|case| case.around.is_some())
+    };
+    go_around(&mut selected.jobs, &kernels, issues, |job, _| !went(job));
 }
 
 /// Whether a job is what a case of an earlier run was: what its kernel was asked for by is the same.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    plan::{Filter, Job, LoadedSuite, PlannedKernel, Shard, matrix_jobs, plan},
+    plan::{Filter, Job, LoadedSuite, PlannedKernel, Shard, go_around, matrix_jobs, plan},
     reach::{ReachError, Reaches},
     session::{Foreseen, PrepareError, Rig, Wanted, for_guests, foresee, prepare},
 };
@@ -19,7 +19,7 @@ use base::{
     ui::Ui,
 };
 use record::{NotUnique, RunPart, index::HistoryKey};
-use suite::Matrix;
+use suite::{KernelIssue, Matrix};
 use supply::{
     host::{self, HostFacts},
     kernel::{self, KernelError, KernelSpec, SourceError},
@@ -58,6 +58,12 @@ impl<R> Selected<R> {
 }
 
 impl Selected {
+    /// Lets one job of each kernel show an issue that its guests have, and the others go round it; tells of that.
+    pub fn go_around(&mut self, issues: &[Arc<KernelIssue>], ui: &Ui) {
+        let kernels = self.rig.planned();
+        tell(go_around(&mut self.jobs, &kernels, issues, first), ui);
+    }
+
     /// Kernels without jobs, on which costs are counted.
     ///
     /// # Errors
@@ -65,6 +71,23 @@ impl Selected {
     pub fn kernels(wanted: &Wanted, ui: &Ui) -> Result<Self, SelectError> {
         let host = host::facts().map_err(SelectError::Host)?;
         Ok(Self::whole(get(wanted, ui)?, Vec::new(), host))
+    }
+}
+
+impl Selected<Foreseen> {
+    /// The same, as far as the kernels are known.
+    pub fn go_around(&mut self, issues: &[Arc<KernelIssue>], ui: &Ui) {
+        tell(go_around(&mut self.jobs, &self.rig.kernels, issues, first), ui);
+    }
+}
+
+fn first(_: &Job, before: usize) -> bool {
+    before == 0
+}
+
+fn tell(lines: Vec<String>, ui: &Ui) {
+    for line in lines {
+        ui.line(&line);
     }
 }
 

@@ -137,9 +137,12 @@ impl Suite {
 impl Known {
     /// Whether this kernel has it in this variant.
     pub fn applies(&self, release: &str, arch: Arch, variant: &Variant) -> bool {
-        self.kernels.contains(release)
-            && self.arch.as_ref().is_none_or(|known| known.contains(&arch))
-            && variant.choices.iter().all(|choice| choice.is_in(&self.variants))
+        self.is_of(release, arch) && variant.choices.iter().all(|choice| choice.is_in(&self.variants))
+    }
+
+    /// Whether this kernel has it in some variant.
+    pub(crate) fn is_of(&self, release: &str, arch: Arch) -> bool {
+        self.kernels.contains(release) && self.arch.as_ref().is_none_or(|known| known.contains(&arch))
     }
 }
 

@@ -158,7 +158,10 @@ fn red(entry: &Entry, case: &Case) -> String {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{schema::tests::is_current, shipped_tests::SUITES},
+        super::{
+            schema::tests::is_current,
+            shipped_tests::{SUITES, by_id},
+        },
         *,
     };
 
@@ -168,14 +171,6 @@ mod tests {
             .into()
     }
 
-    fn cases(suites: &[Suite]) -> BTreeMap<String, &Case> {
-        let all = suites
-            .iter()
-            .flat_map(|suite| suite.cases.iter().map(move |case| (suite, case)));
-        all.map(|(suite, case)| (format!("{}/{}", suite.name, case.id), case))
-            .collect()
-    }
-
     fn catalogue() -> Catalogue {
         serde_yaml::from_str(include_str!("../../../suites/catalogue.yaml")).unwrap()
     }
@@ -183,13 +178,13 @@ mod tests {
     #[test]
     fn every_case_has_a_line_and_every_line_a_case() {
         let suites = suites();
-        assert_eq!(catalogue().wrong(&cases(&suites)), Vec::<String>::new());
+        assert_eq!(catalogue().wrong(&by_id(&suites)), Vec::<String>::new());
     }
 
     #[test]
     fn the_committed_catalogue_is_current() {
         let (suites, mut text) = (suites(), String::new());
-        catalogue().write(&cases(&suites), &mut text).unwrap();
+        catalogue().write(&by_id(&suites), &mut text).unwrap();
         is_current("docs/catalogue.md", &text);
     }
 
@@ -214,6 +209,6 @@ cases:
             "s/gone is in no suite",
             "s/gone shows R9, which is no row",
         ];
-        assert_eq!(catalogue.wrong(&cases(&suites)), must);
+        assert_eq!(catalogue.wrong(&by_id(&suites)), must);
     }
 }

@@ -16,8 +16,11 @@ mod cmdline;
 mod error;
 #[cfg(test)]
 mod error_tests;
+mod issues;
 mod limits;
 mod matrix;
+#[cfg(test)]
+mod mutants;
 mod names;
 mod pattern;
 mod places;
@@ -44,6 +47,7 @@ pub use address::{Address, BadAddress};
 pub use case::{Case, CaseMachine, Choice, Known, Suite, Variant};
 pub use cmdline::words as command_line_words;
 pub use error::{SuiteErrors, near};
+pub use issues::KernelIssue;
 pub use matrix::{Coordinates, Matrix};
 pub use names::{BadBlockRef, BlockName, BlockRef};
 pub use pattern::{BadPattern, BadTimeLimit, Pattern, TimeLimit};

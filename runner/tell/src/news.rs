@@ -189,6 +189,7 @@ pub(super) mod tests {
             command_line: String::new(),
             ended: None,
             facts: serde_json::Value::Null,
+            around: None,
             log_excerpt: String::new(),
         };
         RunRecord {

@@ -139,6 +139,7 @@ pub fn summary_with(record: &RunRecord, news: Option<&News>, style: Style) -> St
         }
         text
     }));
+    parts.push(arounds(record.cases.iter()));
     parts.push(skips(of(Verdict::Skip), style));
     parts.push(lines(&record.notes, |note| format!("note: {}", one_line(note))));
     parts.push(matrix(record));
@@ -254,6 +255,9 @@ fn trouble(record: &RunRecord, case: &CaseRecord, standing: Option<&Standing>, s
     if let Some(standing) = standing {
         body.line(format_args!("{}", one_line(&standing.words(&key.kernel_name()))));
     }
+    if let Some(around) = &case.around {
+        body.line(format_args!("with {}", one_line(around)));
+    }
     let mut what = evidence::steps(case);
     let reason = evidence::headline(case);
     if what.is_empty() {
@@ -277,6 +281,18 @@ fn trouble(record: &RunRecord, case: &CaseRecord, standing: Option<&Standing>, s
         title(case),
         indented(&body.into_text(), "  ")
     )
+}
+
+/// Cases that went round an issue of their kernel, gathered by kernel and issue.
+fn arounds<'a>(cases: impl Iterator<Item = &'a CaseRecord>) -> String {
+    let mut kernels: BTreeMap<String, usize> = BTreeMap::new();
+    for (case, around) in cases.filter_map(|case| Some((case, case.around.as_ref()?))) {
+        let kernel = format!("{} {}: {around}", case.key.arch, case.key.kernel_name());
+        *kernels.entry(one_line(&kernel)).or_default() += 1;
+    }
+    lines(kernels, |(kernel, n)| {
+        format!("around {} on {kernel}", count(n, "case"))
+    })
 }
 
 /// Skipped cases, gathered by their reason.
@@ -330,4 +346,27 @@ fn matrix(record: &RunRecord) -> String {
     let mut align = vec![Align::Left];
     align.resize(rows[0].len(), Align::Right);
     columns(&rows, &align)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::news, *};
+
+    #[test]
+    fn cases_that_went_round_an_issue_are_counted_and_a_failure_says_so() {
+        let mut record = news::tests::record(Verdict::Fail);
+        let around = Some("vm_debug=-: it dies".to_owned());
+        for case in &mut record.cases {
+            case.around.clone_from(&around);
+        }
+        let told = summary(&record, Style::Plain);
+        let n = count(record.cases.len(), "case");
+        let line = format!("\naround {n} on s390x debian:sid-7.2.0: vm_debug=-: it dies\n");
+        assert!(told.contains(&line), "{told}");
+        assert!(told.contains("\n  with vm_debug=-: it dies\n"), "{told}");
+        for case in &mut record.cases {
+            case.around = None;
+        }
+        assert!(!summary(&record, Style::Plain).contains("vm_debug"));
+    }
 }

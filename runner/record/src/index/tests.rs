@@ -67,6 +67,7 @@ fn case(key: CaseKey, verdict: Verdict) -> CaseRecord {
         command_line: String::new(),
         ended: Some(GuestEnd::Stopped),
         facts: json!({}),
+        around: None,
         log_excerpt: String::new(),
     }
 }

@@ -17,9 +17,10 @@ pub(super) struct PassedOver {
     pub(super) message: String,
 }
 
-/// The issues that a job's case lists for a kernel of this release.
+/// The issues that are listed for a job's kernel of this release: that which the job is to show, and those of its case.
 pub(super) fn listed<'j>(job: &'j Job, release: &str) -> impl Iterator<Item = &'j Known> {
-    let known = job.case().known.iter();
+    let of_kernel = job.shows.iter().map(|issue| &issue.known);
+    let known = of_kernel.chain(&job.case().known);
     known.filter(move |known| known.applies(release, job.key.arch, &job.variant))
 }
 

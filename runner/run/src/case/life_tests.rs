@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What becomes of a case whose guest breaks: whom it accuses, how often it is tried, and what is known.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     fake::{Death, Fault, Lab, Setup, cases, comes_to, steps_of, tried},
@@ -10,6 +10,7 @@ use super::{
 use crate::session::Origin;
 use base::fault::Verdict;
 use record::{CaseRecord, GuestEnd};
+use suite::KernelIssue;
 
 /// A block that goes online.
 const ONLINE: &str = "add: { as: b }\nonline: { block: b, zone: movable }";
@@ -279,6 +280,52 @@ async fn a_guest_that_panics_as_it_boots_fails() {
         Some("the kernel panicked: Kernel panic - not syncing: early [3 of 3]"),
     );
     assert_eq!(record.ended, Some(GuestEnd::Panicked));
+}
+
+/// An issue of the guests' kernel, whose sign is a panic with this text.
+fn issue(pattern: &str) -> Arc<KernelIssue> {
+    let text = format!(
+        "issues: [{{ kernels: 6.12, reason: it dies, sign: {{ kind: panic, pattern: {pattern} }}, around: [go=round], evidence: x }}]"
+    );
+    let issues = KernelIssue::parse("x.yaml", &text).unwrap_or_else(|errors| panic!("{errors}"));
+    Arc::new(issues[0].clone())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guest_that_dies_of_an_issue_of_its_kernel_is_known_and_tried_once() {
+    let end = vm::machine::End::Panicked {
+        seen: vm::machine::PanicSource::Console,
+        line: "Kernel panic - not syncing: early".to_owned(),
+    };
+    let dying = |pattern| {
+        let mut lab = Lab::new(&steps_of(ONLINE), [Setup::no_guest(Trouble::ended(&end))]);
+        lab.job.shows = Some(issue(pattern));
+        lab
+    };
+    let record = dying("early").run().await;
+    comes_to(&record, Verdict::Known, Some("it dies"));
+    assert_eq!(verdicts(&record), [Verdict::Known]);
+    comes_to(
+        &dying("late").run().await,
+        Verdict::Fail,
+        Some("not the known issue"),
+    );
+    let mut alive = Lab::new(&steps_of(ONLINE), [Setup::x86()]);
+    alive.job.shows = Some(issue("early"));
+    comes_to(
+        &alive.run().await,
+        Verdict::Pass,
+        Some("passes although it is listed as known: it dies"),
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guest_that_goes_round_an_issue_of_its_kernel_says_so_and_has_no_excuse() {
+    let mut lab = Lab::new(&steps_of(ONLINE), [refused()]);
+    lab.job.around.push(issue("EIO"));
+    let record = lab.run().await;
+    assert_eq!(record.around.as_deref(), Some("go=round: it dies"));
+    assert_eq!((record.verdict, record.known), (Verdict::Fail, None));
 }
 
 #[tokio::test(start_paused = true)]

@@ -191,7 +191,17 @@ pub(super) fn record(
         facts: outcome.facts,
         log_excerpt,
         known,
+        around: around(job),
     }
+}
+
+/// What the job's guest has on its command line to go round issues of its kernel.
+fn around(job: &Job) -> Option<String> {
+    let issues = job.around.iter();
+    let said: Vec<String> = issues
+        .map(|issue| format!("{}: {}", issue.around.join(" "), issue.known.reason))
+        .collect();
+    (!said.is_empty()).then(|| said.join("; "))
 }
 
 /// The lines that a reader needs first: those of the task that hangs, of the first finding, or the last ones of the log since the last step

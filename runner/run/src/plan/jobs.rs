@@ -7,7 +7,7 @@ use super::{expression::Candidate, selection::Filter};
 use base::{Arch, ByteSize};
 use format::kconfig::Kconfig;
 use record::{CaseKey, NotUnique, check_unique};
-use suite::{Act, Action, Case, CaseMachine, Needs, Suite, Variant};
+use suite::{Act, Action, Case, CaseMachine, KernelIssue, Needs, Suite, Variant};
 
 /// A suite as it was read.
 #[derive(Debug)]
@@ -63,6 +63,10 @@ pub struct Job {
     pub skip: Option<String>,
     /// Which of the run's templates its guest goes on from, counted from 0; a run that clones says so before it starts any. `None`: it boots.
     pub(crate) template: Option<usize>,
+    /// An issue of its kernel that it is to show: of all jobs that would, one does.
+    pub(crate) shows: Option<Arc<KernelIssue>>,
+    /// Issues of its kernel that words of its command line go round.
+    pub(crate) around: Vec<Arc<KernelIssue>>,
 }
 
 impl Job {
@@ -178,6 +182,8 @@ fn job(suite: &Arc<LoadedSuite>, index: usize, variant: &Variant, at: usize, ker
         cmdline: case.cmdline.iter().cloned().chain(variant.cmdline()).collect(),
         skip: lacking(&case.needs, kernel),
         template: None,
+        shows: None,
+        around: Vec::new(),
     }
 }
 
@@ -191,12 +197,18 @@ fn lacking(needs: &Needs, kernel: &PlannedKernel) -> Option<String> {
     let config = kernel.config.as_ref()?;
     needs.config.iter().find_map(|(option, wanted)| {
         let seen = config.shown(option);
-        let fits = match wanted.as_str() {
-            "set" => matches!(&*seen, "y" | "m"),
-            wanted => seen == wanted,
-        };
-        (!fits).then(|| format!("needs {option}={wanted}, and the kernel has {option}={seen}"))
+        (!fits(config, option, wanted))
+            .then(|| format!("needs {option}={wanted}, and the kernel has {option}={seen}"))
     })
+}
+
+/// Whether an option of the configuration is what a suite asks for.
+pub(super) fn fits(config: &Kconfig, option: &str, wanted: &str) -> bool {
+    let seen = config.shown(option);
+    match wanted {
+        "set" => matches!(&*seen, "y" | "m"),
+        wanted => seen == wanted,
+    }
 }
 
 #[cfg(test)]

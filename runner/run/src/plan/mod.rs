@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is to be run: from suites and kernels to jobs, which of them are meant, in which order, on which host and machine. Pure.
 
+mod around;
 mod expression;
 mod jobs;
 mod machine;
@@ -10,6 +11,7 @@ mod reach;
 mod selection;
 mod shard;
 
+pub(crate) use around::go_around;
 pub use expression::{Expression, NoExpression};
 pub(crate) use jobs::plan;
 pub use jobs::{Job, LoadedSuite, PlannedKernel, repeated};

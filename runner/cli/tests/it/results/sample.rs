@@ -132,6 +132,7 @@ pub(crate) fn passed(key: CaseKey, name: &str, line: u32) -> CaseRecord {
         command_line: format!("{} -accel tcg -m 1G -nodefaults", key.arch.qemu_binary()),
         ended: Some(GuestEnd::Stopped),
         facts: json!({ "block_size": "128M" }),
+        around: None,
         log_excerpt: String::new(),
         key,
     }
