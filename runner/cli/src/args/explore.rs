@@ -9,9 +9,11 @@ use std::{
 };
 
 use clap::Args;
-use jiff::SignedDuration;
 
-use super::{Places, jobs::guests};
+use super::{
+    Places,
+    jobs::{guests, time},
+};
 use ::run::{Budget, Leading};
 use base::Arch;
 use supply::kernel::KernelSpec;
@@ -110,14 +112,4 @@ impl Explore {
 pub(crate) fn any_seed() -> u64 {
     // The state of a hasher is random in every process.
     RandomState::new().build_hasher().finish() % 1_000_000
-}
-
-/// A time in which something can be explored.
-pub(super) fn time(text: &str) -> Result<Duration, String> {
-    let time = text
-        .parse::<SignedDuration>()
-        .ok()
-        .and_then(|time| Duration::try_from(time).ok());
-    time.filter(|time| !time.is_zero())
-        .ok_or_else(|| "expected how long, such as 10m or 1h30m, and longer than no time".to_owned())
 }

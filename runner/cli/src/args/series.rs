@@ -5,7 +5,10 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use clap::{Args, ValueHint};
 
-use super::{ListFormat, Places, TableFormat, Which, explore::time, jobs::guests};
+use super::{
+    ListFormat, Places, TableFormat, Which,
+    jobs::{guests, time},
+};
 use base::Arch;
 use supply::{
     kernel::{KernelSource, KernelSpec},
