@@ -134,7 +134,7 @@ impl Cover {
         }
     }
 
-    /// Keeps what a guest ran that tells nothing any more, as soon as another guest of its kernel has told where that lies.
+    /// Keeps it as soon as another guest of its kernel has told where that lies.
     fn keep_dead(&self, whose: Whose<'_>, code: &Pieces) -> Result<(), String> {
         let kernel = whose.kernel.0;
         locked(&self.unplaced).push((whose.key.clone(), kernel, code.clone()));
@@ -198,7 +198,7 @@ impl Cover {
             known => known,
         };
         let Some((known, layout)) = place else {
-            self.keep_dead(whose, code)?;
+            // Nobody can be asked: what a clone of the case ran is told, and not this boot.
             return Ok(None);
         };
         let (spans, booted) = (known.placed(&layout, code), template.is_none());
