@@ -80,19 +80,19 @@ mod tests {
     use super::*;
     use suite::{FailureKind, Place};
 
+    /// What a suite lists whose case has this known issue, an `add` and an `online` that fails.
+    fn listed(known: &str) -> Issues {
+        let text = format!(
+            "suite: x\ncases:\n  - id: A\n    name: a\n    known: [{{ {known} }}]\n    \
+             steps: [add: {{ as: b }}, online: {{ block: b, fails: EPERM }}]\n"
+        );
+        Issues::of([&Suite::parse("x.yaml", &text).unwrap_or_else(|errors| panic!("{errors}"))])
+    }
+
     #[test]
     fn what_is_known_of_booting_is_recognised_there_alone() {
-        let text = "\
-suite: x
-cases:
-  - id: A
-    name: a
-    known:
-      - { kernels: 6.12.., reason: poison, sign: { step: boot, kind: panic, pattern: poison } }
-    steps:
-      - add: { as: b }
-";
-        let issues = Issues::of([&Suite::parse("x.yaml", text).unwrap_or_else(|errors| panic!("{errors}"))]);
+        let issues =
+            listed("kernels: 6.12.., reason: poison, sign: { step: boot, kind: panic, pattern: poison }");
         let failure = Failure {
             step: Place::Boot,
             kind: FailureKind::Panic,
@@ -107,18 +107,9 @@ cases:
 
     #[test]
     fn a_known_issue_is_recognised_in_another_step_of_the_same_word() {
-        let text = "\
-suite: x
-cases:
-  - id: A
-    name: a
-    known:
-      - { kernels: 6.9..6.18, reason: leak, sign: { step: 2, kind: mismatch, pattern: '^assigned:' } }
-    steps:
-      - add: { as: b }
-      - online: { block: b, fails: EPERM }
-";
-        let issues = Issues::of([&Suite::parse("x.yaml", text).unwrap_or_else(|errors| panic!("{errors}"))]);
+        let issues = listed(
+            "kernels: 6.9..6.18, reason: leak, sign: { step: 2, kind: mismatch, pattern: '^assigned:' }",
+        );
         let failure = Failure {
             step: Place::Step(17),
             kind: FailureKind::Mismatch,

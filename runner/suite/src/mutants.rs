@@ -143,6 +143,7 @@ impl Mutant {
             None => word(&self.equivalent, "equivalent")
                 .or_else(|| word(&self.not_reached, "not reached"))
                 .or_else(|| word(&self.lives, "lives"))
+                // It has no such code.
                 .unwrap_or_default(),
         }
     }

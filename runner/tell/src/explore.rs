@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What an exploration came to, for a terminal.
 
-use std::fmt::Write as _;
-
 use super::text::{one_line, printable};
 use base::fault::Verdict;
 use record::{CodeCounts, ExploreRecord, ExploredKernel, FoundRecord, ReachedRecord, RunRecord};
@@ -84,34 +82,25 @@ fn explored(kernel: &ExploredKernel, seed: u64, folder: &str, again: Option<&Run
 /// Which code was reached, and how it was led there.
 fn reached(reached: &ReachedRecord) -> String {
     let (known, before) = &reached.before;
-    let (now, last) = match reached.grew.last() {
-        Some(grew) => (grew.reached, grew.after.duration().as_secs_f64()),
-        None => (*before, 0.0),
-    };
-    let mut text = format!("  reached: {}", of(now, reached.all));
-    match reached.grew.is_empty() {
-        true => text.push_str("; nothing new"),
-        false => {
-            let varied = reached.grew.iter().filter(|grew| !grew.of.is_empty()).count();
-            let sequences = reached.grew.len();
-            let _ = write!(
-                text,
-                "; new code in {sequences} sequences, the last after {last:.0} s"
-            );
-            if reached.led {
-                let _ = write!(text, "; {varied} of them were made of kept ones");
-            }
-        }
+    let now = reached.grew.last().map_or(*before, |grew| grew.reached);
+    let mut parts = vec![of(now, reached.all)];
+    match reached.grew.last() {
+        None => parts.push("nothing new".to_owned()),
+        Some(last) => parts.push(format!(
+            "new code in {} sequences, the last after {:.0} s",
+            reached.grew.len(),
+            last.after.duration().as_secs_f64()
+        )),
+    }
+    if reached.led && !reached.grew.is_empty() {
+        let varied = reached.grew.iter().filter(|grew| !grew.of.is_empty()).count();
+        parts.push(format!("{varied} of them were made of kept ones"));
     }
     if *known > 0 {
-        let _ = write!(
-            text,
-            "; {} known before, by {known} kept sequences",
-            before.functions
-        );
+        let functions = before.functions;
+        parts.push(format!("{functions} known before, by {known} kept sequences"));
     }
-    text.push('\n');
-    text
+    format!("  reached: {}\n", parts.join("; "))
 }
 
 /// How much of all code.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a diff between two trees changes: lines of the new one, and functions of either.
+//! What a diff between two trees changes: lines of the new one, places of the old one, and functions of either.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -249,6 +249,12 @@ impl KernelText {
     pub fn room(&self) -> u64 {
         self.modules.iter().map(ModuleText::end).fold(self.end, u64::max)
     }
+
+    /// Where each function of the image begins and ends, in bytes from the start of the text, and the name of the one that it is or is a part of.
+    pub fn functions_with_ends(&self) -> impl Iterator<Item = (u64, u64, &str)> {
+        let functions = with_ends(&self.functions, self.end);
+        functions.map(|(start, end, name)| (start, end, whole(name)))
+    }
 }
 
 /// A kernel, and what was run of it.
@@ -320,11 +326,8 @@ impl CoveredKernel {
 
     /// Where each function begins and ends, and the name of the one that it is or is a part of; those of modules last.
     pub(super) fn functions_with_ends(&self) -> impl Iterator<Item = (u64, u64, &str)> {
-        let kernel = with_ends(&self.text.functions, self.text.end);
         let modules = self.text.modules.iter().flat_map(ModuleText::functions_with_ends);
-        kernel
-            .map(|(start, end, name)| (start, end, whole(name)))
-            .chain(modules)
+        self.text.functions_with_ends().chain(modules)
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) mod fake;
 mod guest;
 pub(crate) mod inside;
 mod known;
+#[cfg(test)]
+mod known_tests;
 mod level;
 #[cfg(test)]
 mod level_tests;

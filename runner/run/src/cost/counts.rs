@@ -229,6 +229,7 @@ pub(super) fn sorted(
             name: name.to_owned(),
             samples,
             steady: steady.as_ref().map(total),
+            // None where nobody asked for them, or where nothing is steady.
             functions: by_function.unwrap_or_default(),
         }
     };

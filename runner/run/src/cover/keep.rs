@@ -12,7 +12,8 @@ use std::{
 };
 
 use super::{
-    logged::{Boot, Layout, LoggedKernel},
+    dead::Dead,
+    logged::{Layout, LoggedKernel},
     subject::is_subject,
     subject_code::SubjectCode,
 };
@@ -49,10 +50,8 @@ pub(crate) struct Cover {
     subjects: Mutex<HashMap<usize, Arc<SubjectCode>>>,
     /// Where each template's kernel lies, by the template's number.
     templates: Mutex<HashMap<usize, Layout>>,
-    /// A boot of each kernel, by its index in the run.
-    boots: Mutex<HashMap<usize, Boot>>,
-    /// What guests ran that died before any guest of their kernel has told where that lies: the case, the kernel's index, and the code.
-    unplaced: Mutex<Vec<(CaseKey, usize, Pieces)>>,
+    /// Guests that could not tell where their kernel lies.
+    dead: Mutex<Dead>,
     /// Something could not be kept, and the user knows.
     warned: AtomicBool,
     ui: Ui,
@@ -84,8 +83,7 @@ impl Cover {
             kernels: Mutex::default(),
             subjects: Mutex::default(),
             templates: Mutex::default(),
-            boots: Mutex::default(),
-            unplaced: Mutex::default(),
+            dead: Mutex::default(),
             warned: AtomicBool::new(false),
             ui,
         }
@@ -110,22 +108,26 @@ impl Cover {
         let kept = || {
             let (known, layout) = self.learn(whose, answer)?;
             let spans = known.placed(&layout, code);
-            let boot = Boot::new(&layout, &spans);
+            locked(&self.dead).came_up(whose.kernel.0, (&known, &layout), &spans);
             locked(&self.templates).insert(template, layout);
             self.log
                 .boot(known.number, template as u32, &spans)
                 .map_err(|error| chain(&error))?;
-            self.place_dead(whose.kernel.0, &known, boot)
+            self.keep_dead(whose.kernel.0)
         };
         if let Err(why) = kept() {
             self.warn(&why);
         }
     }
 
-    /// Keeps what a guest ran that died before it came up.
+    /// Keeps what a guest ran that died before it came up, as soon as another guest of its kernel has told where that lies.
     pub(crate) fn died(&self, whose: Whose<'_>, code: &Result<Option<Pieces>, MachineError>) {
+        let kernel = whose.kernel.0;
         let kept = match code {
-            Ok(Some(code)) => self.keep_dead(whose, code),
+            Ok(Some(code)) => {
+                locked(&self.dead).died(whose.key, kernel, code);
+                self.keep_dead(kernel)
+            }
             Ok(None) => Ok(()),
             Err(error) => Err(chain(error)),
         };
@@ -134,30 +136,11 @@ impl Cover {
         }
     }
 
-    /// Keeps it as soon as another guest of its kernel has told where that lies.
-    fn keep_dead(&self, whose: Whose<'_>, code: &Pieces) -> Result<(), String> {
-        let kernel = whose.kernel.0;
-        locked(&self.unplaced).push((whose.key.clone(), kernel, code.clone()));
-        let known = locked(&self.kernels).get(&kernel).cloned();
-        let boot = locked(&self.boots).get(&kernel).cloned();
-        match (known, boot) {
-            (Some(known), Some(boot)) => self.place_dead(kernel, &known, boot),
-            _ => Ok(()),
-        }
-    }
-
-    /// Keeps what guests of a kernel ran that died, now that a boot of it is known.
-    fn place_dead(&self, kernel: usize, known: &LoggedKernel, boot: Boot) -> Result<(), String> {
-        locked(&self.boots).entry(kernel).or_insert_with(|| boot.clone());
-        let dead: Vec<_> = locked(&self.unplaced)
-            .extract_if(.., |(_, its, _)| *its == kernel)
-            .collect();
-        for (key, _, code) in dead {
-            if let Some(spans) = boot.placed(known, &code) {
-                self.log
-                    .case(known.number, &key, true, &spans, code.lost)
-                    .map_err(|error| chain(&error))?;
-            }
+    fn keep_dead(&self, kernel: usize) -> Result<(), String> {
+        for one in locked(&self.dead).placed(kernel) {
+            self.log
+                .case(one.kernel, &one.key, true, &one.spans, one.lost)
+                .map_err(|error| chain(&error))?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A kernel whose code is kept, and where a guest says that it lies. Pure.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use super::place::{ModulePlace, Text, in_turn, is_elsewhere, placed};
 use format::{
@@ -30,6 +30,14 @@ impl Layout {
             start: start?,
             modules: LoadedModule::all(said),
         })
+    }
+
+    /// Where the kernel lies, without its modules.
+    pub(super) fn of_image(&self) -> Self {
+        Self {
+            start: self.start,
+            modules: Vec::new(),
+        }
     }
 }
 
@@ -109,34 +117,6 @@ impl LoggedKernel {
     }
 }
 
-/// Where the kernel of a guest lies that came up, and what its boot ran there.
-#[derive(Debug, Clone)]
-pub(super) struct Boot {
-    layout: Layout,
-    ran: HashSet<Span>,
-}
-
-impl Boot {
-    /// Of a guest that has told where its kernel lies. Its modules are left out: another one has them elsewhere.
-    pub(super) fn new(layout: &Layout, ran: &[Span]) -> Self {
-        Self {
-            layout: Layout {
-                start: layout.start,
-                modules: Vec::new(),
-            },
-            ran: ran.iter().copied().collect(),
-        }
-    }
-
-    /// What a guest of the same kernel ran that died before it could tell where that lies. `None` if it lies elsewhere: two boots run the same for the most
-    /// part, and at another place hardly any of their pieces would agree.
-    pub(super) fn placed(&self, known: &LoggedKernel, code: &Pieces) -> Option<Vec<Span>> {
-        let spans = known.placed(&self.layout, code);
-        let same = spans.iter().filter(|span| self.ran.contains(span)).count();
-        (same * 2 > spans.len()).then_some(spans)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,30 +178,5 @@ one 8192 0 - Live 0x00018000
     fn a_guest_that_hides_its_addresses_tells_nothing() {
         assert_eq!(Layout::parse("00000000 T _stext\n"), None);
         assert_eq!(Layout::parse("one 8192 0 - Live 0x00008000\n"), None);
-    }
-
-    #[test]
-    fn a_guest_that_died_has_its_kernel_where_another_has_it() {
-        let known = LoggedKernel::new(0, &Functions::parse(FIRST).unwrap());
-        let layout = Layout::parse(FIRST).unwrap();
-        let ran = |places: &[u64]| Pieces {
-            pieces: places
-                .iter()
-                .map(|&address| Piece {
-                    address,
-                    host: address,
-                    bytes: 4,
-                })
-                .collect(),
-            ..Pieces::default()
-        };
-        let lived = ran(&[0x1000, 0x1008, 0x1010, 0x8010]);
-        let boot = Boot::new(&layout, &known.placed(&layout, &lived));
-        // It ran less, and something else at its end.
-        let died = boot.placed(&known, &ran(&[0x1000, 0x1008, 0x1024])).unwrap();
-        let offsets: Vec<u64> = died.iter().map(|span| span.offset).collect();
-        assert_eq!(offsets, [0, 8, 0x24]);
-        assert_eq!(boot.placed(&known, &ran(&[0x1004, 0x100c, 0x1010])), None);
-        assert_eq!(boot.placed(&known, &ran(&[])), None);
     }
 }

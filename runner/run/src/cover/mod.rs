@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which code of its kernel each case ran: QEMU's plugin notes it, the guest says where its kernel lies, and the run's coverage keeps it.
 
+mod dead;
 mod functions;
 mod keep;
 mod logged;

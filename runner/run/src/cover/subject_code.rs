@@ -65,26 +65,22 @@ impl SubjectCode {
     /// That of a kernel. A name that several functions have is meant where one beside it is listed too.
     pub(crate) fn of(text: &KernelText) -> Self {
         let listed: HashSet<&str> = names().collect();
-        let whole = |at: usize| -> Option<&str> {
-            let (_, name): &(u64, String) = text.functions.get(at)?;
-            Some(name.split_once('.').map_or(name.as_str(), |(whole, _)| whole))
-        };
+        let all: Vec<(u64, u64, &str)> = text.functions_with_ends().collect();
         let mut times: HashMap<&str, usize> = HashMap::new();
         for (_, name) in &text.functions {
             *times.entry(name).or_default() += 1;
         }
-        let is_listed = |at: Option<usize>| at.and_then(whole).is_some_and(|name| listed.contains(name));
+        let is_listed = |at: usize| all.get(at).is_some_and(|(.., name)| listed.contains(name));
         let is_meant = |at: usize| {
             let alone = times.get(text.functions[at].1.as_str()) == Some(&1);
-            is_listed(Some(at)) && (alone || is_listed(at.checked_sub(1)) || is_listed(Some(at + 1)))
+            let beside = at.checked_sub(1).is_some_and(is_listed) || is_listed(at + 1);
+            is_listed(at) && (alone || beside)
         };
         let mut code = Self::default();
-        for at in (0..text.functions.len()).filter(|at| is_meant(*at)) {
-            let start = text.functions[at].0;
-            let end = text.functions.get(at + 1).map_or(text.end, |(next, _)| *next);
+        for (_, (start, end, name)) in all.iter().enumerate().filter(|(at, _)| is_meant(*at)) {
             code.functions.push(Function {
-                name: whole(at).unwrap_or_default().to_owned(),
-                code: start..end,
+                name: (*name).to_owned(),
+                code: *start..*end,
                 before: code.bytes,
             });
             code.bytes += (end - start) as usize;

@@ -122,23 +122,20 @@ async fn a_fault_is_found_once_and_made_short() {
     );
 }
 
+/// What a suite lists whose case has this known issue, an `add` and an `auto_online`.
+fn listed(known: &str) -> Issues {
+    let text = format!(
+        "suite: x\ncases:\n  - id: A\n    name: a\n    known: [{{ {known} }}]\n    \
+         steps: [add: {{ as: b }}, auto_online: {{ policy: kernel }}]\n"
+    );
+    Issues::of([&Suite::parse("x.yaml", &text).unwrap_or_else(|errors| panic!("{errors}"))])
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_a_suite_lists_as_known_is_no_finding() {
-    let known = Suite::parse(
-        "x.yaml",
-        "\
-suite: x
-cases:
-  - id: A
-    name: a
-    known:
-      - { kernels: 6.12.., reason: the policy is refused, sign: { step: 2, kind: errno, pattern: 'failed with EIO' } }
-    steps:
-      - add: { as: b }
-      - auto_online: { policy: kernel }
-",
+    let issues = listed(
+        "kernels: 6.12.., reason: the policy is refused, sign: { step: 2, kind: errno, pattern: 'failed with EIO' }",
     );
-    let issues = Issues::of([&known.unwrap_or_else(|errors| panic!("{errors}"))]);
     let field = field(Arch::X86_64, faulty(), issues);
     let ended = ended(&field, 8).await;
     assert!(ended.iter().any(|ended| !ended.known.is_empty()));
@@ -153,20 +150,9 @@ cases:
 
 #[tokio::test(start_paused = true)]
 async fn a_guest_that_dies_as_it_boots_is_a_finding_unless_a_suite_knows_it() {
-    let known = Suite::parse(
-        "x.yaml",
-        "\
-suite: x
-cases:
-  - id: A
-    name: a
-    known:
-      - { kernels: 0.., reason: it dies, sign: { step: boot, kind: panic, pattern: 'not syncing: early' } }
-    steps:
-      - add: { as: b }
-",
+    let known = listed(
+        "kernels: 0.., reason: it dies, sign: { step: boot, kind: panic, pattern: 'not syncing: early' }",
     );
-    let known = Issues::of([&known.unwrap_or_else(|errors| panic!("{errors}"))]);
     for (issues, verdict, found) in [
         (Issues::default(), Verdict::Fail, true),
         (known, Verdict::Known, false),

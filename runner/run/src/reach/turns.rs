@@ -100,6 +100,11 @@ fn turns(
 ) -> Result<Turns, OrderError> {
     let covered = last_covered(index, keys)?;
     let sources = sources(keys, &covered, false);
+    // Cases by the kernel that they were covered on; the same case on several kernels is one.
+    let mut together: BTreeMap<i64, BTreeSet<usize>> = BTreeMap::new();
+    for last in sources.iter().flatten() {
+        together.entry(last.by.id).or_default().insert(last.number);
+    }
     let mut asked = Asked::of(index);
     let mut turns = Vec::new();
     let (mut functions, mut by) = (BTreeSet::new(), Vec::new());
@@ -108,49 +113,67 @@ fn turns(
             turns.push((key.clone(), Turn::Unknown));
             continue;
         };
-        // Those that were covered with it; the same case on several kernels is one.
-        let with_it = sources.iter().flatten().filter(|other| other.by.id == last.by.id);
-        let with_it: BTreeSet<usize> = with_it.map(|other| other.number).collect();
         let mut parts = change.parts(asked.reach(&last.by)?, &last.by);
         parts.retain(|(_, ran)| ran.has(last.number));
-        let fewest = parts
-            .iter()
-            .map(|(_, ran)| with_it.iter().filter(|case| ran.has(**case)).count());
-        let turn = match (fewest.min(), change.code.may_be_more) {
-            (Some(fewest), _) => Turn::First(fewest),
-            (None, false) => Turn::Last,
-            (None, true) => Turn::Unknown,
+        let reach_it = |ran: &Ran| {
+            together[&last.by.id]
+                .iter()
+                .filter(|case| ran.has(**case))
+                .count()
+        };
+        let turn = match parts.iter().map(|(_, ran)| reach_it(ran)).min() {
+            Some(fewest) => Turn::First(fewest),
+            None if change.code.may_be_more => Turn::Unknown,
+            None => Turn::Last,
         };
         turns.push((key.clone(), turn));
-        if matches!(turn, Turn::First(_)) {
+        if !parts.is_empty() {
             functions.extend(parts.into_iter().filter_map(|(name, _)| name.cloned()));
             by.push(&*last.by);
         }
     }
-    let first: Vec<_> = turns
-        .iter()
-        .filter(|(_, turn)| matches!(turn, Turn::First(_)))
-        .collect();
-    let few = first.iter().map(|(_, turn)| *turn).min();
-    let (some, all) = (cases(first.iter().map(|(key, _)| key)), cases(keys));
-    let all_alike = some == all && first.iter().all(|(_, turn)| Some(*turn) == few);
-    if some == 0 || all_alike {
+    let Some(counts) = Counts::of(&turns) else {
         return Ok(Turns::default());
-    }
-    let before = first
-        .iter()
-        .filter(|(_, turn)| Some(*turn) == few)
-        .map(|(key, _)| key);
-    let before = match cases(before) {
-        few if few == some => String::new(),
-        few => format!(", led by {few} that alone reach a part of it"),
     };
     ui.line(&format!(
-        "first: {some} of {all} cases, which reach {}{before} (as covered on {})",
+        "first: {} of {} cases, which reach {}{} (as covered on {})",
+        counts.first,
+        counts.all,
         some_of(&functions),
+        match counts.lead == counts.first {
+            true => String::new(),
+            false => format!(", led by {} that alone reach a part of it", counts.lead),
+        },
         in_words(&by)
     ));
     Ok(turns.into_iter().collect())
+}
+
+/// How many cases come first.
+struct Counts {
+    /// Of so many.
+    all: usize,
+    /// Those that reach the change.
+    first: usize,
+    /// Those of them that come before the others.
+    lead: usize,
+}
+
+impl Counts {
+    /// `None` where none comes first, or all do alike.
+    fn of(turns: &[(HistoryKey, Turn)]) -> Option<Self> {
+        let leading = turns.iter().map(|(_, turn)| *turn).min()?;
+        let with = |is_meant: &dyn Fn(Turn) -> bool| {
+            let those = turns.iter().filter(|(_, turn)| is_meant(*turn));
+            cases(those.map(|(key, _)| key))
+        };
+        let counts = Self {
+            all: with(&|_| true),
+            first: with(&|turn| matches!(turn, Turn::First(_))),
+            lead: with(&|turn| turn == leading),
+        };
+        (counts.first > 0 && counts.lead < counts.all).then_some(counts)
+    }
 }
 
 /// How many cases these are; the same one on several kernels is one.

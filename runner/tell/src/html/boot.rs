@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::plot::{
-    BOTTOM, Dot, LEFT, PAGES_PER_MIB, Plot, RIGHT, Series, TOP, Tick, coordinate, line, place, round_ticks,
+    BOTTOM, Dot, LEFT, PAGES_PER_MIB, Plot, RIGHT, Series, TOP, Tick, class, coordinate, line, place,
+    round_ticks,
 };
 use base::ByteSize;
 use record::{CaseRecord, GuestEnd, RunRecord, Traces};
@@ -144,7 +145,7 @@ fn draw(kernels: &Kernels, unit: &str) -> Option<AgainstStandby> {
     let mut series = Vec::new();
     let mut rows = Vec::new();
     for (at, (name, seen)) in kernels.iter().enumerate() {
-        let class = format!("k-{}", at % 8);
+        let class = class(at);
         let dots: Vec<Dot> = sizes
             .iter()
             .filter_map(|size| {

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How much code an exploration reached over time, as lines.
 
-use super::plot::{BOTTOM, Dot, LEFT, Plot, RIGHT, Series, TOP, Tick, coordinate, line, place, round_ticks};
+use super::plot::{
+    BOTTOM, Dot, LEFT, Plot, RIGHT, Series, TOP, Tick, class, coordinate, line, place, round_ticks,
+};
 use crate::explore::explore_kernel_lines;
 use record::{ExploreRecord, ExploredKernel};
-
-/// Lines that have a colour of their own; behind them they begin anew.
-const COLOURS: usize = 8;
 
 /// An exploration.
 #[derive(Debug)]
@@ -29,10 +28,6 @@ pub(super) fn explored(record: &ExploreRecord) -> Explored {
         kernels: record.kernels.iter().enumerate().map(kernel).collect(),
         plot: plot(&record.kernels),
     }
-}
-
-fn class(at: usize) -> String {
-    format!("k-{}", at % COLOURS)
 }
 
 /// Seconds, and the functions that were reached by then; the last one when the exploration ended.

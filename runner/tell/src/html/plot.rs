@@ -47,6 +47,14 @@ pub(super) const RIGHT: f64 = 628.0;
 pub(super) const TOP: f64 = 10.0;
 pub(super) const BOTTOM: f64 = 190.0;
 
+/// Lines that have a colour of their own, in `templates/report.css`; behind them the colours begin anew.
+const COLOURS: usize = 8;
+
+/// The class that gives the line of this number its colour.
+pub(super) fn class(at: usize) -> String {
+    format!("k-{}", at % COLOURS)
+}
+
 pub(super) fn coordinate(value: f64) -> String {
     format!("{value:.1}")
 }
