@@ -36,16 +36,7 @@ async fn template(arch: Arch, folder: &Path) -> (Bootable, Template) {
     from.spec.cmdline += " memhp_default_state=offline";
     let logs = Logs::in_folder(folder);
     let limits = BootLimits::default();
-    let template = Template::make(
-        &from.spec,
-        &logs,
-        Clock::start(),
-        &from.login,
-        limits,
-        None,
-        LAST,
-    )
-    .await;
+    let template = Template::make(&from.spec, &logs, Clock::start(), &from.login, limits, None, LAST).await;
     match template {
         Ok(template) => (from, template),
         Err(error) => panic!("{error:?}"),

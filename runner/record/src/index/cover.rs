@@ -13,7 +13,7 @@ use super::{
     store::{Index, IndexError},
 };
 use crate::{Coverage, CoveredKernel, Reach, coverage};
-use base::Arch;
+use base::{Arch, fault::Verdict};
 
 /// A kernel of a run that kept which code its cases ran.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub struct LastCovered {
     pub by: Arc<CoveredBy>,
     /// Its number in the [`Reach`] of that.
     pub number: usize,
+    /// The kernel failed it then, whether that was known or not.
+    pub failed: bool,
 }
 
 impl Index {
@@ -63,9 +65,10 @@ impl Index {
             // The columns beside a maximum are those of its row.
             let mut statement = self.db.prepare_cached(
                 "SELECT what.arch, what.line, what.config, what.suite, what.variant, what.case_id, covered_case.number,
-                    max(run.started), covered.id, run.name, covered.kernel, covered.has_lines
+                    max(run.started), covered.id, run.name, covered.kernel, covered.has_lines, seen.verdict
                  FROM covered JOIN covered_case ON covered_case.covered = covered.id JOIN what ON what.id = covered_case.what
-                 JOIN run ON run.id = covered.run WHERE covered.arch = ?1 GROUP BY covered_case.what
+                 JOIN run ON run.id = covered.run LEFT JOIN seen ON seen.what = what.id AND seen.run = run.id
+                 WHERE covered.arch = ?1 GROUP BY covered_case.what
                  ORDER BY what.suite, what.case_id, what.line, what.config, what.variant",
             )?;
             let mut kernels: HashMap<i64, Arc<CoveredBy>> = HashMap::new();
@@ -90,10 +93,15 @@ impl Index {
                     }
                 };
                 let number: u32 = row.get(6)?;
+                // A run that was cut off may have covered what it did not judge.
+                let judged: Option<String> = row.get(12)?;
+                let is_failure =
+                    |word: &str| [Verdict::Fail, Verdict::Known].map(Verdict::word).contains(&word);
                 all.push(LastCovered {
                     key,
                     by,
                     number: number as usize,
+                    failed: judged.as_deref().is_some_and(is_failure),
                 });
             }
             Ok(all)
@@ -217,7 +225,6 @@ mod tests {
             tests::{Place, key as case_key, place, run},
         },
     };
-    use base::fault::Verdict;
 
     fn span(offset: u64) -> Span {
         Span { offset, bytes: 4 }
@@ -318,6 +325,35 @@ mod tests {
         fs::remove_dir_all(second).unwrap();
         let (index, _) = refreshed(&place);
         assert_eq!(offline(&index), firsts, "as if it had not been");
+    }
+
+    #[test]
+    fn whether_a_case_failed_when_it_was_covered_is_known() {
+        let place = place();
+        let failed = |index: &Index| -> Vec<String> {
+            let all = index.last_covered(Arch::S390x).unwrap().into_iter();
+            all.filter(|last| last.failed).map(|last| last.key.case).collect()
+        };
+        let verdicts = [
+            ("S01", Verdict::Pass),
+            ("S02", Verdict::Fail),
+            ("S03", Verdict::Known),
+            ("S04", Verdict::Error),
+        ];
+        let path = run(&place.results, 1, "7.1.0", &verdicts);
+        // The last one was not judged.
+        let keys = ["S01", "S02", "S03", "S04", "S05"].map(|case| (case_key("7.1.0", case), 0x40));
+        covered(&path, "7.1.0", false, &keys);
+        assert_eq!(failed(&refreshed(&place).0), ["S02", "S03"]);
+        // A later run in which it was not covered says nothing of the one in which it was.
+        let path = run(
+            &place.results,
+            2,
+            "7.2.0",
+            &verdicts.map(|(case, _)| (case, Verdict::Fail)),
+        );
+        covered(&path, "7.2.0", false, &keys[2..4]);
+        assert_eq!(failed(&refreshed(&place).0), ["S02", "S03", "S04"]);
     }
 
     #[test]

@@ -13,43 +13,53 @@ use base::Arch;
 /// What the order goes by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Queued<J> {
-    /// The job.
+    /// What is started at once: a job, or those of a case that is compared.
     pub job: J,
     /// Its architecture.
     pub arch: Arch,
-    /// Jobs of one group share a template, or two where kernels are compared.
+    /// What is of one group shares a template, or two where kernels are compared.
     pub group: usize,
-    /// When it has its turn in its group; a group goes by the first of its jobs.
+    /// When it has its turn in its group; a group goes by the first of its turns.
     pub(crate) turn: Turn,
     /// How long it is expected to take.
     pub(crate) expected: Duration,
 }
 
+/// How many groups of an architecture have their first turn before any has its second: as many templates of each kernel wait for the others then.
+const SAMPLED: usize = 4;
+
 /// Puts jobs in order: the groups whose turn is first, of these the ones that take longest, and in each so the jobs; the architectures take turns by what is
 /// left of them.
 ///
-/// A group stays together, so that few templates are there at a time.
+/// A group stays together, so that few templates are there at a time. But no group that reaches what is looked for waits until another is through: first
+/// each of some gives the one that may show most.
 pub(crate) fn order<J>(waiting: Vec<Queued<J>>) -> Vec<J> {
-    let mut groups: BTreeMap<(Arch, usize), Vec<Queued<J>>> = BTreeMap::new();
+    let mut groups: BTreeMap<(Arch, usize), VecDeque<Queued<J>>> = BTreeMap::new();
     for queued in waiting {
         groups
             .entry((queued.arch, queued.group))
             .or_default()
-            .push(queued);
+            .push_back(queued);
     }
-    let total = |waiting: &[Queued<J>]| waiting.iter().map(|queued| queued.expected).sum::<Duration>();
-    let first_turn = |waiting: &[Queued<J>]| waiting.iter().map(|queued| queued.turn).min();
-    let mut by_arch: BTreeMap<Arch, Vec<Vec<Queued<J>>>> = BTreeMap::new();
+    let total = |group: &VecDeque<Queued<J>>| group.iter().map(|queued| queued.expected).sum::<Duration>();
+    let first_turn = |group: &VecDeque<Queued<J>>| group.front().map(|queued| queued.turn);
+    let mut by_arch: BTreeMap<Arch, Vec<VecDeque<Queued<J>>>> = BTreeMap::new();
     for ((arch, _), mut group) in groups {
-        group.sort_by_key(|queued| (queued.turn, Reverse(queued.expected)));
+        group
+            .make_contiguous()
+            .sort_by_key(|queued| (queued.turn, Reverse(queued.expected)));
         by_arch.entry(arch).or_default().push(group);
     }
     let mut queues: Vec<(Duration, Duration, VecDeque<Queued<J>>)> = by_arch
         .into_values()
         .map(|mut groups| {
             groups.sort_by_key(|group| (first_turn(group), Reverse(total(group))));
-            let queue: VecDeque<Queued<J>> = groups.into_iter().flatten().collect();
-            let all = queue.iter().map(|queued| queued.expected).sum();
+            let all = groups.iter().map(total).sum();
+            let mut queue = VecDeque::new();
+            for group in groups.iter_mut().take(SAMPLED) {
+                queue.extend(group.pop_front_if(|first| first.turn.is_first()));
+            }
+            queue.extend(groups.into_iter().flatten());
             (all, all, queue)
         })
         .collect();
@@ -104,8 +114,20 @@ mod tests {
             at(Turn::First(2), queued(7, x86, 3, 5)),
             at(Turn::First(7), queued(8, x86, 4, 1)),
             at(Turn::First(1), queued(9, x86, 4, 1)),
+            at(Turn::Failed, queued(10, x86, 4, 1)),
         ];
-        assert_eq!(order(jobs), [9, 8, 5, 3, 4, 7, 2, 1, 6]);
+        // The first of each that has a first turn, and then the groups.
+        assert_eq!(order(jobs), [10, 5, 7, 9, 8, 3, 4, 2, 1, 6]);
+    }
+
+    #[test]
+    fn only_some_groups_have_a_turn_before_the_others_are_through() {
+        let of = |group: u32| {
+            let job = |number| queued(group * 10 + number, Arch::S390x, group as usize, 1);
+            [0, 1].map(|number| at(Turn::First(1), job(number)))
+        };
+        let jobs = (1..=5).flat_map(of).collect();
+        assert_eq!(order(jobs), [10, 20, 30, 40, 11, 21, 31, 41, 50, 51]);
     }
 
     #[test]

@@ -165,6 +165,8 @@ pub(crate) fn some_of(names: &BTreeSet<String>) -> String {
 /// When a case has its turn: what may show something before what will not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Turn {
+    /// It is known to reach what is looked for, and failed when that was seen: a change of what it reaches may mend it.
+    Failed,
     /// It is known to reach what is looked for, of which this many cases reach the part that the fewest do.
     First(usize),
     /// Nothing is known of it.
@@ -177,6 +179,13 @@ pub(crate) enum Turn {
 /// The turns of cases; of those that it does not have nothing is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Turns(HashMap<HistoryKey, Turn>);
+
+impl Turn {
+    /// Whether it is known to reach what is looked for.
+    pub(crate) fn is_first(self) -> bool {
+        matches!(self, Self::Failed | Self::First(_))
+    }
+}
 
 impl Turns {
     /// The turn of a case.
@@ -222,6 +231,7 @@ mod tests {
                 has_lines,
             }),
             number: 0,
+            failed: false,
         }
     }
 

@@ -122,6 +122,7 @@ fn turns(
                 .count()
         };
         let turn = match parts.iter().map(|(_, ran)| reach_it(ran)).min() {
+            Some(_) if last.failed => Turn::Failed,
             Some(fewest) => Turn::First(fewest),
             None if change.code.may_be_more => Turn::Unknown,
             None => Turn::Last,
@@ -142,7 +143,7 @@ fn turns(
         some_of(&functions),
         match counts.lead == counts.first {
             true => String::new(),
-            false => format!(", led by {} that alone reach a part of it", counts.lead),
+            false => format!(", led by {} that {}", counts.lead, counts.why),
         },
         in_words(&by)
     ));
@@ -157,6 +158,8 @@ struct Counts {
     first: usize,
     /// Those of them that come before the others.
     lead: usize,
+    /// What these do.
+    why: &'static str,
 }
 
 impl Counts {
@@ -169,8 +172,12 @@ impl Counts {
         };
         let counts = Self {
             all: with(&|_| true),
-            first: with(&|turn| matches!(turn, Turn::First(_))),
+            first: with(&Turn::is_first),
             lead: with(&|turn| turn == leading),
+            why: match leading {
+                Turn::Failed => "failed",
+                _ => "alone reach a part of it",
+            },
         };
         (counts.first > 0 && counts.lead < counts.all).then_some(counts)
     }
@@ -272,6 +279,43 @@ mod tests {
         for (results, change) in [(&results, other), (&no_lines, at(17..=18))] {
             assert_eq!(of(results, change, &all), (vec![Turn::Unknown; 4], Vec::new()));
         }
+    }
+
+    #[test]
+    fn what_failed_is_before_what_few_reach() {
+        let cases: &[(&str, &[u64])] = &[
+            ("B01", &[0, 0x40]),
+            ("B02", &[0]),
+            ("B03", &[0]),
+            ("B04", &[0xc0]),
+            ("B05", &[0]),
+        ];
+        let verdicts = [
+            ("B01", "pass"),
+            ("B02", "fail"),
+            ("B03", "known"),
+            ("B04", "fail"),
+            ("B05", "error"),
+        ];
+        let results = Results::judged(false, cases, &verdicts);
+        let (turns, told) = of(
+            &results,
+            functions(&["online_pages", "offline_pages"]),
+            &["B01", "B02", "B03", "B04", "B05"],
+        );
+        // What does not reach it fails as ever, and an error says nothing of the kernel.
+        assert_eq!(
+            turns,
+            [
+                Turn::First(1),
+                Turn::Failed,
+                Turn::Failed,
+                Turn::Last,
+                Turn::First(4)
+            ]
+        );
+        let line = "first: 4 of 5 cases, which reach offline_pages, online_pages, led by 2 that failed (as covered on debian:trixie-6.12 in RUN)";
+        assert_eq!(told, [line]);
     }
 
     #[test]

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The jobs of a run as they wait to be started: in which order, and what each can take.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    time::Duration,
+};
 
 use camino::Utf8Path;
 
@@ -44,24 +47,29 @@ pub(crate) const QEMU_OVERHEAD: ByteSize = ByteSize::mib(256);
 /// The two jobs of a case that is compared follow each other, so that they meet the same load of the host, and a difference is seen as soon as it can be.
 pub(super) fn in_order(jobs: Vec<Job>, times: &Times, turns: &Turns) -> Vec<Admission<Job>> {
     let (skipped, waiting): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.skip.is_some());
-    // The group and the time of the job that was first of those of one case.
-    let mut compared: HashMap<CaseKey, (usize, Duration)> = HashMap::new();
-    let waiting = waiting.into_iter().enumerate().map(|(at, job)| {
-        // A job without a template is a group of its own.
-        let own = (job.template.unwrap_or(usize::MAX - at), times.of(&job.key));
-        let (group, expected) = match job.key.side {
-            Some(_) => *compared.entry(on_either_side(&job.key)).or_insert(own),
-            None => own,
-        };
-        Queued {
-            arch: job.key.arch,
-            group,
-            turn: turns.of(&HistoryKey::of(&job.key)),
-            expected,
-            job,
+    let mut queued: Vec<Queued<Vec<Job>>> = Vec::new();
+    // Where the first job of a case that is compared has its place.
+    let mut compared: HashMap<CaseKey, usize> = HashMap::new();
+    for (at, job) in waiting.into_iter().enumerate() {
+        if job.key.side.is_some() {
+            match compared.entry(on_either_side(&job.key)) {
+                Entry::Occupied(place) => {
+                    queued[*place.get()].job.push(job);
+                    continue;
+                }
+                Entry::Vacant(place) => _ = place.insert(queued.len()),
+            }
         }
-    });
-    let waiting = order(waiting.collect());
+        queued.push(Queued {
+            arch: job.key.arch,
+            // A job without a template is a group of its own.
+            group: job.template.unwrap_or(usize::MAX - at),
+            turn: turns.of(&HistoryKey::of(&job.key)),
+            expected: times.of(&job.key),
+            job: vec![job],
+        });
+    }
+    let waiting = order(queued).into_iter().flatten();
     skipped
         .into_iter()
         .chain(waiting)
@@ -161,6 +169,19 @@ cases:
         assert_eq!(
             ordered(&long, &turns),
             "D-base D-new C-base C-new B-base B-new A-base A-new"
+        );
+    }
+
+    #[test]
+    fn no_group_that_reaches_the_change_waits_until_another_is_through() {
+        let turns = [
+            ("D", Turn::First(1)),
+            ("C", Turn::First(1)),
+            ("A", Turn::First(2)),
+        ];
+        assert_eq!(
+            ordered(&[("C", 60)], &turns),
+            "C-base C-new A-base A-new D-base D-new B-base B-new"
         );
     }
 }
