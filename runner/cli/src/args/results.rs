@@ -10,9 +10,11 @@ use base::Arch;
 /// Arguments of `memrig report`.
 #[derive(Debug, Args)]
 pub(crate) struct Report {
-    /// Folder of the run, or its name in the results folder; without it, the run there that began last
+    /// Folder of the run, or its name in the results folder; without any, the run there that began last. Of several, which code their cases ran can be
+    /// told together
     #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
-    pub(crate) run: Option<PathBuf>,
+    pub(crate) runs: Vec<PathBuf>,
+
     /// Write junit.xml, cases.csv, subcases.csv and report.html into the run's folder again
     #[arg(long)]
     pub(crate) write: bool,
@@ -33,6 +35,16 @@ pub(crate) struct Report {
     /// its path is held against those of the folder that it is in
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) results: Option<PathBuf>,
+}
+
+impl ReportFormat {
+    /// Whether it tells which code was run, and of what else there is nothing.
+    pub(crate) fn is_of_code(self) -> bool {
+        matches!(
+            self,
+            Self::Lcov | Self::Cobertura | Self::Coverage | Self::CoverageMd
+        )
+    }
 }
 
 /// Forms of a run.

@@ -77,6 +77,27 @@ fn more_memory_than_the_host_has() {
 }
 
 #[test]
+fn several_runs_where_one_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    for args in [
+        &[][..],
+        &["--format", "csv"],
+        &["--format", "lcov", "--write"],
+        &["--bundle", "x.tar.gz"],
+    ] {
+        let told = memrig(&[&["report", "one", "two"], args].concat(), folder.path());
+        assert_eq!(told.code, Some(2), "{}", told.err);
+        let words = [
+            "2 runs are named, and of several only the code that their cases ran is told together",
+            "--format coverage-md",
+        ];
+        for word in words {
+            assert!(told.err.contains(word), "no `{word}` in: {}", told.err);
+        }
+    }
+}
+
+#[test]
 fn code_that_no_run_has_covered() {
     let folder = tempfile::tempdir().unwrap();
     let reaches = |code: &str| {

@@ -418,6 +418,35 @@ mod tests {
     }
 
     #[test]
+    fn runs_are_joined_by_kernel_and_the_later_one_counts_for_a_case() {
+        let (_one, first) = folder();
+        let (_two, second) = folder();
+        let ran = |run: &Utf8Path, text: &KernelText, cases: &[(&str, Span)]| {
+            let log = CoverageLog::open(run).unwrap();
+            let kernel = log.kernel(text).unwrap();
+            for (case, piece) in cases {
+                log.case(kernel, &key(case), false, &[*piece], 0).unwrap();
+            }
+        };
+        ran(&first, &text(), &[("B01", span(0, 2)), ("B02", span(0, 2))]);
+        let other = KernelText {
+            release: "9.9".to_owned(),
+            ..text()
+        };
+        ran(&second, &other, &[("B01", span(0, 2))]);
+        ran(&second, &text(), &[("B02", span(0x40, 2))]);
+        let [mut coverage, later] = [&first, &second].map(|run| Coverage::read(run).unwrap().unwrap().0);
+        coverage.join(later);
+        let cases = |at: usize| coverage.kernels[at].cases.len();
+        assert_eq!((coverage.kernels.len(), cases(0), cases(1)), (2, 2, 1));
+        assert_eq!(coverage.kernels[1].text.release, "9.9");
+        assert_eq!(
+            (spans_of(&coverage, 0), spans_of(&coverage, 1)),
+            (vec![0, 1], vec![0x40, 0x41])
+        );
+    }
+
+    #[test]
     fn a_full_disk_is_told() {
         let log = CoverageLog {
             path: "/dev/full".into(),

@@ -30,18 +30,25 @@ impl Coverage {
     pub fn read(folder: &Utf8Path) -> Result<Option<(Self, Vec<Damage>)>, ReadError> {
         Ok(load(folder, NAME)?.map(|bytes| {
             let (numbered, damage) = numbered(&bytes);
-            let mut kernels: Vec<CoveredKernel> = Vec::new();
-            for kernel in numbered.into_values() {
-                match kernels
-                    .iter_mut()
-                    .find(|known| is_same(&known.text, &kernel.text))
-                {
-                    Some(known) => join(known, kernel),
-                    None => kernels.push(kernel),
-                }
-            }
-            (Self { kernels }, damage)
+            let mut coverage = Self::default();
+            coverage.add(numbered.into_values());
+            (coverage, damage)
         }))
+    }
+
+    /// Adds what a later run saw. Of a case that both ran on the same kernel, the later run counts.
+    pub fn join(&mut self, later: Self) {
+        self.add(later.kernels);
+    }
+
+    fn add(&mut self, kernels: impl IntoIterator<Item = CoveredKernel>) {
+        for kernel in kernels {
+            let mut known = self.kernels.iter_mut();
+            match known.find(|known| is_same(&known.text, &kernel.text)) {
+                Some(known) => join(known, kernel),
+                None => self.kernels.push(kernel),
+            }
+        }
     }
 }
 

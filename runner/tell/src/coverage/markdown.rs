@@ -75,7 +75,7 @@ impl FileReached {
 }
 
 /// A table of the files of memory hotplug, with a column for each kernel whose lines are known, and one of the functions that no case reaches.
-pub fn coverage_markdown(coverage: &Coverage, run: &str) -> String {
+pub fn coverage_markdown(coverage: &Coverage, runs: &[String]) -> String {
     let with_lines = |kernel: &&CoveredKernel| !kernel.text.sources.is_empty();
     let kernels: Vec<&CoveredKernel> = coverage.kernels.iter().filter(with_lines).collect();
     let reached: Vec<BTreeMap<&str, FileReached>> = kernels.iter().map(|kernel| of_kernel(kernel)).collect();
@@ -83,8 +83,10 @@ pub fn coverage_markdown(coverage: &Coverage, run: &str) -> String {
     let mut lines = Lines::default();
     lines.line(format_args!("# What the cases reach\n"));
     lines.line(format_args!(
-        "Of run `{run}`: lines that a case ran, and with `+` those that only booting ran, of the lines that have code. Cases that boot by themselves count as \
-         booting.\n"
+        "Of {} `{}`: lines that a case ran, and with `+` those that only booting ran, of the lines that have code. Cases that boot by themselves count as \
+         booting.\n",
+        if runs.len() == 1 { "run" } else { "runs" },
+        runs.join("`, `")
     ));
     let heads: Vec<String> = kernels.iter().map(|kernel| head(kernel)).collect();
     table(&mut lines, "file", &heads);

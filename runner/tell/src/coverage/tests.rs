@@ -141,5 +141,10 @@ Of run `20261129T101530Z-3f9a1c`: lines that a case ran, and with `+` those that
 | mm/a.c: `offline_pages` | boot | – |
 | mm/page_alloc.c: `offline_isolated_pages` | – | boot |
 ";
-    assert_eq!(coverage_markdown(&coverage, "20261129T101530Z-3f9a1c"), text);
+    assert_eq!(
+        coverage_markdown(&coverage, &["20261129T101530Z-3f9a1c".to_owned()]),
+        text
+    );
+    let both = coverage_markdown(&coverage, &["one".to_owned(), "two".to_owned()]);
+    assert!(both.contains("\nOf runs `one`, `two`: lines that"), "{both}");
 }
