@@ -207,6 +207,8 @@ pub enum GuestEnd {
     PoweredOff,
     /// Its kernel panicked.
     Panicked,
+    /// It said more on its console than anybody keeps.
+    Flooded,
     /// It no longer answered while QEMU did.
     Hung,
     /// It never became ready, and nothing shows that its kernel is to blame.

@@ -217,6 +217,7 @@ pub(super) fn end_of(end: &End) -> GuestEnd {
     match end {
         End::Stopped => GuestEnd::Stopped,
         End::Panicked { .. } | End::DisabledWait { .. } => GuestEnd::Panicked,
+        End::Flooded => GuestEnd::Flooded,
         End::SwitchedOff | End::Reset => GuestEnd::PoweredOff,
         End::QemuExited { .. } | End::QemuFailed { .. } => GuestEnd::QemuExited(end.to_string()),
     }
@@ -267,6 +268,11 @@ mod tests {
             (
                 Diagnosis::Ended(End::Reset),
                 Some(GuestEnd::PoweredOff),
+                Verdict::Fail,
+            ),
+            (
+                Diagnosis::Ended(End::Flooded),
+                Some(GuestEnd::Flooded),
                 Verdict::Fail,
             ),
             (

@@ -22,6 +22,9 @@ use format::klog::is_panic;
 /// A line that does not end after so many bytes is cut.
 const LONGEST_LINE: usize = 64 * 1024;
 
+/// How much of a console is kept, in bytes: a guest that says more would fill the host's disk and memory.
+pub(super) const LARGEST_CONSOLE: usize = 64 << 20;
+
 /// How long the rest of a line with last words may take.
 const REST_OF_LINE: Duration = Duration::from_millis(300);
 
@@ -193,15 +196,21 @@ pub(super) struct Listener<W> {
 }
 
 impl<W: io::Write> Listener<W> {
-    /// Reads to the end of the stream, or its error, which is QEMU's end as well.
+    /// Reads to the end of the stream, or its error, which is QEMU's end as well; or until there is more than anybody keeps, which ends the machine.
     pub(super) async fn listen(mut self, mut stream: impl AsyncRead + Unpin) {
         let mut buffer = vec![0; 16 * 1024];
         let mut suspect: Option<Instant> = None;
+        let mut left = LARGEST_CONSOLE;
         loop {
             let pause = suspect.unwrap_or_else(|| Instant::now() + Duration::from_hours(1));
             tokio::select! {
                 read = stream.read(&mut buffer) => match read {
+                    Ok(count) if count > left => {
+                        self.ending.set(End::Flooded);
+                        break;
+                    }
                     Ok(count) if count > 0 => {
+                        left -= count;
                         suspect = self.hear(&buffer[..count]).then(|| Instant::now() + REST_OF_LINE);
                     }
                     Ok(_) | Err(_) => break,
@@ -344,6 +353,29 @@ mod tests {
             count += 1;
         }
         assert_eq!(count, 10_001);
+    }
+
+    #[tokio::test]
+    async fn a_flood_ends_the_machine_and_is_not_kept() {
+        let mut guest = guest();
+        let flood = async {
+            let line = [&[b'x'; 4095][..], b"\n"].concat();
+            // Until nobody reads any more.
+            while guest.says.write_all(&line).await.is_ok() {}
+        };
+        tokio::time::timeout(SOON * 6, flood).await.unwrap();
+        guest.task.await.unwrap();
+        assert_eq!(guest.ending.get(), Some(End::Flooded));
+        let kept = guest.console.text().len();
+        assert!(
+            (LARGEST_CONSOLE - (1 << 16)..=LARGEST_CONSOLE).contains(&kept),
+            "{kept}"
+        );
+        let told = "the guest floods its console: more than 64 MiB";
+        assert_eq!(
+            (End::Flooded.to_string().as_str(), End::Flooded.blames_kernel()),
+            (told, true)
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{process::ExitStatus, time::Duration};
 
 use tokio::sync::watch;
 
-use super::share::Share;
+use super::{console::LARGEST_CONSOLE, share::Share};
 use base::exec::ended;
 
 /// Where a panic was seen first.
@@ -52,6 +52,9 @@ pub enum End {
         /// Second half: the address.
         psw_addr: u64,
     },
+    /// The guest says more on its console than anybody keeps.
+    #[error("the guest floods its console: more than {} MiB", LARGEST_CONSOLE >> 20)]
+    Flooded,
     /// The guest switched itself off.
     #[error("the guest switched itself off")]
     SwitchedOff,
@@ -67,7 +70,11 @@ impl End {
     /// Whether this speaks against the guest's kernel, and not against QEMU, the host or memrig.
     pub fn blames_kernel(&self) -> bool {
         match self {
-            Self::Panicked { .. } | Self::DisabledWait { .. } | Self::SwitchedOff | Self::Reset => true,
+            Self::Panicked { .. }
+            | Self::DisabledWait { .. }
+            | Self::Flooded
+            | Self::SwitchedOff
+            | Self::Reset => true,
             Self::QemuExited { .. } | Self::QemuFailed { .. } | Self::Stopped => false,
         }
     }
