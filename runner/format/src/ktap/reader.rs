@@ -367,10 +367,8 @@ fn in_a_row(numbers: &[u64]) -> Option<u64> {
     let mut sorted = numbers.to_vec();
     sorted.sort_unstable();
     let first = *sorted.first()?;
-    (first..)
-        .zip(&sorted)
-        .all(|(wanted, number)| wanted == *number)
-        .then_some(first)
+    let follow = sorted.windows(2).all(|two| two[0].checked_add(1) == Some(two[1]));
+    follow.then_some(first)
 }
 
 /// Whether the result that closed a level is that of the test whose parts it has.

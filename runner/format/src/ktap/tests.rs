@@ -323,3 +323,18 @@ fn parameters_without_a_plan_end_with_the_result_of_their_test() {
         told(&gap).1
     );
 }
+
+#[test]
+fn no_number_is_too_large() {
+    let text = |head: &str, number: &str| format!("KTAP version 1\n{head}ok {number} a\n");
+    let (results, problems) = told(&text("1..1\n", "18446744073709551615"));
+    assert_eq!(results.len(), 1);
+    assert_eq!(problems, ["a result has a number that a plan of 1 does not have"]);
+    // Parameters without a plan, whose numbers have no successor.
+    let inner = "KTAP version 1\n1..1\n  # Subtest: t\n  ok 18446744073709551615 a\nok 1 t\n";
+    assert!(
+        told(inner).1[0].contains("lines are missing"),
+        "{:?}",
+        told(inner).1
+    );
+}

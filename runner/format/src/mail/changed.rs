@@ -47,7 +47,7 @@ impl Side {
     /// Takes the next line of the hunk.
     fn take(&mut self, text: &str, changed: bool, functions: &mut BTreeSet<String>) {
         let number = self.next;
-        self.next += 1;
+        self.next = self.next.saturating_add(1);
         let is_c = |file: &&String| file.ends_with(".c") || file.ends_with(".h");
         let Some(file) = self.file.as_ref().filter(is_c) else {
             return;
@@ -79,7 +79,7 @@ impl Side {
     /// The lines from `first` up to the one that is next; where there is none between, these two and not one.
     fn place(&self, first: u32) -> Option<(String, RangeInclusive<u32>)> {
         let lines = match first == self.next {
-            true => first - 1..=first,
+            true => first.saturating_sub(1)..=first,
             false => first..=self.next - 1,
         };
         self.file.clone().map(|file| (file, lines))
@@ -128,8 +128,8 @@ fn function(text: &str) -> Option<&str> {
     loop {
         let open = rest.find('(')?;
         let before = rest[..open].trim_end();
-        let start = before.rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        let name = &before[start.map_or(0, |at| at + 1)..];
+        let in_front = before.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
+        let name = &before[in_front.len()..];
         let behind = after_parenthesis(&rest[open..]);
         let goes_on = behind
             .trim_start()
@@ -137,7 +137,7 @@ fn function(text: &str) -> Option<&str> {
         match name {
             "" => return None,
             attribute if attribute.starts_with("__") && goes_on => rest = behind,
-            _ if before[..before.len() - name.len()].contains('=') => return None,
+            _ if in_front.contains('=') => return None,
             name => return Some(name),
         }
     }
@@ -203,7 +203,7 @@ impl Changed {
                         new.file = named(path, "b/");
                     } else if let (Some((less, more)), Some((in_old, in_new))) = (counts(line), starts(line))
                     {
-                        left = less + more;
+                        left = less.saturating_add(more);
                         old.begin(in_old);
                         new.begin(in_new);
                     }
@@ -389,5 +389,14 @@ diff --git a/mm/d.c b/mm/d.c
         let diff = "--- a/mm/a.c\n+++ b/mm/a.c\n@@ -7 +7 @@ static int f(void)\n-\told();\n+\tnew();\n";
         assert_eq!(Changed::of(diff).functions, BTreeSet::new());
         assert_eq!(Changed::of(diff).lines["mm/a.c"].len(), 1);
+    }
+
+    #[test]
+    fn letters_of_any_language_and_numbers_of_any_size_are_read() {
+        let diff =
+            "--- a/a.c\n+++ b/a.c\n@@ -4294967295,2 +4294967295,2 @@\n-int r\u{fffd}f(\n+int \u{e9}(\n x\n";
+        assert_eq!(Changed::of(diff).functions, ["f".to_owned()].into());
+        let huge = "--- a/a.c\n+++ b/a.c\n@@ -0,18446744073709551615 +0,18446744073709551615 @@\n int f(void)\n+x();\n }\n";
+        assert_eq!(Changed::of(huge).lines["a.c"], [(1, "x();".to_owned())].into());
     }
 }
