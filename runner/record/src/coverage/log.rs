@@ -392,6 +392,23 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_no_kernel_has_costs_its_line_alone() {
+        let (_keep, folder) = folder();
+        let log = CoverageLog::open(&folder).unwrap();
+        log.kernel(&text()).unwrap();
+        log.case(0, &key("B01"), false, &[span(0, 2)], 0).unwrap();
+        let path = folder.join(NAME);
+        let whole = std::fs::read_to_string(&path).unwrap();
+        let damaged = whole.replacen("\"first\":0", "\"first\":9223372036854775807", 1);
+        assert_ne!(damaged, whole);
+        std::fs::write(&path, damaged).unwrap();
+        let (coverage, damage) = Coverage::read(&folder).unwrap().unwrap();
+        assert_eq!(damage.len(), 1);
+        assert_eq!(damage[0].what, "no kernel has 9223372036854775807 pieces of code");
+        assert_eq!(coverage.kernels[0].cases.len(), 1);
+    }
+
+    #[test]
     fn what_two_runs_had_is_in_the_one_that_took_it() {
         let (_one, first) = folder();
         let (_two, second) = folder();

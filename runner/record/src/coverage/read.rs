@@ -73,6 +73,9 @@ pub(super) fn numbered(bytes: &[u8]) -> (BTreeMap<usize, CoveredKernel>, Vec<Dam
     (kernels, damage)
 }
 
+/// How many pieces of code no kernel has: the lines of one that the bench builds are half a million pieces.
+const MOST_PIECES: usize = 1 << 22;
+
 fn take(kernels: &mut BTreeMap<usize, CoveredKernel>, line: Line) -> io::Result<()> {
     let unknown = || io::Error::other("a kernel that no line before has told of");
     match line {
@@ -160,6 +163,9 @@ fn take(kernels: &mut BTreeMap<usize, CoveredKernel>, line: Line) -> io::Result<
             });
             let pieces: Vec<Span> = pieces.collect::<io::Result<_>>()?;
             let kernel = kernels.get_mut(&kernel).ok_or_else(unknown)?;
+            if first > MOST_PIECES {
+                return Err(io::Error::other(format!("no kernel has {first} pieces of code")));
+            }
             // What a damaged line has lost are pieces without code, so that the numbers of the others are right.
             kernel.pieces.resize(first, Span { offset: 0, bytes: 0 });
             kernel.pieces.extend(pieces);
