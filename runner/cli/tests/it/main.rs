@@ -14,6 +14,7 @@ mod explore;
 mod firmware;
 mod ground;
 mod guests;
+mod inputs;
 mod installs;
 mod layering;
 mod machine_accel;

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Trying a reader.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::{Duration, Instant},
+};
+
+use fastrand::Rng;
+
+use super::{damage, readers::Reader};
+
+/// What came of trying a reader.
+#[derive(Debug)]
+pub(crate) struct Tried {
+    /// How many inputs it read.
+    pub(crate) inputs: u64,
+    /// The longest that one took.
+    pub(crate) slowest: Duration,
+    /// Inputs that it fell over, or read for too long, with what was seen; the first of each kind.
+    pub(crate) bad: Vec<(String, Vec<u8>)>,
+}
+
+/// How long an input may take: they are small, and a host that is busy is no reader's fault.
+const LONG: Duration = Duration::from_secs(20);
+
+/// How many inputs that a reader fell over are kept.
+const KEPT: usize = 8;
+
+/// Lets a reader read all its whole inputs, and then damaged ones, drawn by `seed`, until `time` is up.
+pub(crate) fn tried(reader: &Reader, seed: u64, time: Duration) -> Tried {
+    let mut tried = Tried {
+        inputs: 0,
+        slowest: Duration::ZERO,
+        bad: Vec::new(),
+    };
+    for whole in &reader.seeds {
+        tried.take(reader, whole);
+    }
+    let mut rng = Rng::with_seed(seed);
+    let begin = Instant::now();
+    while begin.elapsed() < time {
+        tried.take(reader, &damage::damaged(&reader.seeds, &mut rng));
+    }
+    tried
+}
+
+impl Tried {
+    fn take(&mut self, reader: &Reader, input: &[u8]) {
+        let started = Instant::now();
+        let read = catch_unwind(AssertUnwindSafe(|| (reader.read)(input)));
+        let took = started.elapsed();
+        self.inputs += 1;
+        self.slowest = self.slowest.max(took);
+        let bad = match read {
+            Err(panic) => said(&*panic),
+            Ok(()) if took > LONG => "it takes too long".to_owned(),
+            Ok(()) => return,
+        };
+        if self.bad.len() < KEPT && self.bad.iter().all(|(known, _)| *known != bad) {
+            self.bad.push((bad, input.to_vec()));
+        }
+    }
+}
+
+fn said(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without words".to_owned())
+}
