@@ -10,6 +10,7 @@ use super::{
     failure::Failure,
     matrices,
     places::utf8,
+    suites,
     usual::Usual,
 };
 use ::run::Job;
@@ -29,6 +30,7 @@ pub(super) fn plan(args: &Plan, ui: &Ui) -> Result<Exit, Failure> {
     let mut selected = loaded
         .foresee(args.planned.places.qemus(), ui)
         .map_err(Failure::of)?;
+    selected.go_around(&suites::issues()?, ui);
     args.planned.part.narrow(&mut selected, &given, false);
     let times = matrices::history_of(&selected.jobs, &results, ui);
     match args.format {
