@@ -77,7 +77,9 @@ impl FileReached {
 /// A table of the files of memory hotplug, with a column for each kernel whose lines are known, and one of the functions that no case reaches.
 pub fn coverage_markdown(coverage: &Coverage, runs: &[String]) -> String {
     let with_lines = |kernel: &&CoveredKernel| !kernel.text.sources.is_empty();
-    let kernels: Vec<&CoveredKernel> = coverage.kernels.iter().filter(with_lines).collect();
+    let mut kernels: Vec<&CoveredKernel> = coverage.kernels.iter().filter(with_lines).collect();
+    // They were first seen in any order.
+    kernels.sort_by_key(|kernel| kernel.text.arch);
     let reached: Vec<BTreeMap<&str, FileReached>> = kernels.iter().map(|kernel| of_kernel(kernel)).collect();
     let files: BTreeSet<&str> = reached.iter().flat_map(BTreeMap::keys).copied().collect();
     let mut lines = Lines::default();

@@ -121,7 +121,7 @@ fn markdown_tells_what_no_case_reaches() {
         booted: true,
         ..covered_case("B02", &[1, 2])
     };
-    coverage.kernels.push(other);
+    coverage.kernels.insert(0, other);
     let text = "\
 # What the cases reach
 
