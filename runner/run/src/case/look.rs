@@ -273,36 +273,19 @@ impl<G: UnderTest> Bench<'_, G> {
                     ),
                 });
             }
-            let pfns = block.pfns(self.facts.block_size);
-            let count = (pfns.end - pfns.start) as usize;
-            // A page of the file is as many entries as fit, and blocks are larger than that.
-            let per_page = PAGE_SIZE / kpageflags::ENTRY as u64;
-            let script = format!(
-                "dd if=/proc/kpageflags bs={PAGE_SIZE} skip={} count={} 2>/dev/null",
-                pfns.start / per_page,
-                count as u64 / per_page
-            );
-            let output = self.exec(&script).await?;
-            if output.stdout.len() != count * kpageflags::ENTRY {
-                return Err(Trouble::bench(format!(
-                    "reading /proc/kpageflags of memory{} gave {} bytes in place of {}",
-                    block.0,
-                    output.stdout.len(),
-                    count * kpageflags::ENTRY
-                )));
-            }
+            let flags = self.page_flags(block).await?;
             let owned = |entries: &[u8]| {
                 let (entries, _) = entries.as_chunks::<{ kpageflags::ENTRY }>();
-                let flags = |entry: &[u8; kpageflags::ENTRY]| match self.facts.arch {
+                let bits = |entry: &[u8; kpageflags::ENTRY]| match self.facts.arch {
                     Arch::X86_64 => u64::from_le_bytes(*entry),
                     Arch::S390x => u64::from_be_bytes(*entry),
                 };
                 entries
                     .iter()
-                    .filter(|entry| flags(entry) & kpageflags::OWNER_PRIVATE != 0)
+                    .filter(|entry| bits(entry) & kpageflags::OWNER_PRIVATE != 0)
                     .count()
             };
-            let (memmap, rest) = output.stdout.split_at(altmap * kpageflags::ENTRY);
+            let (memmap, rest) = flags.split_at(altmap * kpageflags::ENTRY);
             let name = |part: &str| format!("memory{}: memmap pages in {part} of the block", block.0);
             let mismatches = [
                 differs(name("the first part"), "pages", altmap, owned(memmap)),
@@ -314,6 +297,45 @@ impl<G: UnderTest> Bench<'_, G> {
             )?;
         }
         Ok(())
+    }
+
+    /// What the kernel says of each page of an online block.
+    async fn page_flags(&self, block: BlockId) -> Result<Vec<u8>, Trouble> {
+        let pfns = block.pfns(self.facts.block_size);
+        let count = (pfns.end - pfns.start) as usize;
+        // A page of the file is as many entries as fit, and blocks are larger than that.
+        let per_page = PAGE_SIZE / kpageflags::ENTRY as u64;
+        let script = format!(
+            "dd if=/proc/kpageflags bs={PAGE_SIZE} skip={} count={} 2>/dev/null",
+            pfns.start / per_page,
+            count as u64 / per_page
+        );
+        let output = self.exec(&script).await?;
+        let (bytes, all) = (output.stdout.len(), count * kpageflags::ENTRY);
+        if output.code == 0 && bytes == all {
+            return Ok(output.stdout);
+        }
+        let what = format!("reading /proc/kpageflags of {block}");
+        // The guest's own count tells a file that ends from an answer that is not whole.
+        let counted = self.exec_ok(&what, &format!("{script} | wc -c")).await?;
+        if output.code != 0 || counted.trim() != bytes.to_string() {
+            return Err(Trouble::bench(format!(
+                "{what} gave {bytes} bytes in place of {all} and ended with {}, and the guest counts {}",
+                output.code,
+                counted.trim_end()
+            )));
+        }
+        let read = bytes / kpageflags::ENTRY;
+        let message = format!(
+            "/proc/kpageflags ends at page {:#x}, and {block} is online up to page {:#x}",
+            pfns.start + read as u64,
+            pfns.end
+        );
+        let name = format!("{block}: pages in /proc/kpageflags");
+        Err(Trouble::mismatch(
+            message,
+            differs(name, "pages", count, read).into_iter().collect(),
+        ))
     }
 }
 

@@ -89,8 +89,12 @@ cases! {
     a_memmap_in_system_memory_is_seen: Setup::x86(), &then("pages: { block: b, memmap: system }") => Pass;
     a_memmap_that_is_elsewhere_by_the_kernels_rules_skips: Setup::x86(), &then("pages: { block: b, memmap: altmap }")
         => Skip, "on this kernel the memmap of the block is in system memory";
-    pages_that_do_not_read_are_nobodys_failure: Setup::x86().always("kpageflags", Fault::Exit(1, "dd: bad")),
-        &then("pages: { block: b, memmap: system }") => Error, "gave 0 bytes in place of 131072";
+    pages_that_do_not_read_are_nobodys_failure: Setup::x86().once("kpageflags", 0, Fault::Exit(1, "dd: bad")).program("| wc -c", 0, "0\n"),
+        &then("pages: { block: b, memmap: system }") => Error, "gave 0 bytes in place of 131072 and ended with 1";
+    a_file_of_pages_that_ends_in_an_online_block_fails: Setup::x86().program("| wc -c", 0, "16\n").program("kpageflags", 0, "0123456789abcdef"),
+        &then("pages: { block: b, memmap: system }") => Fail, "/proc/kpageflags ends at page 0x10002, and memory4 is online up to page 0x14000";
+    pages_that_are_lost_on_the_way_are_nobodys_failure: Setup::x86().program("| wc -c", 0, "131072\n").program("kpageflags", 0, "0123456789abcdef"),
+        &then("pages: { block: b, memmap: system }") => Error, "gave 16 bytes in place of 131072 and ended with 0, and the guest counts 131072";
 }
 
 // Several, and again and again.
