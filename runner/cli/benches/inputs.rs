@@ -10,6 +10,7 @@ mod damaged;
 use std::{process::ExitCode, time::Duration};
 
 use base::ui::Ui;
+use damaged::Enough;
 use serde_json::{Value, json};
 
 fn main() -> ExitCode {
@@ -21,6 +22,10 @@ fn main() -> ExitCode {
         .collect();
     let number = |at: usize| args.get(at).map(|word| word.parse::<u64>().expect("a number"));
     let time = Duration::from_secs(number(0).unwrap_or(60));
+    let enough = Enough {
+        inputs: u64::MAX,
+        time,
+    };
     let seed = number(1).unwrap_or_else(|| fastrand::u64(..));
     let mut report = serde_json::Map::new();
     let mut bad = 0;
@@ -28,7 +33,7 @@ fn main() -> ExitCode {
         if args.get(2).is_some_and(|name| name != reader.name) {
             continue;
         }
-        let tried = damaged::tried(&reader, seed, time);
+        let tried = damaged::tried(&reader, seed, enough);
         for (why, input) in &tried.bad {
             let (file, path) = tempfile::Builder::new()
                 .prefix("memrig-input-")

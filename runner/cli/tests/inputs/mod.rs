@@ -8,4 +8,4 @@ mod readers;
 mod tried;
 
 pub(crate) use readers::readers;
-pub(crate) use tried::tried;
+pub(crate) use tried::{Enough, tried};

@@ -27,8 +27,17 @@ const LONG: Duration = Duration::from_secs(20);
 /// How many inputs that a reader fell over are kept.
 const KEPT: usize = 8;
 
-/// Lets a reader read all its whole inputs, and then damaged ones, drawn by `seed`, until `time` is up.
-pub(crate) fn tried(reader: &Reader, seed: u64, time: Duration) -> Tried {
+/// When enough was tried.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Enough {
+    /// So many inputs, whole ones counted.
+    pub(crate) inputs: u64,
+    /// Or so much time; whole inputs are read in any case.
+    pub(crate) time: Duration,
+}
+
+/// Lets a reader read all its whole inputs, and then damaged ones, drawn by `seed`. What is drawn does not go by the host: one that is slow gets less far.
+pub(crate) fn tried(reader: &Reader, seed: u64, enough: Enough) -> Tried {
     let mut tried = Tried {
         inputs: 0,
         slowest: Duration::ZERO,
@@ -39,7 +48,7 @@ pub(crate) fn tried(reader: &Reader, seed: u64, time: Duration) -> Tried {
     }
     let mut rng = Rng::with_seed(seed);
     let begin = Instant::now();
-    while begin.elapsed() < time {
+    while tried.inputs < enough.inputs && begin.elapsed() < enough.time {
         tried.take(reader, &damage::damaged(&reader.seeds, &mut rng));
     }
     tried

@@ -6,15 +6,20 @@ mod damaged;
 
 use std::time::Duration;
 
-/// How long each reader is tried.
-const TIME: Duration = Duration::from_secs(2);
+use damaged::Enough;
+
+/// The same for everybody: a change is red for what it does alone. All readers were tried with all of it once.
+const SEED: u64 = 21;
+const ENOUGH: Enough = Enough {
+    inputs: 1_000,
+    time: Duration::from_secs(2),
+};
 
 #[test]
 fn no_reader_falls_over() {
-    let seed = fastrand::u64(..);
     for reader in damaged::readers() {
         let name = reader.name;
-        let tried = damaged::tried(&reader, seed, TIME);
+        let tried = damaged::tried(&reader, SEED, ENOUGH);
         let bad: Vec<String> = tried
             .bad
             .iter()
@@ -22,7 +27,7 @@ fn no_reader_falls_over() {
             .collect();
         assert!(
             bad.is_empty(),
-            "{name}, seed {seed}, after {} inputs:\n{}",
+            "{name}, after {} inputs:\n{}",
             tried.inputs,
             bad.join("\n")
         );
