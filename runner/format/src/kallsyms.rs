@@ -56,13 +56,15 @@ pub struct LoadedModule {
 }
 
 impl LoadedModule {
-    /// Those that lines of `NAME BYTES USES USERS STATE ADDRESS [TAINTS]` tell of; other lines are passed over, and so are addresses that are hidden.
+    /// Those that lines of `NAME BYTES USES USERS STATE ADDRESS [TAINTS]` tell of; other lines are passed over, and so are addresses that are hidden and
+    /// modules that would not end in the address space.
     pub fn all(text: &str) -> Vec<Self> {
         let module = |line: &str| {
             let mut words = line.split(' ');
             let (name, bytes) = (words.next()?.to_owned(), words.next()?.parse().ok()?);
             let address = words.nth(3)?.strip_prefix("0x")?;
             let start = u64::from_str_radix(address, 16).ok()?;
+            start.checked_add(bytes)?.checked_next_multiple_of(PAGE)?;
             (start > 0).then_some(Self { name, start, bytes })
         };
         text.lines().filter_map(module).collect()
@@ -180,6 +182,7 @@ net_failover 24576 1 virtio_net, Live 0xffffffffc04f6000
 virtio_net 118784 0 - Live 0xffffffffc04ff000 (E)
 empty 16384 0 - Live 0xffffffffc0600000
 hidden 16384 0 - Live 0x0000000000000000
+endless 18446744073709551615 0 - Live 0x0000000000000001
 ffffffff81000000 T _stext
 ffffffffc0500200 t virtnet_poll\t[virtio_net]
 ffffffffc04ff000 t __pfx_virtnet_stats\t[virtio_net]
@@ -189,6 +192,7 @@ ffffffffc0517d40 r virtnet_stats_tx_speed_desc\t[virtio_net]
 ffffffffc0700000 t elsewhere\t[virtio_net]
 ffffffffc04f6010 T net_failover_create\t[net_failover]
 ffffffffc0800000 t bpf_prog_1\t[bpf]
+fffffffffffffff0 t its_end\t[endless]
 ";
         let modules = LoadedModule::all(text);
         let places: Vec<_> = modules

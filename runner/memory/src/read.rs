@@ -37,6 +37,11 @@ fn number<T: std::str::FromStr<Err: Display>>(text: &str) -> Result<T, String> {
         .map_err(|e| format!("`{}` is no number: {e}", text.trim()))
 }
 
+/// A sum, unless it is larger than any that there is.
+fn sum<T>(sum: Option<T>) -> Result<T, String> {
+    sum.ok_or_else(|| "a sum that no memory has".to_owned())
+}
+
 fn flag(text: &str) -> Result<bool, String> {
     match text {
         "0" => Ok(false),
@@ -142,7 +147,7 @@ impl<'a> Seen<'a> {
             "managed" => zone.managed = Pages(number(value)?),
             "start_pfn:" => zone.start_pfn = number(value)?,
             _ => {
-                self.free += number::<i64>(value)?;
+                self.free = sum(self.free.checked_add(number(value)?))?;
                 self.free_seen |= word == "nr_free_pages";
             }
         }
@@ -182,7 +187,7 @@ impl<'a> Seen<'a> {
             && let Some((_, counts)) = zone_head(text)?
         {
             let count = counts.split_whitespace().nth(column).ok_or("no column Isolate")?;
-            self.isolated += number::<u64>(count)?;
+            self.isolated = sum(self.isolated.checked_add(number(count)?))?;
         }
         Ok(())
     }
@@ -450,6 +455,16 @@ end:
                 "auto_online_blocks:online_movable\n",
                 "",
                 "has no `auto_online_blocks`",
+            ),
+            (
+                "count: 7",
+                "count: 9223372036854775807",
+                "a sum that no memory has",
+            ),
+            (
+                "DMA            1            7            2",
+                "DMA            1            7            18446744073709551615",
+                "a sum that no memory has",
             ),
             ("end:\n", "", "cut off after line 46"),
             ("memory0/removable:1", "grep: out of memory", "no such section"),
