@@ -15,7 +15,7 @@ use record::{Coverage, Hidden, RunRecord, bundle};
 use supply::cache::Cache;
 use tell::{cobertura, coverage_json, coverage_markdown, csv, github, json, kcidb, ktap, lcov, subcases_csv};
 
-/// Which code the cases of runs ran, the earliest first.
+/// Which code the cases of runs ran. Of a case that more than one ran on a kernel, the one that is named last counts.
 fn coverage(folders: &[Utf8PathBuf], ui: &Ui) -> Result<Coverage, Failure> {
     let mut coverage = Coverage::default();
     for folder in folders {

@@ -11,7 +11,7 @@ use base::Arch;
 #[derive(Debug, Args)]
 pub(crate) struct Report {
     /// Folder of the run, or its name in the results folder; without any, the run there that began last. Of several, which code their cases ran can be
-    /// told together
+    /// told together; of a case that more than one ran on a kernel, the one that is named last
     #[arg(value_name = "RUN", value_hint = ValueHint::DirPath)]
     pub(crate) runs: Vec<PathBuf>,
 
@@ -35,16 +35,6 @@ pub(crate) struct Report {
     /// its path is held against those of the folder that it is in
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) results: Option<PathBuf>,
-}
-
-impl ReportFormat {
-    /// Whether it tells which code was run, and of what else there is nothing.
-    pub(crate) fn is_of_code(self) -> bool {
-        matches!(
-            self,
-            Self::Lcov | Self::Cobertura | Self::Coverage | Self::CoverageMd
-        )
-    }
 }
 
 /// Forms of a run.
@@ -74,6 +64,16 @@ pub(crate) enum ReportFormat {
     Coverage,
     /// What the cases reach of memory hotplug's files, and which functions none of them does, in Markdown
     CoverageMd,
+}
+
+impl ReportFormat {
+    /// Whether it tells which code was run, and of what else there is nothing.
+    pub(crate) fn is_of_code(self) -> bool {
+        matches!(
+            self,
+            Self::Lcov | Self::Cobertura | Self::Coverage | Self::CoverageMd
+        )
+    }
 }
 
 /// Arguments of `memrig prune`.

@@ -6,7 +6,10 @@ use fastrand::Rng;
 /// No input becomes larger, in bytes.
 const LARGEST: usize = 64 << 10;
 
-/// Words on which readers stumble: the ends of numbers, of encodings and of escapes.
+/// How many of the words are numbers.
+const NUMBERS: usize = 9;
+
+/// Words on which readers stumble: the ends of numbers, which come first, of encodings and of escapes.
 const WORDS: [&[u8]; 28] = [
     b"0",
     b"-1",
@@ -39,13 +42,22 @@ const WORDS: [&[u8]; 28] = [
 ];
 
 /// One of the seeds, damaged in one to eight places.
+///
+/// # Panics
+/// There is no seed.
 pub(super) fn damaged(seeds: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
-    let mut input = rng.choice(seeds).cloned().unwrap_or_default();
+    let mut input = one_of(seeds, rng).clone();
     for _ in 0..=rng.u32(0..8) {
         damage(&mut input, seeds, rng);
         input.truncate(LARGEST);
     }
     input
+}
+
+/// # Panics
+/// There is none.
+fn one_of<'a, T>(all: &'a [T], rng: &mut Rng) -> &'a T {
+    &all[rng.usize(..all.len())]
 }
 
 fn damage(input: &mut Vec<u8>, seeds: &[Vec<u8>], rng: &mut Rng) {
@@ -70,12 +82,13 @@ fn damage(input: &mut Vec<u8>, seeds: &[Vec<u8>], rng: &mut Rng) {
         }
         // A line twice, or elsewhere.
         5 => {
-            let lines: Vec<&[u8]> = input.split_inclusive(|byte| *byte == b'\n').collect();
-            let line = rng.choice(lines).unwrap_or_default().to_vec();
+            // What is empty has one line, too.
+            let lines: Vec<&[u8]> = input.split(|byte| *byte == b'\n').collect();
+            let line = [one_of(&lines, rng), &b"\n"[..]].concat();
             input.splice(at..at, line);
         }
         6 => {
-            let word = rng.choice(WORDS).unwrap_or_default();
+            let word = one_of(&WORDS, rng);
             input.splice(at..at, word.iter().copied());
         }
         // In the place of a number.
@@ -85,12 +98,12 @@ fn damage(input: &mut Vec<u8>, seeds: &[Vec<u8>], rng: &mut Rng) {
             let to = (from..input.len())
                 .find(|at| !is_digit(*at))
                 .unwrap_or(input.len());
-            let word = rng.choice(&WORDS[..9]).copied().unwrap_or_default();
+            let word = one_of(&WORDS[..NUMBERS], rng);
             input.splice(from..to.max(from), word.iter().copied());
         }
         // The end of another one.
         _ => {
-            let other = rng.choice(seeds).map_or(&[][..], Vec::as_slice);
+            let other = one_of(seeds, rng);
             let from = rng.usize(0..=other.len());
             input.truncate(at);
             input.extend_from_slice(&other[from..]);

@@ -11,10 +11,10 @@ use format::{
     kallsyms::{Functions, LoadedModule, ModuleFunctions},
     kconfig::Kconfig,
     klog, ktap,
-    line::Question,
+    line::{Answer, Question},
     lines::LineTable,
     mail::{Changed, Choice, Mails},
-    qmp::{Client, Direction, Transcript},
+    qmp::{Client, Direction, QmpError, Transcript},
     samples, slurm,
 };
 use memory::{Hypervisor, Ledger, MemoryFacts};
@@ -25,8 +25,8 @@ use record::{
 use suite::{KernelIssue, Matrix, Suite};
 use supply::kernel::{Header, KernelSpec};
 
-/// Reads an input, and does with it what memrig does.
-type Read = Box<dyn Fn(&[u8])>;
+/// Reads an input, and does with it what memrig does; says whether there was anything in it. A refusal is as good an answer, but not of every input.
+type Read = Box<dyn Fn(&[u8]) -> bool>;
 
 /// Something that reads.
 pub(crate) struct Reader {
@@ -38,7 +38,7 @@ pub(crate) struct Reader {
     pub(crate) read: Read,
 }
 
-fn reader(name: &'static str, seeds: Vec<Vec<u8>>, read: impl Fn(&[u8]) + 'static) -> Reader {
+fn reader(name: &'static str, seeds: Vec<Vec<u8>>, read: impl Fn(&[u8]) -> bool + 'static) -> Reader {
     Reader {
         name,
         seeds,
@@ -47,7 +47,7 @@ fn reader(name: &'static str, seeds: Vec<Vec<u8>>, read: impl Fn(&[u8]) + 'stati
 }
 
 /// One that reads text; whoever has bytes makes text of them first.
-fn of_text(name: &'static str, seeds: Vec<Vec<u8>>, read: impl Fn(&str) + 'static) -> Reader {
+fn of_text(name: &'static str, seeds: Vec<Vec<u8>>, read: impl Fn(&str) -> bool + 'static) -> Reader {
     reader(name, seeds, move |bytes| read(&String::from_utf8_lossy(bytes)))
 }
 
@@ -72,55 +72,69 @@ fn people() -> Vec<Reader> {
         suites.retain(|text| !text.starts_with(b"From ") && !text.starts_with(b"{"));
         suites
     };
-    let words = texts(&[
-        "debian:trixie=6.12.107-1",
-        "new=source:debian:sid,series=a.mbox,version=2,config=lockdep,patches=3",
-        "image:/boot/vmlinuz,modules=/lib/modules/x,vmlinux=y",
-        "tree:.",
-        "deb:a.deb,b.deb",
-        "suite(standby) & !case(S0*) & (arch(s390x) | kernel(~x))",
-        "mm/memory_hotplug.c:1474-1479",
-    ]);
+    let words = || {
+        texts(&[
+            "debian:trixie=6.12.107-1",
+            "new=source:debian:sid,series=a.mbox,version=2,config=lockdep,patches=3",
+            "image:/boot/vmlinuz,modules=/lib/modules/x,vmlinux=y",
+            "tree:.",
+            "deb:a.deb,b.deb",
+            "suite(standby) & !case(S0*) & (arch(s390x) | kernel(~x))",
+            "mm/memory_hotplug.c:1474-1479",
+            "1.5GiB",
+        ])
+    };
     vec![
-        of_text("suite", suites(), |text| _ = Suite::parse("x.yaml", text)),
+        of_text("suite", suites(), |text| {
+            Suite::parse(&file_of(text), text).is_ok()
+        }),
         of_text("known issues", suites(), |text| {
-            _ = KernelIssue::parse("x.yaml", text)
+            KernelIssue::parse("x.yaml", text).is_ok()
         }),
         of_text("matrix", suites(), move |text| {
-            _ = Matrix::parse("x.yaml", text, &any, &any)
+            Matrix::parse("x.yaml", text, &any, &any).is_ok()
         }),
-        of_text("words of the command line", words, |text| {
-            _ = text.parse::<KernelSpec>();
-            _ = text.parse::<run::Expression>();
-            _ = text.parse::<run::Target>();
-            _ = text.parse::<base::ByteSize>();
+        of_text("kernel", words(), |text| text.parse::<KernelSpec>().is_ok()),
+        of_text("expression", words(), |text| {
+            text.parse::<run::Expression>().is_ok()
         }),
+        of_text("target", words(), |text| text.parse::<run::Target>().is_ok()),
+        of_text("size", words(), |text| text.parse::<base::ByteSize>().is_ok()),
         reader("mails", files("runner/format/tests/corpus/mail"), |bytes| {
             let mut mails = Mails::default();
-            if mails.add("x.mbox", bytes).is_ok() {
-                _ = mails.series(&Choice::default());
-            }
+            mails.add("x.mbox", bytes).is_ok() && mails.series(&Choice::default()).is_ok()
         }),
         of_text("diff", files("runner/format/tests/corpus/mail"), |text| {
-            _ = Changed::of(text)
+            Changed::of(text) != Changed::default()
         }),
         of_text("configuration of a kernel", files("kconfigs"), |text| {
-            _ = Kconfig::parse(text)
+            Kconfig::parse(text).is_ok()
         }),
     ]
 }
 
+/// The file of a suite, which has its name.
+fn file_of(text: &str) -> String {
+    let name = text.lines().find_map(|line| line.strip_prefix("suite: "));
+    format!("{}.yaml", name.unwrap_or("x"))
+}
+
 /// What guests say.
 fn guests() -> Vec<Reader> {
-    let recorded = || -> Vec<Vec<u8>> {
-        let files = files("runner/memory/src/fixtures").into_iter();
-        let sections = files.flat_map(|file| {
+    // The first of each kind is whole, and later ones are edits of it, in which `+` is a line (`runner/memory/src/replay.rs`).
+    let recorded = |kind: &str| -> Vec<Vec<u8>> {
+        let first = |file: Vec<u8>| {
             let text = String::from_utf8(file).unwrap();
-            let sections = text.split("@@ ").skip(1);
-            let bodies = sections.filter_map(|section| Some(section.split_once('\n')?.1.as_bytes().to_vec()));
-            bodies.collect::<Vec<_>>()
-        });
-        sections.collect()
+            let (_, section) = text.split_once(&format!("\n@@ {kind} ")).unwrap();
+            let (_, rest) = section.split_once('\n').unwrap();
+            let body = rest.split("\n@@ ").next().unwrap();
+            let lines = body.lines().map(|line| line.strip_prefix('+').unwrap_or(line));
+            lines.collect::<Vec<_>>().join("\n").into_bytes()
+        };
+        files("runner/memory/src/fixtures")
+            .into_iter()
+            .map(first)
+            .collect()
     };
     let symbols = || {
         texts(&[
@@ -133,40 +147,43 @@ fn guests() -> Vec<Reader> {
     let sent = String::from_utf8_lossy(question.bytes()).into_owned();
     let token = sent.split(' ').next().unwrap().to_owned();
     let answers = vec![
-        format!("memory\n{token} 0 \n{token}\n").into_bytes(),
-        format!("\n{token} 127 not found\n{token}\n").into_bytes(),
+        format!("memory\n{token} 0\n\n{token}\n").into_bytes(),
+        format!("\n{token} 127\nnot found\n{token}\n").into_bytes(),
     ];
+    let injected = texts(&[
+        "FAULT_INJECTION: forcing a failure.\nname failslab, interval 1\nCall Trace:\n should_fail_ex+0x1/0x2\n __kmalloc+0x1/0x2\n add_memory+0x1/0x2\n",
+    ]);
     vec![
         reader(
             "log of a kernel",
             files("runner/format/tests/corpus/klog"),
-            |bytes| {
-                _ = klog::classify(bytes);
-                _ = klog::has_spoken(bytes);
-                let text = String::from_utf8_lossy(bytes);
-                _ = klog::tasks(&text);
-                _ = klog::stuck(&text);
-                _ = klog::failed_allocation(&text);
-            },
+            |bytes| klog::has_spoken(bytes) && !klog::classify(bytes).is_empty(),
         ),
+        of_text(
+            "tasks of a hung kernel",
+            files("runner/format/tests/corpus/klog"),
+            |text| klog::stuck(text).is_some() || !klog::tasks(text).is_empty(),
+        ),
+        of_text("injected failure", injected, |text| {
+            klog::failed_allocation(text).is_some()
+        }),
         of_text("KTAP", files("runner/format/src/ktap/fixtures"), |text| {
-            _ = ktap::parse(text)
+            !ktap::parse(text).results.is_empty()
         }),
-        of_text("ledger", recorded(), |text| {
+        of_text("ledger", recorded("ledger"), |text| {
             let none = Hypervisor::Dimms(std::collections::BTreeMap::new());
-            _ = Ledger::parse(text, none);
+            Ledger::parse(text, none).is_ok()
         }),
-        of_text("facts of a guest", recorded(), |text| {
-            _ = MemoryFacts::parse(text, Some(base::ByteSize::mib(64)));
-            _ = MemoryFacts::parse(text, None);
+        of_text("facts of a guest", recorded("facts"), |text| {
+            let increment = Some(base::ByteSize::mib(64));
+            MemoryFacts::parse(text, increment).is_ok() || MemoryFacts::parse(text, None).is_ok()
         }),
         of_text("symbols", symbols(), |text| {
-            _ = Functions::parse(text);
-            _ = ModuleFunctions::of(&LoadedModule::all(text), text);
+            let modules = ModuleFunctions::of(&LoadedModule::all(text), text);
+            Functions::parse(text).is_some() || !modules.is_empty()
         }),
         reader("answer of a shell", answers, move |bytes| {
-            _ = question.answer(bytes, false);
-            _ = question.answer(bytes, true);
+            [false, true].map(|first| question.answer(bytes, first) != Answer::NotYet) != [false; 2]
         }),
     ]
 }
@@ -185,21 +202,18 @@ fn debian() -> Vec<Reader> {
     ]);
     vec![
         reader("package", vec![package], |bytes| {
-            _ = deb::control(bytes);
-            _ = deb::members(bytes, |mut member: deb::Member<'_>| {
+            let members = deb::members(bytes, |mut member: deb::Member<'_>| {
                 let mut contents = Vec::new();
                 std::io::Read::read_to_end(&mut member.contents, &mut contents)
                     .map_err(deb::DebError::Read)?;
                 Ok::<_, deb::DebError>(ControlFlow::Continue(()))
             });
+            deb::control(bytes).is_ok() && members.is_ok()
         }),
         of_text("index", index, |text| {
-            _ = deb::names_in(text).count();
-            for stanza in deb::stanzas(text) {
-                _ = stanza.get("Depends").map(deb::depends);
-                let versions = [stanza.get("Version"), stanza.get("SHA256")].map(Option::unwrap_or_default);
-                _ = deb::compare(versions[0], versions[1]);
-            }
+            let depends = |stanza: deb::Stanza<'_>| stanza.get("Depends").map(deb::depends);
+            let named = deb::names_in(text).count();
+            deb::stanzas(text).filter_map(depends).count() > 0 && named > 0
         }),
     ]
 }
@@ -234,25 +248,25 @@ fn kernels() -> Vec<Reader> {
     let text = texts(&["@0 online_pages\n mm/a.c\n0 8 17\n40 8 18 page_zone\n"]);
     vec![
         reader("ELF", module().into(), |bytes| {
-            if let Ok(elf) = Elf::parse(bytes) {
-                _ = (elf.machine(), elf.needed(), elf.modinfo("depends"));
-            }
+            Elf::parse(bytes).is_ok_and(|elf| {
+                let needed = elf.needed();
+                elf.modinfo("depends").is_ok() && needed.is_ok()
+            })
         }),
         reader("image of a kernel", vec![s390, x86], |bytes| {
-            _ = Header::parse(bytes)
+            Header::parse(bytes).is_ok()
         }),
-        reader("vmlinux", module().into(), |bytes| {
-            _ = LineTable::of_vmlinux(bytes)
+        reader("vmlinux", vec![vmlinux()], |bytes| {
+            LineTable::of_vmlinux(bytes).is_ok()
         }),
         reader("table of lines, packed", vec![table], |bytes| {
-            _ = LineTable::read(bytes, |_| true)
+            LineTable::read(bytes, |_| true).is_ok()
         }),
         reader("table of lines", text, |bytes| {
             let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             std::io::Write::write_all(&mut packed, bytes).unwrap();
-            if let Ok(table) = LineTable::read(&packed.finish().unwrap()[..], |_| true) {
-                _ = table.functions_of("mm/a.c", |line| line > 0);
-            }
+            LineTable::read(&packed.finish().unwrap()[..], |_| true)
+                .is_ok_and(|table| !table.functions_of("mm/a.c", |line| line > 0).is_empty())
         }),
     ]
 }
@@ -271,8 +285,8 @@ fn others() -> Vec<Reader> {
         vec![[&b"memrigC2"[..], &head, &entries].concat()]
     };
     let talk = texts(&[
-        "{\"QMP\":{\"version\":{\"qemu\":{\"micro\":13,\"minor\":0,\"major\":10},\"package\":\"\"},\"capabilities\":[\"oob\"]}}\r\n{\"return\":{},\"id\":0}\r\n\
-         {\"timestamp\":{\"seconds\":1,\"microseconds\":2},\"event\":\"GUEST_PANICKED\",\"data\":{\"action\":\"pause\"}}\r\n{\"return\":{\"status\":\"running\"},\"id\":1}\r\n",
+        "{\"QMP\":{\"version\":{\"qemu\":{\"micro\":13,\"minor\":0,\"major\":10},\"package\":\"\"},\"capabilities\":[\"oob\"]}}\r\n{\"return\":{},\"id\":1}\r\n\
+         {\"timestamp\":{\"seconds\":1,\"microseconds\":2},\"event\":\"GUEST_PANICKED\",\"data\":{\"action\":\"pause\"}}\r\n{\"return\":{\"status\":\"running\"},\"id\":2}\r\n",
     ]);
     let nobody: Transcript = Arc::new(|_: Direction, _: &str| {});
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -281,25 +295,27 @@ fn others() -> Vec<Reader> {
         .unwrap();
     vec![
         reader("what a plugin notes", pieces(), |bytes| {
-            _ = Pieces::count(bytes);
-            _ = Pieces::read(bytes);
+            Pieces::count(bytes).is_ok() && Pieces::read(bytes).is_ok()
         }),
         reader("QMP", talk, move |bytes| {
             let input = std::io::Cursor::new(bytes.to_vec());
             let talk = async {
                 let client = Client::start(input, tokio::io::sink(), nobody.clone()).await?;
-                _ = client.version();
-                client.execute_raw("query-status", serde_json::json!({})).await
+                // All has been said by now: the answer is that nobody answers.
+                let asked = client.execute_raw("query-status", serde_json::json!({})).await;
+                assert!(asked.is_err(), "{asked:?}");
+                Ok::<_, QmpError>(())
             };
             let limit = Duration::from_secs(10);
             let said = runtime.block_on(async { tokio::time::timeout(limit, talk).await });
-            assert!(said.is_ok(), "an answer is waited for that nobody gives any more");
+            said.expect("an answer is waited for that nobody gives any more")
+                .is_ok()
         }),
         of_text("Slurm", files("runner/format/tests/corpus/slurm"), |text| {
-            _ = slurm::parse_queue(text);
-            _ = slurm::parse_sacct(text);
-            _ = slurm::job_id(text);
-            _ = slurm::trouble(text);
+            slurm::trouble(text);
+            !slurm::parse_queue(text).is_empty()
+                || !slurm::parse_sacct(text).is_empty()
+                || slurm::job_id(text).is_some()
         }),
     ]
 }
@@ -322,7 +338,7 @@ fn results() -> Vec<Reader> {
         (folder, results, run.join(name))
     };
     let seed = |file: &str| vec![fs_err::read(root.join(file)).unwrap()];
-    let read = |name: &'static str, file: &'static str, seeds: Vec<Vec<u8>>| {
+    let read = |name: &'static str, file: &'static str, seeds: Vec<Vec<u8>>, what: fn(&Utf8Path) -> bool| {
         let (folder, _, path) = place(file);
         reader(name, seeds, move |bytes| {
             fs_err::write(&path, bytes).unwrap();
@@ -330,11 +346,13 @@ fn results() -> Vec<Reader> {
                 .unwrap()
                 .join("results")
                 .join(RUN);
-            if let Ok((record, _)) = RunRecord::read(&run) {
-                _ = record.traces();
-            }
-            _ = Coverage::read(&run);
+            what(&run)
         })
+    };
+    let record = |run: &Utf8Path| RunRecord::read(run).is_ok_and(|(record, _)| !record.traces().is_empty());
+    let covered = |run: &Utf8Path| {
+        let coverage = Coverage::read(run);
+        coverage.is_ok_and(|read| read.is_some_and(|(coverage, _)| !coverage.kernels.is_empty()))
     };
     // An index that is made anew takes a hundred times as long.
     let indexed = |name: &'static str, file: &'static str, seeds: Vec<Vec<u8>>| {
@@ -344,21 +362,50 @@ fn results() -> Vec<Reader> {
             let file = Utf8Path::from_path(folder.path()).unwrap().join("index.sqlite");
             let mut index = Index::anew(&file).unwrap();
             index.refresh(&results, |_, _| {}).unwrap();
-            index.seen(&Which::default()).unwrap();
-            for arch in base::Arch::ALL {
-                for last in index.last_covered(arch).unwrap() {
-                    _ = index.reach(&last.by).unwrap().files().count();
-                }
+            for last in base::Arch::ALL
+                .iter()
+                .flat_map(|arch| index.last_covered(*arch).unwrap())
+            {
+                index.reach(&last.by).unwrap();
             }
+            !index.seen(&Which::default()).unwrap().is_empty()
         })
     };
     vec![
-        read("journal", "events.jsonl", seed("events.jsonl")),
-        read("facts of a run", "run.json", seed("run.json")),
-        read("coverage", "coverage.jsonl", coverage()),
+        read("journal", "events.jsonl", seed("events.jsonl"), record),
+        read("facts of a run", "run.json", seed("run.json"), record),
+        read("coverage", "coverage.jsonl", coverage(), covered),
         indexed("journal, indexed", "events.jsonl", seed("events.jsonl")),
         indexed("coverage, indexed", "coverage.jsonl", coverage()),
     ]
+}
+
+/// A program that has what is looked for in a kernel: a text, and lines of `init/main.c`.
+fn vmlinux() -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    fs_err::create_dir(folder.path().join("init")).unwrap();
+    fs_err::write(
+        folder.path().join("init/main.c"),
+        "int f(int x);\nint _stext(int x)\n{\n\treturn f(x) + 1;\n}\nint f(int x)\n{\n\treturn x;\n}\n",
+    )
+    .unwrap();
+    // What links programs of Rust compiles C, too.
+    let made = std::process::Command::new("cc")
+        .args([
+            "-g1",
+            "-O1",
+            "-nostdlib",
+            "-static",
+            "-Wl,-e,_stext",
+            "-o",
+            "vmlinux",
+            "init/main.c",
+        ])
+        .current_dir(folder.path())
+        .status()
+        .unwrap();
+    assert!(made.success(), "cc: {made}");
+    fs_err::read(folder.path().join("vmlinux")).unwrap()
 }
 
 fn coverage() -> Vec<Vec<u8>> {

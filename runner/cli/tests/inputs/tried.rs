@@ -15,6 +15,8 @@ use super::{damage, readers::Reader};
 pub(crate) struct Tried {
     /// How many inputs it read.
     pub(crate) inputs: u64,
+    /// How many of them it took, and did not refuse.
+    pub(crate) taken: u64,
     /// The longest that one took.
     pub(crate) slowest: Duration,
     /// Inputs that it fell over, or read for too long, with what was seen; the first of each kind.
@@ -30,9 +32,9 @@ const KEPT: usize = 8;
 /// When enough was tried.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Enough {
-    /// So many inputs, whole ones counted.
-    pub(crate) inputs: u64,
-    /// Or so much time; whole inputs are read in any case.
+    /// So many damaged inputs.
+    pub(crate) damaged: u64,
+    /// Or so much time; whole inputs are read in any case, and a damaged one.
     pub(crate) time: Duration,
 }
 
@@ -40,6 +42,7 @@ pub(crate) struct Enough {
 pub(crate) fn tried(reader: &Reader, seed: u64, enough: Enough) -> Tried {
     let mut tried = Tried {
         inputs: 0,
+        taken: 0,
         slowest: Duration::ZERO,
         bad: Vec::new(),
     };
@@ -48,8 +51,11 @@ pub(crate) fn tried(reader: &Reader, seed: u64, enough: Enough) -> Tried {
     }
     let mut rng = Rng::with_seed(seed);
     let begin = Instant::now();
-    while tried.inputs < enough.inputs && begin.elapsed() < enough.time {
+    for _ in 0..enough.damaged {
         tried.take(reader, &damage::damaged(&reader.seeds, &mut rng));
+        if begin.elapsed() >= enough.time {
+            break;
+        }
     }
     tried
 }
@@ -57,14 +63,18 @@ pub(crate) fn tried(reader: &Reader, seed: u64, enough: Enough) -> Tried {
 impl Tried {
     fn take(&mut self, reader: &Reader, input: &[u8]) {
         let started = Instant::now();
+        // What a reader keeps from one input to the next are files that are written anew, and nothing that a panic could leave half done.
         let read = catch_unwind(AssertUnwindSafe(|| (reader.read)(input)));
         let took = started.elapsed();
         self.inputs += 1;
         self.slowest = self.slowest.max(took);
         let bad = match read {
             Err(panic) => said(&*panic),
-            Ok(()) if took > LONG => "it takes too long".to_owned(),
-            Ok(()) => return,
+            Ok(_) if took > LONG => "it takes too long".to_owned(),
+            Ok(taken) => {
+                self.taken += u64::from(taken);
+                return;
+            }
         };
         if self.bad.len() < KEPT && self.bad.iter().all(|(known, _)| *known != bad) {
             self.bad.push((bad, input.to_vec()));

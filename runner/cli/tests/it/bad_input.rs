@@ -9,16 +9,20 @@ fn memrig(args: &[&str], results: &Path) -> Told {
     Told::by(told::memrig().args(args).env("MEMRIG_RESULTS", results))
 }
 
+/// Expects exit code 2 and each of the words.
+fn usage(told: &Told, words: &[&str]) {
+    assert_eq!(told.code, Some(2), "{}", told.err);
+    for word in words {
+        assert!(told.err.contains(word), "no `{word}` in: {}", told.err);
+    }
+}
+
 /// Runs a suite, and expects exit code 2 and each of the words.
 fn refused(text: &str, words: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("own.yaml");
     fs_err::write(&path, text).unwrap();
-    let told = memrig(&["run", path.to_str().unwrap()], folder.path());
-    assert_eq!(told.code, Some(2), "{}", told.err);
-    for word in words {
-        assert!(told.err.contains(word), "no `{word}` in: {}", told.err);
-    }
+    usage(&memrig(&["run", path.to_str().unwrap()], folder.path()), words);
     assert!(!folder.path().join("latest").exists(), "a run was started");
 }
 
@@ -85,15 +89,14 @@ fn several_runs_where_one_is_told_of() {
         &["--format", "lcov", "--write"],
         &["--bundle", "x.tar.gz"],
     ] {
-        let told = memrig(&[&["report", "one", "two"], args].concat(), folder.path());
-        assert_eq!(told.code, Some(2), "{}", told.err);
         let words = [
             "2 runs are named, and of several only the code that their cases ran is told together",
             "--format coverage-md",
         ];
-        for word in words {
-            assert!(told.err.contains(word), "no `{word}` in: {}", told.err);
-        }
+        usage(
+            &memrig(&[&["report", "one", "two"], args].concat(), folder.path()),
+            &words,
+        );
     }
 }
 
@@ -106,23 +109,13 @@ fn code_that_no_run_has_covered() {
             folder.path(),
         )
     };
-    let told = reaches("offline_pages");
-    assert_eq!(told.code, Some(2), "{}", told.err);
     let words = [
         "which cases reach offline_pages is not known",
         "memrig run all --cover -k debian:trixie -a s390x",
     ];
-    for word in words {
-        assert!(told.err.contains(word), "no `{word}` in: {}", told.err);
-    }
-    let told = reaches("mm/memory_hotplug.c");
-    assert_eq!(told.code, Some(2), "{}", told.err);
-    assert!(
-        told.err
-            .contains("`mm/memory_hotplug.c` names no code: expected FUNCTION"),
-        "{}",
-        told.err
-    );
+    usage(&reaches("offline_pages"), &words);
+    let words = ["`mm/memory_hotplug.c` names no code: expected FUNCTION"];
+    usage(&reaches("mm/memory_hotplug.c"), &words);
     assert!(!folder.path().join("latest").exists(), "a run was started");
 }
 

@@ -249,6 +249,15 @@ mod tests {
         (folder, path)
     }
 
+    /// A log of a kernel with one case, which ran two bytes at its start.
+    fn one_case() -> (tempfile::TempDir, Utf8PathBuf, CoverageLog) {
+        let (keep, folder) = folder();
+        let log = CoverageLog::open(&folder).unwrap();
+        log.kernel(&text()).unwrap();
+        log.case(0, &key("B01"), false, &[span(0, 2)], 0).unwrap();
+        (keep, folder, log)
+    }
+
     fn span(offset: u64, bytes: u64) -> Span {
         Span { offset, bytes }
     }
@@ -347,10 +356,7 @@ mod tests {
 
     #[test]
     fn the_last_attempt_counts_and_a_torn_line_loses_itself_alone() {
-        let (_keep, folder) = folder();
-        let log = CoverageLog::open(&folder).unwrap();
-        log.kernel(&text()).unwrap();
-        log.case(0, &key("B01"), false, &[span(0, 2)], 0).unwrap();
+        let (_keep, folder, log) = one_case();
         log.lines.tear(b"{\"case\":{\"ker");
         log.case(0, &key("B01"), true, &[span(0x40, 2)], 0).unwrap();
         let (coverage, damage) = Coverage::read(&folder).unwrap().unwrap();
@@ -374,10 +380,7 @@ mod tests {
 
     #[test]
     fn pieces_that_are_lost_take_no_other_with_them() {
-        let (_keep, folder) = folder();
-        let log = CoverageLog::open(&folder).unwrap();
-        log.kernel(&text()).unwrap();
-        log.case(0, &key("B01"), false, &[span(0, 2)], 0).unwrap();
+        let (_keep, folder, log) = one_case();
         log.case(0, &key("B02"), false, &[span(0x40, 2)], 0).unwrap();
         let path = folder.join(NAME);
         let whole = std::fs::read_to_string(&path).unwrap();
@@ -393,10 +396,7 @@ mod tests {
 
     #[test]
     fn a_number_that_no_kernel_has_costs_its_line_alone() {
-        let (_keep, folder) = folder();
-        let log = CoverageLog::open(&folder).unwrap();
-        log.kernel(&text()).unwrap();
-        log.case(0, &key("B01"), false, &[span(0, 2)], 0).unwrap();
+        let (_keep, folder, _) = one_case();
         let path = folder.join(NAME);
         let whole = std::fs::read_to_string(&path).unwrap();
         let damaged = whole.replacen("\"first\":0", "\"first\":9223372036854775807", 1);

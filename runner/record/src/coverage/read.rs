@@ -36,9 +36,9 @@ impl Coverage {
         }))
     }
 
-    /// Adds what a later run saw. Of a case that both ran on the same kernel, the later run counts.
-    pub fn join(&mut self, later: Self) {
-        self.add(later.kernels);
+    /// Adds what another run saw. Of a case that both ran on the same kernel, the other one counts.
+    pub fn join(&mut self, other: Self) {
+        self.add(other.kernels);
     }
 
     fn add(&mut self, kernels: impl IntoIterator<Item = CoveredKernel>) {

@@ -87,22 +87,29 @@ async fn what_broke_is_nobodys_known_issue() {
     );
 }
 
+/// A block that is refused while the log has a warning.
+fn refused_with_a_finding() -> Setup {
+    refused().always(AT, Fault::Say(ONCE))
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_finding_beside_a_known_issue_is_a_failure() {
-    let setup = Setup::x86()
-        .always(AT, Fault::Say(ONCE))
-        .always(AT, Fault::Refuse("EIO".parse().unwrap()));
     let said = "beside the known issue (an old tale) the log shows: WARNING at mm/memory_hotplug.c:1 in online_pages";
-    comes_to(&known(EIO, setup).await, Verdict::Fail, Some(said));
+    comes_to(
+        &known(EIO, refused_with_a_finding()).await,
+        Verdict::Fail,
+        Some(said),
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_finding_that_the_sign_explains_is_known_with_it() {
-    let setup = Setup::x86()
-        .always(AT, Fault::Say(ONCE))
-        .always(AT, Fault::Refuse("EIO".parse().unwrap()));
     let sign = "{ step: 2, kind: errno, pattern: 'failed with EIO', log: ['online_pages'] }";
-    comes_to(&known(sign, setup).await, Verdict::Known, Some("an old tale"));
+    comes_to(
+        &known(sign, refused_with_a_finding()).await,
+        Verdict::Known,
+        Some("an old tale"),
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -176,16 +176,16 @@ pub(crate) enum Turn {
     Last,
 }
 
-/// The turns of cases; of those that it does not have nothing is known.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Turns(HashMap<HistoryKey, Turn>);
-
 impl Turn {
     /// Whether it is known to reach what is looked for.
     pub(crate) fn is_first(self) -> bool {
         matches!(self, Self::Failed | Self::First(_))
     }
 }
+
+/// The turns of cases; of those that it does not have nothing is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Turns(HashMap<HistoryKey, Turn>);
 
 impl Turns {
     /// The turn of a case.
