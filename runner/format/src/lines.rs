@@ -4,8 +4,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     io::{self, BufRead as _, BufReader, BufWriter, Read, Write},
+    panic::resume_unwind,
     str::FromStr as _,
     sync::Arc,
+    thread,
 };
 
 use addr2line::Context;
@@ -86,13 +88,7 @@ impl LineTable {
             Ok(EndianSlice::new(data, endian))
         };
         let dwarf = Arc::new(Dwarf::load(section)?);
-        let inlined = Inlined::of(dwarf.clone())?;
-        let mut files: BTreeMap<String, Vec<Row>> = BTreeMap::new();
-        let mut units = dwarf.units();
-        while let Some(header) = units.next()? {
-            let unit = dwarf.unit(header)?;
-            of_unit(&dwarf, &unit, start, &mut files)?;
-        }
+        let files = rows(&dwarf, start)?;
         let root = files
             .keys()
             .find_map(|file| Some(format!("{}/", file.strip_suffix(ROOT_MARK)?)))
@@ -105,9 +101,6 @@ impl LineTable {
             if let Some(file) = file.strip_prefix(&root) {
                 rows.sort_unstable();
                 rows.dedup();
-                for row in &mut rows {
-                    row.inlined = inlined.at(start + row.offset)?;
-                }
                 table.files.insert(file.to_owned(), rows);
             }
         }
@@ -197,6 +190,40 @@ impl LineTable {
     }
 }
 
+/// Rows by the full paths of their files, in no order.
+type Files = BTreeMap<String, Vec<Row>>;
+
+/// The rows of all units, read by as many threads as there are processors: a patched kernel waits for it.
+fn rows(dwarf: &Arc<Dwarf<Slice<'_>>>, start: u64) -> Result<Files, LinesError> {
+    let mut headers = Vec::new();
+    let mut units = dwarf.units();
+    while let Some(header) = units.next()? {
+        headers.push(header);
+    }
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let of_thread = |number: usize| {
+        let inlined = Inlined::of(dwarf.clone())?;
+        let mut files = Files::new();
+        for header in headers.iter().skip(number).step_by(threads) {
+            of_unit(dwarf, &dwarf.unit(*header)?, start, &inlined, &mut files)?;
+        }
+        Ok::<_, LinesError>(files)
+    };
+    thread::scope(|scope| {
+        let running: Vec<_> = (0..threads)
+            .map(|number| scope.spawn(move || of_thread(number)))
+            .collect();
+        let mut files = Files::new();
+        for thread in running {
+            let part = thread.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+            for (file, rows) in part {
+                files.entry(file).or_default().extend(rows);
+            }
+        }
+        Ok(files)
+    })
+}
+
 /// The functions of a kernel by its symbols, from the start of its text on.
 fn functions(elf: &object::File<'_>, start: u64) -> Result<Vec<(u64, String)>, object::Error> {
     let mut functions = Vec::new();
@@ -236,12 +263,13 @@ impl<'a> Inlined<'a> {
     }
 }
 
-/// Adds the rows of one unit, by the full paths of their files.
+/// Adds the rows of one unit.
 fn of_unit(
     dwarf: &Dwarf<Slice<'_>>,
     unit: &Unit<Slice<'_>>,
     start: u64,
-    files: &mut BTreeMap<String, Vec<Row>>,
+    inlined: &Inlined<'_>,
+    files: &mut Files,
 ) -> Result<(), LinesError> {
     let Some(program) = unit.line_program.clone() else {
         return Ok(());
@@ -267,7 +295,7 @@ fn of_unit(
                 offset: from - start,
                 bytes: address - from,
                 line,
-                inlined: None,
+                inlined: inlined.at(from)?,
             };
             match files.get_mut(name.as_str()) {
                 Some(rows) => rows.push(row),

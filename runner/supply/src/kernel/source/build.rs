@@ -20,9 +20,19 @@ use base::{
     ui::Task,
 };
 use format::kconfig::Kconfig;
+use serde::{Deserialize, Serialize};
 
 /// Changes when what make is told does.
 pub(super) const LAYOUT: &str = "build 2";
+
+/// What a folder of objects is configured for; kept beside it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Configured {
+    /// Of the fragments, the compiler, and the Kconfig files of the tree.
+    key: String,
+    /// The options that this version has, by their names without `CONFIG_`.
+    exist: BTreeSet<String>,
+}
 
 /// One build: a tree at a commit, for an architecture and a configuration.
 pub(super) struct Build<'a> {
@@ -70,9 +80,9 @@ impl Build<'_> {
             fs_err::remove_file(&log)?;
         }
         task.message("configuring");
-        self.configure(&objects, &log)?;
+        let exist = self.configure(&objects, &log)?;
         let config = objects.join(".config");
-        let lost = self.check(&config)?;
+        let lost = self.check(&config, &exist)?;
         let mut seen = Seen::new(&self.tree.work());
         let made = self.image(&objects).run_logged(&log, |line| {
             seen.line(line);
@@ -133,8 +143,8 @@ impl Build<'_> {
         }
     }
 
-    /// Merges the fragments by the kernel's own script, unless that was done for the same Kconfig files.
-    fn configure(&self, objects: &Path, log: &Path) -> Result<(), SourceKernelError> {
+    /// Merges the fragments by the kernel's own script, unless that was done for the same Kconfig files. Returns the options that this version has.
+    fn configure(&self, objects: &Path, log: &Path) -> Result<BTreeSet<String>, SourceKernelError> {
         let git = self.tree.git();
         let files = git.run(&[
             "ls-files",
@@ -154,8 +164,13 @@ impl Build<'_> {
         let key = key.finish();
         let stamp = beside(objects, "configured");
         let config = objects.join(".config");
-        if config.is_file() && fs_err::read_to_string(&stamp).is_ok_and(|text| text == key) {
-            return Ok(());
+        if config.is_file()
+            && let Ok(text) = fs_err::read(&stamp)
+            // One that another version wrote is as good as none.
+            && let Ok(configured) = serde_json::from_slice::<Configured>(&text)
+            && configured.key == key
+        {
+            return Ok(configured.exist);
         }
         let folder = beside(objects, "asked");
         fs_err::create_dir_all(&folder)?;
@@ -184,31 +199,41 @@ impl Build<'_> {
             }
             Err(error) => return Err(error.into()),
         }
-        Ok(fs_err::write(&stamp, key)?)
+        let configured = Configured {
+            key,
+            exist: self.exist()?,
+        };
+        fs_err::write(
+            &stamp,
+            serde_json::to_vec(&configured).map_err(std::io::Error::from)?,
+        )?;
+        Ok(configured.exist)
     }
 
-    /// Compares the configuration with what was asked.
-    fn check(&self, config: &Path) -> Result<Vec<Lost>, SourceKernelError> {
+    /// The options that this version has.
+    fn exist(&self) -> Result<BTreeSet<String>, SourceKernelError> {
+        let grep = [
+            "grep",
+            "-h",
+            "--extended-regexp",
+            "^(menu)?config ",
+            "--",
+            ":(glob)**/Kconfig*",
+        ];
+        let lines = self.tree.git().run(&grep)?;
+        let names = lines.lines().filter_map(|line| line.split_whitespace().nth(1));
+        Ok(names.map(str::to_owned).collect())
+    }
+
+    /// Compares the configuration with what was asked, where these options exist.
+    fn check(&self, config: &Path, exist: &BTreeSet<String>) -> Result<Vec<Lost>, SourceKernelError> {
         let broken = |source| SourceKernelError::Config {
             path: config.to_owned(),
             source,
         };
         let asked = asked::asked(self.fragments).map_err(broken)?;
         let is = Kconfig::parse(&fs_err::read_to_string(config)?).map_err(broken)?;
-        let exists = |name: &str| {
-            let line = format!("^(menu)?config {name}$");
-            let grep = [
-                "grep",
-                "--quiet",
-                "--extended-regexp",
-                &line,
-                "--",
-                ":(glob)**/Kconfig*",
-            ];
-            // Where it cannot be asked, the harmless answer would hide something.
-            self.tree.git().says_yes(&grep).unwrap_or(true)
-        };
-        let lost = asked::lost(&asked, &is, exists);
+        let lost = asked::lost(&asked, &is, |name| exist.contains(name));
         let needed: Vec<String> = lost
             .iter()
             .filter(|lost| matches!(lost.weight, Weight::Needed(_)))

@@ -210,6 +210,29 @@ fn an_option_that_the_bench_needs_must_be_there() {
     assert!(unknown.blame() == Blame::Usage && unknown.to_string().contains("no configuration `kmsan`"));
 }
 
+#[test]
+fn why_an_option_is_off_is_told_by_each_build() {
+    let ground = Ground::new();
+    ground.write("Kconfig", "config KASAN\nmenuconfig HUGETLBFS\n");
+    ground.write(
+        "Kconfig.dropped",
+        "# CONFIG_HUGETLBFS is not set\n# CONFIG_CPUSETS is not set\n",
+    );
+    for (builds, log) in [(1, "  CC      mm/a.o\n"), (2, "  CC      mm/b.o\n")] {
+        // The second one is not configured anew.
+        ground.write("log", log);
+        ground.build(&[]).unwrap();
+        let lines = ground.ui.lines();
+        for words in [
+            "CONFIG_HUGETLBFS=y was asked, and is n (something that it depends on is off)",
+            "CONFIG_CPUSETS=y was asked, and is n (this version does not have it)",
+        ] {
+            let told = lines.iter().filter(|line| line.contains(words)).count();
+            assert_eq!(told, builds, "{words}: {lines:?}");
+        }
+    }
+}
+
 impl Ground {
     /// What is known of a kernel without getting anything: its release and what would be done, or that it is there.
     fn known(&self, options: &str) -> Result<String, KernelError> {
