@@ -4,6 +4,7 @@
 use serde::Deserialize;
 
 use super::{
+    case::{Case, Suite},
     error::{Complaint, SuiteErrors},
     places::{Kind, Node, Spot},
     yaml,
@@ -88,6 +89,19 @@ struct RawMatrix {
     include: Vec<Pick>,
 }
 
+impl RawMatrix {
+    fn has_arch(&self, arch: Arch) -> bool {
+        self.arches.is_empty() || self.arches.contains(&arch)
+    }
+
+    fn has_cmdline(&self, words: &Vec<String>) -> bool {
+        match self.cmdlines.is_empty() {
+            true => words.is_empty(),
+            false => self.cmdlines.contains(words),
+        }
+    }
+}
+
 /// Says what is wrong with a name, with a hint where there is one.
 pub(crate) type CheckName<'a> = &'a dyn Fn(&str) -> Result<(), (String, Option<String>)>;
 
@@ -154,6 +168,83 @@ impl Matrix {
         })
     }
 
+    /// Looks whether each of its parts means some case of its suites, which come with the names that it has for them: one that means none would be
+    /// passed over without a word. `file` and `text` are those that it was read from.
+    ///
+    /// # Errors
+    /// What means nothing, each with its place.
+    pub fn check_parts(&self, file: &str, text: &str, suites: &[(&str, &Suite)]) -> Result<(), SuiteErrors> {
+        let tree = Node::scan(text);
+        let root = Spot::root(&tree);
+        let mut complaints = Vec::new();
+        let mut note = |spot: &Spot<'_>, message: String, hint: String| {
+            complaints.push(Complaint::at(text, spot.span(), message, Some(hint)));
+        };
+        let cases_of = |said: Option<&String>| -> Vec<&Case> {
+            let meant = |name: &str| said.is_none_or(|said| said == name);
+            suites
+                .iter()
+                .filter(|(name, _)| meant(name))
+                .flat_map(|(_, suite)| &suite.cases)
+                .collect()
+        };
+        let of_axis: Vec<&Case> = self.suites.iter().flat_map(|name| cases_of(Some(name))).collect();
+        for (at, choice) in self.variants.iter().enumerate() {
+            if !of_axis.iter().any(|case| has(case, choice)) {
+                note(
+                    &root.value("variants").item(at),
+                    format!("no case has the variant `{choice}`"),
+                    choices(&of_axis),
+                );
+            }
+        }
+        let exclude = (&self.exclude, "exclude", self.arches.clone());
+        let include = (&self.include, "include", self.all_arches());
+        for (picks, key, arches) in [exclude, include] {
+            for (at, pick) in picks.iter().enumerate() {
+                let spot = root.value(key).item(at);
+                let mut cases = cases_of(pick.suite.as_ref());
+                let Some(any) = cases.first().copied() else {
+                    continue;
+                };
+                if let Some(id) = &pick.case {
+                    cases.retain(|case| case.id == *id);
+                    if cases.is_empty() {
+                        let hint = format!("`memrig list` shows them, such as {}", any.id);
+                        note(&spot.value("case"), format!("there is no case `{id}`"), hint);
+                        continue;
+                    }
+                }
+                let all = cases.clone();
+                if let Some(choice) = &pick.variant {
+                    cases.retain(|case| has(case, choice));
+                    if cases.is_empty() {
+                        let message = format!("no case that is meant has the variant `{choice}`");
+                        note(&spot.value("variant"), message, choices(&all));
+                        continue;
+                    }
+                }
+                let arches = pick.arch.map_or(arches.clone(), |arch| vec![arch]);
+                let runs = |case: &&Case| {
+                    let needs = case.needs.arch.as_ref();
+                    needs.is_none_or(|needs| arches.iter().any(|arch| needs.contains(arch)))
+                };
+                if !cases.iter().any(runs) {
+                    let names: Vec<String> = arches.iter().map(ToString::to_string).collect();
+                    let message = format!("no case that is meant is for {}", names.join(" or "));
+                    note(&spot, message, format!("{} needs another `arch`", cases[0].id));
+                }
+            }
+        }
+        match complaints.is_empty() {
+            true => Ok(()),
+            false => Err(SuiteErrors {
+                file: file.to_owned(),
+                complaints,
+            }),
+        }
+    }
+
     /// Whether a job belongs to the matrix.
     pub fn takes(&self, job: Coordinates<'_>) -> bool {
         let named = |list: &[String], name: &str| list.iter().any(|one| one == name);
@@ -212,6 +303,22 @@ impl Matrix {
         ]
         .into_iter()
         .fold(cases, usize::saturating_mul)
+    }
+}
+
+/// Whether a case is varied so.
+fn has(case: &Case, choice: &str) -> bool {
+    let mut all = case.variants.iter().flat_map(|variant| &variant.choices);
+    all.any(|one| one.to_string() == choice)
+}
+
+/// The choices that there are, as a hint.
+fn choices(cases: &[&Case]) -> String {
+    let variants = cases.iter().flat_map(|case| &case.variants);
+    let all = once(variants.flat_map(|variant| variant.choices.iter().map(ToString::to_string)));
+    match all.is_empty() {
+        true => "they are not varied".to_owned(),
+        false => format!("they have {}", all.join(", ")),
     }
 }
 
@@ -332,6 +439,14 @@ fn check(
                         Some(hint),
                     );
                 }
+            }
+            if key == "exclude" && pick.arch.is_some_and(|arch| !raw.has_arch(arch)) {
+                let message = "no such architecture is in the matrix".to_owned();
+                note(&spot.value("arch"), message, None);
+            }
+            if key == "exclude" && pick.cmdline.as_ref().is_some_and(|words| !raw.has_cmdline(words)) {
+                let message = "no such command line is in the matrix".to_owned();
+                note(&spot.value("cmdline"), message, None);
             }
         }
     }
@@ -471,5 +586,36 @@ include:
             "{}",
             told("just words")
         );
+    }
+
+    #[test]
+    fn a_part_that_means_no_case_is_told_at_its_place() {
+        let suite = |name: &str, cases: &str| {
+            let text = format!("suite: {name}\nvariants: {{ memmap_on_memory: [off, on] }}\ncases:\n{cases}");
+            Suite::parse(&format!("{name}.yaml"), &text).unwrap()
+        };
+        let blocks = suite("blocks", "  - { id: B01, name: a, steps: [log: { has: x }] }\n");
+        let standby = suite(
+            "standby",
+            "  - { id: S01, name: a, needs: { arch: [s390x] }, variants: {}, steps: [log: { has: x }] }\n",
+        );
+        let suites = [("blocks", &blocks), ("standby", &standby)];
+        let checked = |text: &str| parse(text).unwrap().check_parts("m.yaml", text, &suites);
+        assert_eq!(checked(TEXT), Ok(()));
+        let text = "\
+matrix: m
+kernels: [debian:sid]
+suites: [blocks, standby]
+variants: [memmap_on_memory=force]
+exclude:
+  - { case: B1 }
+  - { case: S01, arch: x86_64 }
+include:
+  - { kernel: debian:sid, suite: standby, variant: memmap_on_memory=off }
+  - { kernel: debian:sid, suite: standby, arch: x86_64 }
+";
+        insta::assert_snapshot!(checked(text).unwrap_err().to_string());
+        let text = "matrix: m\nkernels: [debian:sid]\nsuites: [blocks]\narches: [s390x]\nexclude:\n  - { arch: x86_64 }\n  - { cmdline: [x] }\n";
+        insta::assert_snapshot!(parse(text).unwrap_err().to_string());
     }
 }
