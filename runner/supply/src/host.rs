@@ -2,6 +2,7 @@
 //! The machine that memrig runs on: what it is, and what it must have installed.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsStr,
     io,
     path::{Path, PathBuf},
@@ -193,26 +194,48 @@ pub fn in_path(program: impl AsRef<OsStr>) -> Option<PathBuf> {
 /// # Errors
 /// The machine has no dpkg.
 pub fn missing_packages<'a>(packages: &[&'a str]) -> Result<Vec<&'a str>, HostError> {
+    if packages.is_empty() {
+        // Dpkg would tell of all that there are.
+        return Ok(Vec::new());
+    }
+    let no_dpkg = |_| HostError::NoDpkg(packages.iter().map(|&package| package.to_owned()).collect());
+    // One call for all, which is the usual answer.
+    if let Some(installed) = installed(packages).map_err(no_dpkg)? {
+        return Ok(without(packages, &installed));
+    }
     let mut missing = Vec::new();
-    for &package in packages {
-        let query = ["-W", "-f=${db:Status-Status}\n", package];
-        match Command::new("dpkg-query").args(query).env("LC_ALL", "C").output() {
-            Ok(out) if is_installed(&String::from_utf8_lossy(&out)) => {}
-            // Exits with 1 for a package that it never heard of.
-            Ok(_) | Err(ExecError::Failed { .. }) => missing.push(package),
-            Err(_) => {
-                return Err(HostError::NoDpkg(
-                    packages.iter().map(|&p| p.to_owned()).collect(),
-                ));
-            }
-        }
+    for package in packages {
+        let one = std::slice::from_ref(package);
+        let known = installed(one).map_err(no_dpkg)?.unwrap_or_default();
+        missing.extend(without(one, &known));
     }
     Ok(missing)
 }
 
-/// One line for each architecture that the package is known for.
-fn is_installed(status: &str) -> bool {
-    status.lines().any(|line| line == "installed")
+/// The names of those of the packages that are installed; `None` where one of them is a name that dpkg never heard of.
+fn installed(packages: &[&str]) -> Result<Option<BTreeSet<String>>, ExecError> {
+    let query = ["-W", "-f=${Package} ${db:Status-Status}\n"];
+    match Command::new("dpkg-query")
+        .args(query)
+        .args(packages)
+        .env("LC_ALL", "C")
+        .output()
+    {
+        Ok(out) => Ok(Some(installed_of(&String::from_utf8_lossy(&out)))),
+        Err(ExecError::Failed { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A package has a line for each architecture that it is known for.
+fn installed_of(text: &str) -> BTreeSet<String> {
+    let installed = text.lines().filter_map(|line| line.strip_suffix(" installed"));
+    installed.map(str::to_owned).collect()
+}
+
+fn without<'a>(packages: &[&'a str], installed: &BTreeSet<String>) -> Vec<&'a str> {
+    let missing = packages.iter().filter(|package| !installed.contains(**package));
+    missing.copied().collect()
 }
 
 /// Installs those of the packages that are missing: without root if none is, else as root or by a sudo that asks nothing.
@@ -338,8 +361,9 @@ mod tests {
 
     #[test]
     fn only_a_whole_package_is_installed() {
-        assert!(is_installed("installed\n") && is_installed("config-files\ninstalled\n"));
-        assert!(!is_installed("config-files\n") && !is_installed("not-installed\n") && !is_installed(""));
+        let text = "gcc config-files\ngcc installed\nbison config-files\nflex not-installed\n";
+        let installed = installed_of(text);
+        assert_eq!(without(&["bison", "flex", "gcc"], &installed), ["bison", "flex"]);
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl Host {
         host.script(
             "dpkg-query",
             &format!(
-                "for last; do :; done; [ -e {}/\"$last\" ] || exit 1; echo installed",
+                "shift 2; for name; do [ -e {}/\"$name\" ] || exit 1; echo \"$name\" installed; done",
                 installed.display()
             ),
         );
