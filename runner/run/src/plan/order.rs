@@ -32,7 +32,7 @@ const SAMPLED: usize = 4;
 /// left of them.
 ///
 /// A group stays together, so that few templates are there at a time. But no group that reaches what is looked for waits until another is through: first
-/// each of some gives the one that may show most.
+/// each of some gives the one that may show most; of several such ones that which has shown it soonest.
 pub(crate) fn order<J>(waiting: Vec<Queued<J>>) -> Vec<J> {
     let mut groups: BTreeMap<(Arch, usize), VecDeque<Queued<J>>> = BTreeMap::new();
     for queued in waiting {
@@ -57,7 +57,7 @@ pub(crate) fn order<J>(waiting: Vec<Queued<J>>) -> Vec<J> {
             let all = groups.iter().map(total).sum();
             let mut queue = VecDeque::new();
             for group in groups.iter_mut().take(SAMPLED) {
-                queue.extend(group.pop_front_if(|first| first.turn.is_first()));
+                queue.extend(sample(group));
             }
             queue.extend(groups.into_iter().flatten());
             (all, all, queue)
@@ -79,6 +79,14 @@ pub(crate) fn order<J>(waiting: Vec<Queued<J>>) -> Vec<J> {
         }
     }
     ordered
+}
+
+/// Takes the shortest of those that have the first turn of a group, if they are known to reach what is looked for.
+fn sample<J>(group: &mut VecDeque<Queued<J>>) -> Option<Queued<J>> {
+    let turn = group.front()?.turn;
+    let those = group.iter().take_while(|queued| queued.turn == turn);
+    let (shortest, _) = those.enumerate().min_by_key(|(_, queued)| queued.expected)?;
+    turn.is_first().then(|| group.remove(shortest))?
 }
 
 #[cfg(test)]
@@ -116,8 +124,8 @@ mod tests {
             at(Turn::First(1), queued(9, x86, 4, 1)),
             at(Turn::Failed, queued(10, x86, 4, 1)),
         ];
-        // The first of each that has a first turn, and then the groups.
-        assert_eq!(order(jobs), [10, 5, 7, 9, 8, 3, 4, 2, 1, 6]);
+        // The shortest of each that has a first turn, and then the groups.
+        assert_eq!(order(jobs), [10, 3, 7, 9, 8, 5, 4, 2, 1, 6]);
     }
 
     #[test]
