@@ -181,7 +181,8 @@ cases:
         ];
         assert_eq!(
             ordered(&[("C", 60)], &turns),
-            "C-base C-new A-base A-new D-base D-new B-base B-new"
+            "D-base D-new A-base A-new C-base C-new B-base B-new",
+            "C takes long, and shows no more than D"
         );
     }
 }
