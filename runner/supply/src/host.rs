@@ -204,10 +204,13 @@ pub fn missing_packages<'a>(packages: &[&'a str]) -> Result<Vec<&'a str>, HostEr
         return Ok(without(packages, &installed));
     }
     let mut missing = Vec::new();
-    for package in packages {
-        let one = std::slice::from_ref(package);
-        let known = installed(one).map_err(no_dpkg)?.unwrap_or_default();
-        missing.extend(without(one, &known));
+    for &package in packages {
+        let is_there = installed(&[package])
+            .map_err(no_dpkg)?
+            .is_some_and(|installed| installed.contains(package));
+        if !is_there {
+            missing.push(package);
+        }
     }
     Ok(missing)
 }
