@@ -56,11 +56,11 @@ pub(super) fn load(name: &str) -> Result<LoadedMatrix, Failure> {
         let suite = suites::load(std::slice::from_ref(&name), &[])?.remove(0);
         loaded.push((name, suite));
     }
-    let parts: Vec<_> = loaded
+    let by_name: Vec<_> = loaded
         .iter()
         .map(|(name, suite)| (name.as_str(), &suite.suite))
         .collect();
-    matrix.check_parts(&file, &text, &parts).map_err(Failure::of)?;
+    matrix.check_parts(&file, &text, &by_name).map_err(Failure::of)?;
     let cases = loaded
         .iter()
         .flat_map(|(_, suite)| &suite.suite.cases)
