@@ -21,8 +21,8 @@ const LIMIT: Duration = Duration::from_mins(10);
 const SIGN: &str = "the guest is busy";
 
 /// The guest says what its kernel says when no CPU did anything for a while, and looks for that for half a minute: whoever stops it may be late. Whether
-/// the kernel itself does is a matter of chance. It looks at the machine's clock: the kernel's own passes over most of such a while where it counts by
-/// acpi_pm, which begins anew every five seconds, and to which it comes by itself on a busy host.
+/// the kernel itself does is a matter of chance. It looks at the machine's clock: what a kernel makes of such a while depends on what it counts
+/// by, and acpi_pm, by which this one does, begins anew every five seconds and hides most of it.
 const SUITE: &str = "\
 suite: own
 needs: { arch: [x86_64] }
