@@ -193,14 +193,17 @@ impl LineTable {
 /// Rows by the full paths of their files, in no order.
 type Files = BTreeMap<String, Vec<Row>>;
 
-/// The rows of all units, read by as many threads as there are processors: a patched kernel waits for it.
+/// The rows of all units with the functions that were inlined, read by as many threads as there are processors: a patched kernel waits for it.
 fn rows(dwarf: &Arc<Dwarf<Slice<'_>>>, start: u64) -> Result<Files, LinesError> {
     let mut headers = Vec::new();
     let mut units = dwarf.units();
     while let Some(header) = units.next()? {
         headers.push(header);
     }
-    let threads = thread::available_parallelism().map_or(1, usize::from);
+    // Where it is not known how many processors there are, one does it.
+    let threads = thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(headers.len());
     let of_thread = |number: usize| {
         let inlined = Inlined::of(dwarf.clone())?;
         let mut files = Files::new();
@@ -263,7 +266,7 @@ impl<'a> Inlined<'a> {
     }
 }
 
-/// Adds the rows of one unit.
+/// Adds the rows of one unit with the functions that were inlined.
 fn of_unit(
     dwarf: &Dwarf<Slice<'_>>,
     unit: &Unit<Slice<'_>>,

@@ -32,7 +32,7 @@ const SAMPLED: usize = 4;
 /// left of them.
 ///
 /// A group stays together, so that few templates are there at a time. But no group that reaches what is looked for waits until another is through: first
-/// each of some gives the one that may show most; of several such ones that which has shown it soonest.
+/// each of some gives the one that may show most, and of several such ones the shortest.
 pub(crate) fn order<J>(waiting: Vec<Queued<J>>) -> Vec<J> {
     let mut groups: BTreeMap<(Arch, usize), VecDeque<Queued<J>>> = BTreeMap::new();
     for queued in waiting {
@@ -84,9 +84,12 @@ pub(crate) fn order<J>(waiting: Vec<Queued<J>>) -> Vec<J> {
 /// Takes the shortest of those that have the first turn of a group, if they are known to reach what is looked for.
 fn sample<J>(group: &mut VecDeque<Queued<J>>) -> Option<Queued<J>> {
     let turn = group.front()?.turn;
+    if !turn.is_first() {
+        return None;
+    }
     let those = group.iter().take_while(|queued| queued.turn == turn);
     let (shortest, _) = those.enumerate().min_by_key(|(_, queued)| queued.expected)?;
-    turn.is_first().then(|| group.remove(shortest))?
+    group.remove(shortest)
 }
 
 #[cfg(test)]

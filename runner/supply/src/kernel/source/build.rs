@@ -31,7 +31,7 @@ struct Configured {
     /// Of the fragments, the compiler, and the Kconfig files of the tree.
     key: String,
     /// The options that this version has, by their names without `CONFIG_`.
-    exist: BTreeSet<String>,
+    options: BTreeSet<String>,
 }
 
 /// One build: a tree at a commit, for an architecture and a configuration.
@@ -80,9 +80,9 @@ impl Build<'_> {
             fs_err::remove_file(&log)?;
         }
         task.message("configuring");
-        let exist = self.configure(&objects, &log)?;
+        let options = self.configure(&objects, &log)?;
         let config = objects.join(".config");
-        let lost = self.check(&config, &exist)?;
+        let lost = self.check(&config, &options)?;
         let mut seen = Seen::new(&self.tree.work());
         let made = self.image(&objects).run_logged(&log, |line| {
             seen.line(line);
@@ -170,7 +170,7 @@ impl Build<'_> {
             && let Ok(configured) = serde_json::from_slice::<Configured>(&text)
             && configured.key == key
         {
-            return Ok(configured.exist);
+            return Ok(configured.options);
         }
         let folder = beside(objects, "asked");
         fs_err::create_dir_all(&folder)?;
@@ -201,17 +201,17 @@ impl Build<'_> {
         }
         let configured = Configured {
             key,
-            exist: self.exist()?,
+            options: self.options()?,
         };
         fs_err::write(
             &stamp,
             serde_json::to_vec(&configured).map_err(std::io::Error::from)?,
         )?;
-        Ok(configured.exist)
+        Ok(configured.options)
     }
 
     /// The options that this version has.
-    fn exist(&self) -> Result<BTreeSet<String>, SourceKernelError> {
+    fn options(&self) -> Result<BTreeSet<String>, SourceKernelError> {
         let grep = [
             "grep",
             "-h",
@@ -225,15 +225,15 @@ impl Build<'_> {
         Ok(names.map(str::to_owned).collect())
     }
 
-    /// Compares the configuration with what was asked, where these options exist.
-    fn check(&self, config: &Path, exist: &BTreeSet<String>) -> Result<Vec<Lost>, SourceKernelError> {
+    /// Compares the configuration with what was asked. `options` are those that this version has.
+    fn check(&self, config: &Path, options: &BTreeSet<String>) -> Result<Vec<Lost>, SourceKernelError> {
         let broken = |source| SourceKernelError::Config {
             path: config.to_owned(),
             source,
         };
         let asked = asked::asked(self.fragments).map_err(broken)?;
         let is = Kconfig::parse(&fs_err::read_to_string(config)?).map_err(broken)?;
-        let lost = asked::lost(&asked, &is, |name| exist.contains(name));
+        let lost = asked::lost(&asked, &is, |name| options.contains(name));
         let needed: Vec<String> = lost
             .iter()
             .filter(|lost| matches!(lost.weight, Weight::Needed(_)))
