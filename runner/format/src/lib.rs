@@ -4,6 +4,7 @@
 //! It knows nothing of tests, and keeps nothing: bytes or a connection in, typed values out. It uses `base` alone. The feature `samples` has
 //! packages and modules that are made for the tests of the crates above.
 
+pub mod build_id;
 pub mod cover;
 pub mod cpio;
 pub mod deb;

@@ -5,6 +5,7 @@ use std::{ops::ControlFlow, path::Path, sync::Arc, time::Duration};
 
 use camino::Utf8Path;
 use format::{
+    build_id::BuildId,
     cover::Pieces,
     deb,
     elf::Elf,
@@ -280,6 +281,9 @@ fn kernels() -> Vec<Reader> {
 fn others() -> Vec<Reader> {
     let pieces = || {
         let numbers = |numbers: &[u64]| {
+        reader("build id of an image", packed(), |bytes| {
+            !BuildId::of_image(bytes).is_empty()
+        }),
             numbers
                 .iter()
                 .flat_map(|number| number.to_le_bytes())
@@ -408,6 +412,14 @@ fn vmlinux() -> Vec<u8> {
             "-Wl,-e,_stext",
             "-o",
             "vmlinux",
+/// A kernel as it lies in images: packed, and not.
+fn packed() -> Vec<Vec<u8>> {
+    let note = b"\0\0\0\x04\0\0\0\x14\0\0\0\x03GNU\x0001234567890123456789".to_vec();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut gzip, &note).unwrap();
+    vec![[b"setup", gzip.finish().unwrap().as_slice()].concat(), note]
+}
+
             "init/main.c",
         ])
         .current_dir(folder.path())

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is wrong in the call or in a suite is told before anything boots, with exit code 2.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::told::{self, Told};
 
@@ -130,11 +130,12 @@ fn a_kernel_that_is_none_or_of_the_other_architecture() {
         assert_eq!(told.code, Some(2), "{}", told.err);
         assert!(told.err.contains("cannot be booted"), "{}", told.err);
     }
+    let other = vmlinux(folder.path());
     let rig = crate::ground::rig();
     for prepared in &rig.kernels {
         let kernel = format!("image:{}", prepared.kernel.image.display());
-        let other = memrig_base_other(prepared.kernel.arch);
-        let told = memrig(&["run", "quick", "-a", other, "-k", &kernel], folder.path());
+        let foreign = memrig_base_other(prepared.kernel.arch);
+        let told = memrig(&["run", "quick", "-a", foreign, "-k", &kernel], folder.path());
         assert_eq!(told.code, Some(2), "{}", told.err);
         assert!(told.err.contains("cannot be booted"), "{}", told.err);
         // An image is not the file that has the line tables.
@@ -143,7 +144,42 @@ fn a_kernel_that_is_none_or_of_the_other_architecture() {
         let told = memrig(&["run", "quick", "-a", &arch, "-k", &lines], folder.path());
         assert_eq!(told.code, Some(2), "{}", told.err);
         assert!(told.err.contains("not a readable ELF file"), "{}", told.err);
+        // Nor are the line tables of another program those of a kernel.
+        let lines = format!("{kernel},vmlinux={}", other.display());
+        let told = memrig(&["run", "quick", "-a", &arch, "-k", &lines], folder.path());
+        assert_eq!(told.code, Some(2), "{}", told.err);
+        assert!(
+            told.err
+                .contains("its build id is 0123456789abcdef, and that of the image "),
+            "{}",
+            told.err
+        );
     }
+}
+
+/// A file that has all that is looked for in a `vmlinux`, and is of no kernel here.
+fn vmlinux(folder: &Path) -> PathBuf {
+    fs_err::create_dir(folder.join("init")).unwrap();
+    fs_err::write(
+        folder.join("init/main.c"),
+        "int _stext(int x)\n{\n\treturn x;\n}\n",
+    )
+    .unwrap();
+    let options = [
+        "-g1",
+        "-nostdlib",
+        "-static",
+        "-Wl,-e,_stext",
+        "-Wl,--build-id=0x0123456789abcdef",
+    ];
+    let made = std::process::Command::new("cc")
+        .args(options)
+        .args(["-o", "vmlinux", "init/main.c"])
+        .current_dir(folder)
+        .status()
+        .unwrap();
+    assert!(made.success(), "cc: {made}");
+    folder.join("vmlinux")
 }
 
 #[test]

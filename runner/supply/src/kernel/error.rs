@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why there is no kernel.
 
-use std::{io, path::PathBuf};
+use std::{collections::BTreeSet, io, path::PathBuf};
 
-use super::{header::HeaderError, modules::ModuleError, source::SourceKernelError};
+use super::{header::HeaderError, modules::ModuleError, source::SourceKernelError, spec::PackageForm};
 use crate::{
     cache::{CacheError, NotHere},
     packages::{DebianSuite, PackagesError},
@@ -13,7 +13,18 @@ use base::{
     fault::{Blame, Blamed},
     named::NoText,
 };
-use format::{deb::DebError, kconfig::KconfigError, lines::LinesError};
+use format::{build_id::BuildId, deb::DebError, kconfig::KconfigError, lines::LinesError};
+
+/// What is wrong with a package.
+#[derive(Debug, thiserror::Error)]
+pub enum PackageError {
+    /// One of Debian's form.
+    #[error(transparent)]
+    Deb(#[from] DebError),
+    /// One of RPM's.
+    #[error(transparent)]
+    Rpm(#[from] RpmError),
+}
 
 /// Why a kernel could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -160,6 +171,21 @@ pub enum KernelError {
     #[error("`{0}` is no kernel configuration: it sets no option")]
     EmptyConfig(PathBuf),
     /// Its source.
+    /// Its `vmlinux` is of another kernel.
+    #[error(
+        "`{vmlinux}` is not of the kernel in `{image}`, and would tell wrong lines: its build id is {id}, and that of the image {}",
+        .of_image.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
+    )]
+    OtherVmlinux {
+        /// The file with the line tables.
+        vmlinux: PathBuf,
+        /// The image.
+        image: PathBuf,
+        /// Build id of the former.
+        id: BuildId,
+        /// What may be that of the latter.
+        of_image: BTreeSet<BuildId>,
+    },
     #[error(transparent)]
     Source(Box<SourceKernelError>),
     /// A file; the source has its path.
@@ -187,6 +213,7 @@ impl Blamed for KernelError {
             | Self::Io(_) => Blame::Usage,
             Self::Source(error) => error.blame(),
             _ => Blame::Bench,
+            | Self::OtherVmlinux { .. }
         }
     }
 }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which kernel is meant, whether it is there, and getting it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::Cursor,
+    path::{Path, PathBuf},
+};
 
 use super::{
     KernelError, debian, folder,
@@ -16,6 +19,7 @@ use crate::{
 };
 use base::{Arch, named, ui::Ui};
 use format::{
+    build_id::BuildId,
     kconfig::Kconfig,
     lines::LineTable,
     mail::{AddedLines, Changed},
@@ -177,7 +181,7 @@ fn of_source(
             let kernel = of_image(&spec, arch)?;
             // A plan does without.
             let lines = match &spec.vmlinux {
-                Some(vmlinux) if !cache.only_looks() => Some(lines_of(vmlinux, cache)?),
+                Some(vmlinux) if !cache.only_looks() => Some(lines_of(vmlinux, &spec.path, cache, ui)?),
                 _ => None,
             };
             Ok(Kernel { lines, ..kernel })
@@ -214,21 +218,41 @@ pub fn only_arch(source: &KernelSource) -> Result<Option<Arch>, KernelError> {
     }
 }
 
-/// The table of lines in a `vmlinux`, kept in the cache.
-fn lines_of(vmlinux: &Path, cache: &Cache) -> Result<PathBuf, KernelError> {
+/// The table of lines in a `vmlinux`, kept in the cache for the image that it was found to belong to.
+fn lines_of(vmlinux: &Path, image: &Path, cache: &Cache, ui: &Ui) -> Result<PathBuf, KernelError> {
     let key = cache::Key::new()
         .with(LineTable::LAYOUT)
         .with(cache::sha256_file(vmlinux)?)
         .finish();
     let folder = cache.entry("lines", &key, |folder| {
-        let table = LineTable::of_vmlinux(&fs_err::read(vmlinux)?).map_err(|source| KernelError::Lines {
+        .with(cache::sha256_file(image)?)
+        let bytes = fs_err::read(vmlinux)?;
+        let table = LineTable::of_vmlinux(&bytes).map_err(|source| KernelError::Lines {
             path: vmlinux.to_owned(),
             source,
         })?;
-        table.write(fs_err::File::create(folder.join("lines.gz"))?)?;
-        Ok::<_, KernelError>(())
+        let of_image = BuildId::of_image(&fs_err::read(image)?);
+        match BuildId::of_elf(Cursor::new(&bytes)) {
+            Some(id) if of_image.contains(&id) => {}
+            Some(id) if !of_image.is_empty() => {
+                return Err(KernelError::OtherVmlinux {
+                    vmlinux: vmlinux.to_owned(),
+                    image: image.to_owned(),
+                    id,
+                    of_image,
+                });
+            }
+            id => ui.warning(&format!(
+                "whether `{}` is of the kernel in `{}` is not known, and lines of another one would be wrong: no build id is found in the {}",
+                vmlinux.display(),
+                image.display(),
+                if id.is_some() { "latter" } else { "former" }
+            )),
+        }
     })?;
     Ok(folder.join("lines.gz"))
+        table.write(fs_err::File::create(folder.join("lines.gz"))?)?;
+        Ok::<_, KernelError>(())
 }
 
 /// Looks at what the user named, before anything long begins: files that are there and are what they should be.

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    thread,
 };
 
 use super::{
@@ -11,6 +12,7 @@ use super::{
     fragments::Fragment,
     log::{self, Seen, Warning},
     obtain::SourceKernelError,
+    table::{self, Early, Table},
     toolchain::Toolchain,
 };
 use crate::{cache::Key, tree::SourceTree};
@@ -47,8 +49,8 @@ pub(super) struct Build<'a> {
 /// What came out.
 pub(super) struct Built {
     pub(super) image: PathBuf,
-    /// The kernel with its line tables.
-    pub(super) vmlinux: PathBuf,
+    /// Which code was made of which line.
+    pub(super) table: Table,
     pub(super) config: PathBuf,
     pub(super) log: PathBuf,
     pub(super) lost: Vec<Lost>,
@@ -84,17 +86,26 @@ impl Build<'_> {
         let config = objects.join(".config");
         let lost = self.check(&config, &options)?;
         let mut seen = Seen::new(&self.tree.work());
-        let made = self.image(&objects).run_logged(&log, |line| {
-            seen.line(line);
-            task.message(line.trim());
+        let vmlinux = objects.join("vmlinux");
+        let made = thread::scope(|scope| {
+            let mut early = None;
+            self.image(&objects).run_logged(&log, |line| {
+                seen.line(line);
+                task.message(line.trim());
+                if let Some(linked) = seen.linked_by(line) {
+                    early = Some(Early::begin(scope, objects.join(linked)));
+                }
+            })?;
+            let table = early.and_then(|early| early.of(&vmlinux));
+            Ok(table.unwrap_or_else(|| table::read(&vmlinux)))
         });
-        match made {
-            Ok(()) => {}
+        let table = match made {
+            Ok(table) => table,
             Err(ExecError::Failed { .. }) => {
                 return Err(SourceKernelError::NotBuilt(Box::new(seen.failed(log))));
             }
             Err(error) => return Err(error.into()),
-        }
+        };
         let known = beside(&objects, "warnings");
         let before: BTreeMap<String, BTreeSet<Warning>> = match fs_err::read(&known) {
             // Without it, those of files that are not compiled again are not known.
@@ -107,7 +118,7 @@ impl Build<'_> {
             serde_json::to_vec(&warnings).map_err(std::io::Error::from)?,
         )?;
         Ok(Built {
-            vmlinux: objects.join("vmlinux"),
+            table,
             image: objects.join(match self.arch {
                 Arch::X86_64 => "arch/x86/boot/bzImage",
                 Arch::S390x => "arch/s390/boot/bzImage",

@@ -2,6 +2,7 @@
 //! Builds of something that looks like a kernel's source to memrig and takes no time.
 
 use std::{
+    collections::BTreeSet,
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     sync::{Arc, mpsc},
@@ -24,13 +25,19 @@ use base::{
     fault::{Blame, Blamed as _},
     ui::Ui,
 };
-use format::mail::{AddedLines, Changed};
+use format::{
+    lines::LineTable,
+    mail::{AddedLines, Changed},
+};
 
 const MERGE: &str = "#!/bin/sh\n[ \"$1 $2\" = '-n -O' ] && [ \"$ARCH\" = x86_64 ] || exit 1\nout=$3\nshift 3\n\
     cat \"$@\" Kconfig.dropped > \"$out/.config\"\n";
 
 const MAKEFILE: &str = "bzImage:\n\t@cat log\n\t@! grep -q 'error:' log\n\t@mkdir -p $(O)/arch/x86/boot\n\
     \t@cat image release > $(O)/arch/x86/boot/bzImage\n\t@echo $(ARCH) $$KBUILD_BUILD_HOST \"+$$LOCALVERSION+\" >> ../made\n";
+
+/// Links a program with a line of `init/main.c` in place of a kernel. `VALUE` is what makes it another one.
+const LINK: &str = "cc -g1 -O1 -nostdlib -static -Wl,-e,_stext -Wl,--build-id=sha1 -DVALUE=";
 
 struct Ground {
     root: TempDir,
@@ -109,6 +116,35 @@ impl Ground {
             .map(|made| fs_err::read_to_string(made).unwrap());
         text.collect::<String>().lines().map(str::to_owned).collect()
     }
+}
+
+/// The lines of `init/main.c` that have code.
+fn lines_of(kernel: &Kernel) -> BTreeSet<u32> {
+    let file = fs_err::File::open(kernel.lines.as_ref().expect("a table of lines")).unwrap();
+    let table = LineTable::read(file, |_| true).unwrap();
+    table.files["init/main.c"].iter().map(|row| row.line).collect()
+}
+
+#[test]
+fn lines_are_read_as_soon_as_the_kernel_is_linked() {
+    let ground = Ground::new();
+    fs_err::create_dir(ground.source().join("init")).unwrap();
+    ground.write("init/main.c", "int _stext(int x)\n{\n\treturn x * VALUE;\n}\n");
+    // As 7.2 does it: `vmlinux` is a part of what was linked. Here it is one without lines, so that they can be of the other file alone.
+    let linked = format!(
+        "\t@{LINK}1 -o $(O)/vmlinux.unstripped init/main.c\n\t@strip -g -o $(O)/vmlinux $(O)/vmlinux.unstripped\n\
+         \t@echo '  LD      vmlinux.unstripped'; echo '  NM      System.map'\n"
+    );
+    ground.write("Makefile", &format!("{MAKEFILE}{linked}"));
+    ground.commit();
+    let lines = lines_of(&ground.kernel(&[]));
+    assert!(lines.contains(&2), "{lines:?}");
+
+    // It is linked once more, into another one: what was read first is not of this one.
+    let other = format!("\t@{LINK}2 -g0 -o $(O)/vmlinux init/main.c\n");
+    ground.write("Makefile", &format!("{MAKEFILE}{linked}{other}"));
+    ground.commit();
+    assert_eq!(ground.kernel(&[]).lines, None);
 }
 
 fn refused(outcome: Result<BuiltKernel, KernelError>) -> SourceKernelError {

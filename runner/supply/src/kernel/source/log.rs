@@ -40,6 +40,8 @@ pub(super) struct Seen {
     pub(super) compiled: BTreeSet<String>,
     pub(super) warnings: BTreeSet<Warning>,
     errors: Vec<(Option<String>, Option<u32>, String)>,
+    /// The file that was linked last.
+    last_linked: Option<String>,
 }
 
 fn regex(text: &str) -> Regex {
@@ -52,6 +54,7 @@ static PLACE: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 static COMPILED: LazyLock<Regex> = LazyLock::new(|| regex(r"^\s+(?:CC|AS)(?: \[M\])?\s+(\S+)\.o$"));
+static LINKED: LazyLock<Regex> = LazyLock::new(|| regex(r"^\s+LD\s+(\S+)$"));
 static OTHER: LazyLock<Regex> = LazyLock::new(|| {
     regex(
         r"(?:undefined reference to|^ERROR: |: error: |multiple definition of|No rule to make target|^make.*\*\*\* |: not found$|No space left)",
@@ -70,6 +73,10 @@ impl Seen {
     pub(super) fn line(&mut self, line: &str) {
         if let Some(compiled) = COMPILED.captures(line) {
             self.compiled.insert(compiled[1].to_owned());
+            return;
+        }
+        if let Some(linked) = LINKED.captures(line) {
+            self.last_linked = Some(linked[1].to_owned());
             return;
         }
         let line = line.replace(&self.work, "");
@@ -93,6 +100,16 @@ impl Seen {
             }
         } else if OTHER.is_match(&line) {
             self.errors.push((None, None, line.trim().to_owned()));
+        }
+    }
+
+    /// The file, in the folder of objects, that the kernel has been linked into when a line is told: make takes its symbols from there
+    /// (`mksysmap` of `scripts/link-vmlinux.sh`). Since 6.15 it is not `vmlinux`, which is made of it.
+    pub(super) fn linked_by(&self, line: &str) -> Option<&str> {
+        let words = line.split_whitespace();
+        match words.eq(["NM", "System.map"]) {
+            true => self.last_linked.as_deref(),
+            false => None,
         }
     }
 

@@ -7,6 +7,7 @@ mod fragments;
 mod log;
 mod obtain;
 mod spec;
+mod table;
 mod toolchain;
 
 #[cfg(test)]

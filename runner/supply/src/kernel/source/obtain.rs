@@ -343,8 +343,8 @@ fn built(
                 fs_err::copy(made.image, dir.join(IMAGE))?;
                 fs_err::copy(made.config, dir.join(CONFIG))?;
                 fs_err::copy(made.log, dir.join(LOG))?;
-                match lines(&made.vmlinux) {
-                    Ok(lines) => lines.write(fs_err::File::create(dir.join(LINES))?)?,
+                match made.table {
+                    Ok(table) => fs_err::write(dir.join(LINES), table)?,
                     // It boots all the same.
                     Err(why) => ui.warning(&format!(
                         "{arch}: which lines of {spec} run will not be known: {why}"
@@ -367,12 +367,6 @@ fn built(
         None => SeriesChanges::default(),
     };
     Ok((dir, changed))
-}
-
-/// The line tables of a kernel that was built; why there are none, if not.
-fn lines(vmlinux: &Path) -> Result<LineTable, String> {
-    let bytes = fs_err::read(vmlinux).map_err(|error| error.to_string())?;
-    LineTable::of_vmlinux(&bytes).map_err(|error| error.to_string())
 }
 
 /// What comes before a series, and before its last patch.

@@ -254,3 +254,28 @@ fn warnings_are_those_of_the_whole_kernel() {
     assert_eq!(carried(first.clone(), &seen("  CC      mm/slub.o\n")), first);
     assert!(carried(first, &seen("  CC      mm/sparse.o\n")).is_empty());
 }
+
+#[test]
+fn a_log_tells_when_the_kernel_is_linked() {
+    // The ends of the logs of 6.12.117 and of 7.2.13 for s390x.
+    for (log, linked) in [
+        (
+            "  LD      .tmp_vmlinux2\n  AS      .tmp_vmlinux2.kallsyms.o\n  LD      vmlinux\n  NM      System.map\n  SORTTAB vmlinux\n  \
+             RELOCS  arch/s390/boot/relocs.S\n  RSTRIP  vmlinux\n  LD      arch/s390/boot/vmlinux\n",
+            "vmlinux",
+        ),
+        (
+            "  LD      .tmp_vmlinux2\n  NM      .tmp_vmlinux2.syms\n  LD      vmlinux.unstripped\n  NM      System.map\n  \
+             SORTTAB vmlinux.unstripped\n  OBJCOPY vmlinux\n",
+            "vmlinux.unstripped",
+        ),
+    ] {
+        let mut seen = Seen::new(Path::new("/c/work"));
+        let mut told = Vec::new();
+        for line in log.lines() {
+            seen.line(line);
+            told.extend(seen.linked_by(line).map(|file| (line, file.to_owned())));
+        }
+        assert_eq!(told, [("  NM      System.map", linked.to_owned())]);
+    }
+}
