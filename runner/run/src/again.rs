@@ -14,10 +14,12 @@ use crate::{
 use base::{
     Arch,
     fault::{Blame, Blamed},
+    ui::Ui,
 };
 use record::{CaseKey, KernelFacts, RunFacts, RunRecord};
 use suite::KernelIssue;
 use supply::{
+    cache::Cache,
     kernel::{KernelName, KernelSource, KernelSpec, SourceError},
     series::SeriesError,
 };
@@ -134,7 +136,8 @@ fn spec_of(then: &KernelFacts) -> Result<KernelSpec, AgainError> {
     let named = then.source.as_ref().unwrap_or(&then.label);
     let mut spec: KernelSpec = named.parse()?;
     if let (None, KernelSource::Source(build), Some(_)) = (&spec.name, &spec.source, &then.source) {
-        let now = build.label()?;
+        let cache = Cache::open(&Ui::silent()).map_err(SeriesError::from)?;
+        let now = build.label(&cache)?;
         if now != then.label {
             return Err(AgainError::OtherSeries {
                 named: named.clone(),

@@ -104,6 +104,14 @@ impl Onto {
         }
     }
 
+    /// What a kernel of it is called.
+    ///
+    /// # Errors
+    /// As [`BuildSpec::label`].
+    pub(crate) fn label(&self, patches: Option<usize>) -> Result<String, SourceKernelError> {
+        Ok(self.spec(patches).label(&self.cache)?)
+    }
+
     /// Builds a kernel.
     ///
     /// # Errors

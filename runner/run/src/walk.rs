@@ -47,7 +47,7 @@ pub fn walk(base: &KernelSource, series: &SeriesSource, arches: &[Arch], ui: &Ui
     };
     for number in 0..=found.titles.len() {
         let stopped = found.stopped.as_ref().map(|stopped| stopped.number);
-        let kernel = onto.spec(Some(number)).label().map_err(SourceKernelError::from)?;
+        let kernel = onto.label(Some(number))?;
         walk.record.points.push(WalkPoint {
             number,
             title: number

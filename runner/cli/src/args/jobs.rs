@@ -26,7 +26,7 @@ pub(crate) struct Select {
     /// packages. image: takes ,modules=DIR ,config=FILE ,vmlinux=FILE, and finds them itself in a folder that a kernel was built in, or in /boot. Files
     /// are run on their own architecture, and go by their release where they have no name.
     /// source: and tree: are built, and take ,config=lockdep+kasan (dax, gcov, kasan, kmemleak, lockdep, no-hugetlb), ,series=SERIES (an
-    /// mbox, a folder of patches, or BASE..TIP) and ,patches=N (only the first N of them). Behind a series, ,version=N or ,subject=WORDS
+    /// mbox, a folder of patches, b4:MESSAGE-ID, or BASE..TIP) and ,patches=N (only the first N of them). Behind a series, ,version=N or ,subject=WORDS
     /// chooses among several in its file, and ,prerequisite=SERIES names what it stands on.
     #[arg(short, long = "kernel", value_name = "KERNEL")]
     pub(crate) kernels: Vec<KernelSpec>,

@@ -43,7 +43,7 @@ pub(crate) struct Compare {
     )]
     pub(crate) new: Option<KernelSpec>,
 
-    /// The kernel after is the base with this series: an mbox, a folder of patches, or BASE..TIP
+    /// The kernel after is the base with this series: an mbox, a folder of patches, b4:MESSAGE-ID, or BASE..TIP
     ///
     /// Behind it, ,version=N or ,subject=WORDS chooses among several in a file, and ,prerequisite=SERIES names what it stands on.
     #[arg(long, value_name = "SERIES")]
@@ -112,7 +112,7 @@ pub(crate) struct Walk {
     #[arg(long, value_name = "KERNEL", default_value = "tree:.")]
     pub(crate) base: KernelSource,
 
-    /// The series: an mbox, a folder of patches, or BASE..TIP
+    /// The series: an mbox, a folder of patches, b4:MESSAGE-ID, or BASE..TIP
     ///
     /// Behind it, ,version=N or ,subject=WORDS chooses among several in a file, and ,prerequisite=SERIES names what it stands on.
     #[arg(long, value_name = "SERIES")]

@@ -104,12 +104,12 @@ impl Ground {
         }
     }
 
-    fn memrig(path: &Path, tree: &SourceTree) -> Came {
+    fn memrig(&self, path: &Path, tree: &SourceTree) -> Came {
         let refuses = |said: String| Came {
             told: format!("refuses: {said}"),
             whole: None,
         };
-        let loaded = match SeriesSource::of(SeriesPlace::Mails(path.to_owned())).load() {
+        let loaded = match SeriesSource::of(SeriesPlace::Mails(path.to_owned())).load(&self.cache) {
             Ok(loaded) => loaded,
             Err(error) => return refuses(error.to_string()),
         };
@@ -192,7 +192,7 @@ fn where_memrig_and_git_am_part_there_is_a_reason() {
     let mut wrong = Vec::new();
     for path in sorted(&corpus) {
         let name = path.file_name().unwrap().to_str().unwrap();
-        let (theirs, ours) = (ground.git_am(&path), Ground::memrig(&path, &tree));
+        let (theirs, ours) = (ground.git_am(&path), ground.memrig(&path, &tree));
         let same = ours.whole.is_some() && theirs.whole == ours.whole;
         let reason = reasons.get(name).map_or("-", String::as_str);
         if same != (reason == "-") {

@@ -14,10 +14,11 @@ struct Watched {
 }
 
 /// Programs by which something is got, installed or built.
-const ACTING: [&str; 9] = [
+const ACTING: [&str; 10] = [
     "apt-get",
     "apt-config",
     "apt-helper",
+    "b4",
     "dpkg",
     "make",
     "ninja",
@@ -134,7 +135,7 @@ impl Watched {
     }
 
     /// The kernels of which nothing is in the cache, and what is said of each.
-    fn kernels(&self) -> [(String, &'static str); 5] {
+    fn kernels(&self) -> [(String, &'static str); 6] {
         [
             (
                 "debian:trixie".to_owned(),
@@ -155,6 +156,10 @@ impl Watched {
             (
                 "tree:linux@main~1,series=series".to_owned(),
                 "for x86_64 is not in the cache: the series would be applied, and built",
+            ),
+            (
+                "tree:linux@main~1,series=b4:2@x.test".to_owned(),
+                "for x86_64 is not in the cache: b4 would get the mails of `2@x.test`",
             ),
         ]
     }
@@ -218,6 +223,10 @@ fn a_plan_gets_nothing_and_says_what_would_be_got() {
         ("tree:linux@v9", "has no commit `v9`"),
         ("tree:bin", "is no kernel source"),
         ("tree:linux,series=bin", "has no files `*.patch`"),
+        (
+            "tree:linux,series=b4:v3.mbox",
+            "names no mail: expected `b4:MESSAGE-ID`",
+        ),
         ("debian:potato", "expected one of bookworm, "),
     ] {
         let told = place.memrig(&["run", "quick", "--dry-run", "-a", "x86_64", "-k", kernel]);
@@ -256,4 +265,62 @@ fn a_plan_waits_for_nobody_who_builds_or_fetches() {
         assert_eq!(told.code, Some(0), "{args:?}: {}", told.err);
         assert!(!told.err.contains("waiting for another memrig"), "{}", told.err);
     }
+}
+
+#[test]
+fn the_mails_of_a_message_id_are_got_once() {
+    let place = Watched::new();
+    let series = "b4:<2@x.test>";
+    let walk = [
+        "walk",
+        "--base",
+        "tree:linux@main~1",
+        "--series",
+        series,
+        "-a",
+        "x86_64",
+        "quick",
+    ];
+    for (b4, code, said) in [
+        ("echo no network >&2; exit 1", 3, "exited with 1: no network"),
+        // As b4 ends where an archive has no such mail.
+        ("exit 0", 2, "b4 finds no series of patches by `2@x.test`"),
+        // The source is applied to, and none that could be built.
+        (
+            "cp \"${0%/bin/b4}\"/series/*.patch \"$3/x.mbx\"",
+            3,
+            "building a kernel",
+        ),
+        ("exit 1", 3, "building a kernel"),
+    ] {
+        place.program("b4", b4);
+        let told = place.memrig(&walk);
+        assert_eq!(told.code, Some(code), "{b4}: {}", told.err);
+        assert!(told.err.contains(said), "{b4}: {}", told.err);
+    }
+    let called = fs_err::read_to_string(place.root.join("called")).unwrap();
+    assert_eq!(
+        called.lines().filter(|line| line.starts_with("b4 ")).count(),
+        3,
+        "{called}"
+    );
+    // Who has it is told what is in it.
+    let kernel = "tree:linux@main~1,series=b4:2@x.test";
+    let told = place.memrig(&[
+        "run",
+        "quick",
+        "-c",
+        "Q02",
+        "-a",
+        "x86_64",
+        "--dry-run",
+        "-k",
+        kernel,
+    ]);
+    assert!(
+        told.out.starts_with("# x86_64 tree:linux@main~1,series=2@"),
+        "{}",
+        told.out
+    );
+    assert!(!told.out.contains("x.test"), "{}", told.out);
 }

@@ -112,7 +112,7 @@ pub fn known(spec: &KernelSpec, arch: Arch, cache: &Cache, ui: &Ui) -> Result<Kn
         Ok(kernel) => Ok(Known::Here(Box::new(kernel))),
         Err(error) => match error.not_here() {
             Some(what) => Ok(Known::NotHere {
-                label: label(spec)?,
+                label: label(spec, &cache)?,
                 what: what.clone(),
             }),
             None => Err(error),
@@ -121,12 +121,14 @@ pub fn known(spec: &KernelSpec, arch: Arch, cache: &Cache, ui: &Ui) -> Result<Kn
 }
 
 /// How reports and the history call a kernel that is still to be got.
-fn label(spec: &KernelSpec) -> Result<String, KernelError> {
+fn label(spec: &KernelSpec, cache: &Cache) -> Result<String, KernelError> {
     match (&spec.name, &spec.source) {
         (Some(name), _) => Ok(name.to_string()),
-        (None, KernelSource::Source(build)) => build
-            .label()
-            .map_err(|error| KernelError::Source(Box::new(error.into()))),
+        (None, KernelSource::Source(build)) => match build.label(cache) {
+            // Which patches it has is not known.
+            Err(error) if error.not_here().is_some() => Ok(build.to_string()),
+            label => label.map_err(|error| KernelError::Source(Box::new(error.into()))),
+        },
         (None, KernelSource::Deb(files)) => package::label(files),
         (None, source) => Ok(source.to_string()),
     }

@@ -153,6 +153,7 @@ impl ApplyError {
         match self {
             Self::Cache(CacheError::NotHere(what)) => Some(what),
             Self::Tree(error) => error.not_here(),
+            Self::Series(error) => error.not_here(),
             _ => None,
         }
     }

@@ -2,6 +2,7 @@
 //! Patch series: what a person names, and the commits that it becomes on a source tree of our own.
 
 mod apply;
+mod b4;
 mod base;
 mod excerpt;
 mod files;

@@ -7,9 +7,12 @@ use std::{
     str::FromStr,
 };
 
-use super::files;
-use crate::cache::Key;
-use base::fault::{Blame, Blamed};
+use super::{b4, files};
+use crate::cache::{Cache, CacheError, Key, NotHere};
+use base::{
+    exec::ExecError,
+    fault::{Blame, Blamed},
+};
 use format::mail::{self, Choice, Mails, Series};
 
 /// A series by name: where it is, which of those there, and what it needs.
@@ -28,6 +31,8 @@ pub struct SeriesSource {
 pub enum SeriesPlace {
     /// An mbox or a single mail, or a folder of them, as `git format-patch` makes it.
     Mails(PathBuf),
+    /// The mails that `b4 am` gets for the message-id of one of them.
+    B4(String),
     /// The commits of a git tree after one and up to another.
     Range {
         /// The commit before the first one.
@@ -41,8 +46,30 @@ pub enum SeriesPlace {
 #[derive(Debug, thiserror::Error)]
 pub enum SeriesError {
     /// The text names none.
-    #[error("`{0}` names no series: expected an mbox, a folder of patches, or BASE..TIP")]
+    #[error("`{0}` names no series: expected an mbox, a folder of patches, `b4:MESSAGE-ID`, or BASE..TIP")]
     Text(String),
+    /// `b4:` and what is no message-id.
+    #[error("`{0}` names no mail: expected `b4:MESSAGE-ID`, as in the mail's header `Message-ID`")]
+    Id(String),
+    /// There is no b4.
+    #[error(
+        "series by message-id are got by b4, which is not installed: `apt install b4`, or `pip install b4`"
+    )]
+    NoB4,
+    /// B4 could not get it.
+    #[error("getting the series of `{id}`")]
+    B4 {
+        /// The message-id.
+        id: String,
+        /// What b4 said.
+        source: ExecError,
+    },
+    /// B4 found none.
+    #[error("b4 finds no series of patches by `{0}`")]
+    NotFound(String),
+    /// The cache.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
     /// A word behind the series.
     #[error(
         "`{word}` in `{text}` is not understood: expected `version=N`, `subject=WORDS`, each once for a series of mails, or `prerequisite=SERIES`"
@@ -68,7 +95,12 @@ pub enum SeriesError {
 
 impl Blamed for SeriesError {
     fn blame(&self) -> Blame {
-        Blame::Usage
+        match self {
+            // An archive that does not answer is nobody's fault here.
+            Self::B4 { .. } => Blame::Bench,
+            Self::Cache(error) => error.blame(),
+            _ => Blame::Usage,
+        }
     }
 }
 
@@ -91,6 +123,16 @@ pub enum LoadedSeries {
     },
 }
 
+impl SeriesError {
+    /// What would be got, where the cache is only looked at.
+    pub(crate) fn not_here(&self) -> Option<&NotHere> {
+        match self {
+            Self::Cache(CacheError::NotHere(what)) => Some(what),
+            _ => None,
+        }
+    }
+}
+
 impl FromStr for SeriesPlace {
     type Err = SeriesError;
 
@@ -99,6 +141,12 @@ impl FromStr for SeriesPlace {
         let name = |name: &str| !name.starts_with(['-', '.']) && !name.contains([' ', ':']);
         if text.is_empty() {
             return Err(wrong());
+        }
+        if let Some(id) = text.strip_prefix("b4:") {
+            return match b4::is_id(id) {
+                true => Ok(Self::B4(id.trim_matches(['<', '>']).to_owned())),
+                false => Err(SeriesError::Id(text.to_owned())),
+            };
         }
         // A path may have two dots, too: what is there, or begins with dots or a folder, is a path.
         match text.split_once("..") {
@@ -141,7 +189,7 @@ impl FromStr for SeriesSource {
                 Some(last) => (&last.place, &mut last.choice),
                 None => (&*place, choice),
             };
-            let mails = matches!(place, SeriesPlace::Mails(_));
+            let mails = !matches!(place, SeriesPlace::Range { .. });
             match name {
                 "version" if mails && choice.version.is_none() => {
                     choice.version = Some(value.parse().map_err(|_| wrong())?);
@@ -149,7 +197,7 @@ impl FromStr for SeriesSource {
                 "subject" if mails && choice.subject.is_none() && !value.is_empty() => {
                     choice.subject = Some(value.to_owned());
                 }
-                "prerequisite" if matches!(source.place, SeriesPlace::Mails(_)) => {
+                "prerequisite" if !matches!(source.place, SeriesPlace::Range { .. }) => {
                     source.prerequisites.push(Self::of(value.parse()?));
                 }
                 _ => return Err(wrong()),
@@ -163,6 +211,7 @@ impl fmt::Display for SeriesPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mails(path) => write!(f, "{}", path.display()),
+            Self::B4(id) => write!(f, "b4:{id}"),
             Self::Range { base, tip } => write!(f, "{base}..{tip}"),
         }
     }
@@ -198,33 +247,51 @@ impl SeriesSource {
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub fn label(&self) -> Result<String, SeriesError> {
-        let SeriesPlace::Mails(path) = &self.place else {
-            return Ok(self.to_string());
+    pub fn label(&self, cache: &Cache) -> Result<String, SeriesError> {
+        let name = match &self.place {
+            SeriesPlace::Range { .. } => return Ok(self.to_string()),
+            // Who sent it, or from which host, says little.
+            SeriesPlace::B4(id) => id.split('@').next().unwrap_or_default().to_owned(),
+            SeriesPlace::Mails(path) => match path.file_name() {
+                Some(name) => name.to_string_lossy().into_owned(),
+                // As of `.` and `..`.
+                None => {
+                    let whole = fs_err::canonicalize(path)?;
+                    whole
+                        .file_name()
+                        .unwrap_or_default()
+                        .to_string_lossy()
+                        .into_owned()
+                }
+            },
         };
-        let name = match path.file_name() {
-            Some(name) => name.to_string_lossy().into_owned(),
-            // As of `.` and `..`.
-            None => {
-                let whole = fs_err::canonicalize(path)?;
-                whole
-                    .file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned()
-            }
-        };
-        let digest = self.load()?.digest();
+        let digest = self.load(cache)?.digest();
         Ok(digest.map_or(name.clone(), |digest| format!("{name}@{digest}")))
     }
 
-    /// Reads the series. Of a range, nothing is looked at yet.
+    /// Reads what of it lies on this machine, before anything is got.
     ///
     /// # Errors
-    /// A file cannot be read, or its mails are no series.
-    pub fn load(&self) -> Result<LoadedSeries, SeriesError> {
-        let path = match &self.place {
-            SeriesPlace::Mails(path) => path,
+    /// As [`load`](Self::load).
+    pub(crate) fn check(&self) -> Result<(), SeriesError> {
+        if let SeriesPlace::Mails(path) = &self.place {
+            self.mails(path)?;
+        }
+        self.prerequisites.iter().try_for_each(Self::check)
+    }
+
+    /// Reads the series, whose mails the cache keeps if they are not the user's files. Of a range, nothing is looked at yet.
+    ///
+    /// # Errors
+    /// A file cannot be read, or got, or its mails are no series.
+    pub fn load(&self, cache: &Cache) -> Result<LoadedSeries, SeriesError> {
+        let series = match &self.place {
+            SeriesPlace::Mails(path) => self.mails(path)?,
+            SeriesPlace::B4(id) => {
+                let version = self.choice.version.map(|version| version.to_string());
+                let version = version.as_deref().map(|version| version.trim_start_matches('v'));
+                self.mails(&b4::mails(id, version, cache)?)?
+            }
             SeriesPlace::Range { base, tip } => {
                 return Ok(LoadedSeries::Range {
                     base: base.clone(),
@@ -232,9 +299,18 @@ impl SeriesSource {
                 });
             }
         };
+        let before = self.prerequisites.iter().map(|before| before.load(cache));
+        Ok(LoadedSeries::Mails {
+            series,
+            before: before.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The series that is meant, out of the mails at a path.
+    fn mails(&self, path: &Path) -> Result<Series, SeriesError> {
         let mut mails = Mails::default();
         for file in files::files(path)? {
-            let name = if file == *path {
+            let name = if file == path {
                 path.display().to_string()
             } else {
                 file.file_name()
@@ -244,14 +320,7 @@ impl SeriesSource {
             };
             mails.add(&name, &files::read(&file)?)?;
         }
-        Ok(LoadedSeries::Mails {
-            series: mails.series(&self.choice)?,
-            before: self
-                .prerequisites
-                .iter()
-                .map(Self::load)
-                .collect::<Result<_, _>>()?,
-        })
+        Ok(mails.series(&self.choice)?)
     }
 }
 

@@ -155,7 +155,7 @@ fn a_series_becomes_commits_and_the_users_tree_stays_as_it_is() {
     let before = everything(&ground.users());
     let ids = {
         let tree = ground.open(None).unwrap();
-        let series = series.load().unwrap();
+        let series = series.load(&ground.cache).unwrap();
         let chosen = base(&series, &tree).unwrap();
         assert!(chosen.why.contains("the series names none"), "{}", chosen.why);
         let applied = apply(&series, &chosen.commit, &tree).unwrap();
@@ -172,14 +172,20 @@ fn a_series_becomes_commits_and_the_users_tree_stays_as_it_is() {
     };
     // Again, and from nothing: the same commits.
     let tree = ground.open(None).unwrap();
-    assert_eq!(apply(&series.load().unwrap(), tree.base(), &tree).unwrap(), ids);
+    assert_eq!(
+        apply(&series.load(&ground.cache).unwrap(), tree.base(), &tree).unwrap(),
+        ids
+    );
     let (dir, other) = (tree.dir().to_owned(), tree.base().to_owned());
     assert!(!dir.join("apply").exists() && !dir.join("apply.mbox").exists());
     drop(tree);
     fs_err::remove_dir_all(dir).unwrap();
     let tree = ground.open(None).unwrap();
     assert_eq!(tree.base(), other);
-    assert_eq!(apply(&series.load().unwrap(), tree.base(), &tree).unwrap(), ids);
+    assert_eq!(
+        apply(&series.load(&ground.cache).unwrap(), tree.base(), &tree).unwrap(),
+        ids
+    );
     untouched(&ground, &before);
 }
 
@@ -191,7 +197,7 @@ fn an_excerpt_makes_the_same_commits_as_all_files_do() {
     ground.write("mm/a.c", &LINES.replace("6\n", "six\n"));
     ground.commit("mm: six");
     let tree = ground.open(None).unwrap();
-    let LoadedSeries::Mails { series, .. } = series.load().unwrap() else {
+    let LoadedSeries::Mails { series, .. } = series.load(&ground.cache).unwrap() else {
         panic!("a folder of mails")
     };
     let few = excerpt::mails(&series.patches, tree.base(), &tree)
@@ -212,7 +218,7 @@ fn what_an_excerpt_does_not_show_is_seen_with_all_files() {
         }
         ground.commit("something else");
         let tree = ground.open(None).unwrap();
-        let LoadedSeries::Mails { series, before } = series.load().unwrap() else {
+        let LoadedSeries::Mails { series, before } = series.load(&ground.cache).unwrap() else {
             panic!("a folder of mails")
         };
         let few = excerpt::mails(&series.patches, tree.base(), &tree).unwrap();
@@ -230,7 +236,7 @@ fn what_an_excerpt_does_not_show_is_seen_with_all_files() {
     ground.write("mm/b.c", "else\n");
     ground.commit("mm: renamed");
     let tree = ground.open(None).unwrap();
-    let applied = apply(&series.load().unwrap(), tree.base(), &tree).unwrap();
+    let applied = apply(&series.load(&ground.cache).unwrap(), tree.base(), &tree).unwrap();
     tree.check_out(&applied.patches[1].commit).unwrap();
     assert!(read(&tree, "mm/z.c").contains("ten\n"));
 }
@@ -242,7 +248,7 @@ fn a_patch_that_does_not_apply_is_named_with_its_hunk() {
     ground.write("mm/a.c", &LINES.replace("10\n", "dix\n"));
     ground.commit("mm: dix");
     let tree = ground.open(Some("main")).unwrap();
-    let applied = apply(&series.load().unwrap(), tree.base(), &tree).unwrap();
+    let applied = apply(&series.load(&ground.cache).unwrap(), tree.base(), &tree).unwrap();
     assert_eq!(applied.patches.len(), 1);
     let stopped = applied.stopped.unwrap();
     assert_eq!(
@@ -267,7 +273,7 @@ fn a_patch_that_does_not_apply_is_named_with_its_hunk() {
     ground.write("mm/a.c", &LINES.replace("3\n", "three\n"));
     ground.commit("mm: three already");
     let tree = ground.open(None).unwrap();
-    let stopped = apply(&series.load().unwrap(), tree.base(), &tree)
+    let stopped = apply(&series.load(&ground.cache).unwrap(), tree.base(), &tree)
         .unwrap()
         .stopped
         .unwrap();
@@ -285,7 +291,7 @@ fn what_is_near_by_is_merged() {
     ground.write("mm/a.c", &LINES.replace("6\n", "six\n"));
     ground.commit("mm: six");
     let tree = ground.open(None).unwrap();
-    let applied = apply(&series.load().unwrap(), tree.base(), &tree).unwrap();
+    let applied = apply(&series.load(&ground.cache).unwrap(), tree.base(), &tree).unwrap();
     assert_eq!(applied.stopped, None);
     tree.check_out(&applied.patches[1].commit).unwrap();
     let merged = LINES
@@ -310,7 +316,7 @@ fn the_base_that_a_series_names_is_taken_where_it_is_there() {
     ]);
     let series: SeriesSource = folder.to_str().unwrap().parse().unwrap();
     let tree = ground.open(None).unwrap();
-    let loaded = series.load().unwrap();
+    let loaded = series.load(&ground.cache).unwrap();
     let chosen = base(&loaded, &tree).unwrap();
     assert_eq!(
         (chosen.commit.as_str(), chosen.why.as_str()),
@@ -330,13 +336,17 @@ fn a_range_is_a_series_and_merges_are_none() {
     let series: SeriesSource = format!("{start}..main").parse().unwrap();
     {
         let tree = ground.open(None).unwrap();
-        let loaded = series.load().unwrap();
+        let loaded = series.load(&ground.cache).unwrap();
         assert_eq!(base(&loaded, &tree).unwrap().commit, start);
         let applied = apply(&loaded, &start, &tree).unwrap();
         assert_eq!(applied.patches.len(), 2);
         tree.check_out(&applied.patches[0].commit).unwrap();
         assert!(read(&tree, "mm/a.c").contains("three\n"));
-        let nowhere = "nothing..main".parse::<SeriesSource>().unwrap().load().unwrap();
+        let nowhere = "nothing..main"
+            .parse::<SeriesSource>()
+            .unwrap()
+            .load(&ground.cache)
+            .unwrap();
         assert!(
             base(&nowhere, &tree)
                 .unwrap_err()
@@ -352,7 +362,7 @@ fn a_range_is_a_series_and_merges_are_none() {
     let loaded = format!("{start}..side")
         .parse::<SeriesSource>()
         .unwrap()
-        .load()
+        .load(&ground.cache)
         .unwrap();
     let merged = apply(&loaded, &start, &tree).unwrap_err().to_string();
     assert!(merged.contains("has merges"), "{merged}");
@@ -366,7 +376,7 @@ fn an_unpacked_source_is_as_good_as_a_git_tree() {
     ground.write("mm/a.o", "product of a build");
     let before = everything(&ground.users());
     let tree = ground.open(None).unwrap();
-    let applied = apply(&series.load().unwrap(), tree.base(), &tree).unwrap();
+    let applied = apply(&series.load(&ground.cache).unwrap(), tree.base(), &tree).unwrap();
     assert_eq!(applied.patches.len(), 2);
     tree.check_out(&applied.patches[1].commit).unwrap();
     assert!(read(&tree, "mm/a.c").contains("ten\n") && !tree.work().join("mm/a.o").exists());
@@ -412,7 +422,7 @@ fn series_by_name() {
     }
     let empty = tempfile::tempdir().unwrap();
     let said = SeriesSource::of(SeriesPlace::Mails(empty.path().to_owned()))
-        .load()
+        .check()
         .unwrap_err()
         .to_string();
     assert!(said.contains("has no files `*.patch`"), "{said}");
@@ -444,7 +454,9 @@ fn what_a_series_lacks_is_no_verdict_on_it() {
     let ground = numbers();
     let tree = ground.open(None).unwrap();
     let alone = of_corpus(&ground, "prerequisite.mbox", "");
-    let said = on_base(&alone.load().unwrap(), &tree).unwrap_err().to_string();
+    let said = on_base(&alone.load(&ground.cache).unwrap(), &tree)
+        .unwrap_err()
+        .to_string();
     assert!(
         said.contains("that is no fault of the series: its base-commit b7a41439f1288d9ba08099cf90f6966dbb985b50 is not in the tree")
             && said.contains("it needs the patch with the patch-id abab")
@@ -453,7 +465,7 @@ fn what_a_series_lacks_is_no_verdict_on_it() {
     );
     let first = of_corpus(&ground, "prerequisite-given.mbox", "");
     let given = of_corpus(&ground, "prerequisite.mbox", &format!(",prerequisite={first}"));
-    let (base, applied) = on_base(&given.load().unwrap(), &tree).unwrap();
+    let (base, applied) = on_base(&given.load(&ground.cache).unwrap(), &tree).unwrap();
     assert!(
         base.why.ends_with("with its prerequisites") && applied.stopped.is_none(),
         "{base:?}"
@@ -463,7 +475,9 @@ fn what_a_series_lacks_is_no_verdict_on_it() {
     // A prerequisite that does not apply is none of the series' either.
     let wrong = of_corpus(&ground, "thread.mbox", "");
     let wrong = of_corpus(&ground, "prerequisite.mbox", &format!(",prerequisite={wrong}"));
-    let said = on_base(&wrong.load().unwrap(), &tree).unwrap_err().to_string();
+    let said = on_base(&wrong.load(&ground.cache).unwrap(), &tree)
+        .unwrap_err()
+        .to_string();
     assert!(
         said.starts_with("of the prerequisite `mm: poison only what can be written`, patch 1 of 2"),
         "{said}"
@@ -476,7 +490,9 @@ fn what_a_series_lacks_is_no_verdict_on_it() {
         &ground.git(&["rev-parse", "HEAD"]),
     );
     fs_err::write(ground.root.path().join("prerequisite.mbox"), known).unwrap();
-    let said = on_base(&alone.load().unwrap(), &tree).unwrap_err().to_string();
+    let said = on_base(&alone.load(&ground.cache).unwrap(), &tree)
+        .unwrap_err()
+        .to_string();
     assert!(said.starts_with("the series is not applied: it needs "), "{said}");
 }
 
@@ -484,14 +500,17 @@ fn what_a_series_lacks_is_no_verdict_on_it() {
 fn what_a_mail_program_did_and_what_git_cannot_are_no_verdicts() {
     let ground = numbers();
     let tree = ground.open(None).unwrap();
-    let spaces = of_corpus(&ground, "tabs-lost.mbox", "").load().unwrap();
+    let spaces = of_corpus(&ground, "tabs-lost.mbox", "")
+        .load(&ground.cache)
+        .unwrap();
     let said = on_base(&spaces, &tree).unwrap_err().to_string();
     assert!(
         said.starts_with("patch 1 of 1 (`mm: tabs`) has spaces where mm/t.c has tabs"),
         "{said}"
     );
     // An author whom git does not take: its own words, and no verdict.
-    let LoadedSeries::Mails { mut series, before } = of_corpus(&ground, "bom.mbox", "").load().unwrap()
+    let LoadedSeries::Mails { mut series, before } =
+        of_corpus(&ground, "bom.mbox", "").load(&ground.cache).unwrap()
     else {
         panic!("a file of mails")
     };
@@ -505,7 +524,7 @@ fn what_a_mail_program_did_and_what_git_cannot_are_no_verdicts() {
 fn a_series_is_called_by_its_name_and_what_is_in_it() {
     let ground = numbers();
     let source = of_corpus(&ground, "bom.mbox", "");
-    let label = |source: &SeriesSource| source.label().unwrap();
+    let label = |source: &SeriesSource| source.label(&ground.cache).unwrap();
     let first = label(&source);
     assert!(
         first.starts_with("bom.mbox@") && first.len() == "bom.mbox@".len() + 8,
@@ -527,7 +546,7 @@ fn a_series_is_called_by_its_name_and_what_is_in_it() {
     let on_top = of_corpus(&ground, "bom.patch", "");
     let with = of_corpus(&ground, "bom.patch", &format!(",prerequisite={source}"));
     assert_ne!(label(&on_top), label(&with));
-    assert_eq!("a..b".parse::<SeriesSource>().unwrap().label().unwrap(), "a..b");
+    assert_eq!(label(&"a..b".parse().unwrap()), "a..b");
 }
 
 #[test]
@@ -554,4 +573,38 @@ fn words_behind_a_series() {
         let said = text.parse::<SeriesSource>().unwrap_err().to_string();
         assert!(said.contains("is not understood"), "{text}: {said}");
     }
+}
+
+#[test]
+fn a_message_id_names_a_series() {
+    let read = |text: &str| text.parse::<SeriesSource>().map(|series| series.to_string());
+    for (text, same) in [
+        ("b4:20261130.1-2-x@y.test", "b4:20261130.1-2-x@y.test"),
+        ("b4:<a=b@y.test>,version=3", "b4:a=b@y.test,version=3"),
+        (
+            "x.mbox,prerequisite=b4:1@y.test",
+            "x.mbox,prerequisite=b4:1@y.test",
+        ),
+    ] {
+        assert_eq!(read(text).unwrap(), same);
+    }
+    for text in [
+        "b4:",
+        "b4:v3.mbox",
+        "b4:-o@y.test",
+        "b4:a b@y.test",
+        "b4:a\n@y.test",
+    ] {
+        let said = read(text).unwrap_err().to_string();
+        assert!(said.contains("names no mail"), "{said}");
+    }
+    // Nothing is got by a look.
+    let ground = Ground::new();
+    let series: SeriesSource = "b4:1@y.test".parse().unwrap();
+    series.check().unwrap();
+    let error = series.load(&ground.cache.looking()).unwrap_err();
+    assert_eq!(
+        error.not_here().unwrap().would,
+        "b4 would get the mails of `1@y.test`"
+    );
 }

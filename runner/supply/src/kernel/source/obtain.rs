@@ -93,13 +93,8 @@ impl Blamed for SourceKernelError {
     fn blame(&self) -> Blame {
         match self {
             Self::Tree(error) | Self::Apply(ApplyError::Tree(error)) => error.blame(),
-            Self::Series(_)
-            | Self::Apply(
-                ApplyError::Range(_)
-                | ApplyError::Series(_)
-                | ApplyError::Needs(_)
-                | ApplyError::Damaged { .. },
-            )
+            Self::Series(error) | Self::Apply(ApplyError::Series(error)) => error.blame(),
+            Self::Apply(ApplyError::Range(_) | ApplyError::Needs(_) | ApplyError::Damaged { .. })
             | Self::Patches { .. }
             | Self::Fragment(_)
             | Self::Needed(_) => Blame::Usage,
@@ -118,6 +113,7 @@ impl SourceKernelError {
             Self::Cache(CacheError::NotHere(what)) => Some(what),
             Self::Tree(error) => error.not_here(),
             Self::Apply(error) => error.not_here(),
+            Self::Series(error) => error.not_here(),
             _ => None,
         }
     }
@@ -161,7 +157,7 @@ pub(in crate::kernel) fn check(spec: &BuildSpec, arch: Arch) -> Result<(), Sourc
         })?;
     }
     if let Some(series) = &spec.series {
-        series.load()?;
+        series.check()?;
     }
     Ok(())
 }
@@ -190,7 +186,7 @@ pub fn build_kernel(
         .map_err(|error| KernelError::Source(Box::new(error)))?;
     let (image, config) = (dir.join(IMAGE), dir.join(CONFIG));
     let label = spec
-        .label()
+        .label(cache)
         .map_err(|error| KernelError::Source(Box::new(error.into())))?;
     let mut kernel = Kernel::from_files(label, arch, &image, None, Some(&config))?;
     let named = spec.to_string();
@@ -236,7 +232,7 @@ pub fn prospect(
     ui: &Ui,
 ) -> Result<Prospect, SourceKernelError> {
     let tree = SourceTree::open(origin, packages, cache, ui)?;
-    let loaded = series.load()?;
+    let loaded = series.load(cache)?;
     let (base, done) = series::on_base(&loaded, &tree)?;
     let applied: Vec<String> = done.patches.into_iter().map(|patch| patch.title).collect();
     tell(&loaded, ui);
@@ -293,7 +289,7 @@ fn built(
     // Before a source is got for nothing.
     toolchain.check()?;
     let tree = SourceTree::open(&spec.origin, packages, cache, ui)?;
-    let (commit, before) = commit(spec, &tree)?;
+    let (commit, before) = commit(spec, &tree, cache)?;
     tree.bring(&commit, 1)?;
     if !cache.only_looks() {
         toolchain.install(ui)?;
@@ -411,11 +407,15 @@ fn changed(tree: &SourceTree, before: &str, commit: &str) -> Result<Changed, Sou
 }
 
 /// The commit that is built, and what comes before its series, if it has one.
-fn commit(spec: &BuildSpec, tree: &SourceTree) -> Result<(String, Option<Before>), SourceKernelError> {
+fn commit(
+    spec: &BuildSpec,
+    tree: &SourceTree,
+    cache: &Cache,
+) -> Result<(String, Option<Before>), SourceKernelError> {
     let Some(series) = &spec.series else {
         return Ok((tree.base().to_owned(), None));
     };
-    let series = series.load()?;
+    let series = series.load(cache)?;
     if spec.patches == Some(0) {
         return Ok((series::base(&series, tree)?.commit, None));
     }

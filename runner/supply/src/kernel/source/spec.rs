@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::{
+    cache::Cache,
     series::{SeriesError, SeriesSource},
     tree::{Origin, OriginError},
 };
@@ -117,8 +118,12 @@ impl BuildSpec {
     ///
     /// # Errors
     /// The series cannot be read.
-    pub fn label(&self) -> Result<String, SeriesError> {
-        let series = self.series.as_ref().map(SeriesSource::label).transpose()?;
+    pub fn label(&self, cache: &Cache) -> Result<String, SeriesError> {
+        let series = self
+            .series
+            .as_ref()
+            .map(|series| series.label(cache))
+            .transpose()?;
         Ok(self.text(series))
     }
 
