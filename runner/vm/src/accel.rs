@@ -111,17 +111,6 @@ pub async fn choose(qemu: &Qemu, arch: Arch) -> Choice {
     choice
 }
 
-/// How guests would be run, by a look at the host: no probe guest runs.
-pub fn expected(arch: Arch) -> Choice {
-    always_translated(arch).unwrap_or_else(|| match open_kvm(Path::new("/dev/kvm")) {
-        Ok(_) => Choice {
-            accel: Accel::Kvm,
-            why: "guests would be run by the host (KVM) if a probe guest ran".to_owned(),
-        },
-        Err(error) => translated(closed(&error)),
-    })
-}
-
 /// Where no host runs guests by itself.
 fn always_translated(arch: Arch) -> Option<Choice> {
     if arch == Arch::S390x {

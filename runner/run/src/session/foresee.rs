@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a run would be, by what is known without getting anything: nothing is run, built, installed, fetched or written. What `prepare` would get
-//! is told instead, a line for each thing.
+//! What a run would be, by what is known without getting anything: nothing is built, installed, fetched or written, and nothing runs but the probe
+//! guest that says how guests are run. What `prepare` would get is told instead, a line for each thing.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -16,7 +16,6 @@ use supply::{
     packages::Packages,
     qemu::{self, BuildError},
 };
-use vm::accel;
 
 /// What a run would have.
 #[derive(Debug)]
@@ -149,9 +148,7 @@ impl Foreseen {
                 Err(error) => return Err(error.into()),
             },
         };
-        let asked = answering(arch, Path::new(&binary), named.is_some(), firmware, |_, _| {
-            accel::expected(arch)
-        });
+        let asked = answering(arch, Path::new(&binary), named.is_some(), firmware);
         self.emulators.insert(arch, asked?.0);
         Ok(())
     }

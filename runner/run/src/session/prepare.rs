@@ -296,20 +296,17 @@ fn emulator(
             (built.binary, Some(built.firmware))
         }
     };
-    let emulator = answering(arch, &binary, named.is_some(), firmware, |qemu, runtime| {
-        runtime.block_on(accel::choose(qemu, arch))
-    })?;
+    let emulator = answering(arch, &binary, named.is_some(), firmware)?;
     cache.say_daily(&format!("{arch}: {}", emulator.1))?;
     Ok(emulator.0)
 }
 
-/// A QEMU that is there, asked what it is; with a word on how it runs guests, which `accel` chooses.
+/// A QEMU that is there, asked what it is; with a word on how it runs guests here.
 pub(super) fn answering(
     arch: Arch,
     binary: &Path,
     named: bool,
     firmware: Option<PathBuf>,
-    accel: impl FnOnce(&Qemu, &tokio::runtime::Runtime) -> accel::Choice,
 ) -> Result<(Emulator, String), PrepareError> {
     // The name itself where it is not there, so that the error names it.
     let binary = host::in_path(binary).unwrap_or_else(|| binary.to_owned());
@@ -337,7 +334,7 @@ pub(super) fn answering(
             })?)
         }
     };
-    let choice = accel(&qemu, &runtime);
+    let choice = runtime.block_on(accel::choose(&qemu, arch));
     let emulator = Emulator {
         accel: choice.accel,
         version: qemu_version(&binary)?,
@@ -365,9 +362,7 @@ pub fn qemu_version(binary: &Path) -> Result<String, ExecError> {
 /// The QEMU does not run.
 pub fn accelerator(binary: &Path) -> Result<String, PrepareError> {
     let arch = Arch::X86_64;
-    let (_, why) = answering(arch, binary, false, None, |qemu, runtime| {
-        runtime.block_on(accel::choose(qemu, arch))
-    })?;
+    let (_, why) = answering(arch, binary, false, None)?;
     Ok(why)
 }
 
