@@ -16,7 +16,9 @@ pub mod ktap;
 pub mod line;
 pub mod lines;
 pub mod mail;
+mod packing;
 pub mod qmp;
+pub mod rpm;
 #[cfg(any(test, feature = "samples"))]
 pub mod samples;
 pub mod slurm;

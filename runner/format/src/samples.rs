@@ -48,6 +48,61 @@ pub fn deb_of(members: &[(&str, &[u8])]) -> Vec<u8> {
     deb
 }
 
+/// A package of RPM, of version 7.2-1, that requires these in exactly these versions and has these files.
+pub fn rpm_of(name: &str, architecture: &str, requires: &[(&str, &str)], files: &[(&str, &[u8])]) -> Vec<u8> {
+    let (mut entries, mut store, mut count) = (Vec::new(), Vec::new(), 0u32);
+    let mut put = |tag: u32, kind: u32, values: Vec<Vec<u8>>| {
+        let words = [tag, kind, store.len() as u32, values.len() as u32];
+        entries.extend(words.map(u32::to_be_bytes).concat());
+        store.extend(values.concat());
+        count += 1;
+    };
+    let text = |text: &str| [text.as_bytes(), b"\0"].concat();
+    for (tag, value) in [
+        (1000, name),
+        (1001, "7.2"),
+        (1002, "1"),
+        (1022, architecture),
+        (1125, "zstd"),
+    ] {
+        put(tag, 6, vec![text(value)]);
+    }
+    // Beside what a kernel requires, each package requires what the rpm that reads it must have: less or as much.
+    let names = requires
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(["rpmlib(PayloadIsZstd)"]);
+    let versions = requires.iter().map(|(_, version)| *version).chain(["5.4.18-1"]);
+    let flags = requires.iter().map(|_| 8).chain([10 | 1 << 24]);
+    put(1049, 8, names.map(text).collect());
+    put(1050, 8, versions.map(text).collect());
+    let flags: Vec<Vec<u8>> = flags.map(|flags: u32| flags.to_be_bytes().to_vec()).collect();
+    put(1048, 4, flags);
+    let mut archive = Vec::new();
+    for (path, contents) in files {
+        let entry = cpio::newc::Builder::new(&format!(".{path}")).mode(0o100_644);
+        let mut entry = entry.write(archive, contents.len() as u32);
+        entry.write_all(contents).unwrap();
+        archive = entry.finish().unwrap();
+    }
+    let archive = cpio::newc::trailer(archive).unwrap();
+    let header = |count: u32, length: usize| {
+        let numbers = [0x8ead_e801, 0, count, length as u32];
+        numbers.map(u32::to_be_bytes).concat()
+    };
+    let mut lead = vec![0xed, 0xab, 0xee, 0xdb, 3];
+    lead.resize(96, 0);
+    [
+        lead,
+        header(0, 0),
+        header(count, store.len()),
+        entries,
+        store,
+        zstd::encode_all(archive.as_slice(), 1).unwrap(),
+    ]
+    .concat()
+}
+
 /// A big-endian object with a `.modinfo` alone, as a module of s390x has one.
 pub fn module(machine: u16, big_endian: bool, modinfo: &[u8]) -> Vec<u8> {
     let names = b"\0.modinfo\0.shstrtab\0";

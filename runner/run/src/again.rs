@@ -146,7 +146,7 @@ fn spec_of(then: &KernelFacts) -> Result<KernelSpec, AgainError> {
             });
         }
     }
-    if let KernelSource::Image(_) | KernelSource::Deb(_) = spec.source {
+    if let KernelSource::Image(_) | KernelSource::Packages(..) = spec.source {
         // What it was called may have depended on the other kernels of that run.
         spec.name = spec.name.or_else(|| KernelName::new(&then.label));
     }

@@ -16,7 +16,7 @@ use format::{
     lines::LineTable,
     mail::{Changed, Choice, Mails},
     qmp::{Client, Direction, QmpError, Transcript},
-    samples, slurm,
+    rpm, samples, slurm,
 };
 use memory::{Hypervisor, Ledger, MemoryFacts};
 use record::{
@@ -63,7 +63,7 @@ fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
 
 /// All of them.
 pub(crate) fn readers() -> Vec<Reader> {
-    [people(), guests(), debian(), kernels(), others(), results()]
+    [people(), guests(), packages(), kernels(), others(), results()]
         .into_iter()
         .flatten()
         .collect()
@@ -84,7 +84,9 @@ fn people() -> Vec<Reader> {
             "new=source:debian:sid,series=a.mbox,version=2,config=lockdep,patches=3",
             "image:/boot/vmlinuz,modules=/lib/modules/x,vmlinux=y",
             "tree:.",
-            "deb:a.deb,b.deb",
+            "deb:a.deb+b.deb",
+            "rpm:a.rpm",
+            "tree:.,series=b4:1@x.test,version=2",
             "suite(standby) & !case(S0*) & (arch(s390x) | kernel(~x))",
             "mm/memory_hotplug.c:1474-1479",
             "1.5GiB",
@@ -194,14 +196,24 @@ fn guests() -> Vec<Reader> {
     ]
 }
 
-/// What Debian's archive has.
-fn debian() -> Vec<Reader> {
+/// What packages are in.
+fn packages() -> Vec<Reader> {
     let tar = samples::tar_of(&[("control", b"Package: a\nVersion: 1\n"), ("usr/bin/a", b"#!")]);
     let package = samples::deb_of(&[
         ("debian-binary", b"2.0\n"),
         ("control.tar", &tar),
         ("data.tar", &tar),
     ]);
+    let files: &[(&str, &[u8])] = &[
+        ("/lib/modules/7/vmlinuz", b"x"),
+        ("/lib/modules/7/config", b"CONFIG_X=y\n"),
+    ];
+    let rpm = samples::rpm_of(
+        "kernel-core",
+        "s390x",
+        &[("kernel-modules-core-uname-r", "7")],
+        files,
+    );
     let index = texts(&[
         "Package: libc6\nVersion: 2.41-12\nDepends: libgcc-s1\nDescription: C library\n more\n\nPackage: dropbear-bin\nSource: dropbear (1)\n\
          Version: 1:2025.89~rc1-1+b2\nDepends: libc6 (>= 2.38), libcrypt1 (>= 1:4.1.0), a | b:any (<< 3) [s390x]\nSHA256: 0af0\n",
@@ -215,6 +227,13 @@ fn debian() -> Vec<Reader> {
                 Ok::<_, deb::DebError>(ControlFlow::Continue(()))
             });
             deb::control(bytes).is_ok() && members.is_ok()
+        }),
+        reader("package of RPM", vec![rpm], |bytes| {
+            let members = rpm::members(bytes, |mut member: deb::Member<'_>| {
+                std::io::copy(&mut member.contents, &mut std::io::sink())?;
+                Ok(ControlFlow::Continue(()))
+            });
+            rpm::about(bytes).is_ok() && members.is_ok()
         }),
         of_text("index", index, |text| {
             let depends = |stanza: deb::Stanza<'_>| stanza.get("Depends").map(deb::depends);
@@ -262,6 +281,9 @@ fn kernels() -> Vec<Reader> {
         reader("image of a kernel", vec![s390, x86], |bytes| {
             Header::parse(bytes).is_ok()
         }),
+        reader("build id of an image", packed(), |bytes| {
+            !BuildId::of_image(bytes).is_empty()
+        }),
         reader("vmlinux", vec![vmlinux()], |bytes| {
             LineTable::of_vmlinux(bytes).is_ok()
         }),
@@ -281,9 +303,6 @@ fn kernels() -> Vec<Reader> {
 fn others() -> Vec<Reader> {
     let pieces = || {
         let numbers = |numbers: &[u64]| {
-        reader("build id of an image", packed(), |bytes| {
-            !BuildId::of_image(bytes).is_empty()
-        }),
             numbers
                 .iter()
                 .flat_map(|number| number.to_le_bytes())
@@ -393,6 +412,14 @@ fn results() -> Vec<Reader> {
     ]
 }
 
+/// A kernel as it lies in images: packed, and not.
+fn packed() -> Vec<Vec<u8>> {
+    let note = b"\0\0\0\x04\0\0\0\x14\0\0\0\x03GNU\x0001234567890123456789".to_vec();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut gzip, &note).unwrap();
+    vec![[b"setup", gzip.finish().unwrap().as_slice()].concat(), note]
+}
+
 /// A program that has what is looked for in a kernel: a text, and lines of `init/main.c`.
 fn vmlinux() -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
@@ -412,14 +439,6 @@ fn vmlinux() -> Vec<u8> {
             "-Wl,-e,_stext",
             "-o",
             "vmlinux",
-/// A kernel as it lies in images: packed, and not.
-fn packed() -> Vec<Vec<u8>> {
-    let note = b"\0\0\0\x04\0\0\0\x14\0\0\0\x03GNU\x0001234567890123456789".to_vec();
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    std::io::Write::write_all(&mut gzip, &note).unwrap();
-    vec![[b"setup", gzip.finish().unwrap().as_slice()].concat(), note]
-}
-
             "init/main.c",
         ])
         .current_dir(folder.path())

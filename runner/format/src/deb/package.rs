@@ -6,6 +6,8 @@ use std::{
     ops::ControlFlow,
 };
 
+use crate::packing::Packing;
+
 /// The member with the files.
 const DATA: &str = "data.tar";
 
@@ -150,13 +152,14 @@ fn member<R: Read>(mut deb: R, wanted: &str) -> Result<(String, io::Take<R>), De
 }
 
 fn decompressed<'a>(name: &str, data: impl Read + 'a) -> Result<Box<dyn Read + 'a>, DebError> {
-    Ok(match name.split_once(".tar") {
-        Some((_, "")) => Box::new(data),
-        Some((_, ".gz")) => Box::new(flate2::read::MultiGzDecoder::new(data)),
-        Some((_, ".xz")) => Box::new(liblzma::read::XzDecoder::new_multi_decoder(data)),
-        Some((_, ".zst")) => Box::new(zstd::stream::read::Decoder::new(data)?),
+    let packing = match name.split_once(".tar") {
+        Some((_, "")) => return Ok(Box::new(data)),
+        Some((_, ".gz")) => Packing::Gzip,
+        Some((_, ".xz")) => Packing::Xz,
+        Some((_, ".zst")) => Packing::Zstd,
         _ => return Err(DebError::Compression(name.to_owned())),
-    })
+    };
+    Ok(packing.unpacked(data)?)
 }
 
 #[cfg(test)]

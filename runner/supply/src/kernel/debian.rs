@@ -7,6 +7,7 @@
 use super::{
     Kernel, KernelError, KernelPackage,
     part::{is_part, missing, release_in},
+    spec::PackageForm,
     unpack::{Unpacked, key, unpack},
 };
 use crate::{
@@ -106,7 +107,7 @@ fn attempt(
             .map(|part| Ok((part.name.as_str(), packages.fetch(part, arch)?)));
         let debs = debs.collect::<Result<Vec<_>, KernelError>>()?;
         let task = ui.task(format!("unpack {label} {arch}"), None);
-        if !unpack(&debs, arch, dir)? {
+        if !unpack(PackageForm::Deb, &debs, arch, dir)? {
             return Err(lacks("kernel image"));
         }
         task.done("done");

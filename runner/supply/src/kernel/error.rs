@@ -13,7 +13,7 @@ use base::{
     fault::{Blame, Blamed},
     named::NoText,
 };
-use format::{build_id::BuildId, deb::DebError, kconfig::KconfigError, lines::LinesError};
+use format::{build_id::BuildId, deb::DebError, kconfig::KconfigError, lines::LinesError, rpm::RpmError};
 
 /// What is wrong with a package.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,7 @@ pub enum KernelError {
         /// The package.
         package: String,
         /// What is wrong.
-        source: DebError,
+        source: PackageError,
     },
     /// No package has it.
     #[error("the packages of {label} have no {what}; they are: {packages}")]
@@ -69,11 +69,11 @@ pub enum KernelError {
     },
     /// A file that is no package.
     #[error("`{path}`")]
-    NoDeb {
+    NoPackage {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        source: DebError,
+        source: PackageError,
     },
     /// A package that does not say what it is.
     #[error("`{path}` does not say its {field}: its `control` has none")]
@@ -85,17 +85,21 @@ pub enum KernelError {
     },
     /// A package of another architecture.
     #[error("`{path}` is a package for {found}, and {expected} was asked for")]
-    DebArch {
+    PackageArch {
         /// The file.
         path: PathBuf,
-        /// Debian's name of the architecture that it is for.
+        /// The distribution's name of the architecture that it is for.
         found: String,
         /// What was asked for.
         expected: Arch,
     },
     /// A kernel in several packages, of which some were not named.
-    #[error("{label} has no {what}, and depends on {lacks}: name these files too (`deb:FILE.deb+FILE.deb`)")]
+    #[error(
+        "{label} has no {what}, and depends on {lacks}: name these files too (`{form}:FILE.{form}+FILE.{form}`)"
+    )]
     Split {
+        /// The form of its packages.
+        form: PackageForm,
         /// The kernel.
         label: String,
         /// What is not there.
@@ -167,10 +171,6 @@ pub enum KernelError {
         /// What is wrong.
         source: LinesError,
     },
-    /// Its configuration says nothing.
-    #[error("`{0}` is no kernel configuration: it sets no option")]
-    EmptyConfig(PathBuf),
-    /// Its source.
     /// Its `vmlinux` is of another kernel.
     #[error(
         "`{vmlinux}` is not of the kernel in `{image}`, and would tell wrong lines: its build id is {id}, and that of the image {}",
@@ -186,6 +186,10 @@ pub enum KernelError {
         /// What may be that of the latter.
         of_image: BTreeSet<BuildId>,
     },
+    /// Its configuration says nothing.
+    #[error("`{0}` is no kernel configuration: it sets no option")]
+    EmptyConfig(PathBuf),
+    /// Its source.
     #[error(transparent)]
     Source(Box<SourceKernelError>),
     /// A file; the source has its path.
@@ -199,9 +203,9 @@ impl Blamed for KernelError {
         match self {
             Self::Image { .. }
             | Self::NoVersion { .. }
-            | Self::NoDeb { .. }
+            | Self::NoPackage { .. }
             | Self::Control { .. }
-            | Self::DebArch { .. }
+            | Self::PackageArch { .. }
             | Self::Split { .. }
             | Self::EmptyFolder(_)
             | Self::SeveralImages { .. }
@@ -209,11 +213,11 @@ impl Blamed for KernelError {
             | Self::Config { .. }
             | Self::NoText { .. }
             | Self::Lines { .. }
+            | Self::OtherVmlinux { .. }
             | Self::EmptyConfig(_)
             | Self::Io(_) => Blame::Usage,
             Self::Source(error) => error.blame(),
             _ => Blame::Bench,
-            | Self::OtherVmlinux { .. }
         }
     }
 }

@@ -110,7 +110,7 @@ fn end(path: &Path, parts: usize) -> String {
 fn of_files(spec: &KernelSpec) -> Option<&Path> {
     match (&spec.name, &spec.source) {
         (None, KernelSource::Image(image)) => Some(&image.path),
-        (None, KernelSource::Deb(files)) => files.first().map(PathBuf::as_path),
+        (None, KernelSource::Packages(_, files)) => files.first().map(PathBuf::as_path),
         _ => None,
     }
 }

@@ -14,7 +14,7 @@ pub mod source;
 mod spec;
 mod unpack;
 
-pub use error::KernelError;
+pub use error::{KernelError, PackageError};
 pub use header::{Header, HeaderError};
 pub use label::{SameName, different_names, told_apart};
 pub(crate) use modules::ModuleFile;
@@ -22,7 +22,7 @@ pub use modules::{ModuleError, Modules};
 pub use obtain::{
     Kernel, KernelPackage, Known, SeriesChanges, check, check_listed, host_packages, known, obtain, only_arch,
 };
-pub use spec::{KernelName, KernelSource, KernelSpec, SourceError};
+pub use spec::{KernelName, KernelSource, KernelSpec, PackageForm, SourceError};
 
 #[cfg(test)]
 pub(super) use header::tests::{s390_image, x86_image};

@@ -129,7 +129,7 @@ fn label(spec: &KernelSpec, cache: &Cache) -> Result<String, KernelError> {
             Err(error) if error.not_here().is_some() => Ok(build.to_string()),
             label => label.map_err(|error| KernelError::Source(Box::new(error.into()))),
         },
-        (None, KernelSource::Deb(files)) => package::label(files),
+        (None, KernelSource::Packages(form, files)) => package::label(*form, files),
         (None, source) => Ok(source.to_string()),
     }
 }
@@ -177,7 +177,7 @@ fn of_source(
             Ok(Kernel { origin, ..kernel })
         }
         KernelSource::Source(spec) => source::obtain(spec, arch, packages, cache, ui),
-        KernelSource::Deb(files) => package::obtain(files, arch, cache, ui),
+        KernelSource::Packages(form, files) => package::obtain(*form, files, arch, cache, ui),
         KernelSource::Image(spec) => {
             let spec = folder::files(spec)?;
             let kernel = of_image(&spec, arch)?;
@@ -216,7 +216,7 @@ pub fn only_arch(source: &KernelSource) -> Result<Option<Arch>, KernelError> {
     match source {
         KernelSource::Debian { .. } | KernelSource::Source(_) => Ok(None),
         KernelSource::Image(spec) => Ok(Some(header(&folder::files(spec)?.path)?.arch)),
-        KernelSource::Deb(files) => package::only_arch(files),
+        KernelSource::Packages(form, files) => package::only_arch(*form, files),
     }
 }
 
@@ -225,9 +225,9 @@ fn lines_of(vmlinux: &Path, image: &Path, cache: &Cache, ui: &Ui) -> Result<Path
     let key = cache::Key::new()
         .with(LineTable::LAYOUT)
         .with(cache::sha256_file(vmlinux)?)
+        .with(cache::sha256_file(image)?)
         .finish();
     let folder = cache.entry("lines", &key, |folder| {
-        .with(cache::sha256_file(image)?)
         let bytes = fs_err::read(vmlinux)?;
         let table = LineTable::of_vmlinux(&bytes).map_err(|source| KernelError::Lines {
             path: vmlinux.to_owned(),
@@ -251,10 +251,10 @@ fn lines_of(vmlinux: &Path, image: &Path, cache: &Cache, ui: &Ui) -> Result<Path
                 if id.is_some() { "latter" } else { "former" }
             )),
         }
-    })?;
-    Ok(folder.join("lines.gz"))
         table.write(fs_err::File::create(folder.join("lines.gz"))?)?;
         Ok::<_, KernelError>(())
+    })?;
+    Ok(folder.join("lines.gz"))
 }
 
 /// Looks at what the user named, before anything long begins: files that are there and are what they should be.
@@ -267,7 +267,7 @@ pub fn check(source: &KernelSource, arch: Arch) -> Result<(), KernelError> {
         KernelSource::Source(spec) => {
             source::check(spec, arch).map_err(|error| KernelError::Source(Box::new(error)))
         }
-        KernelSource::Deb(files) => package::check(files, arch),
+        KernelSource::Packages(form, files) => package::check(*form, files, arch),
         KernelSource::Image(spec) => {
             let spec = folder::files(spec)?;
             if let Some(vmlinux) = &spec.vmlinux {
@@ -296,7 +296,7 @@ pub fn check_listed(source: &KernelSource, arch: Arch, packages: &Packages) -> R
 pub fn host_packages(source: &KernelSource, arch: Arch) -> Vec<&'static str> {
     match source {
         KernelSource::Source(_) => source::host_packages(arch),
-        KernelSource::Debian { .. } | KernelSource::Image(_) | KernelSource::Deb(_) => Vec::new(),
+        KernelSource::Debian { .. } | KernelSource::Image(_) | KernelSource::Packages(..) => Vec::new(),
     }
 }
 

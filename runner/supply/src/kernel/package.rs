@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Kernels out of Debian packages that lie on this machine, whoever built them.
+//! Kernels out of packages that lie on this machine, whoever built them.
 
 use std::{
     collections::BTreeSet,
@@ -9,33 +9,59 @@ use std::{
 
 use super::{
     Kernel, KernelError, KernelPackage,
-    part::{is_part, missing, release_in},
+    error::PackageError,
+    part::{is_part, missing, part_of_rpm, release_in},
+    spec::PackageForm,
     unpack::{Unpacked, key, unpack},
 };
 use crate::cache::{self, Cache, CacheError, NotHere};
 use base::{Arch, named, ui::Ui};
-use format::deb::{Stanza, control, depends};
+use format::{
+    deb::{self, Stanza, depends},
+    rpm,
+};
 
 /// A package, by what it says of itself.
 struct Package {
     path: PathBuf,
     name: String,
     version: String,
-    /// Debian's name of the architecture that it is for, or `all`.
+    /// The distribution's name of the architecture that it is for, or of all of them.
     architecture: String,
     /// Name and version of the other parts of its kernel that it depends on.
     parts: Vec<(String, String)>,
 }
 
 impl Package {
-    fn read(path: &Path) -> Result<Self, KernelError> {
+    fn read(form: PackageForm, path: &Path) -> Result<Self, KernelError> {
         named::check_file(path)?;
-        let text =
-            control(BufReader::new(fs_err::File::open(path)?)).map_err(|source| KernelError::NoDeb {
-                path: path.to_owned(),
-                source,
-            })?;
-        let stanza = Stanza::parse(&text);
+        let file = BufReader::new(fs_err::File::open(path)?);
+        let no_package = |source: PackageError| KernelError::NoPackage {
+            path: path.to_owned(),
+            source,
+        };
+        match form {
+            PackageForm::Deb => {
+                let text = deb::control(file).map_err(|error| no_package(error.into()))?;
+                Self::deb(path, &Stanza::parse(&text))
+            }
+            PackageForm::Rpm => {
+                let about = rpm::about(file).map_err(|error| no_package(error.into()))?;
+                let parts = about.exactly.into_iter();
+                Ok(Self {
+                    path: path.to_owned(),
+                    name: about.name,
+                    version: about.version,
+                    architecture: about.architecture,
+                    parts: parts
+                        .filter_map(|(name, version)| Some((part_of_rpm(&name)?.to_owned(), version)))
+                        .collect(),
+                })
+            }
+        }
+    }
+
+    fn deb(path: &Path, stanza: &Stanza<'_>) -> Result<Self, KernelError> {
         let field = |field: &'static str| {
             let value = stanza.get(field).map(str::to_owned);
             value.ok_or_else(|| KernelError::Control {
@@ -57,28 +83,32 @@ impl Package {
             parts: parts.collect(),
         })
     }
+
+    /// Whether it is for an architecture alone.
+    fn is_for(&self, form: PackageForm, arch: Arch) -> bool {
+        match form {
+            PackageForm::Deb => self.architecture == arch.debian(),
+            PackageForm::Rpm => self.architecture == arch.to_string(),
+        }
+    }
 }
 
-fn read(files: &[PathBuf]) -> Result<Vec<Package>, KernelError> {
-    files.iter().map(|file| Package::read(file)).collect()
+fn read(form: PackageForm, files: &[PathBuf]) -> Result<Vec<Package>, KernelError> {
+    files.iter().map(|file| Package::read(form, file)).collect()
 }
 
 /// The architecture that the packages are for; `None` where all are for any.
-pub(super) fn only_arch(files: &[PathBuf]) -> Result<Option<Arch>, KernelError> {
-    let packages = read(files)?;
-    let arch = |arch: &Arch| {
-        packages
-            .iter()
-            .any(|package| package.architecture == arch.debian())
-    };
+pub(super) fn only_arch(form: PackageForm, files: &[PathBuf]) -> Result<Option<Arch>, KernelError> {
+    let packages = read(form, files)?;
+    let arch = |arch: &Arch| packages.iter().any(|package| package.is_for(form, *arch));
     Ok(Arch::ALL.into_iter().find(arch))
 }
 
 /// Whether all of them are packages for an architecture.
-pub(super) fn check(files: &[PathBuf], arch: Arch) -> Result<(), KernelError> {
-    for package in read(files)? {
-        if ![arch.debian(), "all"].contains(&package.architecture.as_str()) {
-            return Err(KernelError::DebArch {
+pub(super) fn check(form: PackageForm, files: &[PathBuf], arch: Arch) -> Result<(), KernelError> {
+    for package in read(form, files)? {
+        if !package.is_for(form, arch) && !["all", "noarch"].contains(&package.architecture.as_str()) {
+            return Err(KernelError::PackageArch {
                 path: package.path,
                 found: package.architecture,
                 expected: arch,
@@ -89,12 +119,12 @@ pub(super) fn check(files: &[PathBuf], arch: Arch) -> Result<(), KernelError> {
 }
 
 /// What a kernel that is still to be unpacked is called: its release, by the name of a package, or that name itself.
-pub(super) fn label(files: &[PathBuf]) -> Result<String, KernelError> {
-    Ok(label_of(&read(files)?))
+pub(super) fn label(form: PackageForm, files: &[PathBuf]) -> Result<String, KernelError> {
+    Ok(label_of(&read(form, files)?))
 }
 
 fn label_of(packages: &[Package]) -> String {
-    // `deb:` names one package at least.
+    // `deb:` and `rpm:` name one package at least.
     release(packages).unwrap_or(&packages[0].name).to_owned()
 }
 
@@ -103,8 +133,14 @@ fn release(packages: &[Package]) -> Option<&str> {
 }
 
 /// The kernel in the packages, which goes by its release.
-pub(super) fn obtain(files: &[PathBuf], arch: Arch, cache: &Cache, ui: &Ui) -> Result<Kernel, KernelError> {
-    let packages = read(files)?;
+pub(super) fn obtain(
+    form: PackageForm,
+    files: &[PathBuf],
+    arch: Arch,
+    cache: &Cache,
+    ui: &Ui,
+) -> Result<Kernel, KernelError> {
+    let packages = read(form, files)?;
     let parts = packages.iter().map(|package| {
         Ok(KernelPackage {
             name: package.name.clone(),
@@ -122,12 +158,12 @@ pub(super) fn obtain(files: &[PathBuf], arch: Arch, cache: &Cache, ui: &Ui) -> R
     }
     let label = label_of(&packages);
     let dir = cache.entry("kernels", &key, |dir| {
-        let debs: Vec<(&str, PathBuf)> = packages
+        let named: Vec<(&str, PathBuf)> = packages
             .iter()
             .map(|package| (&*package.name, package.path.clone()))
             .collect();
         let task = ui.task(format!("unpack {label} {arch}"), None);
-        let image = unpack(&debs, arch, dir)?;
+        let image = unpack(form, &named, arch, dir)?;
         let Unpacked { modules, config } = Unpacked::of(dir)?;
         let parts = [
             ("kernel image", image),
@@ -135,7 +171,7 @@ pub(super) fn obtain(files: &[PathBuf], arch: Arch, cache: &Cache, ui: &Ui) -> R
             ("configuration", config.is_some()),
         ];
         for (what, _) in parts.into_iter().filter(|(_, there)| !there) {
-            lacking(&label, what, &packages)?;
+            lacking(form, &label, what, &packages)?;
         }
         task.done("done");
         Ok::<_, KernelError>(())
@@ -151,7 +187,12 @@ pub(super) fn obtain(files: &[PathBuf], arch: Arch, cache: &Cache, ui: &Ui) -> R
 }
 
 /// Says that a part of the kernel is in none of the packages: where others that they depend on may have it, or where no kernel is one without it.
-fn lacking(label: &str, what: &'static str, packages: &[Package]) -> Result<(), KernelError> {
+fn lacking(
+    form: PackageForm,
+    label: &str,
+    what: &'static str,
+    packages: &[Package],
+) -> Result<(), KernelError> {
     let there = |name: &String| packages.iter().any(|package| package.name == *name);
     let others = packages.iter().flat_map(|package| &package.parts);
     let lacks: BTreeSet<String> = others
@@ -160,6 +201,7 @@ fn lacking(label: &str, what: &'static str, packages: &[Package]) -> Result<(), 
         .collect();
     if !lacks.is_empty() {
         return Err(KernelError::Split {
+            form,
             label: label.to_owned(),
             what,
             lacks: Vec::from_iter(lacks).join(", "),
@@ -178,7 +220,7 @@ mod tests {
     use crate::kernel::{only_arch, s390_image};
     use format::{
         elf::EM_S390,
-        samples::{deb_of, module, tar_of},
+        samples::{deb_of, module, rpm_of, tar_of},
     };
 
     /// A package that says so of itself and has these files; its path.
@@ -195,8 +237,12 @@ mod tests {
     }
 
     fn got(files: &[PathBuf], folder: &Path) -> Result<Kernel, KernelError> {
+        got_of(PackageForm::Deb, files, folder)
+    }
+
+    fn got_of(form: PackageForm, files: &[PathBuf], folder: &Path) -> Result<Kernel, KernelError> {
         let ui = Ui::silent();
-        obtain(files, Arch::S390x, &Cache::at(folder, &ui).unwrap(), &ui)
+        obtain(form, files, Arch::S390x, &Cache::at(folder, &ui).unwrap(), &ui)
     }
 
     #[test]
@@ -215,14 +261,16 @@ mod tests {
             files,
         );
         let files = [deb];
-        check(&files, Arch::S390x).unwrap();
+        check(PackageForm::Deb, &files, Arch::S390x).unwrap();
         let kernel = got(&files, &folder.path().join("cache")).unwrap();
         assert_eq!(kernel.label, "6.1.0-50-s390x");
         assert!(kernel.config.is_some() && kernel.modules_dir.is_some());
         assert_eq!((&*kernel.packages[0].version, kernel.packages.len()), ("7-1", 1));
-        let source = crate::kernel::KernelSource::Deb(files.to_vec());
+        let source = crate::kernel::KernelSource::Packages(PackageForm::Deb, files.to_vec());
         assert_eq!(only_arch(&source).unwrap(), Some(Arch::S390x));
-        let said = check(&files, Arch::X86_64).unwrap_err().to_string();
+        let said = check(PackageForm::Deb, &files, Arch::X86_64)
+            .unwrap_err()
+            .to_string();
         assert!(
             said.ends_with(
                 "linux-image-6.1.0-50-s390x.deb` is a package for s390x, and x86_64 was asked for"
@@ -268,6 +316,66 @@ mod tests {
         assert_eq!(got(&[binary], &cache).unwrap().modules_dir, None);
     }
 
+    /// As Fedora splits a kernel: the package of the image requires that of the modules by what that provides.
+    #[test]
+    fn a_kernel_in_packages_of_rpm() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = folder.path().join("cache");
+        let make = |name: &str, architecture: &str, requires: &[(&str, &str)], files: &[(&str, &[u8])]| {
+            let path = folder.path().join(format!("{name}.{architecture}.rpm"));
+            fs_err::write(&path, rpm_of(name, architecture, requires, files)).unwrap();
+            path
+        };
+        let release = "7.2-1.s390x";
+        let core = make(
+            "kernel-core",
+            "s390x",
+            &[("kernel-modules-core-uname-r", release), ("linux-firmware", "1")],
+            &[
+                ("/lib/modules/7.2-1.s390x/vmlinuz", &s390_image()),
+                ("/lib/modules/7.2-1.s390x/config", b"CONFIG_X=y\n"),
+            ],
+        );
+        let virtio = module(EM_S390, true, b"depends=\0");
+        let modules = make(
+            "kernel-modules-core",
+            "s390x",
+            &[],
+            &[
+                ("/lib/modules/7.2-1.s390x/kernel/virtio_net.ko", &virtio),
+                ("/lib/modules/7.2-1.s390x/modules.order", b""),
+            ],
+        );
+        let got = |files: &[PathBuf]| got_of(PackageForm::Rpm, files, &cache);
+        assert_eq!(
+            got(std::slice::from_ref(&core)).unwrap_err().to_string(),
+            "kernel-core has no modules, and depends on kernel-modules-core 7.2-1.s390x: name these files too (`rpm:FILE.rpm+FILE.rpm`)"
+        );
+        let both = [core, modules];
+        check(PackageForm::Rpm, &both, Arch::S390x).unwrap();
+        let kernel = got(&both).unwrap();
+        // By its image; the fixture's is of another one.
+        assert_eq!(kernel.label, "6.1.0-50-s390x");
+        assert!(kernel.config.is_some() && kernel.modules_dir.is_some());
+        assert_eq!(&*kernel.packages[0].version, "7.2-1");
+        assert_eq!(
+            super::only_arch(PackageForm::Rpm, &both).unwrap(),
+            Some(Arch::S390x)
+        );
+        let foreign = make("kernel-core", "aarch64", &[], &[]);
+        let said = check(PackageForm::Rpm, &[foreign], Arch::S390x)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            said.ends_with("is a package for aarch64, and s390x was asked for"),
+            "{said}"
+        );
+        let file = folder.path().join("y.rpm");
+        fs_err::write(&file, "PK").unwrap();
+        let error = check(PackageForm::Rpm, &[file], Arch::S390x).unwrap_err();
+        assert!(matches!(error, KernelError::NoPackage { .. }), "{error}");
+    }
+
     #[test]
     fn what_is_no_package_of_a_kernel_is_told() {
         let folder = tempfile::tempdir().unwrap();
@@ -279,7 +387,11 @@ mod tests {
             &[("usr/share/doc/x", b"x")],
         );
         assert_eq!(
-            only_arch(&crate::kernel::KernelSource::Deb(vec![doc.clone()])).unwrap(),
+            only_arch(&crate::kernel::KernelSource::Packages(
+                PackageForm::Deb,
+                vec![doc.clone()]
+            ))
+            .unwrap(),
             None
         );
         let said = got(&[doc], &cache).unwrap_err().to_string();
@@ -288,14 +400,16 @@ mod tests {
             "the packages of linux-doc have no kernel image; they are: linux-doc 7-1"
         );
         let nameless = package(folder.path(), "x", "", &[]);
-        let said = check(&[nameless], Arch::S390x).unwrap_err().to_string();
+        let said = check(PackageForm::Deb, &[nameless], Arch::S390x)
+            .unwrap_err()
+            .to_string();
         assert!(
             said.ends_with("x.deb` does not say its Architecture: its `control` has none"),
             "{said}"
         );
         let file = folder.path().join("y.deb");
         fs_err::write(&file, "PK").unwrap();
-        let Err(KernelError::NoDeb { source, .. }) = check(&[file], Arch::S390x) else {
+        let Err(KernelError::NoPackage { source, .. }) = check(PackageForm::Deb, &[file], Arch::S390x) else {
             panic!("it is a package");
         };
         assert!(source.to_string().contains("reading the package"), "{source}");

@@ -13,6 +13,14 @@ pub(super) fn is_part(relation: &Relation) -> bool {
     exact && relation.name.starts_with("linux-")
 }
 
+/// The package of another part of the kernel, by what a package of RPM requires in an exact version: Fedora's require what the other one provides for a
+/// release, `kernel-modules-core-uname-r`.
+pub(super) fn part_of_rpm(required: &str) -> Option<&str> {
+    required
+        .starts_with("kernel-")
+        .then(|| required.strip_suffix("-uname-r").unwrap_or(required))
+}
+
 /// The release in the name of a package, as in `linux-image-6.12.107+deb13-s390x`. Metapackages are named after an architecture, hold nothing, and have
 /// none.
 pub(super) fn release_in(name: &str) -> Option<&str> {

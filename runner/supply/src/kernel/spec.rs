@@ -8,7 +8,7 @@ use crate::packages::{DebianSuite, UnknownSuite};
 use base::fault::{Blame, Blamed};
 
 /// What a source of kernels begins with, and no name is.
-const SCHEMES: [&str; 5] = ["deb", "debian", "image", "source", "tree"];
+const SCHEMES: [&str; 6] = ["deb", "debian", "image", "rpm", "source", "tree"];
 
 /// Greatest length of a name in bytes.
 const LONGEST_NAME: usize = 64;
@@ -36,12 +36,31 @@ pub enum KernelSource {
         /// The version of its package; without one, the newest.
         version: Option<String>,
     },
-    /// Debian packages on this machine: one, or those that it is split over.
-    Deb(Vec<PathBuf>),
+    /// Packages on this machine: one, or those that it is split over.
+    Packages(PackageForm, Vec<PathBuf>),
     /// Files on this machine.
     Image(ImageSpec),
     /// A source that is built.
     Source(BuildSpec),
+}
+
+/// The form of packages on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PackageForm {
+    /// Debian's.
+    Deb,
+    /// RPM's.
+    Rpm,
+}
+
+impl fmt::Display for PackageForm {
+    /// How their names end, and what a kernel out of them begins with.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Deb => "deb",
+            Self::Rpm => "rpm",
+        })
+    }
 }
 
 /// A kernel out of files.
@@ -62,7 +81,7 @@ pub struct ImageSpec {
 pub enum SourceError {
     /// No scheme that is known.
     #[error(
-        "`{0}` names no kernel: expected `debian:SUITE[=VERSION]`, `deb:FILE.deb[+FILE.deb]`, `tree:PATH[@COMMIT]`, `source:debian:SUITE`, \
+        "`{0}` names no kernel: expected `debian:SUITE[=VERSION]`, `deb:FILE.deb[+FILE.deb]`, `rpm:FILE.rpm[+FILE.rpm]`, `tree:PATH[@COMMIT]`, `source:debian:SUITE`, \
          `image:FILE` or `image:DIR` with `[,modules=DIRECTORY][,config=FILE][,vmlinux=FILE]`, each with `NAME=` before it or not"
     )]
     Scheme(String),
@@ -93,11 +112,16 @@ pub enum SourceError {
     /// `tree:` or `source:` and what does not say what to build.
     #[error(transparent)]
     Source(#[from] BuildSpecError),
-    /// `deb:` and what are no packages.
+    /// `deb:` or `rpm:`, and what are no packages.
     #[error(
-        "`{0}` names no package: expected `deb:FILE.deb`, or `deb:FILE.deb+FILE.deb` for a kernel that is split over several"
+        "`{text}` names no package: expected `{form}:FILE.{form}`, or `{form}:FILE.{form}+FILE.{form}` for a kernel that is split over several"
     )]
-    Deb(String),
+    Packages {
+        /// The whole text.
+        text: String,
+        /// The form that it begins with.
+        form: PackageForm,
+    },
     /// `image:` without a path.
     #[error("`{0}` names no file: expected `image:PATH[,modules=DIRECTORY][,config=FILE][,vmlinux=FILE]`")]
     NoPath(String),
@@ -193,10 +217,8 @@ impl FromStr for KernelSource {
         let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
         match scheme {
             "debian" => debian_source(text, rest),
-            "deb" => match deb_files(rest) {
-                Some(files) => Ok(Self::Deb(files)),
-                None => Err(SourceError::Deb(text.to_owned())),
-            },
+            "deb" => packages(text, PackageForm::Deb, rest),
+            "rpm" => packages(text, PackageForm::Rpm, rest),
             "image" => ImageSpec::parse(text, rest).map(Self::Image),
             "tree" | "source" => Ok(Self::Source(BuildSpec::parse(text)?)),
             _ => Err(SourceError::Scheme(text.to_owned())),
@@ -212,9 +234,9 @@ impl fmt::Display for KernelSource {
                 None => write!(f, "debian:{suite}"),
             },
             Self::Source(spec) => spec.fmt(f),
-            Self::Deb(files) => {
+            Self::Packages(form, files) => {
                 let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-                write!(f, "deb:{}", files.join("+"))
+                write!(f, "{form}:{}", files.join("+"))
             }
             Self::Image(spec) => spec.fmt(f),
         }
@@ -243,19 +265,27 @@ fn debian_source(text: &str, rest: &str) -> Result<KernelSource, SourceError> {
     }
 }
 
-/// The files of packages; their names have a `+` in them, too, as that in `6.12.107+deb13`.
-fn deb_files(text: &str) -> Option<Vec<PathBuf>> {
+/// Reads what follows `deb:` or `rpm:`; `text` is all of it. Names of packages have a `+` in them, too, as that in `6.12.107+deb13`.
+fn packages(text: &str, form: PackageForm, rest: &str) -> Result<KernelSource, SourceError> {
+    let ending = format!(".{form}");
+    let between = format!("{ending}+");
     let mut files = Vec::new();
-    let mut rest = text;
-    while let Some(at) = rest.find(".deb+") {
-        let (file, others) = rest.split_at(at + ".deb".len());
+    let mut rest = rest;
+    while let Some(at) = rest.find(&between) {
+        let (file, others) = rest.split_at(at + ending.len());
         files.push(file);
         rest = &others[1..];
     }
     files.push(rest);
-    let is_deb = |file: &&str| file.strip_suffix(".deb").is_some_and(|name| !name.is_empty());
-    let all = files.iter().all(is_deb);
-    all.then(|| files.into_iter().map(PathBuf::from).collect())
+    let is_package = |file: &&str| file.strip_suffix(&*ending).is_some_and(|name| !name.is_empty());
+    if !files.iter().all(is_package) {
+        let text = text.to_owned();
+        return Err(SourceError::Packages { text, form });
+    }
+    Ok(KernelSource::Packages(
+        form,
+        files.into_iter().map(PathBuf::from).collect(),
+    ))
 }
 
 impl ImageSpec {
@@ -364,7 +394,9 @@ mod tests {
 
     #[test]
     fn packages_are_told_from_each_other_by_their_ending() {
-        let KernelSource::Deb(files) = "deb:a+b/linux_7.2+deb14.deb+c.deb".parse().unwrap() else {
+        let KernelSource::Packages(PackageForm::Deb, files) =
+            "deb:a+b/linux_7.2+deb14.deb+c.deb".parse().unwrap()
+        else {
             panic!("no packages");
         };
         assert_eq!(
@@ -382,6 +414,9 @@ mod tests {
             let said = format!("`{text}` names no package: expected `deb:FILE.deb`");
             assert!(error(text).starts_with(&said), "{}", error(text));
         }
+        let rpms = KernelSource::Packages(PackageForm::Rpm, ["a+b/k.rpm", "c.rpm"].map(PathBuf::from).into());
+        assert_eq!("rpm:a+b/k.rpm+c.rpm".parse(), Ok(rpms));
+        assert!(error("rpm:a.deb").contains("expected `rpm:FILE.rpm`, or `rpm:FILE.rpm+FILE.rpm`"));
     }
 
     #[test]

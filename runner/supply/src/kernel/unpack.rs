@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Taking a kernel out of Debian's packages. Modules are 100 MB, so that only what a guest needs is taken.
+//! Taking a kernel out of packages. Modules are 100 MB, so that only what a guest needs is taken.
 
 use std::{
     collections::BTreeSet,
@@ -10,14 +10,19 @@ use std::{
 
 use super::{
     KernelError,
+    error::PackageError,
     modules::{decompressed, depends, module_name},
+    spec::PackageForm,
 };
 use crate::{
     cache::Key,
     image::{SPARE_MODULES, boot_modules},
 };
 use base::Arch;
-use format::deb::{DebError, Member, MemberKind, members};
+use format::{
+    deb::{self, DebError, Member, MemberKind},
+    rpm,
+};
 
 /// Changes when what is taken out of packages does.
 const LAYOUT: &str = "kernel 1";
@@ -34,14 +39,26 @@ pub(super) fn key<'a>(arch: Arch, packages: impl Iterator<Item = &'a str>) -> St
 
 /// Takes what a guest needs out of packages, each with its name, into `dir`: `vmlinuz`, `config` and `modules/RELEASE`. Whether a kernel image was among
 /// it.
-pub(super) fn unpack(debs: &[(&str, PathBuf)], arch: Arch, dir: &Path) -> Result<bool, KernelError> {
+pub(super) fn unpack(
+    form: PackageForm,
+    packages: &[(&str, PathBuf)],
+    arch: Arch,
+    dir: &Path,
+) -> Result<bool, KernelError> {
     // Each pass finds what the modules of the pass before need; most need nothing more after the first.
     let mut found = Found::new(&wanted(arch));
     while !found.open.is_empty() {
         let open = std::mem::take(&mut found.open);
-        for (package, deb) in debs {
-            let file = BufReader::new(fs_err::File::open(deb)?);
-            members(file, |member| found.take(member, &open, dir)).map_err(|source| KernelError::Unpack {
+        for (package, path) in packages {
+            let file = BufReader::new(fs_err::File::open(path)?);
+            let mut take = |member: Member<'_>| found.take(member, &open, dir);
+            let taken = match form {
+                PackageForm::Deb => {
+                    deb::members(file, |member| Ok::<_, DebError>(take(member)?)).map_err(PackageError::from)
+                }
+                PackageForm::Rpm => rpm::members(file, take).map_err(PackageError::from),
+            };
+            taken.map_err(|source| KernelError::Unpack {
                 package: (*package).to_owned(),
                 source,
             })?;
@@ -102,7 +119,7 @@ impl Found {
         member: Member<'_>,
         open: &BTreeSet<String>,
         dir: &Path,
-    ) -> Result<ControlFlow<()>, DebError> {
+    ) -> io::Result<ControlFlow<()>> {
         let path = member
             .path
             .strip_prefix("usr/")
