@@ -42,6 +42,7 @@ on_both!(
     panics,
     hangs,
     loses_its_qemu,
+    goes_round,
     has_no_root,
     is_never_ready
 );

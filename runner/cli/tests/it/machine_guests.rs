@@ -233,6 +233,52 @@ pub(crate) async fn has_no_root(spec: &MachineSpec, login: &Login) {
     );
 }
 
+/// A kernel whose first instruction jumps to itself is given up long before its console has been silent for a minute.
+pub(crate) async fn goes_round(spec: &MachineSpec, login: &Login) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spec = spec.clone();
+    let kernel = folder.path().join("kernel");
+    spec.initrds.clear();
+    let (at, image) = match spec.arch {
+        // Its entry in 16-bit mode, at 0x200, is loaded to the beginning of a segment.
+        Arch::X86_64 => {
+            let mut image = vec![0; 0x4000];
+            image[0x1f1] = 4;
+            image[0x200..0x202].copy_from_slice(&[0xeb, 0xfe]);
+            image[0x202..0x206].copy_from_slice(b"HdrS");
+            image[0x206..0x208].copy_from_slice(&0x20cu16.to_le_bytes());
+            image[0x211] = 1;
+            (0, image)
+        }
+        // QEMU begins what has Linux's mark behind it there.
+        Arch::S390x => {
+            let mut image = vec![0; 0x11000];
+            image[0x10000..0x10004].copy_from_slice(&[0xa7, 0xf4, 0, 0]);
+            image[0x10008..0x1000e].copy_from_slice(b"S390EP");
+            (0x10000, image)
+        }
+    };
+    fs_err::write(&kernel, image).unwrap();
+    spec.kernel = Some(kernel);
+    let logs = Logs::in_folder(folder.path());
+    let error = Guest::boot(
+        &spec,
+        &logs,
+        Clock::start(),
+        StartOptions::default(),
+        login,
+        BootLimits::default(),
+    )
+    .await
+    .unwrap_err();
+    let BootCause::Guest(Diagnosis::Circles(circle)) = &error.cause else {
+        panic!("{error:?}");
+    };
+    assert_eq!(circle.at, [at], "{circle}");
+    assert_eq!(error.blame(), Blame::Kernel);
+    assert!(error.is_mute());
+}
+
 /// A guest that never says that it is ready is given up, with its tasks on the console.
 pub(crate) async fn is_never_ready(spec: &MachineSpec, login: &Login) {
     let folder = tempfile::tempdir().unwrap();

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{
+    circle::{self, Circle},
     diagnosis::{Diagnosis, of_machine, show_tasks},
     line::LinePort,
     port::{GuestPort as _, Output, Port, PortError},
@@ -182,6 +183,14 @@ impl BootError {
     }
 }
 
+/// Why a guest is not waited for any longer.
+enum Halt {
+    /// What the machine says, or a limit.
+    Wait(Wait),
+    /// It will not come.
+    Circle(Circle),
+}
+
 /// How many lines of the console go into an error.
 const CONSOLE_TAIL: usize = 30;
 
@@ -239,7 +248,12 @@ impl Guest {
             let ready = async {
                 loop {
                     // A kernel that boots says something all the time.
-                    let Some(line) = machine.wait_for(lines.next(), limits.silent).await? else {
+                    let line = tokio::select! {
+                        biased;
+                        line = machine.wait_for(lines.next(), limits.silent) => line.map_err(Halt::Wait)?,
+                        circle = circle::found(&machine) => return Err(Halt::Circle(circle)),
+                    };
+                    let Some(line) = line else {
                         return Ok(None);
                     };
                     if let Some(ways) = ways(&line.text) {
@@ -248,17 +262,21 @@ impl Guest {
                 }
             };
             let ready = machine.wait_for(ready, limits.ready).await;
-            Ok::<_, MachineError>(ready.and_then(|ready| ready))
+            Ok::<_, MachineError>(ready.map_err(Halt::Wait).and_then(|ready| ready))
         };
         let cause = match ready.await {
             Ok(Ok(Some(ways))) => return Self::attach(machine, login, limits.shell, ways, None).await,
             Err(error) => error.into(),
             // The console has closed, which only QEMU's end does.
             Ok(Ok(None)) => BootCause::Guest(Diagnosis::Ended(machine.ended().await)),
-            Ok(Err(Wait::Ended(end))) => BootCause::Guest(Diagnosis::Ended(end)),
-            Ok(Err(wait @ Wait::Starved { .. })) => starved(&wait),
-            Ok(Err(Wait::Deadline(_))) => {
+            Ok(Err(Halt::Wait(Wait::Ended(end)))) => BootCause::Guest(Diagnosis::Ended(end)),
+            Ok(Err(Halt::Wait(wait @ Wait::Starved { .. }))) => starved(&wait),
+            Ok(Err(Halt::Wait(Wait::Deadline(_)))) => {
                 BootCause::Guest(of_machine(&machine).await.unwrap_or(Diagnosis::Hangs))
+            }
+            Ok(Err(Halt::Circle(circle))) => {
+                let circles = Diagnosis::Circles(circle);
+                BootCause::Guest(of_machine(&machine).await.unwrap_or(circles))
             }
         };
         Err(give_up(machine, cause).await)
@@ -387,7 +405,7 @@ async fn give_up(machine: Machine, mut cause: BootCause) -> BootError {
     }
     let console = machine.console().clone();
     let mut said = None;
-    if matches!(cause, BootCause::Guest(Diagnosis::Hangs)) {
+    if matches!(cause, BootCause::Guest(Diagnosis::Hangs | Diagnosis::Circles(_))) {
         said = Some(console.text());
         show_tasks(&machine, &['w', 't', 'l'], Speed::NORMAL).await;
     }

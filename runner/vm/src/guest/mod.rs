@@ -5,6 +5,7 @@
 //! the kernel or against the bench is found out by [`Guest::diagnose`].
 
 mod boot;
+mod circle;
 mod diagnosis;
 mod line;
 mod port;
@@ -13,6 +14,7 @@ mod template;
 mod witness;
 
 pub use boot::{BootCause, BootError, BootLimits, Guest, Speed};
+pub use circle::Circle;
 pub use diagnosis::Diagnosis;
 pub use port::{GuestPort, Output, Port, PortError};
 pub use ssh::SshPort;

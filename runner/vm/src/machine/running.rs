@@ -240,6 +240,35 @@ impl Machine {
             .await
     }
 
+    /// The registers of all CPUs, as QEMU's monitor prints them while they run.
+    ///
+    /// # Errors
+    /// As [`Machine::command`].
+    pub(crate) async fn registers(&self) -> Result<String, MachineError> {
+        let command = json!({"command-line": "info registers -a"});
+        let text = self.command("human-monitor-command", command).await?;
+        Ok(text.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Which CPUs, in the order of their numbers, the guest has not started, or has stopped (s390x); one of x86_64 waits for an interrupt then.
+    ///
+    /// # Errors
+    /// As [`Machine::command`].
+    pub(crate) async fn stopped_cpus(&self) -> Result<Vec<bool>, MachineError> {
+        let cpus = self.command("query-cpus-fast", json!({})).await?;
+        let stopped = |cpu: &Value| {
+            cpu["cpu-state"]
+                .as_str()
+                .is_some_and(|state| state != "operating")
+        };
+        Ok(cpus.as_array().into_iter().flatten().map(stopped).collect())
+    }
+
+    /// Its architecture.
+    pub(crate) fn arch(&self) -> Arch {
+        self.arch
+    }
+
     /// QEMU's run state: `running`, `paused`, `guest-panicked`, …
     ///
     /// # Errors
