@@ -103,6 +103,11 @@ pub struct Ranges(Vec<(u64, u64)>);
 impl Ranges {
     pub(super) fn of(mut spans: Vec<Span>) -> Self {
         spans.sort_unstable();
+        Self::ascending(spans)
+    }
+
+    /// Of pieces in the order in which they lie.
+    fn ascending(spans: impl IntoIterator<Item = Span>) -> Self {
         let mut ranges: Vec<(u64, u64)> = Vec::new();
         for Span { offset, bytes } in spans {
             let end = offset.saturating_add(bytes);
@@ -283,6 +288,18 @@ impl CoveredKernel {
         self.cases
             .iter()
             .fold(Ran::default(), |all, case| all.or(&case.ran))
+    }
+
+    /// The bytes of what each case ran.
+    pub fn ranges_of_cases(&self) -> Vec<Ranges> {
+        // Sorted once, and not for each case.
+        let mut pieces: Vec<(Span, usize)> = self.pieces.iter().copied().zip(0..).collect();
+        pieces.sort_unstable();
+        let of_case = |case: &CoveredCase| {
+            let ran = pieces.iter().filter(|(_, index)| case.ran.has(*index));
+            Ranges::ascending(ran.map(|(span, _)| *span))
+        };
+        self.cases.iter().map(of_case).collect()
     }
 
     /// The bytes of what was run.

@@ -58,12 +58,13 @@ impl SeriesRan {
     }
 
     fn of_lines(kernel: &CoveredKernel, lines: fn(&SourceLines) -> &BTreeMap<u32, String>) -> Self {
+        let sources = &kernel.text.sources;
+        // Most kernels have no series.
+        if sources.iter().all(|source| lines(source).is_empty()) {
+            return Self::default();
+        }
         let boot = kernel.ranges(&kernel.boot);
-        let cases: Vec<_> = kernel
-            .cases
-            .iter()
-            .map(|case| (case, kernel.ranges(&case.ran)))
-            .collect();
+        let cases: Vec<_> = kernel.cases.iter().zip(kernel.ranges_of_cases()).collect();
         let line_ran = |rows: &[&LineOfCode]| {
             if rows.is_empty() {
                 return LineRan::NoCode;
@@ -82,11 +83,7 @@ impl SeriesRan {
                 None => LineRan::Never,
             }
         };
-        let changed = kernel
-            .text
-            .sources
-            .iter()
-            .filter(|source| !lines(source).is_empty());
+        let changed = sources.iter().filter(|source| !lines(source).is_empty());
         let files = changed.map(|source| {
             let lines = lines(source).iter();
             let lines = lines.map(|(line, text)| {

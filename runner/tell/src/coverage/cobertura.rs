@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Cobertura's XML (coverage-04.dtd), which GitLab shows in a merge request.
 
-use super::counts::{cases, line_counts, title};
+use super::counts::{line_counts, title};
 use crate::text::{Lines, printable};
 use record::{Coverage, CoveredKernel};
 
@@ -82,7 +82,7 @@ impl Class {
 }
 
 fn package(kernel: &CoveredKernel) -> Option<Package> {
-    let cases = cases(kernel);
+    let cases = kernel.ranges_of_cases();
     let sources = kernel
         .text
         .sources

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the forms of a coverage have in common: how many cases ran what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use record::{CoveredKernel, Ranges, SourceLines, Span};
 
@@ -11,19 +11,27 @@ pub(super) fn line_counts(
     source: &SourceLines,
     cases: &[Ranges],
 ) -> BTreeMap<u32, u64> {
-    let mut counts: BTreeMap<u32, u64> = source.rows.iter().map(|row| (row.line, 0)).collect();
-    let boot = kernel.ranges(&kernel.boot);
-    for ranges in cases {
-        for (line, ran) in source.ran(ranges) {
-            *counts.entry(line).or_default() += u64::from(ran);
+    let lines: BTreeSet<u32> = source.rows.iter().map(|row| row.line).collect();
+    let places: BTreeMap<u32, usize> = lines.iter().copied().zip(0..).collect();
+    let rows = source.rows.iter().map(|row| (row.span, places[&row.line]));
+    let rows: Vec<(Span, usize)> = rows.collect();
+    // A line can have several pieces, and was run once all the same.
+    let ran = |ranges: &Ranges| {
+        let mut ran = vec![false; lines.len()];
+        for (span, place) in &rows {
+            ran[*place] |= ranges.meets(span.offset, span.offset + span.bytes);
         }
+        ran
+    };
+    let mut counts = vec![0; lines.len()];
+    for ranges in cases {
+        let ran = ran(ranges).into_iter().map(u64::from);
+        counts.iter_mut().zip(ran).for_each(|(count, ran)| *count += ran);
     }
     // A line that only booting ran was run once.
-    for (line, ran) in source.ran(&boot) {
-        let count = counts.entry(line).or_default();
-        *count = (*count).max(u64::from(ran));
-    }
-    counts
+    let boot = ran(&kernel.ranges(&kernel.boot)).into_iter().map(u64::from);
+    let counts = counts.into_iter().zip(boot).map(|(count, boot)| boot.max(count));
+    lines.iter().copied().zip(counts).collect()
 }
 
 /// How many cases ran the code of each function that was inlined, by it and the function that it was inlined into.
@@ -48,12 +56,6 @@ pub(super) fn inlined_counts<'a>(
         times.max(u64::from(ran(&&boot)))
     };
     code.iter().map(|(place, code)| (*place, count(code))).collect()
-}
-
-/// What each case ran.
-pub(super) fn cases(kernel: &CoveredKernel) -> Vec<Ranges> {
-    let cases = kernel.cases.iter();
-    cases.map(|case| kernel.ranges(&case.ran)).collect()
 }
 
 /// The functions that begin in a file: first line, name, and whether each ran.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! LCOV's tracefile, as `genhtml` and Codecov read it (geninfo(1)).
 
-use super::counts::{cases, everything, functions, line_counts, title};
+use super::counts::{everything, functions, line_counts, title};
 use crate::text::Lines;
 use record::{Coverage, CoveredKernel};
 
@@ -15,7 +15,7 @@ pub fn lcov(coverage: &Coverage) -> String {
 }
 
 fn of_kernel(kernel: &CoveredKernel, lines: &mut Lines) {
-    let (cases, all) = (cases(kernel), everything(kernel));
+    let (cases, all) = (kernel.ranges_of_cases(), everything(kernel));
     // A test's name has letters, digits and underscores.
     let name: String = title(kernel)
         .chars()

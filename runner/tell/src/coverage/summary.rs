@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::counts::{cases, everything, functions, inlined_counts, line_counts, title};
+use super::counts::{everything, functions, inlined_counts, line_counts, title};
 use crate::{
     ran::pieces,
     table::{Align, columns},
@@ -66,7 +66,7 @@ struct File {
 }
 
 fn files(kernel: &CoveredKernel) -> Vec<File> {
-    let (cases, all) = (cases(kernel), everything(kernel));
+    let all = everything(kernel);
     let with_code = kernel
         .text
         .sources
@@ -74,11 +74,11 @@ fn files(kernel: &CoveredKernel) -> Vec<File> {
         .filter(|source| !source.rows.is_empty());
     with_code
         .map(|source| {
-            let counts = line_counts(kernel, source, &cases);
+            let lines = source.ran(&all);
             let functions = functions(kernel, source, &all);
             File {
                 name: source.file.clone(),
-                lines: (counts.len(), counts.values().filter(|count| **count > 0).count()),
+                lines: (lines.len(), lines.values().filter(|ran| **ran).count()),
                 functions: (
                     functions.len(),
                     functions.iter().filter(|(_, _, ran)| *ran).count(),
@@ -91,7 +91,7 @@ fn files(kernel: &CoveredKernel) -> Vec<File> {
 /// What ran, as JSON: for each kernel the functions that each case ran, and how many cases ran each line.
 pub fn coverage_json(coverage: &Coverage) -> Value {
     let kernel = |kernel: &CoveredKernel| {
-        let ranges = cases(kernel);
+        let ranges = kernel.ranges_of_cases();
         let of_cases = kernel.cases.iter().zip(&ranges).map(|(case, ranges)| {
             json!({
                 "suite": case.key.suite,
