@@ -42,9 +42,9 @@ on_both!(
     panics,
     hangs,
     loses_its_qemu,
-    goes_round,
     has_no_root,
-    is_never_ready
+    is_never_ready,
+    spins
 );
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

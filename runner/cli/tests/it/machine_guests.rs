@@ -7,7 +7,7 @@ use base::{Arch, Errno, fault::Blame};
 use format::{klog, ssh::Login};
 use rustix::process::{Pid, Signal, kill_process};
 use vm::{
-    guest::{BootCause, BootLimits, Diagnosis, Guest, GuestPort as _, PortError},
+    guest::{BootCause, BootError, BootLimits, Diagnosis, Guest, GuestPort as _, PortError},
     machine::{Clock, End, Logs, MachineSpec, Qemu, StartOptions, Wait},
 };
 
@@ -202,22 +202,27 @@ pub(crate) async fn waits_disabled(qemu: Qemu) {
     machine.stop().await;
 }
 
+/// Why the guest of a machine does not boot; what it says is in the folder.
+async fn no_boot(spec: &MachineSpec, login: &Login, folder: &Path, limits: BootLimits) -> BootError {
+    let logs = Logs::in_folder(folder);
+    Guest::boot(
+        spec,
+        &logs,
+        Clock::start(),
+        StartOptions::default(),
+        login,
+        limits,
+    )
+    .await
+    .unwrap_err()
+}
+
 /// A kernel without a root panics while it boots.
 pub(crate) async fn has_no_root(spec: &MachineSpec, login: &Login) {
     let folder = tempfile::tempdir().unwrap();
     let mut spec = spec.clone();
     spec.initrds.clear();
-    let logs = Logs::in_folder(folder.path());
-    let result = Guest::boot(
-        &spec,
-        &logs,
-        Clock::start(),
-        StartOptions::default(),
-        login,
-        BootLimits::default(),
-    )
-    .await;
-    let error = result.unwrap_err();
+    let error = no_boot(&spec, login, folder.path(), BootLimits::default()).await;
     assert!(
         matches!(
             error.cause,
@@ -234,7 +239,7 @@ pub(crate) async fn has_no_root(spec: &MachineSpec, login: &Login) {
 }
 
 /// A kernel whose first instruction jumps to itself is given up long before its console has been silent for a minute.
-pub(crate) async fn goes_round(spec: &MachineSpec, login: &Login) {
+pub(crate) async fn spins(spec: &MachineSpec, login: &Login) {
     let folder = tempfile::tempdir().unwrap();
     let mut spec = spec.clone();
     let kernel = folder.path().join("kernel");
@@ -260,21 +265,11 @@ pub(crate) async fn goes_round(spec: &MachineSpec, login: &Login) {
     };
     fs_err::write(&kernel, image).unwrap();
     spec.kernel = Some(kernel);
-    let logs = Logs::in_folder(folder.path());
-    let error = Guest::boot(
-        &spec,
-        &logs,
-        Clock::start(),
-        StartOptions::default(),
-        login,
-        BootLimits::default(),
-    )
-    .await
-    .unwrap_err();
-    let BootCause::Guest(Diagnosis::Circles(circle)) = &error.cause else {
+    let error = no_boot(&spec, login, folder.path(), BootLimits::default()).await;
+    let BootCause::Guest(Diagnosis::Spins(spin)) = &error.cause else {
         panic!("{error:?}");
     };
-    assert_eq!(circle.at, [at], "{circle}");
+    assert_eq!(spin.at, [at], "{spin}");
     assert_eq!(error.blame(), Blame::Kernel);
     assert!(error.is_mute());
 }
@@ -284,21 +279,11 @@ pub(crate) async fn is_never_ready(spec: &MachineSpec, login: &Login) {
     let folder = tempfile::tempdir().unwrap();
     let mut spec = spec.clone();
     spec.cmdline += " rdinit=/bin/sh";
-    let logs = Logs::in_folder(folder.path());
     let limits = BootLimits {
         ready: Duration::from_secs(40),
         ..BootLimits::default()
     };
-    let error = Guest::boot(
-        &spec,
-        &logs,
-        Clock::start(),
-        StartOptions::default(),
-        login,
-        limits,
-    )
-    .await
-    .unwrap_err();
+    let error = no_boot(&spec, login, folder.path(), limits).await;
     assert!(
         matches!(error.cause, BootCause::Guest(Diagnosis::Hangs)),
         "{error:?}"

@@ -204,7 +204,7 @@ impl Trouble {
 fn found(diagnosis: &Diagnosis) -> Option<GuestEnd> {
     match diagnosis {
         Diagnosis::Ended(end) => Some(end_of(end)),
-        Diagnosis::Hangs | Diagnosis::Circles(_) | Diagnosis::StuckAlone => Some(GuestEnd::Hung),
+        Diagnosis::Hangs | Diagnosis::Spins(_) | Diagnosis::StuckAlone => Some(GuestEnd::Hung),
         Diagnosis::QemuSilent(_)
         | Diagnosis::NotRunning { .. }
         | Diagnosis::Starved(_)

@@ -8,10 +8,10 @@ use std::{
 };
 
 use super::{
-    circle::{self, Circle},
     diagnosis::{Diagnosis, of_machine, show_tasks},
     line::LinePort,
     port::{GuestPort as _, Output, Port, PortError},
+    spin::{self, Spin},
     ssh::SshPort,
     witness::Witness,
 };
@@ -187,8 +187,8 @@ impl BootError {
 enum Halt {
     /// What the machine says, or a limit.
     Wait(Wait),
-    /// It will not come.
-    Circle(Circle),
+    /// It spins.
+    Spin(Spin),
 }
 
 /// How many lines of the console go into an error.
@@ -251,7 +251,7 @@ impl Guest {
                     let line = tokio::select! {
                         biased;
                         line = machine.wait_for(lines.next(), limits.silent) => line.map_err(Halt::Wait)?,
-                        circle = circle::found(&machine) => return Err(Halt::Circle(circle)),
+                        spin = spin::found(&machine) => return Err(Halt::Spin(spin)),
                     };
                     let Some(line) = line else {
                         return Ok(None);
@@ -274,9 +274,9 @@ impl Guest {
             Ok(Err(Halt::Wait(Wait::Deadline(_)))) => {
                 BootCause::Guest(of_machine(&machine).await.unwrap_or(Diagnosis::Hangs))
             }
-            Ok(Err(Halt::Circle(circle))) => {
-                let circles = Diagnosis::Circles(circle);
-                BootCause::Guest(of_machine(&machine).await.unwrap_or(circles))
+            Ok(Err(Halt::Spin(spin))) => {
+                let spins = Diagnosis::Spins(spin);
+                BootCause::Guest(of_machine(&machine).await.unwrap_or(spins))
             }
         };
         Err(give_up(machine, cause).await)
@@ -405,7 +405,7 @@ async fn give_up(machine: Machine, mut cause: BootCause) -> BootError {
     }
     let console = machine.console().clone();
     let mut said = None;
-    if matches!(cause, BootCause::Guest(Diagnosis::Hangs | Diagnosis::Circles(_))) {
+    if matches!(cause, BootCause::Guest(Diagnosis::Hangs | Diagnosis::Spins(_))) {
         said = Some(console.text());
         show_tasks(&machine, &['w', 't', 'l'], Speed::NORMAL).await;
     }

@@ -7,8 +7,8 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     boot::{Guest, Speed},
-    circle::Circle,
     port::{GuestPort as _, PortError},
+    spin::Spin,
 };
 use crate::machine::{End, Machine, Wait};
 use base::fault::Blame;
@@ -30,8 +30,8 @@ pub enum Diagnosis {
     },
     /// QEMU runs the guest, and the guest does not answer a new connection either.
     Hangs,
-    /// QEMU runs the guest, which gets nowhere.
-    Circles(Circle),
+    /// QEMU runs the guest, which gets nowhere while it boots.
+    Spins(Spin),
     /// The guest answers a new connection: what did not end in time hangs alone.
     StuckAlone,
     /// The host did not give the guest the time that it may take, and how much it got.
@@ -45,7 +45,7 @@ impl Diagnosis {
     pub fn blame(&self) -> Blame {
         match self {
             Self::Ended(end) if end.blames_kernel() => Blame::Kernel,
-            Self::Hangs | Self::Circles(_) | Self::StuckAlone => Blame::Kernel,
+            Self::Hangs | Self::Spins(_) | Self::StuckAlone => Blame::Kernel,
             Self::Ended(_)
             | Self::QemuSilent(_)
             | Self::NotRunning { .. }
@@ -63,7 +63,7 @@ impl fmt::Display for Diagnosis {
             Self::NotRunning { state } => write!(f, "QEMU does not run the guest: its state is {state}"),
             Self::Starved(how) => f.write_str(how),
             Self::Hangs => f.write_str("the guest hangs: QEMU runs it, and it does not answer"),
-            Self::Circles(circle) => write!(f, "the guest hangs: {circle}"),
+            Self::Spins(spin) => write!(f, "the guest hangs: {spin}"),
             Self::StuckAlone => f.write_str("this hangs, while the guest answers other questions"),
             Self::ConnectionLost => f.write_str("the connection broke, and the guest lives"),
         }
@@ -264,7 +264,7 @@ mod tests {
             seen: crate::machine::PanicSource::Console,
             line: "Kernel panic - not syncing: test".to_owned(),
         };
-        let circle = Circle {
+        let spin = Spin {
             at: vec![0x1_0000, 0x1_0004],
             same_registers: true,
             silent: Duration::from_secs(15),
@@ -278,7 +278,7 @@ mod tests {
             (Diagnosis::Ended(exited), Verdict::Error),
             (Diagnosis::Ended(End::Stopped), Verdict::Error),
             (Diagnosis::Hangs, Verdict::Fail),
-            (Diagnosis::Circles(circle), Verdict::Fail),
+            (Diagnosis::Spins(spin), Verdict::Fail),
             (Diagnosis::StuckAlone, Verdict::Fail),
             (Diagnosis::ConnectionLost, Verdict::Error),
             (

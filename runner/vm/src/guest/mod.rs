@@ -5,18 +5,18 @@
 //! the kernel or against the bench is found out by [`Guest::diagnose`].
 
 mod boot;
-mod circle;
 mod diagnosis;
 mod line;
 mod port;
+mod spin;
 mod ssh;
 mod template;
 mod witness;
 
 pub use boot::{BootCause, BootError, BootLimits, Guest, Speed};
-pub use circle::Circle;
 pub use diagnosis::Diagnosis;
 pub use port::{GuestPort, Output, Port, PortError};
+pub use spin::Spin;
 pub use ssh::SshPort;
 pub use template::{Template, TemplateError};
 pub use witness::Witness;

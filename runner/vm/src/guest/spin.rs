@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A guest that goes round in a circle: its console is silent, a CPU of it works, and comes back to what it was again and again.
+//! A guest that spins: its console is silent, a CPU of it works, and comes back to what it was again and again.
 //!
 //! A loop that gets somewhere counts: some register is another one each time. So a CPU that has the same place and the same registers as before, most
 //! of the times that it is looked at, and for ten seconds, will not leave where it is by itself. A loop may also count for ever, as that of a panic does
-//! which nobody hears of: after twenty seconds in a few places nothing else will come. One that waits for an interrupt does not go round.
+//! which nobody hears of: after twenty seconds in a few places nothing else will come. One that waits for an interrupt does not spin.
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 
@@ -16,7 +16,7 @@ const SILENT: Duration = Duration::from_secs(5);
 /// How long it is from one look to the next.
 const BETWEEN: Duration = Duration::from_millis(250);
 
-/// How many looks say that it goes round, where its registers come back.
+/// How many looks say that it spins, where its registers come back.
 const LOOKS: usize = 40;
 
 /// How many do where only its places do.
@@ -36,10 +36,10 @@ struct Cpu {
     registers: String,
 }
 
-/// Where a guest goes round.
+/// Where a guest spins.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Circle {
-    /// Addresses that were seen, ascending; each CPU that goes round has one or more.
+pub struct Spin {
+    /// Addresses that were seen, ascending; each CPU that spins has one or more.
     pub at: Vec<u64>,
     /// Its registers come back, too, so that it counts nothing.
     pub same_registers: bool,
@@ -47,10 +47,10 @@ pub struct Circle {
     pub silent: Duration,
 }
 
-impl fmt::Display for Circle {
+impl fmt::Display for Spin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (first, last) = (self.at.first().unwrap_or(&0), self.at.last().unwrap_or(&0));
-        write!(f, "it goes round in a circle at {first:#x}")?;
+        write!(f, "it spins at {first:#x}")?;
         if first != last {
             write!(f, " to {last:#x}")?;
         }
@@ -62,9 +62,9 @@ impl fmt::Display for Circle {
     }
 }
 
-/// Ends when the guest of a machine, whose console has just said something, goes round in a circle. Cancel-safe; never ends where it does not, or
+/// Ends when the guest of a machine, whose console has just said something, spins. Cancel-safe; never ends where it does not, or
 /// where QEMU does not tell.
-pub(super) async fn found(machine: &Machine) -> Circle {
+pub(super) async fn found(machine: &Machine) -> Spin {
     machine.rest(SILENT).await;
     let mut looks = Vec::new();
     loop {
@@ -77,8 +77,8 @@ pub(super) async fn found(machine: &Machine) -> Circle {
             cpu.waits |= stopped;
         }
         looks.push(cpus);
-        if let Some((at, same_registers)) = round(&looks) {
-            return Circle {
+        if let Some((at, same_registers)) = spinning(&looks) {
+            return Spin {
                 at,
                 same_registers,
                 silent: SILENT + BETWEEN * (looks.len() as u32 - 1),
@@ -139,8 +139,8 @@ fn s390(lines: &[&str]) -> Option<Cpu> {
     })
 }
 
-/// Where the CPUs go round, and whether with the same registers, if one does and no other gets anywhere; by looks from the first one on.
-fn round(looks: &[Vec<Cpu>]) -> Option<(Vec<u64>, bool)> {
+/// Where the CPUs spin, and whether with the same registers, if one does and no other gets anywhere; by looks from the first one on.
+fn spinning(looks: &[Vec<Cpu>]) -> Option<(Vec<u64>, bool)> {
     let back = |looks: usize, of: &BTreeSet<&Cpu>| of.len() <= looks / 2;
     let few =
         |_: usize, of: &BTreeSet<&Cpu>| of.iter().map(|cpu| cpu.at).collect::<BTreeSet<_>>().len() <= FEW;
@@ -189,19 +189,19 @@ mod tests {
     /// What is found once there are so many looks, each of these CPUs, and not one look before.
     fn found_after(count: usize, cpus: impl Fn(u64) -> Vec<Cpu>) -> Option<(Vec<u64>, bool)> {
         let looks: Vec<Vec<Cpu>> = (0..count as u64).map(cpus).collect();
-        assert_eq!(round(&looks[..count - 1]), None, "one look too few");
-        round(&looks)
+        assert_eq!(spinning(&looks[..count - 1]), None, "one look too few");
+        spinning(&looks)
     }
 
     fn never(cpus: impl Fn(u64) -> Vec<Cpu>) {
         let looks: Vec<Vec<Cpu>> = (0..3 * MORE_LOOKS as u64).map(cpus).collect();
         for count in 0..looks.len() {
-            assert_eq!(round(&looks[..count]), None, "after {count} looks");
+            assert_eq!(spinning(&looks[..count]), None, "after {count} looks");
         }
     }
 
     #[test]
-    fn what_comes_back_goes_round() {
+    fn what_comes_back_spins() {
         let in_four_places = |look: u64| cpu(look % 4, false, look % 4);
         let places = vec![0, 1, 2, 3];
         assert_eq!(
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_cpu_does_not_go_round_and_one_that_works_is_waited_for() {
+    fn an_idle_cpu_does_not_spin_and_one_that_works_is_waited_for() {
         let idle = || cpu(9, true, 0);
         never(|_| vec![idle()]);
         // It wakes for its clock, now and then.
