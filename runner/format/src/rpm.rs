@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A `.rpm`: what the package says of itself, and its files.
 //!
-//! The third version of the format, which all distributions use (docs/manual/format_v4.md of rpm): a lead of 96 bytes, a header with signatures that ends
+//! The fourth version of the format, that of rpm 4 (docs/manual/format_v4.md of rpm): a lead of 96 bytes, a header with signatures that ends
 //! at a multiple of eight, the header, and the files as a packed `cpio` archive. Numbers are big-endian.
 
 use std::{
@@ -98,38 +98,33 @@ impl Header {
         16 + self.entries.len() + self.store.len()
     }
 
-    /// How many values an entry has, and the bytes from the first one on; `None` where there is no such entry, or it leads out of the header.
-    fn entry(&self, tag: Tag) -> Option<(usize, &[u8])> {
-        let entry = self
-            .entries
-            .chunks_exact(16)
-            .find(|entry| number(entry) == tag as u32)?;
-        let at = usize::try_from(number(&entry[8..])).ok()?;
-        let count = usize::try_from(number(&entry[12..])).ok()?;
-        Some((count, self.store.get(at..)?))
+    /// How many values an entry has, and the bytes from the first one on; none of one that is not there, as that of a package which requires nothing.
+    fn entry(&self, tag: Tag) -> Result<(usize, &[u8]), RpmError> {
+        let mut entries = self.entries.chunks_exact(16);
+        let Some(entry) = entries.find(|entry| number(entry) == tag as u32) else {
+            return Ok((0, &[]));
+        };
+        let (at, count) = (number(&entry[8..]) as usize, number(&entry[12..]) as usize);
+        let values = self.store.get(at..);
+        let values = values.ok_or(RpmError::Format("an entry of its header leads out of it"))?;
+        Ok((count, values))
     }
 
     /// The texts of an entry; each ends with a zero.
-    fn texts(&self, tag: Tag) -> Option<Vec<String>> {
+    fn texts(&self, tag: Tag) -> Result<impl Iterator<Item = String>, RpmError> {
         let (count, bytes) = self.entry(tag)?;
         let texts = bytes.split(|byte| *byte == 0).take(count);
-        Some(
-            texts
-                .map(|text| String::from_utf8_lossy(text).into_owned())
-                .collect(),
-        )
+        Ok(texts.map(|text| String::from_utf8_lossy(text).into_owned()))
     }
 
     fn text(&self, tag: Tag, what: &'static str) -> Result<String, RpmError> {
-        self.texts(tag)
-            .and_then(|texts| texts.into_iter().next())
-            .filter(|text| !text.is_empty())
-            .ok_or(RpmError::Lacks(what))
+        let text = self.texts(tag)?.next().filter(|text| !text.is_empty());
+        text.ok_or(RpmError::Lacks(what))
     }
 
-    fn numbers(&self, tag: Tag) -> Option<Vec<u32>> {
+    fn numbers(&self, tag: Tag) -> Result<impl Iterator<Item = u32>, RpmError> {
         let (count, bytes) = self.entry(tag)?;
-        Some(bytes.chunks_exact(4).take(count).map(number).collect())
+        Ok(bytes.chunks_exact(4).take(count).map(number))
     }
 }
 
@@ -174,11 +169,10 @@ fn header(package: &mut impl Read) -> Result<Header, RpmError> {
 /// The bytes are no package, or cannot be read.
 pub fn about(mut package: impl Read) -> Result<About, RpmError> {
     let of = header(&mut package)?;
-    // What requires nothing has no such entries.
-    let names = of.texts(Tag::RequireName).unwrap_or_default();
-    let versions = of.texts(Tag::RequireVersion).unwrap_or_default();
-    let flags = of.numbers(Tag::RequireFlags).unwrap_or_default();
-    let requires = names.into_iter().zip(versions).zip(flags);
+    let requires = of
+        .texts(Tag::RequireName)?
+        .zip(of.texts(Tag::RequireVersion)?)
+        .zip(of.numbers(Tag::RequireFlags)?);
     let exactly = requires.filter(|(_, flags)| flags & COMPARISON == EQUAL);
     let (version, release) = (
         of.text(Tag::Version, "version")?,
@@ -327,6 +321,13 @@ mod tests {
         assert!(
             files(&bytes[..bytes.len() - 20]).is_err(),
             "its last bytes are not there"
+        );
+        // The first entry of the header, behind the lead and no signatures, is that of the name: its place, far away.
+        let mut astray = bytes.clone();
+        astray[96 + 16 + 16 + 8..][..4].fill(0xff);
+        assert_eq!(
+            about(astray.as_slice()).unwrap_err().to_string(),
+            "not a package of RPM: an entry of its header leads out of it"
         );
         let nameless = rpm_of("", "s390x", &[], &[]);
         assert_eq!(

@@ -12,13 +12,14 @@ use base::ByteSize;
 
 /// Kinds of entries that are got or made again when they are needed, and whose times say when they were used last. Apt's indices and a
 /// QEMU of ours are not among them.
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 11] = [
     "built",
     "debs",
     "failed",
     "images",
     "kernels",
     "lines",
+    "mails",
     "plugins",
     "selftests",
     "told",

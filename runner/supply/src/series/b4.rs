@@ -7,16 +7,19 @@ use super::SeriesError;
 use crate::cache::{Cache, Key, NotHere};
 use base::exec::{Command, ExecError};
 
-/// Whether a word can be given to b4: a message-id, with or without its angle brackets, or the address of a mail in an archive.
-pub(super) fn is_id(word: &str) -> bool {
+/// The message-id that a word is, without its angle brackets; none where it could not be given to b4.
+pub(super) fn id(word: &str) -> Option<&str> {
+    let id = word.trim_matches(['<', '>']);
     let plain = |c: char| c.is_ascii_graphic() && !matches!(c, ',' | '"' | '\'' | '\\');
-    !word.starts_with('-') && word.contains('@') && word.chars().all(plain)
+    // What begins with a dash is an option of b4's.
+    (!id.starts_with('-') && id.contains('@') && id.chars().all(plain)).then_some(id)
 }
 
 /// The folder with the mails of the series that a mail is of, of one version where that is asked. What was got once is kept: a later version of a series
 /// is in other mails.
 pub(super) fn mails(id: &str, version: Option<&str>, cache: &Cache) -> Result<PathBuf, SeriesError> {
-    let key = Key::new().with(id).with(version.unwrap_or_default()).finish();
+    let parts = [Some(id), version].into_iter().flatten();
+    let key = parts.fold(Key::new(), Key::with).finish();
     if cache.only_looks() && cache.find("mails", &key).is_none() {
         return Err(NotHere::would(format!("b4 would get the mails of `{id}`")).into());
     }

@@ -143,10 +143,8 @@ impl FromStr for SeriesPlace {
             return Err(wrong());
         }
         if let Some(id) = text.strip_prefix("b4:") {
-            return match b4::is_id(id) {
-                true => Ok(Self::B4(id.trim_matches(['<', '>']).to_owned())),
-                false => Err(SeriesError::Id(text.to_owned())),
-            };
+            let id = b4::id(id).ok_or_else(|| SeriesError::Id(text.to_owned()))?;
+            return Ok(Self::B4(id.to_owned()));
         }
         // A path may have two dots, too: what is there, or begins with dots or a folder, is a path.
         match text.split_once("..") {
@@ -251,19 +249,10 @@ impl SeriesSource {
         let name = match &self.place {
             SeriesPlace::Range { .. } => return Ok(self.to_string()),
             // Who sent it, or from which host, says little.
-            SeriesPlace::B4(id) => id.split('@').next().unwrap_or_default().to_owned(),
-            SeriesPlace::Mails(path) => match path.file_name() {
-                Some(name) => name.to_string_lossy().into_owned(),
-                // As of `.` and `..`.
-                None => {
-                    let whole = fs_err::canonicalize(path)?;
-                    whole
-                        .file_name()
-                        .unwrap_or_default()
-                        .to_string_lossy()
-                        .into_owned()
-                }
-            },
+            SeriesPlace::B4(id) => id.split_once('@').map_or(&**id, |(local, _)| local).to_owned(),
+            // As of `.` and `..`.
+            SeriesPlace::Mails(path) if path.file_name().is_none() => last_of(&fs_err::canonicalize(path)?),
+            SeriesPlace::Mails(path) => last_of(path),
         };
         let digest = self.load(cache)?.digest();
         Ok(digest.map_or(name.clone(), |digest| format!("{name}@{digest}")))
@@ -310,18 +299,20 @@ impl SeriesSource {
     fn mails(&self, path: &Path) -> Result<Series, SeriesError> {
         let mut mails = Mails::default();
         for file in files::files(path)? {
-            let name = if file == path {
-                path.display().to_string()
-            } else {
-                file.file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned()
+            let name = match file == path {
+                true => path.display().to_string(),
+                false => last_of(&file),
             };
             mails.add(&name, &files::read(&file)?)?;
         }
         Ok(mails.series(&self.choice)?)
     }
+}
+
+/// The last part of a path; all of the one that has none, `/`.
+fn last_of(path: &Path) -> String {
+    let last = path.file_name().unwrap_or(path.as_os_str());
+    last.to_string_lossy().into_owned()
 }
 
 impl LoadedSeries {
