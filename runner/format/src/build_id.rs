@@ -98,6 +98,7 @@ mod tests {
     use std::io::Write as _;
 
     use super::*;
+    use crate::samples::vmlinux;
 
     const OURS: [u8; 20] = *b"01234567890123456789";
     const OF_THE_VDSO: [u8; 20] = [7; 20];
@@ -162,18 +163,9 @@ mod tests {
     fn an_elf_file_has_one() {
         let folder = tempfile::tempdir().unwrap();
         let made = |id: &str| {
-            let made = std::process::Command::new("cc")
-                .current_dir(folder.path())
-                .args(["-nostdlib", "-static", "-Wl,-e,f", id, "-o", "it", "-x", "c", "-"])
-                .stdin(std::process::Stdio::piped())
-                .spawn()
-                .and_then(|mut cc| {
-                    cc.stdin.take().unwrap().write_all(b"void f(void) {}\n")?;
-                    cc.wait()
-                })
-                .unwrap();
-            assert!(made.success(), "cc: {made}");
-            fs_err::read(folder.path().join("it")).unwrap()
+            let path = folder.path().join("vmlinux");
+            vmlinux(&path, &[id]);
+            fs_err::read(path).unwrap()
         };
         let elf = made("-Wl,--build-id=0x12345678");
         assert_eq!(

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Packages and modules that are made for a test, here and in the crates above.
 
-use std::io::Write as _;
+use std::{
+    io::Write as _,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use object::elf::{SHT_NULL, SHT_PROGBITS, SHT_STRTAB};
 
@@ -101,6 +105,32 @@ pub fn rpm_of(name: &str, architecture: &str, requires: &[(&str, &str)], files: 
         zstd::encode_all(archive.as_slice(), 1).unwrap(),
     ]
     .concat()
+}
+
+/// Makes, at a path, what has all that is looked for in a `vmlinux`: a text that begins at `_stext`, and lines of `init/main.c`. By the host's C
+/// compiler, with more options.
+pub fn vmlinux(at: &Path, options: &[&str]) {
+    let mut cc = Command::new("cc")
+        .args([
+            "-g1",
+            "-O1",
+            "-nostdlib",
+            "-static",
+            "-Wl,-e,_stext",
+            "-x",
+            "c",
+            "-",
+            "-o",
+        ])
+        .arg(at)
+        .args(options)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let source = "#line 1 \"init/main.c\"\nint f(int x);\nint _stext(int x)\n{\n\treturn f(x) + 1;\n}\nint f(int x)\n{\n\treturn x;\n}\n";
+    cc.stdin.take().unwrap().write_all(source.as_bytes()).unwrap();
+    let made = cc.wait().unwrap();
+    assert!(made.success(), "cc: {made}");
 }
 
 /// A big-endian object with a `.modinfo` alone, as a module of s390x has one.

@@ -19,15 +19,16 @@ pub(crate) struct Select {
     #[arg(value_name = "SUITE", value_hint = ValueHint::FilePath)]
     pub(crate) suites: Vec<String>,
 
-    /// Kernel, NAME= before it or not: debian:SUITE[=VERSION], deb:FILE.deb, rpm:FILE.rpm, image:FILE, image:DIR, tree:PATH[@COMMIT] or source:debian:SUITE
+    /// Kernel, NAME= before it or not: debian:SUITE[=VERSION], deb:FILE.deb, rpm:FILE.rpm, image:FILE, image:DIR, tree:PATH[@COMMIT] or
+    /// source:debian:SUITE
     ///
     /// Can be given several times; without it, the three Debian kernels. debian: takes the package of a suite such as
     /// trixie, sid, trixie-backports or experimental, the newest or that of a version. deb:FILE.deb+FILE.deb is a kernel that is split over several
-    /// packages, and so is rpm:FILE.rpm+FILE.rpm. image: takes ,modules=DIR ,config=FILE ,vmlinux=FILE, and finds them itself in a folder that a kernel was built in, or in /boot. Files
-    /// are run on their own architecture, and go by their release where they have no name.
+    /// packages, and so is rpm:FILE.rpm+FILE.rpm. image: takes ,modules=DIR ,config=FILE ,vmlinux=FILE, and finds them itself in a folder that a
+    /// kernel was built in, or in /boot. Files are run on their own architecture, and go by their release where they have no name.
     /// source: and tree: are built, and take ,config=lockdep+kasan (dax, gcov, kasan, kmemleak, lockdep, no-hugetlb), ,series=SERIES (an
-    /// mbox, a folder of patches, b4:MESSAGE-ID, or BASE..TIP) and ,patches=N (only the first N of them). Behind a series, ,version=N or ,subject=WORDS
-    /// chooses among several in its file, and ,prerequisite=SERIES names what it stands on.
+    /// mbox, a folder of patches, b4:MESSAGE-ID, or BASE..TIP) and ,patches=N (only the first N of them). Behind a series, ,version=N or
+    /// ,subject=WORDS chooses among several in its file, and ,prerequisite=SERIES names what it stands on.
     #[arg(short, long = "kernel", value_name = "KERNEL")]
     pub(crate) kernels: Vec<KernelSpec>,
 

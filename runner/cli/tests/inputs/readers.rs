@@ -420,32 +420,11 @@ fn packed() -> Vec<Vec<u8>> {
     vec![[b"setup", gzip.finish().unwrap().as_slice()].concat(), note]
 }
 
-/// A program that has what is looked for in a kernel: a text, and lines of `init/main.c`.
 fn vmlinux() -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
-    fs_err::create_dir(folder.path().join("init")).unwrap();
-    fs_err::write(
-        folder.path().join("init/main.c"),
-        "int f(int x);\nint _stext(int x)\n{\n\treturn f(x) + 1;\n}\nint f(int x)\n{\n\treturn x;\n}\n",
-    )
-    .unwrap();
-    // What links programs of Rust compiles C, too.
-    let made = std::process::Command::new("cc")
-        .args([
-            "-g1",
-            "-O1",
-            "-nostdlib",
-            "-static",
-            "-Wl,-e,_stext",
-            "-o",
-            "vmlinux",
-            "init/main.c",
-        ])
-        .current_dir(folder.path())
-        .status()
-        .unwrap();
-    assert!(made.success(), "cc: {made}");
-    fs_err::read(folder.path().join("vmlinux")).unwrap()
+    let path = folder.path().join("vmlinux");
+    samples::vmlinux(&path, &[]);
+    fs_err::read(path).unwrap()
 }
 
 fn coverage() -> Vec<Vec<u8>> {

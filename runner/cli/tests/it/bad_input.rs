@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is wrong in the call or in a suite is told before anything boots, with exit code 2.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::told::{self, Told};
 
@@ -130,7 +130,8 @@ fn a_kernel_that_is_none_or_of_the_other_architecture() {
         assert_eq!(told.code, Some(2), "{}", told.err);
         assert!(told.err.contains("cannot be booted"), "{}", told.err);
     }
-    let other = vmlinux(folder.path());
+    let other = folder.path().join("vmlinux");
+    format::samples::vmlinux(&other, &["-Wl,--build-id=0x0123456789abcdef"]);
     let rig = crate::ground::rig();
     for prepared in &rig.kernels {
         let kernel = format!("image:{}", prepared.kernel.image.display());
@@ -155,31 +156,6 @@ fn a_kernel_that_is_none_or_of_the_other_architecture() {
             told.err
         );
     }
-}
-
-/// A file that has all that is looked for in a `vmlinux`, and is of no kernel here.
-fn vmlinux(folder: &Path) -> PathBuf {
-    fs_err::create_dir(folder.join("init")).unwrap();
-    fs_err::write(
-        folder.join("init/main.c"),
-        "int _stext(int x)\n{\n\treturn x;\n}\n",
-    )
-    .unwrap();
-    let options = [
-        "-g1",
-        "-nostdlib",
-        "-static",
-        "-Wl,-e,_stext",
-        "-Wl,--build-id=0x0123456789abcdef",
-    ];
-    let made = std::process::Command::new("cc")
-        .args(options)
-        .args(["-o", "vmlinux", "init/main.c"])
-        .current_dir(folder)
-        .status()
-        .unwrap();
-    assert!(made.success(), "cc: {made}");
-    folder.join("vmlinux")
 }
 
 #[test]

@@ -324,3 +324,21 @@ fn the_mails_of_a_message_id_are_got_once() {
     );
     assert!(!told.out.contains("x.test"), "{}", told.out);
 }
+
+#[test]
+fn a_plan_has_the_accelerator_that_a_run_takes() {
+    let rig = crate::ground::rig();
+    let emulator = &rig.emulators[&base::Arch::X86_64];
+    let prepared = rig
+        .kernels
+        .iter()
+        .find(|prepared| prepared.kernel.arch == base::Arch::X86_64);
+    let kernel = format!("image:{}", prepared.unwrap().kernel.image.display());
+    let results = tempfile::tempdir().unwrap();
+    let args = ["run", "quick", "-c", "Q02", "--dry-run", "-k", &kernel];
+    let told = Told::by(told::memrig().args(args).env("MEMRIG_RESULTS", results.path()));
+    assert_eq!(told.code, Some(0), "{}", told.err);
+    // A /dev/kvm that is there and breaks is none.
+    let accel = format!(" -accel {} ", emulator.accel_word());
+    assert!(told.out.contains(&accel), "no `{accel}` in: {}", told.out);
+}
