@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Commits that a series becomes, and what it cannot become.
 
-use super::*;
+use super::ground::*;
+use crate::{series::*, tree::TreeError};
+use ::base::fault::{Blame, Blamed as _};
 
 #[test]
 fn a_series_becomes_commits_and_the_users_tree_stays_as_it_is() {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What names a series, and what it is called.
 
-use super::*;
+use super::ground::*;
+use crate::series::*;
 
 #[test]
 fn series_by_name() {
