@@ -4,6 +4,8 @@
 //! An entry is a directory. It is made under another name while a lock for its key is held, and renamed when it is whole, so
 //! that what has its final name can be used by anyone without a lock, also after a kill.
 //!
+//! What is in an entry is compared with what was put there: one that is damaged is no entry, and is made again.
+//!
 //! A cache can be [looked at](Cache::looking): then nothing in it is made, changed or waited for, and what is not there is an error that says
 //! what would be got.
 
@@ -17,6 +19,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
+use crate::sums::{self, Sums};
 use base::{
     fault::{Blame, Blamed},
     ui::Ui,
@@ -260,10 +263,53 @@ impl Cache {
     pub fn find(&self, kind: &str, key: &str) -> Option<PathBuf> {
         let path = self.root.join(kind).join(key);
         let found = path.is_dir().then_some(path)?;
-        if !self.looks {
+        let whole = match self.looks {
+            true => sums::seem_the_same(&found, &self.sums(kind, key)).ok()?,
+            // Where it cannot be read, whoever makes it again is told why that fails.
+            false => sums::compare(&found, &self.sums(kind, key)).ok()?.is_none(),
+        };
+        if whole && !self.looks {
             self.used(&found);
         }
-        Some(found)
+        whole.then_some(found)
+    }
+
+    /// Where the sums of an entry are.
+    fn sums(&self, kind: &str, key: &str) -> PathBuf {
+        self.root.join("sums").join(kind).join(key)
+    }
+
+    /// Takes an entry away, in one step: what has its name is whole.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub(crate) fn remove(&self, kind: &str, key: &str) -> io::Result<()> {
+        let folder = self.root.join(kind);
+        let gone = folder.join(format!(".gone-{key}"));
+        fs_err::rename(folder.join(key), &gone)?;
+        match gone.is_dir() {
+            true => fs_err::remove_dir_all(&gone)?,
+            false => fs_err::remove_file(&gone)?,
+        }
+        match fs_err::remove_file(self.sums(kind, key)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes an entry away that is there and is not what was put there, and says so.
+    fn remove_damaged(&self, kind: &str, key: &str) -> io::Result<()> {
+        let path = self.root.join(kind).join(key);
+        if !path.is_dir() {
+            return Ok(());
+        }
+        if let Some(damaged) = sums::compare(&path, &self.sums(kind, key))? {
+            self.ui.warning(&format!(
+                "`{kind}/{key}` in the cache is not what was put there: {damaged}; it is got or made again"
+            ));
+            self.remove(kind, key)?;
+        }
+        Ok(())
     }
 
     /// Notes at an entry that it is used, by its time. Where that cannot be set, the entry goes too early and is made again.
@@ -291,6 +337,8 @@ impl Cache {
         if let Some(found) = self.find(kind, key) {
             return Ok(found);
         }
+        self.remove_damaged(kind, key)
+            .map_err(|source| self.failed(source))?;
         let parent = self.dir(kind)?;
         let name = format!(".new-{key}");
         let half = parent.join(&name);
@@ -305,6 +353,9 @@ impl Cache {
         let new = new.map_err(|source| self.failed(source))?;
         build(new.path())?;
         let path = parent.join(key);
+        // Before it has its name: without them it would be taken as it is.
+        let sums = Sums::of(new.path()).and_then(|sums| sums.write(&self.sums(kind, key)));
+        sums.map_err(|source| self.failed(source))?;
         fs_err::rename(new.path(), &path).map_err(|source| self.failed(source))?;
         // It has moved away: there is nothing left to remove.
         let _moved = new.keep();
@@ -493,6 +544,31 @@ mod tests {
         let _held = cache.lock("thing/key").unwrap();
         let _not_waited_for = looking.lock("thing/key").unwrap();
         assert_eq!(asked().unwrap(), made);
+    }
+
+    #[test]
+    fn an_entry_that_was_damaged_is_made_again_and_told() {
+        let root = tempfile::tempdir().unwrap();
+        let ui = Ui::silent();
+        let cache = Cache::at(root.path(), &ui).unwrap();
+        let made = |text: &'static str| {
+            cache.entry("thing", "key", |dir| {
+                fs_err::write(dir.join("file"), text).map_err(|source| cache.failed(source))
+            })
+        };
+        let path = made("whole").unwrap();
+        assert_eq!(made("never").unwrap(), path);
+        fs_err::write(path.join("file"), "who").unwrap();
+        assert_eq!(cache.looking().find("thing", "key"), None);
+        assert_eq!(cache.find("thing", "key"), None);
+        assert_eq!(made("again").unwrap(), path);
+        assert_eq!(fs_err::read_to_string(path.join("file")).unwrap(), "again");
+        let told = ui.lines().join("\n");
+        assert!(
+            told.contains("`thing/key` in the cache is not what was put there: file is shorter"),
+            "{told}"
+        );
+        assert!(cache.find("thing", "key").is_some());
     }
 
     #[test]

@@ -65,13 +65,7 @@ pub fn unused(cache: &Cache, since: Duration) -> Result<Vec<Unused>, CacheError>
 pub fn remove(cache: &Cache, unused: &Unused) -> Result<(), CacheError> {
     let Unused { kind, key, .. } = unused;
     let _lock = cache.lock(&format!("{kind}/{key}"))?;
-    let folder = cache.root().join(kind);
-    // Away in one step: what has its name is whole.
-    let gone = folder.join(format!(".gone-{key}"));
-    let removed = fs_err::rename(folder.join(key), &gone).and_then(|()| match gone.is_dir() {
-        true => fs_err::remove_dir_all(&gone),
-        false => fs_err::remove_file(&gone),
-    });
+    let removed = cache.remove(kind, key);
     removed.map_err(|source| cache.failed(source))
 }
 
