@@ -100,6 +100,8 @@ impl Guest {
         let asked = self.machine.clock().now();
         match (self.ask_aside("true").await, error) {
             (Err(found), _) => found,
+            // The guest told that itself. What killed its shell, such as a lack of memory, may have taken the server, too.
+            (Ok(None), PortError::Killed { .. }) => Diagnosis::ConnectionLost,
             (Ok(None), _) => self.or_starved(Diagnosis::Hangs, asked),
             // What was too late had all this time; the answer just now took a moment of which any host may take a part.
             (Ok(Some(_)), PortError::Deadline { limit, .. }) => {
