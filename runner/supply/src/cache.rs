@@ -85,6 +85,8 @@ pub struct Cache {
     ui: Ui,
     /// Nothing is made, changed or waited for.
     looks: bool,
+    /// That an entry was used, and is whole, is noted.
+    notes: bool,
 }
 
 /// A held lock; dropping it lets the next one in.
@@ -114,6 +116,7 @@ impl Cache {
             root,
             ui: ui.clone(),
             looks: true,
+            notes: false,
         })
     }
 
@@ -153,6 +156,7 @@ impl Cache {
             root: absolute.map_err(failed)?,
             ui: ui.clone(),
             looks: false,
+            notes: true,
         })
     }
 
@@ -160,7 +164,16 @@ impl Cache {
     pub(crate) fn looking(&self) -> Self {
         Self {
             looks: true,
+            notes: false,
             ..self.clone()
+        }
+    }
+
+    /// The same for who uses what is found, so that this is noted as ever.
+    pub(crate) fn looking_to_use(&self) -> Self {
+        Self {
+            notes: self.notes,
+            ..self.looking()
         }
     }
 
@@ -263,12 +276,12 @@ impl Cache {
     pub fn find(&self, kind: &str, key: &str) -> Option<PathBuf> {
         let path = self.root.join(kind).join(key);
         let found = path.is_dir().then_some(path)?;
-        let whole = match self.looks {
-            true => sums::seem_the_same(&found, &self.sums(kind, key)).ok()?,
+        let whole = match self.notes {
+            false => sums::seem_the_same(&found, &self.sums(kind, key)).ok()?,
             // Where it cannot be read, whoever makes it again is told why that fails.
-            false => sums::compare(&found, &self.sums(kind, key)).ok()?.is_none(),
+            true => sums::compare(&found, &self.sums(kind, key)).ok()?.is_none(),
         };
-        if whole && !self.looks {
+        if whole && self.notes {
             self.used(&found);
         }
         whole.then_some(found)
@@ -569,6 +582,28 @@ mod tests {
             "{told}"
         );
         assert!(cache.find("thing", "key").is_some());
+    }
+
+    #[test]
+    fn who_looks_to_use_what_is_found_notes_that() {
+        let root = tempfile::tempdir().unwrap();
+        let cache = Cache::at(root.path(), &Ui::silent()).unwrap();
+        let path = cache.entry("thing", "key", |_| Ok::<_, CacheError>(())).unwrap();
+        let sums = root.path().join("sums/thing/key");
+        let long_ago = SystemTime::UNIX_EPOCH + DAY;
+        for (cache, notes) in [
+            (cache.looking(), false),
+            (cache.looking().looking_to_use(), false),
+            (cache.looking_to_use(), true),
+        ] {
+            File::open(&path).unwrap().set_modified(long_ago).unwrap();
+            // As an older memrig left it.
+            fs_err::remove_file(&sums).ok();
+            assert!(cache.only_looks());
+            assert_eq!(cache.find("thing", "key").as_ref(), Some(&path));
+            let used = fs_err::metadata(&path).unwrap().modified().unwrap() > long_ago;
+            assert_eq!((used, sums.exists()), (notes, notes));
+        }
     }
 
     #[test]

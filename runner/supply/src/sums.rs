@@ -6,7 +6,8 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, io,
+    fmt,
+    io::{self, Write as _},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
@@ -119,8 +120,8 @@ impl Sums {
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
         let folder = path.parent().expect("a file in a folder");
         fs_err::create_dir_all(folder)?;
-        let new = tempfile::NamedTempFile::new_in(folder)?;
-        serde_json::to_writer(&new, self)?;
+        let mut new = tempfile::NamedTempFile::new_in(folder)?;
+        new.write_all(&serde_json::to_vec(self)?)?;
         new.persist(path).map_err(|error| error.error)?;
         Ok(())
     }
@@ -147,12 +148,13 @@ pub(crate) fn seem_the_same(entry: &Path, sums: &Path) -> io::Result<bool> {
 }
 
 /// How an entry differs from what was put there. One whose sums nobody wrote, such as an older memrig's, is taken as it is, and has some from now on.
+/// Where sums cannot be written, the next one reads the files again.
 ///
 /// # Errors
-/// It does not read, or its sums cannot be written.
+/// It does not read.
 pub(crate) fn compare(entry: &Path, sums: &Path) -> io::Result<Option<Damaged>> {
     let Some(known) = Sums::read(sums)? else {
-        Sums::of(entry)?.write(sums)?;
+        Sums::of(entry)?.write(sums).ok();
         return Ok(None);
     };
     let read = fs_err::metadata(sums)?.modified()?;
@@ -165,7 +167,7 @@ pub(crate) fn compare(entry: &Path, sums: &Path) -> io::Result<Option<Damaged>> 
     let differ = known.differ(entry)?;
     if differ.is_none() {
         // The times are new, or it is another day.
-        Sums::of(entry)?.write(sums)?;
+        Sums::of(entry)?.write(sums).ok();
     }
     Ok(differ)
 }

@@ -213,7 +213,7 @@ impl Packages {
     ) -> Result<T, E> {
         let found = self
             .looking()
-            .and_then(|packages| get(&packages, &cache.looking()).ok());
+            .and_then(|packages| get(&packages, &cache.looking_to_use()).ok());
         found.map_or_else(|| get(self, cache), Ok)
     }
 
@@ -229,7 +229,7 @@ impl Packages {
         } = &*self.shared;
         (!refresh).then(|| Self {
             shared: Arc::new(Shared {
-                cache: cache.looking(),
+                cache: cache.looking_to_use(),
                 ui: ui.clone(),
                 refresh: false,
                 fresh: Mutex::default(),
