@@ -20,6 +20,7 @@ mod layering;
 mod machine_accel;
 mod machine_ends;
 mod machine_guests;
+mod machine_reach;
 mod machine_starts;
 mod mails;
 mod merge;

@@ -335,6 +335,10 @@ pub(super) fn answering(
         }
     };
     let choice = runtime.block_on(accel::choose(&qemu, arch));
+    let loose = match qemu.sandbox {
+        true => "",
+        false => "; this QEMU was built without seccomp, and runs without its sandbox",
+    };
     let emulator = Emulator {
         accel: choice.accel,
         version: qemu_version(&binary)?,
@@ -342,7 +346,7 @@ pub(super) fn answering(
         qemu,
         capabilities,
     };
-    Ok((emulator, choice.why))
+    Ok((emulator, choice.why + loose))
 }
 
 /// What a QEMU says its version is, such as `7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)`.

@@ -77,6 +77,7 @@ pub const HOST_PACKAGES: &[&str] = &[
     "libc6-dev",
     "libfdt-dev",
     "libglib2.0-dev",
+    "libseccomp-dev",
     "libslirp-dev",
     "make",
     "ninja-build",
@@ -96,6 +97,8 @@ pub(crate) const CONFIGURE: &[&str] = &[
     "--enable-fdt=system",
     // For the one that counts instructions, `guest-images/qemu/plugin/cost.c`.
     "--enable-plugins",
+    // A guest that takes its QEMU over has a process that starts no other one.
+    "--enable-seccomp",
     // The repacked tarball has no firmware images.
     "--disable-install-blobs",
     "--disable-docs",

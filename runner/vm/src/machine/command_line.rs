@@ -68,7 +68,11 @@ pub fn command_line(spec: &MachineSpec, initrd: Option<&Path>, wiring: &Wiring) 
     memory(spec, &mut args);
     boot(spec, initrd, wiring, &mut args);
     devices(spec, wiring, &mut args);
-    wires(spec, wiring, &mut args);
+    wires(wiring, &mut args);
+    if spec.qemu.sandbox {
+        let denied = "obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
+        args.pair("-sandbox", format!("on,{denied}"));
+    }
     args.0.extend(spec.extra.iter().map(OsString::from));
     args.0
 }
@@ -249,7 +253,7 @@ fn devices(spec: &MachineSpec, wiring: &Wiring, args: &mut Arguments) {
     }
 }
 
-fn wires(spec: &MachineSpec, wiring: &Wiring, args: &mut Arguments) {
+fn wires(wiring: &Wiring, args: &mut Arguments) {
     match wiring {
         Wiring::Bench { console, qmp, .. } => {
             args.pair("-chardev", format!("socket,id=console,path={}", escaped(console)));
@@ -257,10 +261,6 @@ fn wires(spec: &MachineSpec, wiring: &Wiring, args: &mut Arguments) {
             args.pair("-mon", "chardev=monitor,mode=control");
             // The machine stays after its end, so that it can be asked how it ended.
             args.pair("-action", "panic=pause,shutdown=pause,reboot=shutdown");
-            if spec.qemu.sandbox {
-                let denied = "obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
-                args.pair("-sandbox", format!("on,{denied}"));
-            }
             args.flag("-S");
         }
         Wiring::Terminal => {
