@@ -111,6 +111,9 @@ golden! {
     few_rounds_that_must_be_level = steps("      - add: { as: b }\n      - repeat: { times: 8, level: true, steps: [online: { block: b }, offline: { block: b }] }\n");
     parallel_of_what_cannot_be = steps("      - add: { as: b, blocks: 2 }\n      - parallel:\n          do:\n            - [online: { block: b }, offline: { block: b.0, fails: EBUSY }]\n            - [guest: { run: x }]\n      - parallel: { do: [[online: { block: b.0 }]] }\n      - parallel: { do: [[online: { block: b.0 }], []] }\n");
     parallel_of_too_many = steps(&format!("      - add: {{ as: b }}\n      - parallel: {{ do: [[{0}], [{0}]] }}\n", ["online: { block: b }"; 5].join(", ")));
+    hold_of_what_cannot_be = steps("      - add: { as: b }\n      - hold: { block: c, by: anon, as: p }\n      - hold: { block: b, by: hugetlb, as: p }\n");
+    hold_in_an_unknown_way = steps("      - add: { as: b }\n      - hold: { block: b, by: ksmd, as: q }\n");
+    hold_of_what_is_held = x86("      - add: { as: b }\n      - hold: { block: b, by: hugetlb, as: p }\n      - hold: { block: b, by: anon, as: p }\n      - free: { hold: q }\n      - free: { busy: p }\n      - free: { hold: p, busy: p }\n      - free: {}\n");
     free_without_busy = steps("      - add: { as: b }\n      - busy: { block: b, with: slab, as: load }\n      - free: { busy: laod }\n");
     bad_machine = complaints("suite: x\nmachine: { memory: 64M, cpus: 0, increment: 3M }\ncases:\n  - id: a\n    name: n\n    machine: { hotplug: 8GiB, increment: 4MiB }\n    steps: [log: { has: x }]\n  - id: b\n    name: n\n    steps: [log: { has: x }]\n");
     counted_instructions_of_two_cpus = complaints("suite: x\nmachine: { clock: instructions }\ncases:\n  - id: a\n    name: n\n    machine:\n      cpus: 2\n    steps: [log: { has: x }]\n  - id: b\n    name: n\n    steps: [log: { has: x }]\n");

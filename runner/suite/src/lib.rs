@@ -56,11 +56,11 @@ pub use raw::Needs;
 pub use sign::{Failure, Place, Sign};
 pub use step::{
     Act, Action, Add, AddResult, Assigned, AutoOnlineBlocks, Busy, Configure, Cpu, Deconfigure, Extent, File,
-    Free, Guest, Log, Look, Notifiers, Offline, Online, Pages, Parallel, Read, RefuseAssign, Remove, Repeat,
-    Step, Storage, StorageCommands, StorageFile, Sweep, Uevents, Veto, Write,
+    Free, Guest, Hold, Log, Look, Notifiers, Offline, Online, Pages, Parallel, Read, RefuseAssign, Remove,
+    Repeat, Step, Storage, StorageCommands, StorageFile, Sweep, Uevents, Veto, Write,
 };
 pub use template::{BadTemplate, Placeholder, Template};
 pub use words::{
-    AutoPolicy, Boot, FailureKind, Filling, GuestClock, Memmap, MemmapOnMemory, Notifier, Uevent, Vetoable,
-    Via, ZoneChoice,
+    AutoPolicy, Boot, FailureKind, Filling, GuestClock, Holding, Memmap, MemmapOnMemory, Notifier, Uevent,
+    Vetoable, Via, ZoneChoice,
 };

@@ -40,6 +40,11 @@ impl BlockName {
         self.0 == "boot"
     }
 
+    /// The name of that memory, which no step can give.
+    pub(crate) fn boot() -> Self {
+        Self("boot".to_owned())
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

@@ -152,6 +152,36 @@ word_enum!(
 );
 
 word_enum!(
+    /// How pages of a block are in use. All are a process's, which waits; but for those in a pipe they keep no block of zone Movable online. Going offline
+    /// isolates the block and moves what is on the LRU lists until nothing is left; it gives up for a page that is known to be unmovable (EBUSY) or for a
+    /// signal (EINTR), and else never (`offline_pages`, mm/memory_hotplug.c of 6.1, 6.12 and 7.2).
+    Holding {
+        /// Anonymous pages, small ones. They are moved (`do_migrate_range`, mm/memory_hotplug.c).
+        Anon = "anon",
+        /// The same, locked by mlock(2). They are moved, since unevictable pages are isolated as others are (`folio_isolate_lru`, mm/vmscan.c; 6.1:
+        /// `isolate_lru_page`), and locked where they come to (`remove_migration_pte`, mm/migrate.c, 6.1 to 7.2).
+        Mlock = "mlock",
+        /// Anonymous pages that are large (THP). They are moved, or split and moved where no other is as large, or where the kernel cannot move such (seen on
+        /// 6.1, s390x); khugepaged may make large ones of them again (`migrate_pages`, mm/migrate.c, 6.1 to 7.2).
+        Thp = "thp",
+        /// One anonymous page for many that were the same (KSM). It is moved and stays one (`folio_migrate_ksm`, mm/ksm.c, 6.1 to 7.2).
+        Ksm = "ksm",
+        /// Pages of a file of a tmpfs, mapped. They are moved.
+        File = "file",
+        /// Pages of hugetlb; x86_64, since s390x does not take them from zone Movable (`hugepage_movable_supported`, include/linux/hugetlb.h, 6.1 to 7.2).
+        /// They are moved to others of the pool, or to new ones that take their place in it (`alloc_migration_target`, mm/migrate.c).
+        Hugetlb = "hugetlb",
+        /// Anonymous pages that are registered with io_uring, which pins them for long (FOLL_LONGTERM: io_uring/rsrc.c of 6.1, io_uring/memmap.c of 6.12
+        /// and 7.2). They are moved out of zone Movable before that (`check_and_migrate_movable_pages`, mm/gup.c), and stay where they come to.
+        Longterm = "longterm",
+        /// Anonymous pages that are in a pipe, too, by vmsplice(2). They cannot be moved: the pipe has a reference that no mapping explains
+        /// (`iter_to_pipe`, fs/splice.c; `folio_migrate_mapping`, mm/migrate.c, 6.1 to 7.2). Going offline then does not end but by a signal:
+        /// `offline: { block: b, fails: EINTR }` sends one.
+        Pipe = "pipe",
+    }
+);
+
+word_enum!(
     /// Whether a case may start from a clone of a booted guest.
     Boot {
         /// A clone of a guest that was stopped right after boot.
@@ -203,6 +233,8 @@ word_enum!(
         Uevents = "uevents",
         /// The memmap is elsewhere.
         Pages = "pages",
+        /// Pages that are held are not where they must be, not held as they were, or not what they were.
+        Held = "held",
     }
 );
 

@@ -12,7 +12,9 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{guest::UnderTest, inside, notifiers::Armed, sweep::Fault, trouble::Trouble, watch::Watch};
+use super::{
+    guest::UnderTest, hold::Held, inside, notifiers::Armed, sweep::Fault, trouble::Trouble, watch::Watch,
+};
 use base::{Arch, ByteSize, Errno, Pages};
 use format::{
     klog,
@@ -92,6 +94,8 @@ pub(super) struct Bench<'a, G> {
     pub(super) watch: Option<Watch>,
     /// The allocation of a write that fails, within a sweep.
     pub(super) fault: Option<Fault>,
+    /// Pages that are held, by the names of the steps.
+    pub(super) held: BTreeMap<BlockName, Held>,
     /// Priority with which the notifier error injection was loaded.
     pub(super) injection: Option<i32>,
     /// Storage commands up to this number came before the last step that acts.
@@ -158,6 +162,7 @@ impl<'a, G: UnderTest> Bench<'a, G> {
             probe: None,
             watch: None,
             fault: None,
+            held: BTreeMap::new(),
             injection: None,
             commands_since: 0,
             console_since: guest.console().len(),

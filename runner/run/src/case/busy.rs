@@ -47,11 +47,14 @@ echo $! >pid",
     }
 
     pub(super) async fn free(&mut self, free: &Free) -> Result<Op, Trouble> {
+        let name = match free {
+            Free::Busy(name) => name,
+            Free::Hold(name) => return self.let_go(name).await,
+        };
         self.exec_ok(
             "freeing what filled the block",
             &format!(
-                "cd /run/busy/{0} && if [ -e pid ]; then kill $(cat pid); fi && cd / && rm -rf /run/busy/{0}",
-                free.busy
+                "cd /run/busy/{name} && if [ -e pid ]; then kill $(cat pid); fi && cd / && rm -rf /run/busy/{name}"
             ),
         )
         .await?;
@@ -60,19 +63,23 @@ echo $! >pid",
 
     /// Whether these blocks are all of zone Movable, from which the pages of files are taken first.
     fn holds_all_movable(&self, blocks: &[BlockId]) -> Result<(), Trouble> {
+        match (blocks, self.all_movable().as_slice()) {
+            ([block], [only]) if block == only => Ok(()),
+            _ => Err(Trouble::lasting(
+                "a page is held in the one block that zone Movable has: put no other online there",
+            )),
+        }
+    }
+
+    /// The blocks of zone Movable, from which the pages of processes and of files are taken first.
+    pub(super) fn all_movable(&self) -> Vec<BlockId> {
         let movable = |(id, block): (&BlockId, &BlockLedger)| {
             block
                 .zone()
                 .is_some_and(|at| at.zone == Zone::Movable)
                 .then_some(*id)
         };
-        let there: Vec<BlockId> = self.ledger.blocks.iter().filter_map(movable).collect();
-        match (blocks, there.as_slice()) {
-            ([block], [only]) if block == only => Ok(()),
-            _ => Err(Trouble::lasting(
-                "a page is held in the one block that zone Movable has: put no other online there",
-            )),
-        }
+        self.ledger.blocks.iter().filter_map(movable).collect()
     }
 
     /// Writes a file and, if the kernel is still at it after a while, interrupts the writer by a signal.

@@ -24,7 +24,12 @@ mod kpageflags {
 }
 
 /// A counter that must have one exact value.
-fn differs(counter: String, unit: &str, predicted: impl ToString, seen: impl ToString) -> Option<Mismatch> {
+pub(super) fn differs(
+    counter: String,
+    unit: &str,
+    predicted: impl ToString,
+    seen: impl ToString,
+) -> Option<Mismatch> {
     let (predicted, seen) = (predicted.to_string(), seen.to_string());
     (predicted != seen).then(|| Mismatch {
         counter,
@@ -274,18 +279,13 @@ impl<G: UnderTest> Bench<'_, G> {
                 });
             }
             let flags = self.page_flags(block).await?;
-            let owned = |entries: &[u8]| {
-                let (entries, _) = entries.as_chunks::<{ kpageflags::ENTRY }>();
-                let bits = |entry: &[u8; kpageflags::ENTRY]| match self.facts.arch {
-                    Arch::X86_64 => u64::from_le_bytes(*entry),
-                    Arch::S390x => u64::from_be_bytes(*entry),
-                };
-                entries
+            let owned = |flags: &[u64]| {
+                let owned = flags
                     .iter()
-                    .filter(|entry| bits(entry) & kpageflags::OWNER_PRIVATE != 0)
-                    .count()
+                    .filter(|flags| *flags & kpageflags::OWNER_PRIVATE != 0);
+                owned.count()
             };
-            let (memmap, rest) = flags.split_at(altmap * kpageflags::ENTRY);
+            let (memmap, rest) = flags.split_at(altmap);
             let name = |part: &str| format!("memory{}: memmap pages in {part} of the block", block.0);
             let mismatches = [
                 differs(name("the first part"), "pages", altmap, owned(memmap)),
@@ -299,8 +299,18 @@ impl<G: UnderTest> Bench<'_, G> {
         Ok(())
     }
 
+    /// What files of the guest's that are no text have in them: numbers of 64 bits.
+    pub(super) fn words(&self, bytes: &[u8]) -> Vec<u64> {
+        let (words, _) = bytes.as_chunks::<8>();
+        let word = |word: &[u8; 8]| match self.facts.arch {
+            Arch::X86_64 => u64::from_le_bytes(*word),
+            Arch::S390x => u64::from_be_bytes(*word),
+        };
+        words.iter().map(word).collect()
+    }
+
     /// What the kernel says of each page of an online block.
-    async fn page_flags(&self, block: BlockId) -> Result<Vec<u8>, Trouble> {
+    pub(super) async fn page_flags(&self, block: BlockId) -> Result<Vec<u64>, Trouble> {
         let pfns = block.pfns(self.facts.block_size);
         let count = (pfns.end - pfns.start) as usize;
         // A page of the file is as many entries as fit, and blocks are larger than that.
@@ -313,7 +323,7 @@ impl<G: UnderTest> Bench<'_, G> {
         let output = self.exec(&script).await?;
         let (bytes, all) = (output.stdout.len(), count * kpageflags::ENTRY);
         if output.code == 0 && bytes == all {
-            return Ok(output.stdout);
+            return Ok(self.words(&output.stdout));
         }
         let what = format!("reading /proc/kpageflags of {block}");
         // The guest's own count tells a file that ends from an answer that is not whole.

@@ -12,6 +12,9 @@ mod drawn;
 #[cfg(test)]
 pub(crate) mod fake;
 mod guest;
+mod hold;
+#[cfg(test)]
+mod hold_tests;
 pub(crate) mod inside;
 mod known;
 #[cfg(test)]

@@ -23,7 +23,7 @@ use crate::{
 };
 use base::{Arch, ByteSize, fault::Verdict};
 use format::standby::{self, property};
-use memory::{FACTS_SCRIPT, MemoryFacts, Op, SYMBOLS_SCRIPT};
+use memory::{FACTS_SCRIPT, MemoryFacts, Mismatch, Op, SYMBOLS_SCRIPT};
 use record::{CaseFolder, Event, LedgerEntry, MismatchRecord, StepRecord, SubcaseRecord};
 use suite::{Act, Action, Case, FailureKind, Look, Place, Repeat, Step};
 
@@ -321,6 +321,7 @@ async fn do_act(bench: &mut Bench<'_, impl UnderTest>, act: &Act) -> Result<(), 
         // What follows starts or stops CPUs' own lists of pages, starts programs, loads modules or fills memory: the free pages move.
         Act::Veto(veto) => (bench.veto(veto).await?, false),
         Act::Busy(busy) => (bench.busy(busy).await?, false),
+        Act::Hold(hold) => (bench.hold(hold).await?, false),
         Act::Free(free) => (bench.free(free).await?, false),
         Act::Cpu(cpu) => (bench.cpu(cpu).await?, false),
         Act::Guest(program) => (bench.program(program).await?, false),
@@ -328,11 +329,19 @@ async fn do_act(bench: &mut Bench<'_, impl UnderTest>, act: &Act) -> Result<(), 
     };
     // A guest that was looked at on its way has started programs for that.
     let exact = exact && bench.guest.looks() == looks;
-    let mismatches = bench.observe(&op, exact).await?;
-    if mismatches.is_empty() {
-        return Ok(());
+    as_predicted(bench.observe(&op, exact).await?)?;
+    // A step that holds pages has looked at them, and looking starts programs: what comes next is measured from there.
+    if !matches!(act, Act::Hold(_)) && bench.looks_at_held().await? {
+        as_predicted(bench.observe(&Op::Nothing, false).await?)?;
     }
-    let first = &mismatches[0];
+    Ok(())
+}
+
+/// Whether nothing differs from the prediction.
+fn as_predicted(mismatches: Vec<Mismatch>) -> Result<(), Trouble> {
+    let Some(first) = mismatches.first() else {
+        return Ok(());
+    };
     let message = format!(
         "{} of the guest's memory state {} not as predicted, first {}: predicted {}, seen {}",
         match mismatches.len() {

@@ -32,12 +32,26 @@ pub struct Busy {
     pub name: BlockName,
 }
 
-/// Ends what a `busy` step started.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+/// Ends what a `busy` or a `hold` step started. Exactly one of `busy` and `hold`.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Free {
+#[schemars(rename = "Free")]
+pub(crate) struct RawFree {
     /// What `busy` called it.
-    pub busy: BlockName,
+    #[serde(default)]
+    pub(crate) busy: Option<BlockName>,
+    /// What `hold` called it.
+    #[serde(default)]
+    pub(crate) hold: Option<BlockName>,
+}
+
+/// Ends what another step started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Free {
+    /// What `busy` called so.
+    Busy(BlockName),
+    /// What `hold` called so.
+    Hold(BlockName),
 }
 
 impl Word for Busy {
@@ -62,24 +76,40 @@ impl Keys for Busy {
     }
 }
 
-impl Word for Free {
-    type Step = Self;
+impl Word for RawFree {
+    type Step = Free;
 
-    fn check(&self, checker: &mut Checker<'_, '_, '_>, at: &Spot<'_>) -> Self {
-        if checker.busy.insert(self.busy.clone(), false) != Some(true) {
-            let busy = checker.busy.iter().filter(|(_, on)| **on);
-            let known = busy.map(|(name, _)| name.as_str());
-            let hint = near(self.busy.as_str(), known);
-            let hint = hint.or_else(|| Some("no `busy` step is open here".to_owned()));
-            let message = format_args!("nothing called `{}` is busy", self.busy);
-            checker.notes.wrong_but(&at.value("busy"), message, hint);
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, at: &Spot<'_>) -> Free {
+        let (name, free, word, is) = match (&self.busy, &self.hold) {
+            (Some(name), None) => (name, Free::Busy(name.clone()), "busy", "busy"),
+            (None, Some(name)) => (name, Free::Hold(name.clone()), "hold", "held"),
+            (named, _) => {
+                let hint = "such as `free: { hold: pages }` after `hold: { block: b, by: anon, as: pages }`";
+                let message = "expected either `busy` or `hold`";
+                checker.notes.wrong_but(at, message, Some(hint.to_owned()));
+                return Free::Busy(named.clone().unwrap_or_else(BlockName::boot));
+            }
+        };
+        let open = match free {
+            Free::Busy(_) => &mut checker.busy,
+            Free::Hold(_) => &mut checker.held,
+        };
+        if open.insert(name.clone(), false) != Some(true) {
+            let known = open.iter().filter(|(_, on)| **on);
+            let hint = near(name.as_str(), known.map(|(name, _)| name.as_str()));
+            let hint = hint.or_else(|| Some(format!("no `{word}` step is open here")));
+            let message = format_args!("nothing called `{name}` is {is}");
+            checker.notes.wrong_but(&at.value(word), message, hint);
         }
-        self.clone()
+        free
     }
 }
 
 impl Keys for Free {
     fn keys(&self, line: &mut Line<'_, '_>) -> fmt::Result {
-        line.key("busy", &self.busy)
+        match self {
+            Self::Busy(name) => line.key("busy", name),
+            Self::Hold(name) => line.key("hold", name),
+        }
     }
 }

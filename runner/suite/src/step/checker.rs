@@ -22,6 +22,8 @@ pub(super) struct Checker<'c, 'n, 't> {
     pub(super) names: BTreeMap<BlockName, Named>,
     /// What `busy` steps have called something, and whether it still is.
     pub(super) busy: BTreeMap<BlockName, bool>,
+    /// The same of `hold` steps.
+    pub(super) held: BTreeMap<BlockName, bool>,
     /// The priority of `veto` steps, and the line of the first.
     pub(super) priority: Option<(i32, usize)>,
     /// How often the steps that are looked at are done.
@@ -41,6 +43,7 @@ pub(crate) fn check_steps(
         notes,
         names: BTreeMap::new(),
         busy: BTreeMap::new(),
+        held: BTreeMap::new(),
         priority: None,
         rounds: 1,
     };

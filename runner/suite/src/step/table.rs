@@ -11,11 +11,12 @@ use super::{
     add::{Add, RawAdd},
     assigned::Assigned,
     auto_online::AutoOnlineBlocks,
-    busy::{Busy, Free},
+    busy::{Busy, Free, RawFree},
     checker::Checker,
     configure::{Configure, Deconfigure},
     cpu::{Cpu, RawCpu},
     guest::{Guest, RawGuest},
+    hold::Hold,
     line::Line,
     log::{Log, RawLog},
     notifiers::Notifiers,
@@ -140,8 +141,11 @@ words! {
         AutoOnline(AutoOnlineBlocks => AutoOnlineBlocks) = "auto_online",
         /// Fills a block so that it cannot go offline.
         Busy(Busy => Busy) = "busy",
-        /// Ends what a `busy` step started.
-        Free(Free => Free) = "free",
+        /// Has pages of blocks in use, until `free` lets them go. After each step that acts, it is looked whether they are all there, held as they were,
+        /// in blocks that are online, and the same.
+        Hold(Hold => Hold) = "hold",
+        /// Ends what a `busy` or a `hold` step started. Exactly one of `busy` and `hold`.
+        Free(RawFree => Free) = "free",
         /// Runs a shell script in the guest.
         Guest(RawGuest => Guest) = "guest",
         /// Configures standby blocks that were added and deconfigured; s390x G2.

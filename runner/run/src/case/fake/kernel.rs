@@ -9,9 +9,9 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Fault, fault::Rule};
+use super::{Fault, HeldFault, fault::Rule, held::Held};
 use crate::case::{notifiers, watch};
-use base::{Arch, Errno};
+use base::Errno;
 use memory::{
     Attribute, BlockId, Dimm, FACTS_SCRIPT, Generation, Hypervisor, LEDGER_SCRIPT, Ledger, MemoryFacts, Op,
     RemoveBy, SYMBOLS_SCRIPT,
@@ -55,13 +55,17 @@ pub(super) struct Kernel {
     trace: String,
     /// What the probe says of the kernel; `None` where it cannot be installed.
     pub(super) probe: Option<&'static str>,
+    /// The pages that a process has.
+    pub(super) held: Option<Held>,
+    /// What becomes of them.
+    pub(super) held_fault: Option<HeldFault>,
 }
 
 pub(super) fn errno(word: &str) -> Errno {
     word.parse().expect("a name of an errno")
 }
 
-fn output(stdout: impl Into<Vec<u8>>) -> Output {
+pub(super) fn output(stdout: impl Into<Vec<u8>>) -> Output {
     ended(0, stdout, "")
 }
 
@@ -94,6 +98,8 @@ impl Kernel {
             other_uevents: VecDeque::new(),
             trace: String::new(),
             probe: Some("ffff0000 flags no"),
+            held: None,
+            held_fault: None,
             facts,
         }
     }
@@ -150,6 +156,11 @@ impl Kernel {
             self.timed_write(script)
         } else if after("dd if=/proc/kpageflags").is_some() {
             output(self.kpageflags(script))
+        } else if script.contains("/run/held/") || script.contains("/proc/77/") {
+            self.held(script)
+        } else if let Some(path) = after("cat /proc/sys") {
+            self.read(&format!("/proc/sys{path}"))
+                .map_or_else(|_| ended(1, "", "No such file"), output)
         } else if script.contains("/run/parallel") {
             output(self.writers(script))
         } else if script.contains("/proc/self/fail-nth") {
@@ -206,12 +217,10 @@ impl Kernel {
         let value = |key: &str| number(script.split_once(key).expect("a key of dd").1);
         let (first, count) = (value("skip=") * 512, value("count=") * 512);
         let memmap = self.world.altmap(BlockId(first / PAGES));
-        let flags = |page: u64| if page < memmap { 1_u64 << 37 } else { 0 };
-        let bytes = |page| match self.facts.arch {
-            Arch::X86_64 => flags(page).to_le_bytes(),
-            Arch::S390x => flags(page).to_be_bytes(),
-        };
-        (0..count).flat_map(bytes).collect()
+        let owned = |page: u64| if page < memmap { 1_u64 << 37 } else { 0 };
+        let held = self.held_flags();
+        let flags = |page: u64| owned(page) | held.get(&(first + page)).copied().unwrap_or(0);
+        (0..count).flat_map(|page| self.bytes(flags(page))).collect()
     }
 
     fn sysfs(&self) -> String {

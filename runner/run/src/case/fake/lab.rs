@@ -10,7 +10,7 @@ use std::{
 use camino::Utf8Path;
 
 use super::{
-    Fake, Fault,
+    Fake, Fault, HeldFault,
     fault::Rule,
     kernel::{Kernel, ended},
 };
@@ -47,6 +47,7 @@ pub(crate) struct Setup {
     objects: Option<(i64, i64)>,
     probe: Option<&'static str>,
     uevents: Vec<&'static str>,
+    held_fault: Option<HeldFault>,
     /// Why there is none.
     no_guest: Option<Trouble>,
 }
@@ -67,6 +68,7 @@ impl Setup {
             objects: Some((100, 0)),
             probe: Some("ffff0000 flags no"),
             uevents: Vec::new(),
+            held_fault: None,
             no_guest: None,
         }
     }
@@ -170,6 +172,12 @@ impl Setup {
         self
     }
 
+    /// Has this become of pages that are held.
+    pub(crate) fn held_fault(mut self, fault: HeldFault) -> Self {
+        self.held_fault = Some(fault);
+        self
+    }
+
     /// Does not come to be.
     pub(crate) fn no_guest(trouble: Trouble) -> Self {
         Self {
@@ -187,6 +195,7 @@ impl Setup {
         self.boot.iter().for_each(|line| kernel.says(line));
         kernel.busy.extend(&self.busy);
         kernel.refuses_dimms = self.refuses_dimms;
+        kernel.held_fault = self.held_fault;
         kernel.objects = self.objects;
         kernel.allocations.clone_from(&self.allocations);
         kernel.probe = self.probe;

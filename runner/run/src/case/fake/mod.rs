@@ -4,6 +4,7 @@
 
 mod fault;
 mod guest;
+mod held;
 mod kernel;
 mod lab;
 mod qemu;
@@ -11,5 +12,6 @@ mod qemu;
 pub(super) use fault::Death;
 pub(crate) use fault::Fault;
 pub(super) use guest::Fake;
+pub(crate) use held::HeldFault;
 pub(crate) use lab::{Lab, Setup};
 pub(super) use lab::{cases, comes_to, steps_of, tried};
