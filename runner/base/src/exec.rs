@@ -102,6 +102,8 @@ impl Sink {
 /// A program with its arguments, not yet started.
 #[derive(Debug)]
 pub struct Command {
+    /// A program with its words that starts it; empty where it starts by itself.
+    starter: Vec<OsString>,
     program: OsString,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
@@ -116,6 +118,7 @@ impl Command {
     /// A command without arguments whose output goes nowhere.
     pub fn new(program: impl AsRef<OsStr>) -> Self {
         Self {
+            starter: Vec::new(),
             program: program.as_ref().to_owned(),
             args: Vec::new(),
             env: Vec::new(),
@@ -153,6 +156,13 @@ impl Command {
     #[must_use]
     pub fn unset(mut self, name: impl AsRef<OsStr>) -> Self {
         self.unset.push(name.as_ref().to_owned());
+        self
+    }
+
+    /// Has another program start it, whose words stand before its own. No log and no error has them: whoever types the command does without.
+    #[must_use]
+    pub fn started_by(mut self, words: Vec<OsString>) -> Self {
+        self.starter = words;
         self
     }
 
@@ -418,13 +428,18 @@ fn spawner() -> &'static mpsc::Sender<Order> {
 }
 
 fn start(command: Command) -> io::Result<Child> {
-    let mut spec = process::Command::new(&command.program);
+    let mut words = command
+        .starter
+        .iter()
+        .chain([&command.program])
+        .chain(&command.args);
+    let mut spec = process::Command::new(words.next().unwrap_or(&command.program));
+    spec.args(words);
     // What is set on purpose outweighs what is taken away.
     for name in &command.unset {
         spec.env_remove(name);
     }
-    spec.args(&command.args)
-        .envs(command.env)
+    spec.envs(command.env)
         .stdin(command.stdin.map_or_else(Stdio::null, Stdio::from))
         .stdout(command.stdout.into_stdio())
         .stderr(command.stderr.into_stdio())
@@ -477,6 +492,21 @@ mod tests {
             Command::new("echo").args(["a b", "it's", "", "x=1"]).line(),
             r"echo 'a b' 'it'\''s' '' x=1"
         );
+    }
+
+    #[test]
+    fn another_program_can_start_it() {
+        let script = ["-c", "echo $X $0; exit 3", "a b"];
+        let by = ["env", "X=1"].map(OsString::from);
+        let error = Command::new("sh").args(script).started_by(by.into());
+        let error = error.env("X", "2").output().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`sh -c 'echo $X $0; exit 3' 'a b'` exited with 3"
+        );
+        let by = ["env", "X=1"].map(OsString::from);
+        let said = Command::new("sh").args(["-c", "echo $X $0", "a b"]);
+        assert_eq!(said.started_by(by.into()).output().unwrap(), b"1 a b\n");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::{args::Doctor, failure::Failure};
 use ::run::{Wanted, accelerator, host_packages, kernels, qemu_version};
 use base::{Arch, fault::Exit, ui::Ui};
-use supply::{cache::Cache, host, qemu::Capabilities};
+use supply::{cache::Cache, confined::Reach, host, qemu::Capabilities};
 
 /// Looks at one thing; `Err` holds what to do about it.
 type Look = Result<String, String>;
@@ -33,6 +33,7 @@ pub(super) fn doctor(args: &Doctor, ui: &Ui) -> Result<Exit, Failure> {
         ("QEMU x86_64", x86_qemu(args)),
         ("accelerator", accelerated(args)),
         ("QEMU s390x", s390_qemu(args, cache.as_ref())),
+        ("builds", Ok(format!("those of kernels {}", Reach::here()))),
         ("results", results(args)),
     ];
     let said = cache.as_ref().map(Cache::said_today).transpose();

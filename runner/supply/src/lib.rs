@@ -6,6 +6,7 @@
 //! got or made once is in the [`cache`].
 
 pub mod cache;
+pub mod confined;
 mod git;
 pub mod host;
 pub mod image;

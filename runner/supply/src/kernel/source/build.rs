@@ -15,7 +15,7 @@ use super::{
     table::{self, Early, Table},
     toolchain::Toolchain,
 };
-use crate::{cache::Key, tree::SourceTree};
+use crate::{cache::Key, confined::Bounds, tree::SourceTree};
 use base::{
     Arch,
     exec::{Command, ExecError},
@@ -44,6 +44,17 @@ pub(super) struct Build<'a> {
     pub(super) toolchain: &'a Toolchain,
     /// What the compiler says about itself.
     pub(super) compiler: &'a str,
+    /// Who wrote it.
+    pub(super) by: By,
+}
+
+/// Who wrote what is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// Whoever the user has it from as a source.
+    Source,
+    /// Somebody who sent patches.
+    Mail,
 }
 
 /// What came out.
@@ -130,12 +141,22 @@ impl Build<'_> {
         })
     }
 
+    /// What a program of the source has of this host: it writes the objects, and reads the rest.
+    fn bounds(&self, objects: &Path) -> Bounds {
+        let words = self.toolchain.words.iter().map(String::as_str);
+        Bounds::of(&[objects], &[self.tree.dir()])
+            .calling(words)
+            .with_ccache(self.by == By::Source)
+    }
+
     fn make(&self, objects: &Path) -> Command {
-        self.toolchain
+        let make = self
+            .toolchain
             .command("make")
             .dir(self.tree.work())
             .arg(format!("O={}", objects.display()))
-            .args(&self.toolchain.words)
+            .args(&self.toolchain.words);
+        self.bounds(objects).around(make)
     }
 
     /// The call that builds the kernel.
@@ -202,8 +223,10 @@ impl Build<'_> {
             fs_err::write(&file, fragment.text)?;
             merge = merge.arg(file);
         }
+        // The script makes a file in its own folder, and takes it away.
+        let bounds = self.bounds(objects).with_scratch(&self.tree.work())?;
         let mut seen = Seen::new(&self.tree.work());
-        match merge.run_logged(log, |line| seen.line(line)) {
+        match bounds.around(merge).run_logged(log, |line| seen.line(line)) {
             Ok(()) if config.is_file() => {}
             Ok(()) | Err(ExecError::Failed { .. }) => {
                 return Err(SourceKernelError::NotBuilt(Box::new(seen.failed(log.to_owned()))));
@@ -267,6 +290,7 @@ pub fn make_alone(tree: &SourceTree, arch: Arch) -> Command {
         fragments: &[],
         toolchain: &Toolchain::here(arch),
         compiler: "",
+        by: By::Source,
     };
     build.image(&build.objects())
 }

@@ -33,21 +33,24 @@ use format::{
 const MERGE: &str = "#!/bin/sh\n[ \"$1 $2\" = '-n -O' ] && [ \"$ARCH\" = x86_64 ] || exit 1\nout=$3\nshift 3\n\
     cat \"$@\" Kconfig.dropped > \"$out/.config\"\n";
 
-const MAKEFILE: &str = "bzImage:\n\t@cat log\n\t@! grep -q 'error:' log\n\t@mkdir -p $(O)/arch/x86/boot\n\
-    \t@cat image release > $(O)/arch/x86/boot/bzImage\n\t@echo $(ARCH) $$KBUILD_BUILD_HOST \"+$$LOCALVERSION+\" >> ../made\n";
+pub(super) const MAKEFILE: &str = "bzImage:\n\t@cat log\n\t@! grep -q 'error:' log\n\t@mkdir -p $(O)/arch/x86/boot\n\
+    \t@cat image release > $(O)/arch/x86/boot/bzImage\n\t@echo $(ARCH) $$KBUILD_BUILD_HOST \"+$$LOCALVERSION+\" >> $(O)/made\n";
 
 /// Links a program with a line of `init/main.c` in place of a kernel. `VALUE` is what makes it another one.
 const LINK: &str = "cc -g1 -O1 -nostdlib -static -Wl,-e,_stext -Wl,--build-id=sha1 -DVALUE=";
 
-struct Ground {
-    root: TempDir,
-    ui: Ui,
-    cache: Cache,
+pub(super) struct Ground {
+    pub(super) root: TempDir,
+    pub(super) ui: Ui,
+    pub(super) cache: Cache,
 }
 
 impl Ground {
-    fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
+    pub(super) fn new() -> Self {
+        Self::at(tempfile::tempdir().unwrap())
+    }
+
+    pub(super) fn at(root: TempDir) -> Self {
         let ui = Ui::silent();
         let cache = Cache::at(&root.path().join("cache"), &ui).unwrap();
         let ground = Self { root, ui, cache };
@@ -71,22 +74,22 @@ impl Ground {
         ground
     }
 
-    fn source(&self) -> PathBuf {
+    pub(super) fn source(&self) -> PathBuf {
         self.root.path().join("linux")
     }
 
-    fn write(&self, file: &str, text: &str) {
+    pub(super) fn write(&self, file: &str, text: &str) {
         fs_err::write(self.source().join(file), text).unwrap();
     }
 
-    fn commit(&self) {
+    pub(super) fn commit(&self) {
         let git = Git::ours(self.source());
         git.run(&["add", "-A"]).unwrap();
         git.run(&["commit", "-q", "--allow-empty", "-m", "a change"])
             .unwrap();
     }
 
-    fn build(&self, configs: &[&str]) -> Result<BuiltKernel, KernelError> {
+    pub(super) fn build(&self, configs: &[&str]) -> Result<BuiltKernel, KernelError> {
         let spec = BuildSpec {
             configs: configs.iter().map(|name| (*name).to_owned()).collect(),
             ..BuildSpec::of(Origin::Path {
@@ -103,14 +106,21 @@ impl Ground {
         )
     }
 
-    fn kernel(&self, configs: &[&str]) -> Kernel {
+    pub(super) fn kernel(&self, configs: &[&str]) -> Kernel {
         self.build(configs).unwrap().kernel
     }
 
     /// A line for each time that something was made.
     fn made(&self) -> Vec<String> {
-        let trees = fs_err::read_dir(self.root.path().join("cache/trees")).unwrap();
-        let made = trees.map(|tree| tree.unwrap().path().join("made"));
+        let below = |folder: PathBuf| {
+            fs_err::read_dir(folder)
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+        };
+        let trees = below(self.root.path().join("cache/trees"));
+        let made = trees
+            .flat_map(|tree| below(tree.join("build")))
+            .map(|objects| objects.join("made"));
         let text = made
             .filter(|made| made.exists())
             .map(|made| fs_err::read_to_string(made).unwrap());

@@ -11,6 +11,8 @@ mod table;
 mod toolchain;
 
 #[cfg(test)]
+mod bounds_tests;
+#[cfg(test)]
 mod built_tests;
 #[cfg(test)]
 mod tests;

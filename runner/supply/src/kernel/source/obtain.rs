@@ -9,13 +9,14 @@ use std::{
 
 use super::{
     Lost, NotBuilt, Warning, Weight,
-    build::{Build, LAYOUT},
+    build::{Build, By, LAYOUT},
     fragments::{UnknownFragment, fragments},
     spec::BuildSpec,
     toolchain::{CompilerError, Toolchain},
 };
 use crate::{
     cache::{Cache, CacheError, Key, NotHere},
+    confined::Reach,
     host::{self, HostError},
     kernel::{Kernel, KernelError, SeriesChanges},
     packages::Packages,
@@ -289,7 +290,11 @@ fn built(
     // Before a source is got for nothing.
     toolchain.check()?;
     let tree = SourceTree::open(&spec.origin, packages, cache, ui)?;
-    let (commit, before) = commit(spec, &tree, cache)?;
+    let series = match &spec.series {
+        Some(series) => Some(series.load(cache)?),
+        None => None,
+    };
+    let (commit, before) = commit(spec, series.as_ref(), &tree)?;
     tree.bring(&commit, 1)?;
     if !cache.only_looks() {
         toolchain.install(ui)?;
@@ -323,6 +328,9 @@ fn built(
         return Err(NotHere::would(format!("it would be built by {compiler}")).into());
     }
     let dir = cache.entry("built", &key, |dir| {
+        if let reach @ Reach::Users(_) = Reach::made(ui) {
+            cache.say_daily(&format!("builds of kernels {reach}"))?;
+        }
         tree.check_out(&commit)?;
         let build = Build {
             tree: &tree,
@@ -330,6 +338,10 @@ fn built(
             fragments: &fragments,
             toolchain: &toolchain,
             compiler: &compiler,
+            by: match &series {
+                Some(LoadedSeries::Mails { .. }) if spec.patches != Some(0) => By::Mail,
+                _ => By::Source,
+            },
         };
         let task = ui.task(format!("build {spec} {arch}"), None);
         match build.run(&task) {
@@ -409,17 +421,16 @@ fn changed(tree: &SourceTree, before: &str, commit: &str) -> Result<Changed, Sou
 /// The commit that is built, and what comes before its series, if it has one.
 fn commit(
     spec: &BuildSpec,
+    series: Option<&LoadedSeries>,
     tree: &SourceTree,
-    cache: &Cache,
 ) -> Result<(String, Option<Before>), SourceKernelError> {
-    let Some(series) = &spec.series else {
+    let Some(series) = series else {
         return Ok((tree.base().to_owned(), None));
     };
-    let series = series.load(cache)?;
     if spec.patches == Some(0) {
-        return Ok((series::base(&series, tree)?.commit, None));
+        return Ok((series::base(series, tree)?.commit, None));
     }
-    let (base, applied) = series::on_base(&series, tree)?;
+    let (base, applied) = series::on_base(series, tree)?;
     let there = applied.patches.len()
         + applied
             .stopped

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a hostile source reaches while it is built.
+//!
+//! Whether programs can be held is found out once in a process. So a test plays twice: as itself, which sees what became of the host, and as the
+//! memrig that builds.
+
+use std::{
+    env,
+    io::Read as _,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::Duration,
+};
+
+use super::built_tests::{Ground, MAKEFILE};
+use crate::confined::Reach;
+use base::ui::Ui;
+
+/// Names the folder of whoever plays the memrig that builds.
+const ROLE: &str = "MEMRIG_TEST_BUILDS_IN";
+
+/// Where a hostile source tries to write, and whether it may; `OBJECTS`, `WORK` and `TREE` are those of the build.
+const PLACES: [(&str, bool); 9] = [
+    ("OBJECTS/out", true),
+    ("WORK/out", false),
+    ("WORK/.git/hooks/post-checkout", false),
+    ("TREE/out", false),
+    ("ROOT/ground/cache/built/out", false),
+    ("ROOT/ground/cache/out", false),
+    ("ROOT/home/out", false),
+    ("ROOT/results/out", false),
+    ("ROOT/ground/linux/out", false),
+];
+
+/// Tries what a hostile source may try, when it is configured and when it is built.
+fn attacks() -> String {
+    let writes: String = PLACES
+        .iter()
+        .map(|(place, _)| {
+            let place = place
+                .replace("OBJECTS", "$$objects")
+                .replace("WORK", "$$work")
+                .replace("TREE", "$$work/..")
+                .replace("ROOT", "$$MEMRIG_TEST_BUILDS_IN");
+            format!("echo x >{place}; ")
+        })
+        .collect();
+    format!(
+        "{writes}echo x >/tmp/$$MEMRIG_TEST_NAME; \
+         perl -MIO::Socket::INET -e \"print {{IO::Socket::INET->new('127.0.0.1:'.shift) or exit 1}} 'x'\" $$MEMRIG_TEST_PORT; \
+         setsid sh -c \"sleep 2; echo x >$$objects/late\" >/dev/null 2>&1 </dev/null & "
+    )
+}
+
+/// Builds a source that attacks, twice.
+fn builds(root: &Path) {
+    let folder = tempfile::Builder::new()
+        .prefix("ground")
+        .rand_bytes(0)
+        .tempdir_in(root);
+    let ground = Ground::at(folder.unwrap());
+    fs_err::create_dir(ground.cache.root().join("built")).unwrap();
+    let merge = "scripts/kconfig/merge_config.sh";
+    let kept = fs_err::read_to_string(ground.source().join(merge)).unwrap();
+    let attack = attacks().replace("$$", "$");
+    // As the kernel's own, it makes a file in its own folder.
+    let own = "mktemp ./.tmp.XXXXXX || exit 1";
+    ground.write(merge, &format!("{kept}work=$PWD objects=$out; {attack}\n{own}\n"));
+    let attack = format!("\t@work=$$PWD objects=$(O); {} true\n", attacks());
+    ground.write("Makefile", &format!("{MAKEFILE}{attack}"));
+    for release in ["", "other"] {
+        ground.write("release", release);
+        ground.kernel(&[]);
+    }
+    let told = ground.ui.lines();
+    let told: Vec<_> = told
+        .iter()
+        .filter(|line| line.contains("builds of kernels"))
+        .collect();
+    match Reach::here() {
+        Reach::Own(_) => assert!(told.is_empty(), "{told:?}"),
+        Reach::Users(why) => {
+            assert!(
+                !why.is_empty() && told.len() == 1 && told[0].contains(why),
+                "{told:?}"
+            );
+        }
+    }
+    // Whoever started this looks at it.
+    let _kept = ground.root.keep();
+}
+
+/// What came of a build in a process of its own that `starter` starts: the places that were written, `/tmp`, `late` and `net` among them.
+fn reached(name: &str, starter: &[&str]) -> Vec<String> {
+    let home = env::var_os("HOME").map_or_else(env::temp_dir, PathBuf::from);
+    // Where things are that are not in `/tmp`.
+    let root = tempfile::tempdir_in(home).unwrap();
+    let root = root.path();
+    for folder in ["home", "results"] {
+        fs_err::create_dir(root.join(folder)).unwrap();
+    }
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let unique = format!("memrig-test-{}-{port}", std::process::id());
+    let this = env::current_exe().unwrap();
+    let this = this.to_str().unwrap();
+    let own = [this, "--exact", name, "--nocapture"];
+    let words = [starter, &own].concat();
+    let played = Command::new(words[0])
+        .args(&words[1..])
+        .env(ROLE, root)
+        .env("HOME", root.join("home"))
+        .env("MEMRIG_TEST_NAME", &unique)
+        .env("MEMRIG_TEST_PORT", port)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&played.stdout);
+    assert!(
+        played.status.success() && said.contains("1 passed"),
+        "{said}{}",
+        String::from_utf8_lossy(&played.stderr)
+    );
+    let trees = fs_err::read_dir(root.join("ground/cache/trees")).unwrap();
+    let [tree] = trees
+        .map(|tree| tree.unwrap().path())
+        .collect::<Vec<_>>()
+        .try_into()
+        .unwrap();
+    let objects = tree.join("build/x86_64");
+    let mut found = Vec::new();
+    for (place, _) in PLACES {
+        let path = place
+            .replace("OBJECTS", objects.to_str().unwrap())
+            .replace("WORK", tree.join("work").to_str().unwrap())
+            .replace("TREE", tree.to_str().unwrap())
+            .replace("ROOT", root.to_str().unwrap());
+        if Path::new(&path).exists() {
+            found.push(place.to_owned());
+        }
+    }
+    let private = Path::new("/tmp").join(unique);
+    if private.exists() {
+        fs_err::remove_file(private).unwrap();
+        found.push("/tmp".to_owned());
+    }
+    if let Ok((mut stream, _)) = listener.accept() {
+        let mut said = String::new();
+        stream.set_nonblocking(false).unwrap();
+        stream.read_to_string(&mut said).unwrap();
+        found.push(format!("net {said}"));
+    }
+    thread::sleep(Duration::from_secs(3));
+    if objects.join("late").exists() {
+        found.push("late".to_owned());
+    }
+    found
+}
+
+/// What is reached where nothing is held.
+fn all() -> Vec<String> {
+    let places = PLACES.iter().map(|(place, _)| (*place).to_owned());
+    places
+        .chain(["/tmp", "net x", "late"].map(str::to_owned))
+        .collect()
+}
+
+#[test]
+fn a_build_reaches_its_objects_alone() {
+    if let Some(root) = env::var_os(ROLE) {
+        return builds(Path::new(&root));
+    }
+    let found = reached(
+        "kernel::source::bounds_tests::a_build_reaches_its_objects_alone",
+        &[],
+    );
+    let allowed = PLACES.iter().filter(|(_, may)| *may);
+    match Reach::made(&Ui::terminal()) {
+        Reach::Own(_) => assert_eq!(found, allowed.map(|(place, _)| *place).collect::<Vec<_>>()),
+        // A container that takes no namespaces: the other test's affair.
+        Reach::Users(_) => assert_eq!(found, all()),
+    }
+}
+
+#[test]
+fn where_namespaces_are_refused_it_is_built_and_told() {
+    if let Some(root) = env::var_os(ROLE) {
+        assert!(matches!(Reach::here(), Reach::Users(_)), "{:?}", Reach::here());
+        return builds(Path::new(&root));
+    }
+    // In a namespace that takes no further ones.
+    let refuse = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "sh",
+        "-c",
+        "echo 0 >/proc/sys/user/max_mnt_namespaces && exec \"$@\"",
+        "sh",
+    ];
+    let starter: &[&str] = match Reach::made(&Ui::terminal()) {
+        Reach::Own(_) => &refuse,
+        Reach::Users(_) => &[],
+    };
+    let found = reached(
+        "kernel::source::bounds_tests::where_namespaces_are_refused_it_is_built_and_told",
+        starter,
+    );
+    assert_eq!(found, all());
+}
