@@ -204,6 +204,19 @@ impl Command {
         self.program.to_string_lossy().into_owned()
     }
 
+    /// What has to be known to say why it ended badly.
+    fn told(&self) -> Told {
+        let starter = self
+            .starter
+            .first()
+            .and_then(|starter| Path::new(starter).file_name());
+        Told {
+            starter: starter.map(|name| name.to_string_lossy().into_owned()),
+            program: self.program(),
+            command: self.line(),
+        }
+    }
+
     /// Starts it.
     pub fn spawn(self) -> Result<Child, ExecError> {
         let program = self.program();
@@ -223,7 +236,7 @@ impl Command {
     ///
     /// Fails if it exits with anything but 0; the error carries the end of stderr.
     pub fn output(self) -> Result<Vec<u8>, ExecError> {
-        let (program, command) = (self.program(), self.line());
+        let (program, told) = (self.program(), self.told());
         let mut child = self.piped().spawn()?;
         let stderr = child.stderr.take().map(|mut stream| {
             thread::spawn(move || {
@@ -250,11 +263,7 @@ impl Command {
         if status.success() {
             return Ok(stdout);
         }
-        Err(ExecError::Failed {
-            command,
-            status,
-            stderr: last_lines(&String::from_utf8_lossy(&stderr), 20),
-        })
+        Err(told.ended_badly(status, last_lines(&String::from_utf8_lossy(&stderr), 20)))
     }
 
     /// Runs it to its end; what it prints, on both streams, is appended to `log` and shown to `see` line by line.
@@ -263,7 +272,7 @@ impl Command {
     pub fn run_logged(mut self, log: &Path, mut see: impl FnMut(&str)) -> Result<(), ExecError> {
         use std::io::Write as _;
 
-        let (program, command) = (self.program(), self.line());
+        let (program, told) = (self.program(), self.told());
         let output = |source| ExecError::Output {
             program: program.clone(),
             source,
@@ -273,7 +282,7 @@ impl Command {
             .append(true)
             .open(log)
             .map_err(output)?;
-        writeln!(file, "$ {command}").map_err(output)?;
+        writeln!(file, "$ {}", told.command).map_err(output)?;
         let (reader, writer) = io::pipe().map_err(output)?;
         let ours: File = std::os::fd::OwnedFd::from(writer).into();
         self.stdout = Sink::File(ours.try_clone().map_err(output)?);
@@ -296,11 +305,34 @@ impl Command {
         if status.success() {
             return Ok(());
         }
-        Err(ExecError::Failed {
-            command,
-            status,
-            stderr: Vec::from(tail).join("\n"),
-        })
+        Err(told.ended_badly(status, Vec::from(tail).join("\n")))
+    }
+}
+
+/// A command that runs, as errors tell of it.
+struct Told {
+    /// The name of what starts it, if another program does.
+    starter: Option<String>,
+    program: String,
+    command: String,
+}
+
+impl Told {
+    /// That it ended badly, or that what was to start it did not: that tells of itself by its name, and last.
+    fn ended_badly(self, status: ExitStatus, stderr: String) -> ExecError {
+        let last = stderr.lines().last().unwrap_or_default();
+        let by = self.starter.filter(|name| last.starts_with(&format!("{name}: ")));
+        match by {
+            Some(_) => ExecError::Start {
+                program: self.program,
+                source: io::Error::other(last.to_owned()),
+            },
+            None => ExecError::Failed {
+                command: self.command,
+                status,
+                stderr,
+            },
+        }
     }
 }
 
@@ -507,6 +539,20 @@ mod tests {
         let by = ["env", "X=1"].map(OsString::from);
         let said = Command::new("sh").args(["-c", "echo $X $0", "a b"]);
         assert_eq!(said.started_by(by.into()).output().unwrap(), b"1 a b\n");
+        // What it does not start is no program that failed.
+        let log = tempfile::NamedTempFile::new().unwrap();
+        for logged in [false, true] {
+            let command = Command::new("no-such-program-here").started_by(vec!["env".into()]);
+            let error = match logged {
+                false => command.output().map(drop).unwrap_err(),
+                true => command.run_logged(log.path(), |_| {}).unwrap_err(),
+            };
+            assert!(
+                matches!(&error, ExecError::Start { program, source }
+                    if program == "no-such-program-here" && source.to_string().starts_with("env: ")),
+                "{error:?}"
+            );
+        }
     }
 
     #[test]

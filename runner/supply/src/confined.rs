@@ -61,7 +61,7 @@ impl Reach {
             }
             match held() {
                 Ok(by) => Self::Own(by),
-                Err(ExecError::Failed { stderr, .. }) => Self::Users(stderr.trim_end().to_owned()),
+                Err(ExecError::Start { source, .. }) => Self::Users(source.to_string()),
                 Err(error) => Self::Users(error.to_string()),
             }
         })

@@ -57,7 +57,7 @@ static COMPILED: LazyLock<Regex> = LazyLock::new(|| regex(r"^\s+(?:CC|AS)(?: \[M
 static LINKED: LazyLock<Regex> = LazyLock::new(|| regex(r"^\s+LD\s+(\S+)$"));
 static OTHER: LazyLock<Regex> = LazyLock::new(|| {
     regex(
-        r"(?:undefined reference to|^ERROR: |: error: |multiple definition of|No rule to make target|^make.*\*\*\* |: not found$|No space left)",
+        r"(?:undefined reference to|^ERROR: |: error: |multiple definition of|No rule to make target|^make.*\*\*\* |: not found$|No space left|Read-only file system)",
     )
 });
 

@@ -238,6 +238,13 @@ fn the_first_error_of_a_log_is_named() {
         seen(old).failed("x".into()).said,
         "C compiler is too old; Your Clang version: 14.0.6; Minimum Clang version: 15.0.0"
     );
+    // As of a source that writes where builds may not.
+    let outside =
+        "/bin/sh: 1: cannot create ../x: Read-only file system\nmake: *** [Makefile:3: x] Error 2\n";
+    assert_eq!(
+        seen(outside).failed("x".into()).said,
+        "/bin/sh: 1: cannot create ../x: Read-only file system"
+    );
     assert_eq!(seen("").failed("x".into()).said, "the log does not say why");
 }
 
