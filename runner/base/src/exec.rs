@@ -41,6 +41,14 @@ pub enum ExecError {
         /// The end of what it printed on stderr.
         stderr: String,
     },
+    /// It took longer than it may, and was killed.
+    #[error("`{command}` did not end within {} s", limit.as_secs())]
+    Late {
+        /// The command as it could be typed.
+        command: String,
+        /// How long it was given.
+        limit: Duration,
+    },
     /// A log file or a pipe of it could not be used.
     #[error("output of `{program}`")]
     Output {
@@ -237,33 +245,31 @@ impl Command {
     /// Fails if it exits with anything but 0; the error carries the end of stderr.
     pub fn output(self) -> Result<Vec<u8>, ExecError> {
         let (program, told) = (self.program(), self.told());
-        let mut child = self.piped().spawn()?;
-        let stderr = child.stderr.take().map(|mut stream| {
-            thread::spawn(move || {
-                let mut text = Vec::new();
-                stream.read_to_end(&mut text).map(|_| text)
-            })
+        printed(self.piped().spawn()?, &program, told)
+    }
+
+    /// The same; a command that takes longer is killed, with all that it started.
+    ///
+    /// Fails with [`ExecError::Late`] then.
+    pub fn output_within(self, limit: Duration) -> Result<Vec<u8>, ExecError> {
+        let (program, command, told) = (self.program(), self.line(), self.told());
+        let child = self.piped().spawn()?;
+        let (group, exit) = (child.pid, child.exit());
+        let (done, ended) = mpsc::channel::<()>();
+        let late = thread::spawn(move || {
+            let late = ended.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout);
+            if late && exit.borrow().is_none() {
+                // An error means that it ended meanwhile.
+                let _ = rustix::process::kill_process_group(group, Signal::KILL);
+            }
+            late
         });
-        let output = |source| ExecError::Output {
-            program: program.clone(),
-            source,
-        };
-        let mut stdout = Vec::new();
-        if let Some(mut stream) = child.stdout.take() {
-            stream.read_to_end(&mut stdout).map_err(output)?;
+        let output = printed(child, &program, told);
+        drop(done);
+        match late.join() {
+            Ok(true) if output.is_err() => Err(ExecError::Late { command, limit }),
+            _ => output,
         }
-        let stderr = match stderr {
-            Some(thread) => thread
-                .join()
-                .map_err(|_| output(io::Error::other("reader panicked")))?
-                .map_err(output)?,
-            None => Vec::new(),
-        };
-        let status = child.wait_blocking();
-        if status.success() {
-            return Ok(stdout);
-        }
-        Err(told.ended_badly(status, last_lines(&String::from_utf8_lossy(&stderr), 20)))
     }
 
     /// Runs it to its end; what it prints, on both streams, is appended to `log` and shown to `see` line by line.
@@ -334,6 +340,36 @@ impl Told {
             },
         }
     }
+}
+
+/// Takes what a child prints to its end: stdout, or how it failed.
+fn printed(mut child: Child, program: &str, told: Told) -> Result<Vec<u8>, ExecError> {
+    let stderr = child.stderr.take().map(|mut stream| {
+        thread::spawn(move || {
+            let mut text = Vec::new();
+            stream.read_to_end(&mut text).map(|_| text)
+        })
+    });
+    let output = |source| ExecError::Output {
+        program: program.to_owned(),
+        source,
+    };
+    let mut stdout = Vec::new();
+    if let Some(mut stream) = child.stdout.take() {
+        stream.read_to_end(&mut stdout).map_err(output)?;
+    }
+    let stderr = match stderr {
+        Some(thread) => thread
+            .join()
+            .map_err(|_| output(io::Error::other("reader panicked")))?
+            .map_err(output)?,
+        None => Vec::new(),
+    };
+    let status = child.wait_blocking();
+    if status.success() {
+        return Ok(stdout);
+    }
+    Err(told.ended_badly(status, last_lines(&String::from_utf8_lossy(&stderr), 20)))
 }
 
 /// The last `count` lines of a text.
@@ -524,6 +560,27 @@ mod tests {
             Command::new("echo").args(["a b", "it's", "", "x=1"]).line(),
             r"echo 'a b' 'it'\''s' '' x=1"
         );
+    }
+
+    #[test]
+    fn what_takes_too_long_is_killed_with_all_that_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "sleep 600 & echo $! > child; wait";
+        let begun = std::time::Instant::now();
+        let run = Command::new("sh").args(["-c", script]).dir(folder.path());
+        let error = run.output_within(Duration::from_secs(1)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("`sh -c '{script}'` did not end within 1 s")
+        );
+        assert!(begun.elapsed() < Duration::from_secs(300));
+        let child = fs_err::read_to_string(folder.path().join("child")).unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.trim()));
+        assert!(stat.is_err() || stat.is_ok_and(|stat| stat.contains(") Z ")));
+        let quick = Command::new("echo")
+            .arg("x")
+            .output_within(Duration::from_secs(600));
+        assert_eq!(quick.unwrap(), b"x\n");
     }
 
     #[test]

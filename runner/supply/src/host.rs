@@ -329,7 +329,9 @@ fn why_no_root(error: &ExecError) -> String {
             Some(said) => said.to_owned(),
             None => format!("`sudo -n true` {}", ended(*status)),
         },
-        ExecError::Start { .. } | ExecError::Output { .. } => "there is no sudo".to_owned(),
+        ExecError::Start { .. } | ExecError::Output { .. } | ExecError::Late { .. } => {
+            "there is no sudo".to_owned()
+        }
     }
 }
 

@@ -33,6 +33,11 @@ pub(in crate::packages) const SOURCE: &str = "source";
 
 const ATTEMPTS: u32 = 3;
 
+/// How long an index, and a file that it lists, may take to be fetched. Apt itself has a limit for silence alone: a mirror that sends a byte a second would be
+/// waited for until somebody looks.
+const INDEX_LIMIT: Duration = Duration::from_mins(30);
+const FILE_LIMIT: Duration = Duration::from_hours(1);
+
 /// The private root of one release and architecture, and its lock.
 #[derive(Debug)]
 pub(in crate::packages) struct Root<'a> {
@@ -75,6 +80,22 @@ struct SourceFile {
     version: String,
     filename: String,
     sha256: String,
+}
+
+/// Why apt came to no end of its own.
+fn not_ended(error: ExecError, what: &str, attempt: u32, mirror: &str) -> PackagesError {
+    match error {
+        ExecError::Late { limit, .. } => PackagesError::Mirror {
+            what: what.to_owned(),
+            attempts: attempt,
+            mirror: mirror.to_owned(),
+            said: format!(
+                "it was not fetched within {} min: the mirror sends too little",
+                limit.as_secs() / 60
+            ),
+        },
+        other => other.into(),
+    }
 }
 
 impl<'a> Root<'a> {
@@ -275,13 +296,13 @@ impl<'a> Root<'a> {
                 .arg(&uri)
                 .arg(path)
                 .arg(&hash);
-            let said = match self.run(helper, &config) {
+            let said = match self.run(helper, &config, FILE_LIMIT) {
                 Ok(()) => match check(path, sha256) {
                     Ok(()) => return Ok(()),
                     Err(error) => error.to_string(),
                 },
                 Err(ExecError::Failed { stderr, .. }) => stderr,
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(not_ended(error, label, attempt, base)),
             };
             if is_full(&said) {
                 return Err(self.full(label));
@@ -357,7 +378,7 @@ impl<'a> Root<'a> {
             if frozen {
                 update = update.args(["-o", "Acquire::Check-Valid-Until=false"]);
             }
-            let said = match self.run(update, &config) {
+            let said = match self.run(update, &config, INDEX_LIMIT) {
                 Ok(()) if self.index_files()?.is_empty() => {
                     "no index came: the suite may have none for this architecture".to_owned()
                 }
@@ -365,7 +386,7 @@ impl<'a> Root<'a> {
                 Err(ExecError::Failed { stderr, .. }) => stderr,
                 Err(error) => {
                     task.failed();
-                    return Err(error.into());
+                    return Err(not_ended(error, &what, attempt, &mirror.uri));
                 }
             };
             if let (false, Some(line)) = (frozen, said.lines().find(|line| line.contains("is expired"))) {
@@ -411,11 +432,11 @@ impl<'a> Root<'a> {
         Ok(())
     }
 
-    fn run(&self, command: Command, config: &Path) -> Result<(), ExecError> {
+    fn run(&self, command: Command, config: &Path, limit: Duration) -> Result<(), ExecError> {
         command
             .env("APT_CONFIG", config)
             .env("LC_ALL", "C")
-            .output()
+            .output_within(limit)
             .map(drop)
     }
 
