@@ -5,6 +5,7 @@
 //! of state everywhere else.
 
 use std::{
+    collections::BTreeSet,
     io::{self, IsTerminal, Write},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -32,6 +33,8 @@ struct Shared {
     talk: Talk,
     /// What stdout answered first to something that it did not take.
     lost: Mutex<Option<io::Error>>,
+    /// What [`Ui::warning_once`] said.
+    warned: Mutex<BTreeSet<String>>,
 }
 
 /// How much of what goes on is printed; results, warnings and errors always are.
@@ -79,6 +82,7 @@ impl Ui {
                 captured,
                 talk,
                 lost: Mutex::default(),
+                warned: Mutex::default(),
             }),
         }
     }
@@ -144,6 +148,14 @@ impl Ui {
     /// Says on stderr something that the user should know although work goes on.
     pub fn warning(&self, text: &str) {
         self.say(Weight::Warning, text);
+    }
+
+    /// The same of something that several parts of the work come upon: the first time alone.
+    pub fn warning_once(&self, text: &str) {
+        let mut warned = self.shared.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.insert(text.to_owned()) {
+            self.warning(text);
+        }
     }
 
     /// Says on stderr why work stops.
@@ -325,6 +337,15 @@ mod tests {
         assert!(lines[4].starts_with("qemu: built ("), "{lines:?}");
         assert_eq!(lines[5], "warning: mind the gap");
         assert_eq!(lines[6], "the guest said \\x1b[2J");
+    }
+
+    #[test]
+    fn what_several_parts_come_upon_is_said_once() {
+        let ui = Ui::silent();
+        for text in ["a", "b", "a"] {
+            ui.clone().warning_once(text);
+        }
+        assert_eq!(ui.lines(), ["warning: a", "warning: b"]);
     }
 
     #[test]

@@ -262,7 +262,7 @@ fn both(rest: &str) -> Result<Option<(String, String)>, DiffError> {
 }
 
 /// A path without its first part, which is `a` or `b`.
-fn stripped(path: &str) -> Option<&str> {
+pub(super) fn stripped(path: &str) -> Option<&str> {
     let (first, rest) = path.split_once('/')?;
     (!first.is_empty() && first != "..").then_some(rest)
 }
@@ -279,7 +279,7 @@ fn inside(path: &str) -> Result<String, DiffError> {
 }
 
 /// A name without the quotes that git puts around unusual ones.
-fn unquoted(name: &str) -> Result<String, DiffError> {
+pub(super) fn unquoted(name: &str) -> Result<String, DiffError> {
     let wrong = || DiffError::Name(name.to_owned());
     let Some(inner) = name.strip_prefix('"') else {
         return Ok(name.to_owned());

@@ -3,6 +3,7 @@
 //!
 //! Nothing of a mail reaches git as it came: what is written for `git am` is made anew from what was understood.
 
+mod build;
 mod changed;
 mod charsets;
 mod choose;

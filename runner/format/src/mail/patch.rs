@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    charsets, date,
+    build, charsets, date,
     diff::{self, DiffError},
     mbox,
     message::Message,
@@ -137,6 +137,11 @@ impl Patch {
     /// The diff, for those that look at what is changed.
     pub fn diff(&self) -> &[u8] {
         &self.diff
+    }
+
+    /// The files by which it changes what runs on the machine that builds the kernel, before anything of the kernel does.
+    pub fn runs_at_build(&self) -> Vec<String> {
+        build::runs_at_build(&String::from_utf8_lossy(&self.diff))
     }
 
     /// The patch as a mail for `git am --patch-format=mboxrd`.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a hostile source reaches while it is built.
+//! What a hostile source reaches while it is built, and what is told of a hostile series.
 //!
 //! Whether programs can be held is found out once in a process. So a test plays twice: as itself, which sees what became of the host, and as the
 //! memrig that builds.
@@ -14,9 +14,17 @@ use std::{
     time::Duration,
 };
 
-use super::built_tests::{Ground, MAKEFILE};
-use crate::confined::Reach;
-use base::ui::Ui;
+use super::{
+    built_tests::{Ground, MAKEFILE},
+    *,
+};
+use crate::{
+    confined::Reach,
+    git::Git,
+    kernel::{self, KernelSpec},
+    packages::Packages,
+};
+use base::{Arch, ui::Ui};
 
 /// Names the folder of whoever plays the memrig that builds.
 const ROLE: &str = "MEMRIG_TEST_BUILDS_IN";
@@ -209,4 +217,60 @@ fn where_namespaces_are_refused_it_is_built_and_told() {
         starter,
     );
     assert_eq!(found, all());
+}
+
+#[test]
+fn patches_that_change_what_is_run_are_told_before_they_are_built() {
+    let ground = Ground::new();
+    let git = Git::ours(ground.source());
+    fs_err::create_dir(ground.source().join("mm")).unwrap();
+    ground.write("mm/a.c", "int a;\n");
+    ground.commit();
+    ground.write("mm/a.c", "int b;\n");
+    ground.commit();
+    ground.write("Makefile", &format!("# no more than this\n{MAKEFILE}"));
+    ground.commit();
+    ground.write("Makefile", &format!("x := $(shell true)\n{MAKEFILE}"));
+    for file in ["a", "b", "c", "d", "e"] {
+        ground.write(&format!("scripts/{file}.sh"), "true\n");
+    }
+    ground.commit();
+    git.run(&["format-patch", "-q", "-3", "-o", "../series"]).unwrap();
+    let series = ground.root.path().join("series");
+    let told = "patch 3 of 3 (`a change`) changes what a build runs on this host: Makefile, scripts/a.sh, scripts/b.sh, scripts/c.sh and 2 more";
+    let named = |patches: usize| {
+        format!(
+            "tree:{}@HEAD~3,series={},patches={patches}",
+            ground.source().display(),
+            series.display()
+        )
+    };
+    let build = |patches: usize| {
+        let spec = BuildSpec::parse(&named(patches)).unwrap();
+        // Without a look into the cache first, which would tell it, too.
+        let packages = Packages::refreshing(&ground.cache, &ground.ui);
+        build_kernel(&spec, Arch::X86_64, &packages, &ground.cache, &ground.ui).unwrap();
+        ground.ui.lines()
+    };
+    let count = |lines: &[String]| {
+        lines
+            .iter()
+            .filter(|line| line.contains("runs on this host"))
+            .count()
+    };
+    build(0);
+    let before = build(2);
+    assert_eq!(count(&before), 0, "{before:?}");
+
+    let looked = Ui::silent();
+    let spec: KernelSpec = named(3).parse().unwrap();
+    kernel::known(&spec, Arch::X86_64, &ground.cache, &looked).unwrap();
+    assert_eq!(looked.lines(), [format!("warning: {told}")]);
+
+    let lines = build(3);
+    let new = &lines[before.len()..];
+    let at = |words: &str| new.iter().position(|line| line.contains(words));
+    assert!(at(told).unwrap() < at("build tree:").unwrap(), "{new:?}");
+    // What is in the cache is not built.
+    assert_eq!(count(&build(3)), 1);
 }

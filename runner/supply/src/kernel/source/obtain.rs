@@ -294,12 +294,23 @@ fn built(
         Some(series) => Some(series.load(cache)?),
         None => None,
     };
-    let (commit, before) = commit(spec, series.as_ref(), &tree)?;
+    // Of a build that would be, too: who only looks can still stay away from it.
+    let tell_runs = || {
+        if let Some(series) = &series {
+            tell_runs(series, spec.patches, ui);
+        }
+    };
+    let (commit, before) = commit(spec, series.as_ref(), &tree).inspect_err(|error| {
+        if error.not_here().is_some() {
+            tell_runs();
+        }
+    })?;
     tree.bring(&commit, 1)?;
     if !cache.only_looks() {
         toolchain.install(ui)?;
     } else if let [missing @ .., last] = toolchain.lacks().as_slice() {
         let missing: Vec<&str> = missing.iter().copied().chain([*last]).collect();
+        tell_runs();
         return Err(
             NotHere::would(format!("{} would be installed, and it built", missing.join(", "))).into(),
         );
@@ -325,9 +336,11 @@ fn built(
     }
     let key = key.finish();
     if cache.only_looks() && cache.find("built", &key).is_none() {
+        tell_runs();
         return Err(NotHere::would(format!("it would be built by {compiler}")).into());
     }
     let dir = cache.entry("built", &key, |dir| {
+        tell_runs();
         if let reach @ Reach::Users(_) = Reach::made(ui) {
             cache.say_daily(&format!("builds of kernels {reach}"))?;
         }
@@ -453,6 +466,38 @@ fn commit(
         }
         (None, Some(stopped)) if asked <= there => Err(SourceKernelError::NotApplied(Box::new(stopped))),
         (None, _) => Err(SourceKernelError::Patches { there, asked }),
+    }
+}
+
+/// How many files of a patch are named.
+const FILES_NAMED: usize = 4;
+
+/// Says which of the patches that are built change what runs on this host: nobody but who sent them has looked at that.
+fn tell_runs(series: &LoadedSeries, patches: Option<usize>, ui: &Ui) {
+    let LoadedSeries::Mails { series, before } = series else {
+        return;
+    };
+    if patches == Some(0) {
+        return;
+    }
+    for before in before {
+        tell_runs(before, None, ui);
+    }
+    let total = series.patches.len();
+    for (at, patch) in series.patches.iter().enumerate().take(patches.unwrap_or(total)) {
+        let files = patch.runs_at_build();
+        let (named, more) = files.split_at(files.len().min(FILES_NAMED));
+        let more = match more {
+            [] if named.is_empty() => continue,
+            [] => String::new(),
+            more => format!(" and {} more", more.len()),
+        };
+        ui.warning_once(&format!(
+            "patch {} of {total} (`{}`) changes what a build runs on this host: {}{more}",
+            at + 1,
+            patch.title,
+            named.join(", ")
+        ));
     }
 }
 
