@@ -46,6 +46,16 @@ impl FreeTolerance {
     }
 }
 
+impl FreeTolerance {
+    /// The tolerance while the kernel reclaims: what it gets back by that nobody can predict, and a leak is one all the same.
+    pub fn reclaiming(self) -> Self {
+        Self {
+            above: Pages(i64::MAX),
+            ..self
+        }
+    }
+}
+
 /// What may differ, and how far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tolerance {

@@ -112,6 +112,8 @@ golden! {
     parallel_of_what_cannot_be = steps("      - add: { as: b, blocks: 2 }\n      - parallel:\n          do:\n            - [online: { block: b }, offline: { block: b.0, fails: EBUSY }]\n            - [guest: { run: x }]\n      - parallel: { do: [[online: { block: b.0 }]] }\n      - parallel: { do: [[online: { block: b.0 }], []] }\n");
     parallel_of_too_many = steps(&format!("      - add: {{ as: b }}\n      - parallel: {{ do: [[{0}], [{0}]] }}\n", ["online: { block: b }"; 5].join(", ")));
     hold_of_what_cannot_be = steps("      - add: { as: b }\n      - hold: { block: c, by: anon, as: p }\n      - hold: { block: b, by: hugetlb, as: p }\n");
+    pressure_that_cannot_be = steps("      - pressure: { off: true }\n      - pressure: { free: 1MiB }\n      - pressure: { free: 16MiB, off: true }\n      - pressure: {}\n      - pressure: { free: 2GiB }\n");
+    pressure_of_no_size = steps("      - pressure: { free: few }\n");
     hold_in_an_unknown_way = steps("      - add: { as: b }\n      - hold: { block: b, by: ksmd, as: q }\n");
     hold_of_what_is_held = x86("      - add: { as: b }\n      - hold: { block: b, by: hugetlb, as: p }\n      - hold: { block: b, by: anon, as: p }\n      - free: { hold: q }\n      - free: { busy: p }\n      - free: { hold: p, busy: p }\n      - free: {}\n");
     free_without_busy = steps("      - add: { as: b }\n      - busy: { block: b, with: slab, as: load }\n      - free: { busy: laod }\n");

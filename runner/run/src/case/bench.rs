@@ -96,6 +96,8 @@ pub(super) struct Bench<'a, G> {
     pub(super) fault: Option<Fault>,
     /// Pages that are held, by the names of the steps.
     pub(super) held: BTreeMap<BlockName, Held>,
+    /// Memory was taken, so that the kernel reclaims.
+    pub(super) under_pressure: bool,
     /// Priority with which the notifier error injection was loaded.
     pub(super) injection: Option<i32>,
     /// Storage commands up to this number came before the last step that acts.
@@ -163,6 +165,7 @@ impl<'a, G: UnderTest> Bench<'a, G> {
             watch: None,
             fault: None,
             held: BTreeMap::new(),
+            under_pressure: false,
             injection: None,
             commands_since: 0,
             console_since: guest.console().len(),
@@ -366,6 +369,9 @@ impl<'a, G: UnderTest> Bench<'a, G> {
                     free.below = free.below + FIRST_TIME;
                 }
                 *free = free.after(self.drift);
+                if self.under_pressure {
+                    *free = free.reclaiming();
+                }
             }
             if !exact {
                 tolerance.free = None;

@@ -36,6 +36,9 @@ mod outcome;
 mod parallel;
 #[cfg(test)]
 mod parallel_tests;
+mod pressure;
+#[cfg(test)]
+mod pressure_tests;
 mod script;
 mod selftests;
 mod steps;

@@ -24,6 +24,8 @@ pub(super) struct Checker<'c, 'n, 't> {
     pub(super) busy: BTreeMap<BlockName, bool>,
     /// The same of `hold` steps.
     pub(super) held: BTreeMap<BlockName, bool>,
+    /// Whether a `pressure` step has taken memory.
+    pub(super) pressure: bool,
     /// The priority of `veto` steps, and the line of the first.
     pub(super) priority: Option<(i32, usize)>,
     /// How often the steps that are looked at are done.
@@ -44,6 +46,7 @@ pub(crate) fn check_steps(
         names: BTreeMap::new(),
         busy: BTreeMap::new(),
         held: BTreeMap::new(),
+        pressure: false,
         priority: None,
         rounds: 1,
     };

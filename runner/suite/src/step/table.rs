@@ -24,6 +24,7 @@ use super::{
     online::Online,
     pages::Pages,
     parallel::{Parallel, RawParallel},
+    pressure::{Pressure, RawPressure},
     read::{RawRead, Read},
     refuse_assign::{RawRefuseAssign, RefuseAssign},
     remove::Remove,
@@ -146,6 +147,9 @@ words! {
         Hold(Hold => Hold) = "hold",
         /// Ends what a `busy` or a `hold` step started. Exactly one of `busy` and `hold`.
         Free(RawFree => Free) = "free",
+        /// Takes memory of the guest until its kernel has little left before it reclaims, or gives it back. Exactly one of `free` and `off`. What is taken is no cache and no
+        /// process's, so that nothing the kernel can do gets it back. Until then, more free pages than predicted are no failure: the kernel reclaims.
+        Pressure(RawPressure => Pressure) = "pressure",
         /// Runs a shell script in the guest.
         Guest(RawGuest => Guest) = "guest",
         /// Configures standby blocks that were added and deconfigured; s390x G2.
