@@ -44,9 +44,7 @@ impl FreeTolerance {
             above: self.above + back(-drift),
         }
     }
-}
 
-impl FreeTolerance {
     /// The tolerance while the kernel reclaims: what it gets back by that nobody can predict, and a leak is one all the same.
     pub fn reclaiming(self) -> Self {
         Self {
