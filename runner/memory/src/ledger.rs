@@ -233,6 +233,12 @@ impl Ledger {
         }
     }
 
+    /// The pages that the zones of a node manage, which is what its MemTotal says.
+    pub fn managed_of(&self, node: u32) -> Pages {
+        let zones = self.zones.iter().filter(|(id, _)| id.node == node);
+        zones.map(|(_, zone)| zone.managed).sum()
+    }
+
     /// Blocks in a state, in order.
     pub(crate) fn in_state(&self, state: BlockState) -> impl Iterator<Item = BlockId> + '_ {
         let blocks = self.blocks.iter().filter(move |(_, block)| block.state == state);

@@ -114,6 +114,9 @@ golden! {
     hold_of_what_cannot_be = steps("      - add: { as: b }\n      - hold: { block: c, by: anon, as: p }\n      - hold: { block: b, by: hugetlb, as: p }\n");
     pressure_that_cannot_be = steps("      - pressure: { off: true }\n      - pressure: { free: 1MiB }\n      - pressure: { free: 16MiB, off: true }\n      - pressure: {}\n      - pressure: { free: 2GiB }\n");
     pressure_of_no_size = steps("      - pressure: { free: few }\n");
+    node_that_cannot_be = x86("      - add: { as: b }\n      - node: { number: 1, online: true }\n      - node: { number: 0 }\n      - node: { number: 0, online: false, blocks: [b] }\n      - node: { number: 0, blocks: [c] }\n");
+    node_on_s390x = steps("      - node: { number: 0, online: true }\n");
+    node_of_an_unknown_key = steps("      - node: { number: 0, has_memory: true }\n");
     hold_in_an_unknown_way = steps("      - add: { as: b }\n      - hold: { block: b, by: ksmd, as: q }\n");
     hold_of_what_is_held = x86("      - add: { as: b }\n      - hold: { block: b, by: hugetlb, as: p }\n      - hold: { block: b, by: anon, as: p }\n      - free: { hold: q }\n      - free: { busy: p }\n      - free: { hold: p, busy: p }\n      - free: {}\n");
     free_without_busy = steps("      - add: { as: b }\n      - busy: { block: b, with: slab, as: load }\n      - free: { busy: laod }\n");

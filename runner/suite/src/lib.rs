@@ -56,8 +56,8 @@ pub use raw::Needs;
 pub use sign::{Failure, Place, Sign};
 pub use step::{
     Act, Action, Add, AddResult, Assigned, AutoOnlineBlocks, Busy, Configure, Cpu, Deconfigure, Extent, File,
-    Free, Guest, Hold, Log, Look, Notifiers, Offline, Online, Pages, Parallel, Pressure, Read, RefuseAssign,
-    Remove, Repeat, Step, Storage, StorageCommands, StorageFile, Sweep, Uevents, Veto, Write,
+    Free, Guest, Hold, Log, Look, Node, Notifiers, Offline, Online, Pages, Parallel, Pressure, Read,
+    RefuseAssign, Remove, Repeat, Step, Storage, StorageCommands, StorageFile, Sweep, Uevents, Veto, Write,
 };
 pub use template::{BadTemplate, Placeholder, Template};
 pub use words::{

@@ -233,6 +233,8 @@ word_enum!(
         Uevents = "uevents",
         /// The memmap is elsewhere.
         Pages = "pages",
+        /// A NUMA node is not as it must be.
+        Node = "node",
         /// Pages that are held are not where they must be, not held as they were, or not what they were.
         Held = "held",
     }

@@ -51,7 +51,7 @@ fn listed<T: PartialEq + Display>(what: String, predicted: &[T], seen: &[T]) -> 
 }
 
 /// A failure that shows what must be and what is.
-fn told(message: impl Into<String>, mismatches: Vec<Mismatch>) -> Result<(), Trouble> {
+pub(super) fn told(message: impl Into<String>, mismatches: Vec<Mismatch>) -> Result<(), Trouble> {
     if mismatches.is_empty() {
         Ok(())
     } else {

@@ -178,3 +178,31 @@ async fn what_is_watched_of_a_step_is_what_its_writes_returned_and_sent() {
         assert!(seen.contains(part), "{part}: {seen}");
     }
 }
+
+/// What a guest prints of node 0, whose zones manage as much as the books of the fake guest have.
+const NODE: &str =
+    "online:0\nhas_memory:0\nhas_normal_memory:\nhas_cpu:0\nlinks: memory0 memory1 memory2 memory3 memory4\n";
+
+/// A guest that prints this of its node.
+fn with_node(printed: &'static str) -> Setup {
+    Setup::x86().program("cd /sys/devices/system/node", 0, printed)
+}
+
+// NUMA nodes.
+cases! {
+    a_node_is_as_it_must_be: with_node(NODE),
+        "add: { as: b }\nnode: { number: 0, memory: true, normal_memory: false, cpu: true, blocks: [b] }" => Pass;
+    a_flag_of_a_node_is_compared: with_node(NODE), "node: { number: 0, normal_memory: true }"
+        => Fail, "node 0 in has_normal_memory: must be true, is false";
+    a_node_without_a_directory_fails: with_node(NODE), "node: { number: 0, online: true }"
+        => Fail, "node0 has a directory: must be true, is false";
+    the_blocks_of_a_node_are_compared: with_node(NODE), "add: { as: b, blocks: 2 }\nnode: { number: 0, blocks: [b] }"
+        => Fail, "node0 links: must be memory4 memory5, is memory4";
+    a_block_too_much_is_seen: with_node(NODE), "node: { number: 0, blocks: [] }" => Fail, "node0 links: must be none, is memory4";
+    the_memory_of_a_node_is_that_of_its_zones: with_node("online:0\nNode 0 MemTotal: 12 kB\n"), "node: { number: 0, online: true }"
+        => Fail, "node0 MemTotal: must be ";
+    a_kernel_without_nodes_is_none_of_it: Setup::x86().program("cd /sys/devices/system/node", 3, ""), "node: { number: 0, online: true }"
+        => Skip, "needs CONFIG_NUMA";
+    what_does_not_read_of_a_node_is_nobodys_failure: with_node("online\n"), "node: { number: 0, online: true }"
+        => Error, "what sysfs says of node 0 does not read";
+}

@@ -31,6 +31,7 @@ mod look;
 #[cfg(test)]
 mod look_tests;
 mod needs;
+mod node;
 pub(crate) mod notifiers;
 mod outcome;
 mod parallel;

@@ -295,6 +295,7 @@ async fn do_look(bench: &mut Bench<'_, impl UnderTest>, look: &Look) -> Result<(
         Look::Assigned(assigned) => bench.assigned(assigned).await,
         Look::Notifiers(notifiers) => bench.notifiers(notifiers).await,
         Look::Uevents(uevents) => bench.uevents(uevents).await,
+        Look::Node(node) => bench.node(node).await,
         Look::Pages(pages) => bench.pages(pages).await,
     }
 }

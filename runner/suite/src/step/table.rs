@@ -19,6 +19,7 @@ use super::{
     hold::Hold,
     line::Line,
     log::{Log, RawLog},
+    node::Node,
     notifiers::Notifiers,
     offline::Offline,
     online::Online,
@@ -178,6 +179,9 @@ words! {
         Notifiers(Notifiers => Notifiers) = "notifiers",
         /// Looks at the uevents since the last step that acts.
         Uevents(Uevents => Uevents) = "uevents",
+        /// Looks at a NUMA node: what the files of /sys/devices/system/node say of it, the blocks that it has links to, and whether its MemTotal is what its
+        /// zones manage; x86_64. At least one key beside `number`.
+        Node(Node => Node) = "node",
         /// Looks at where the memmap of online blocks is, in /proc/kpageflags. Only right after they went online.
         Pages(Pages => Pages) = "pages",
     }
