@@ -11,6 +11,7 @@ mod compares;
 mod costs;
 mod cover;
 mod explore;
+mod faults;
 mod firmware;
 mod ground;
 mod guests;
