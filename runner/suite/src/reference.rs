@@ -45,7 +45,7 @@ A step that fails as it should names the errno; the model then checks that nothi
 them. A name can cover several consecutive blocks: `b` is all of them, `b.0` the first. What is done to all of them is done one after
 another, in ascending order.
 
-Steps either act or look. A step that looks (`read`, `log`, `pages`, `uevents`, `notifiers`, `storage_commands`, `assigned`) changes nothing;
+Steps either act or look. A step that looks (`read`, `log`, `node`, `pages`, `uevents`, `notifiers`, `storage_commands`, `assigned`) changes nothing;
 where one is about \"the last step that acts\", other looks in between do not count.
 ";
 
