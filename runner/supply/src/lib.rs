@@ -17,6 +17,5 @@ pub mod selftests;
 pub mod series;
 pub mod slots;
 pub mod slurm;
-mod sums;
 pub mod tree;
 pub mod unused;

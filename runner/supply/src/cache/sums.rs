@@ -15,14 +15,14 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::cache::sha256_file;
+use super::digest::sha256_file;
 
 /// How long what was read once need not be read again.
 const DAY: Duration = Duration::from_hours(24);
 
 /// The files of an entry by their paths in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Sums(BTreeMap<PathBuf, Sum>);
+pub(super) struct Sums(BTreeMap<PathBuf, Sum>);
 
 /// A file of an entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ struct Sum {
 
 /// How an entry is not what was put there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Damaged {
+pub(super) struct Damaged {
     /// A file, by its path in the entry.
     file: PathBuf,
     what: &'static str,
@@ -47,7 +47,7 @@ impl fmt::Display for Damaged {
     }
 }
 
-/// Paths and facts of all files below a folder. A link counts as what it says, and is not followed.
+/// Sizes in bytes of all files below a folder, and when they were changed, by their paths in it. Links are not followed, and are none.
 fn files(folder: &Path) -> io::Result<BTreeMap<PathBuf, (u64, i128)>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
@@ -72,7 +72,7 @@ impl Sums {
     ///
     /// # Errors
     /// It does not read.
-    pub(crate) fn of(folder: &Path) -> io::Result<Self> {
+    pub(super) fn of(folder: &Path) -> io::Result<Self> {
         let sums = files(folder)?.into_iter().map(|(path, (bytes, changed))| {
             let sha256 = sha256_file(&folder.join(&path))?;
             let sum = Sum {
@@ -85,39 +85,42 @@ impl Sums {
         Ok(Self(sums.collect::<io::Result<_>>()?))
     }
 
-    /// Whether sizes and times of a folder are these; a file that is too much matters to nobody.
-    fn look_the_same(&self, folder: &Path) -> io::Result<bool> {
-        let found = files(folder)?;
-        Ok(self
-            .0
-            .iter()
-            .all(|(path, sum)| found.get(path) == Some(&(sum.bytes, sum.changed))))
+    /// Whether sizes and times are these; a file that is too much matters to nobody.
+    fn look_like(&self, found: &BTreeMap<PathBuf, (u64, i128)>) -> bool {
+        let mut sums = self.0.iter();
+        sums.all(|(path, sum)| found.get(path) == Some(&(sum.bytes, sum.changed)))
     }
 
-    /// How a folder differs in what its files hold.
-    fn differ(&self, folder: &Path) -> io::Result<Option<Damaged>> {
-        let found = files(folder)?;
-        for (path, sum) in &self.0 {
+    /// How a folder, in which these files were found, differs in what they hold; else the same sums with the times that they have now.
+    fn compared(
+        mut self,
+        folder: &Path,
+        found: &BTreeMap<PathBuf, (u64, i128)>,
+    ) -> io::Result<Result<Self, Damaged>> {
+        for (path, sum) in &mut self.0 {
             let what = match found.get(path) {
                 None => "is gone",
                 Some((bytes, _)) if *bytes < sum.bytes => "is shorter than it was",
                 Some((bytes, _)) if *bytes > sum.bytes => "is longer than it was",
                 Some(_) if sha256_file(&folder.join(path))? != sum.sha256 => "holds something else",
-                Some(_) => continue,
+                Some((_, changed)) => {
+                    sum.changed = *changed;
+                    continue;
+                }
             };
-            return Ok(Some(Damaged {
+            return Ok(Err(Damaged {
                 file: path.clone(),
                 what,
             }));
         }
-        Ok(None)
+        Ok(Ok(self))
     }
 
     /// Writes them, whole or not at all.
     ///
     /// # Errors
     /// They cannot be written.
-    pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
+    pub(super) fn write(&self, path: &Path) -> io::Result<()> {
         let folder = path.parent().expect("a file in a folder");
         fs_err::create_dir_all(folder)?;
         let mut new = tempfile::NamedTempFile::new_in(folder)?;
@@ -126,9 +129,15 @@ impl Sums {
         Ok(())
     }
 
+    /// Writes them for the next one who looks. Where that fails, as on a full disk, the next one reads the files again.
+    fn note(&self, path: &Path) {
+        let _ = self.write(path);
+    }
+
+    /// Those that were written; none where nobody has, or what was written does not read.
     fn read(path: &Path) -> io::Result<Option<Self>> {
         match fs_err::read(path) {
-            // What does not read says nothing; it is written anew.
+            // What does not read says nothing about the entry.
             Ok(text) => Ok(serde_json::from_slice(&text).ok()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -136,40 +145,40 @@ impl Sums {
     }
 }
 
-/// How an entry that only is looked at differs by sizes and times alone.
+/// Whether an entry that is only looked at is what was put there, by sizes and times alone. One without sums is taken as it is.
 ///
 /// # Errors
 /// It does not read.
-pub(crate) fn seem_the_same(entry: &Path, sums: &Path) -> io::Result<bool> {
+pub(super) fn seem_the_same(entry: &Path, sums: &Path) -> io::Result<bool> {
     match Sums::read(sums)? {
-        Some(known) => known.look_the_same(entry),
+        Some(known) => Ok(known.look_like(&files(entry)?)),
         None => Ok(true),
     }
 }
 
-/// How an entry differs from what was put there. One whose sums nobody wrote, such as an older memrig's, is taken as it is, and has some from now on.
-/// Where sums cannot be written, the next one reads the files again.
+/// How an entry differs from what was put there. One without sums, such as an older memrig's, is taken as it is, and has some from now on.
 ///
 /// # Errors
 /// It does not read.
-pub(crate) fn compare(entry: &Path, sums: &Path) -> io::Result<Option<Damaged>> {
+pub(super) fn compare(entry: &Path, sums: &Path) -> io::Result<Option<Damaged>> {
     let Some(known) = Sums::read(sums)? else {
-        Sums::of(entry)?.write(sums).ok();
+        Sums::of(entry)?.note(sums);
         return Ok(None);
     };
     let read = fs_err::metadata(sums)?.modified()?;
     // A clock that went back makes the last time unknown.
     let recent = SystemTime::now().duration_since(read).is_ok_and(|ago| ago < DAY);
-    let same = known.look_the_same(entry)?;
-    if same && recent {
+    let found = files(entry)?;
+    if recent && known.look_like(&found) {
         return Ok(None);
     }
-    let differ = known.differ(entry)?;
-    if differ.is_none() {
-        // The times are new, or it is another day.
-        Sums::of(entry)?.write(sums).ok();
+    match known.compared(entry, &found)? {
+        Ok(now) => {
+            now.note(sums);
+            Ok(None)
+        }
+        Err(damaged) => Ok(Some(damaged)),
     }
-    Ok(differ)
 }
 
 #[cfg(test)]
