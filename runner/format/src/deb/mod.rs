@@ -5,8 +5,10 @@
 
 mod index;
 mod package;
+mod release;
 mod version;
 
 pub use index::{Dependency, Relation, Stanza, depends, names_in, stanza_of, stanzas};
 pub use package::{DebError, Member, MemberKind, control, members};
+pub use release::Release;
 pub use version::compare;

@@ -10,7 +10,8 @@ pub(super) fn for_git(written: &str) -> Option<String> {
         .then(|| moment.strftime("%a, %-d %b %Y %H:%M:%S %z").to_string())
 }
 
-fn of_mail(written: &str) -> Option<Zoned> {
+/// A date as mail programs write it, and with names of zones.
+pub(crate) fn of_mail(written: &str) -> Option<Zoned> {
     let strict = DateTimeParser::new().relaxed_weekday(true);
     strict.parse_zoned(written).ok().or_else(|| {
         // Names of zones, and what else mail programs leave out and put in.

@@ -33,4 +33,5 @@ pub use patch::{Patch, PatchError};
 pub use series::{Choice, NamedBase, Series, SeriesError};
 pub use subject::{Version, VersionError};
 
+pub(crate) use date::of_mail;
 pub(crate) use mbox::LARGEST_MAIL;

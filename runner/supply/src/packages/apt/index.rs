@@ -86,13 +86,26 @@ impl Root<'_> {
         } else {
             "_Packages"
         };
+        let files = self.lists(|name| name.ends_with(end))?;
+        let of_security = |path: &PathBuf| {
+            let name = path.file_name();
+            name.is_some_and(|name| name.to_string_lossy().contains("-security_main"))
+        };
+        Ok(files.into_iter().map(|path| (of_security(&path), path)).collect())
+    }
+
+    /// The files in which the suites say what they are.
+    pub(super) fn releases(&self) -> Result<Vec<PathBuf>, PackagesError> {
+        self.lists(|name| name.ends_with("_InRelease") || name.ends_with("_Release"))
+    }
+
+    /// The files that apt has fetched whose names `which` says yes to, in the order of these.
+    fn lists(&self, which: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, PackagesError> {
         let mut files = Vec::new();
         for entry in fs_err::read_dir(self.dir.join("state/lists"))? {
             let entry = entry?;
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            if name.ends_with(end) {
-                files.push((name.contains("-security_main"), entry.path()));
+            if which(&entry.file_name().to_string_lossy()) {
+                files.push(entry.path());
             }
         }
         files.sort();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One apt root for each release and architecture: apt fetches and checks the signed index, memrig reads it.
 
+mod dates;
 mod index;
 mod root;
 mod said;

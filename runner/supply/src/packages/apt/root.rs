@@ -13,7 +13,10 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::said::{first_line, hint, is_absent, is_full, is_settled};
+use super::{
+    dates::{Beside, Dates, fetched_releases},
+    said::{first_line, hint, is_absent, is_full, is_settled},
+};
 use crate::{
     cache::{Cache, Lock, NotHere},
     packages::{
@@ -26,7 +29,7 @@ use base::{
     exec::{Command, ExecError},
     ui::Ui,
 };
-use format::deb::Stanza;
+use format::deb::{Release, Stanza};
 
 /// In place of an architecture: the index of sources.
 pub(in crate::packages) const SOURCE: &str = "source";
@@ -48,6 +51,8 @@ pub(in crate::packages) struct Root<'a> {
     pub(super) dir: PathBuf,
     /// Index files as text, and whether each is of security updates; read when first asked.
     pub(super) index: RefCell<Vec<(bool, Rc<str>)>>,
+    /// Where the machine's apt has its configuration.
+    pub(super) etc: PathBuf,
     _lock: Lock,
 }
 
@@ -56,6 +61,9 @@ pub(in crate::packages) struct Root<'a> {
 struct Stamp {
     /// Whether the index is older than it may be, as that of a mirror that stands still is.
     frozen: bool,
+    /// Of the newest index that was seen.
+    #[serde(default)]
+    dates: Dates,
 }
 
 /// What was looked up before.
@@ -114,6 +122,7 @@ impl<'a> Root<'a> {
             architecture,
             dir: cache.dir(Path::new("apt").join(name))?,
             index: RefCell::default(),
+            etc: "/etc/apt".into(),
             _lock: lock,
         })
     }
@@ -297,7 +306,7 @@ impl<'a> Root<'a> {
                 .arg(path)
                 .arg(&hash);
             let said = match self.run(helper, &config, FILE_LIMIT) {
-                Ok(()) => match check(path, sha256) {
+                Ok(_) => match check(path, sha256) {
                     Ok(()) => return Ok(()),
                     Err(error) => error.to_string(),
                 },
@@ -328,7 +337,7 @@ impl<'a> Root<'a> {
     }
 
     fn absent(&self, name: &str, version: &str, security: bool) -> Result<PackagesError, PackagesError> {
-        let mirror = mirror()?;
+        let mirror = self.mirror()?;
         Ok(PackagesError::Absent {
             what: format!("{name} {version}"),
             suite: self.suite,
@@ -365,7 +374,7 @@ impl<'a> Root<'a> {
         let task = self.ui.task(&what, None);
         let mut frozen = false;
         let mut attempt = 1;
-        loop {
+        let said = loop {
             let words = [
                 "update",
                 "-q",
@@ -379,10 +388,10 @@ impl<'a> Root<'a> {
                 update = update.args(["-o", "Acquire::Check-Valid-Until=false"]);
             }
             let said = match self.run(update, &config, INDEX_LIMIT) {
-                Ok(()) if self.index_files()?.is_empty() => {
+                Ok(_) if self.index_files()?.is_empty() => {
                     "no index came: the suite may have none for this architecture".to_owned()
                 }
-                Ok(()) => break,
+                Ok(said) => break said,
                 Err(ExecError::Failed { stderr, .. }) => stderr,
                 Err(error) => {
                     task.failed();
@@ -419,7 +428,8 @@ impl<'a> Root<'a> {
                 .line(&format!("{what}: {}; trying again", first_line(&said)));
             thread::sleep(backoff(attempt));
             attempt += 1;
-        }
+        };
+        let dates = self.dates(&said, &config)?;
         // What was looked up in the old index is forgotten, but not what the mirror lacks: asking for that takes many seconds.
         self.index.take();
         let known = Known {
@@ -427,22 +437,66 @@ impl<'a> Root<'a> {
             ..Known::default()
         };
         self.write("known.json", &known)?;
-        self.write("stamp.json", &Stamp { frozen })?;
+        self.write("stamp.json", &Stamp { frozen, dates })?;
         task.done("fetched, signature good");
         Ok(())
     }
 
-    fn run(&self, command: Command, config: &Path, limit: Duration) -> Result<(), ExecError> {
-        command
+    /// Dates of the newest index that was seen, now that apt has ended and said this; what is older than one that was seen before is told.
+    fn dates(&self, said: &str, config: &Path) -> Result<Dates, PackagesError> {
+        let mut dates = match self.read::<Stamp>("stamp.json")? {
+            Some(stamp) => stamp.dates,
+            None => Dates::default(),
+        };
+        let mut used = Vec::new();
+        for path in self.releases()? {
+            // Without a date there is nothing to compare: apt asks for none.
+            if let Some(release) = Release::parse(&fs_err::read_to_string(path)?) {
+                used.push(dates.take(release));
+            }
+        }
+        for older in used.iter().filter_map(Beside::older) {
+            let then = "its signature holds, so it is used as it is";
+            self.ui.warning(&format!("{older}; {then}"));
+        }
+        // Where apt has a newer one of the same mirror, it keeps that, and does not say so.
+        if !used.contains(&Beside::Same) {
+            return Ok(dates);
+        }
+        let folder = tempfile::tempdir_in(self.dir.join("cache"))?;
+        for uri in fetched_releases(said) {
+            let path = folder.path().join("Release");
+            let helper = Command::new("/usr/lib/apt/apt-helper")
+                .arg("download-file")
+                .arg(&uri)
+                .arg(&path);
+            if let Err(error) = self.run(helper, config, INDEX_LIMIT) {
+                self.ui
+                    .warning(&format!("it cannot be seen how old {uri} is: {error}"));
+                continue;
+            }
+            let sent = Release::parse(&fs_err::read_to_string(&path)?).map(|release| dates.take(release));
+            if let Some(older) = sent.as_ref().and_then(Beside::older)
+                && !used.contains(&Beside::Older(older.clone()))
+            {
+                self.ui.warning(&format!("{older}; the newer one is kept"));
+            }
+        }
+        Ok(dates)
+    }
+
+    /// Runs a program of apt; what it prints.
+    fn run(&self, command: Command, config: &Path, limit: Duration) -> Result<String, ExecError> {
+        let said = command
             .env("APT_CONFIG", config)
             .env("LC_ALL", "C")
-            .output_within(limit)
-            .map(drop)
+            .output_within(limit)?;
+        Ok(String::from_utf8_lossy(&said).into_owned())
     }
 
     /// Writes the root's configuration and returns its path.
     fn configure(&self) -> Result<(Mirror, PathBuf), PackagesError> {
-        let mirror = mirror()?;
+        let mirror = self.mirror()?;
         for dir in ["etc/apt.conf.d", "state/lists/partial", "cache/archives/partial"] {
             fs_err::create_dir_all(self.dir.join(dir))?;
         }
@@ -475,6 +529,12 @@ impl<'a> Root<'a> {
         Ok((mirror, path))
     }
 
+    /// The mirror that the user or the machine names.
+    fn mirror(&self) -> Result<Mirror, PackagesError> {
+        let override_uri = env::var(MIRROR_VARIABLE).ok().filter(|uri| !uri.is_empty());
+        Ok(Mirror::find(&self.etc, override_uri.as_deref())?)
+    }
+
     fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, PackagesError> {
         let path = self.dir.join(name);
         if !path.exists() {
@@ -494,12 +554,6 @@ impl<'a> Root<'a> {
         fs_err::write(&new, bytes)?;
         Ok(fs_err::rename(new, self.dir.join(name))?)
     }
-}
-
-/// The mirror that the user or the machine names.
-fn mirror() -> Result<Mirror, PackagesError> {
-    let override_uri = env::var(MIRROR_VARIABLE).ok().filter(|uri| !uri.is_empty());
-    Ok(Mirror::find(Path::new("/etc/apt"), override_uri.as_deref())?)
 }
 
 /// The file `*.orig.tar.*` of a stanza of `Sources`.

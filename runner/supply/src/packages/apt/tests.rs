@@ -23,7 +23,11 @@ pub(crate) fn stock(
         known.packages.insert(facts.name.clone(), located);
     }
     root.write("known.json", &known).unwrap();
-    root.write("stamp.json", &Stamp { frozen: false }).unwrap();
+    let stamp = Stamp {
+        frozen: false,
+        dates: Dates::default(),
+    };
+    root.write("stamp.json", &stamp).unwrap();
 }
 
 #[test]
@@ -176,4 +180,56 @@ fn a_suite_that_the_mirror_lacks_is_told_at_once() {
     assert!(is_settled(said) && is_settled("W: GPG error: NO_PUBKEY 1"));
     assert!(!is_settled("E: Failed to fetch http://mirror.test/x  503  Busy"));
     assert!(hint(said).ends_with("name another one by MEMRIG_MIRROR, or another suite"));
+}
+
+/// An archive of one package, signed by a key that signs nothing else.
+const PACKAGES: &str = include_str!("archive/Packages");
+const KEY: &str = include_str!("archive/key.asc");
+/// Made on 2026-01-01 and on the day after it.
+const OLD: &str = include_str!("archive/InRelease-old");
+const NEW: &str = include_str!("archive/InRelease-new");
+
+/// What is told when an index is fetched from a mirror that sends this; its index is then read.
+fn told_of(cache: &Cache, mirror: &Path, release: &str) -> Vec<String> {
+    let dist = mirror.join("debian/dists/sid");
+    fs_err::create_dir_all(dist.join("main/binary-amd64")).unwrap();
+    fs_err::write(dist.join("main/binary-amd64/Packages"), PACKAGES).unwrap();
+    fs_err::write(dist.join("InRelease"), release).unwrap();
+    let etc = mirror.join("etc");
+    fs_err::create_dir_all(&etc).unwrap();
+    fs_err::write(etc.join("key.asc"), KEY).unwrap();
+    let place = mirror.display();
+    let line = format!("deb [signed-by={place}/etc/key.asc] copy:{place}/debian sid main\n");
+    fs_err::write(etc.join("sources.list"), line).unwrap();
+    let ui = Ui::silent();
+    let mut root = Root::open(cache, &ui, DebianSuite::Sid, "amd64").unwrap();
+    root.etc = etc;
+    root.update().unwrap();
+    assert_eq!(root.resolve("x").unwrap().version, "1");
+    let lines = ui.lines().into_iter();
+    lines.filter(|line| line.contains("was seen before")).collect()
+}
+
+#[test]
+fn an_index_that_is_sent_again_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Cache::at(&dir.path().join("cache"), &Ui::silent()).unwrap();
+    let mirror = |name: &str| dir.path().join(name);
+    let none: [String; 0] = [];
+    assert_eq!(told_of(&cache, &mirror("one"), OLD), none);
+    assert_eq!(told_of(&cache, &mirror("one"), NEW), none);
+    // It does not say that it is unchanged, and is not older.
+    assert_eq!(told_of(&cache, &mirror("one"), NEW), none);
+    let again = |then: &str| {
+        let what = "the mirror sends an index of sid that was made 2026-01-01 08:00 UTC, and one of 2026-01-02 08:00 was seen before: \
+            it stands still, or somebody sends an old one again";
+        [format!("warning: {what}; {then}")]
+    };
+    for _ in 0..2 {
+        let told = told_of(&cache, &mirror("one"), OLD);
+        assert_eq!(told, again("the newer one is kept"));
+    }
+    let told = told_of(&cache, &mirror("another"), OLD);
+    assert_eq!(told, again("its signature holds, so it is used as it is"));
+    assert_eq!(told_of(&cache, &mirror("one"), NEW), none);
 }
