@@ -259,7 +259,10 @@ mod tests {
         let cache = tempfile::tempdir().unwrap();
         let tarball = cache.path().join("qemu.tar.xz");
         fs_err::write(&tarball, "not the source").unwrap();
-        let error = build(&SOURCE.at(&tarball), cache.path(), &Ui::silent()).unwrap_err();
+        let tree = Tree::at(cache.path().join("x.build")).unwrap();
+        let ui = Ui::silent();
+        let task = ui.task("build QEMU", None);
+        let error = tree.unpack(&SOURCE.at(&tarball), &task).unwrap_err();
         let BuildError::Checksum { expected, .. } = &error else {
             panic!("{error}");
         };
