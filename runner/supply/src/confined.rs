@@ -125,10 +125,10 @@ impl Bounds {
     /// One that writes to these folders, and needs these.
     pub(crate) fn of(writable: &[&Path], needed: &[&Path]) -> Self {
         let owned = |folders: &[&Path]| folders.iter().map(|&folder| folder.to_owned()).collect();
-        let path = env::var_os("PATH").unwrap_or_default();
+        let path = env::var_os("PATH");
         Self {
             needed: owned(needed),
-            programs: env::split_paths(&path).collect(),
+            programs: path.iter().flat_map(env::split_paths).collect(),
             scratch: None,
             writable: owned(writable),
             env: Vec::new(),

@@ -172,7 +172,10 @@ fn scratch(machine: &Machine) -> PathBuf {
 
 /// A table of `/proc/PID/net`, without its heading. A host without IPv6 has fewer tables.
 fn table(pid: i32, name: &str) -> Vec<Vec<String>> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/net/{name}")).unwrap_or_default();
+    let text = match fs_err::read_to_string(format!("/proc/{pid}/net/{name}")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        text => text.unwrap(),
+    };
     let rows = text.lines().skip(1);
     rows.map(|row| row.split_whitespace().map(str::to_owned).collect())
         .collect()

@@ -175,8 +175,8 @@ fn lists_objects(line: &Added<'_>) -> bool {
         ["else"] | ["endif"] => true,
         ["ifdef" | "ifndef", name] => name.starts_with("CONFIG_") && !name.contains('$'),
         ["ifeq" | "ifneq", test] => {
-            let (option, value) = test.trim_start_matches('(').split_once(',').unwrap_or_default();
-            is_option(option) && matches!(value, "y)" | "m)" | ")")
+            let sides = test.trim_start_matches('(').split_once(',');
+            sides.is_some_and(|(option, value)| is_option(option) && matches!(value, "y)" | "m)" | ")"))
         }
         [name, ":=" | "=", "y" | "n"] if instrumented(name) => true,
         [name, "+=" | ":=" | "=", objects @ ..] if named(name) => objects.iter().all(|word| is_object(word)),
@@ -188,8 +188,8 @@ fn lists_objects(line: &Added<'_>) -> bool {
 fn is_plain_option(line: &Added<'_>) -> bool {
     let words: Vec<&str> = line.text.split_whitespace().collect();
     let known = |file: &str| {
-        let name = file.trim_matches('"').rsplit('/').next().unwrap_or_default();
-        name.starts_with("Kconfig")
+        let name = file.trim_matches('"').rsplit('/').next();
+        name.is_some_and(|name| name.starts_with("Kconfig"))
     };
     !line.text.contains('$')
         && match words.as_slice() {
@@ -245,6 +245,7 @@ pub(super) fn runs_at_build(diff: &str) -> Vec<String> {
             {
                 file.taken_over |= !prefixed;
                 file.path = match prefixed {
+                    // `/dev/null` alone has none: what is taken away runs no more.
                     true => stripped(&path).unwrap_or_default().to_owned(),
                     false => path,
                 };
