@@ -1,23 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a nightly job waits for after its guests: the index of 200 runs, made anew and asked, and the
-//! page of a run of 2 000 cases.
-//!
-//! Prints one JSON object. The runs are made here, in a temporary folder.
+//! What many results cost: the index of runs, made anew and asked; parts of a plan that are put together; the page of a large run.
 
-use std::{collections::BTreeMap, io::Write, time::Instant};
+use std::{collections::BTreeMap, ops::Range};
 
 use base::{Arch, ByteSize, fault::Verdict};
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use record::{
     Attempt, CaseKey, CaseRecord, Event, FORMAT, GuestEnd, HostFacts, KernelFacts, LedgerEntry,
-    MismatchRecord, RunFacts, RunFolder, RunId, RunRecord, Seconds, StepRecord,
+    MismatchRecord, PlanFacts, RunFacts, RunFolder, RunId, RunPart, RunRecord, Seconds, ShardFacts,
+    StepRecord,
     index::{HistoryKey, Index, Which},
 };
 use serde_json::{Value, json};
 
-const RUNS: u32 = 200;
-const CASES: u32 = 60;
+use super::taken;
+
+/// How many runs an index is made of, and how many parts are put together.
+const RUNS: [u32; 3] = [20, 200, 2_000];
+const PARTS: [u32; 3] = [5, 50, 500];
+
+/// Cases of a run in the index, and of a part.
+const CASES: u32 = 50;
+const CASES_OF_A_PART: u32 = 200;
 
 fn kernel(arch: Arch, run: u32) -> KernelFacts {
     KernelFacts {
@@ -138,9 +143,8 @@ fn ledger(free: u64) -> Value {
         "tainted": 0, "hypervisor": { "dimms": {} } })
 }
 
-/// Writes a run, and returns its folder.
-fn write(results: &Utf8Path, run: u32, cases: u32) -> Utf8PathBuf {
-    let facts = facts(run);
+/// Writes a run of these cases, and returns its folder.
+fn write(results: &Utf8Path, facts: RunFacts, run: u32, cases: Range<u32>) -> Utf8PathBuf {
     let path = results.join(facts.id.as_str());
     fs_err::create_dir_all(&path).unwrap();
     let folder = RunFolder::of(&path, &facts);
@@ -157,9 +161,11 @@ fn write(results: &Utf8Path, run: u32, cases: u32) -> Utf8PathBuf {
             planned: Vec::new(),
         },
     );
-    for number in 0..cases {
+    let begin = cases.start;
+    let length = cases.len() as f64 * 7.0;
+    for number in cases {
         let case = case(run, number);
-        let begun = f64::from(number) * 7.0;
+        let begun = f64::from(number - begin) * 7.0;
         let files = folder.case(&case.key, 1).unwrap();
         let ledgers = (0..7).map(|step: u32| {
             json!({ "step": (step > 0).then_some(step), "at": begun + 5.0 + f64::from(step) * 0.15,
@@ -209,65 +215,103 @@ fn write(results: &Utf8Path, run: u32, cases: u32) -> Utf8PathBuf {
             },
         );
     }
-    append(f64::from(cases) * 7.0, Event::RunFinished { exit: 1 });
+    append(length, Event::RunFinished { exit: 1 });
     fs_err::write(path.join("events.jsonl"), journal).unwrap();
     path
 }
 
-/// Seconds that something takes.
-fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
-    let begun = Instant::now();
-    let result = work();
-    (begun.elapsed().as_secs_f64(), result)
-}
-
 /// The longest of a few times, in milliseconds.
 fn worst<T>(mut work: impl FnMut() -> T) -> f64 {
-    (0..5).map(|_| timed(&mut work).0 * 1000.0).fold(0.0, f64::max)
+    (0..5)
+        .map(|_| taken(&mut work).seconds * 1000.0)
+        .fold(0.0, f64::max)
 }
 
-fn index(root: &Utf8Path) -> Value {
+pub(super) fn index(root: &Utf8Path) -> Value {
     let results = root.join("results");
-    for run in 0..RUNS {
-        write(&results, run, CASES);
-    }
-    let mut index = Index::anew(&root.join("index.sqlite")).unwrap();
-    let (rebuilt, done) = timed(|| index.refresh(&results, |_, _| {}).unwrap());
-    assert_eq!(done.read, RUNS as usize);
-    let (again, _) = timed(|| index.refresh(&results, |_, _| {}).unwrap());
-    let (last, _) = RunRecord::read(&results.join(facts(RUNS - 1).id.as_str())).unwrap();
-    let one = Which {
-        case: Some("B001".to_owned()),
-        ..Which::default()
+    let mut there = 0;
+    let mut indexed = |runs: u32| {
+        for run in there..runs {
+            write(&results, facts(run), run, 0..CASES);
+        }
+        there = runs;
+        let file = root.join(format!("index-{runs}.sqlite"));
+        let mut index = Index::anew(&file).unwrap();
+        let rebuilt = taken(|| index.refresh(&results, |_, _| {}).unwrap());
+        assert_eq!(rebuilt.made.read, runs as usize);
+        let again = taken(|| index.refresh(&results, |_, _| {}).unwrap());
+        let (last, _) = RunRecord::read(&results.join(facts(runs - 1).id.as_str())).unwrap();
+        let one = Which {
+            case: Some("B001".to_owned()),
+            ..Which::default()
+        };
+        let keys: Vec<HistoryKey> = last.cases.iter().map(|case| HistoryKey::of(&case.key)).collect();
+        json!({
+            "runs": runs,
+            "results": runs * CASES,
+            "file_mb": fs_err::metadata(&file).unwrap().len() / 1_000_000,
+            "rebuilt_s": rebuilt.seconds,
+            "memory_mb": rebuilt.memory,
+            "refreshed_s": again.seconds,
+            "history_ms": worst(|| tell::history_text(&index.seen(&one).unwrap())),
+            "flaky_ms": worst(|| tell::flaky(&index.unsteady(&Which::default()).unwrap())),
+            "trend_of_30_runs_ms": worst(|| tell::trend(&index.seen(&Which { last: Some(30), ..Which::default() }).unwrap(), &[])),
+            "news_ms": worst(|| tell::news(&last, &index.before(last.facts.started, &keys).unwrap())),
+        })
     };
-    let keys: Vec<HistoryKey> = last.cases.iter().map(|case| HistoryKey::of(&case.key)).collect();
-    json!({
-        "runs": RUNS,
-        "cases": RUNS * CASES,
-        "rebuilt_s": rebuilt,
-        "refreshed_s": again,
-        "history_ms": worst(|| tell::history_text(&index.seen(&one).unwrap())),
-        "flaky_ms": worst(|| tell::flaky(&index.unsteady(&Which::default()).unwrap())),
-        "trend_of_30_runs_ms": worst(|| tell::trend(&index.seen(&Which { last: Some(30), ..Which::default() }).unwrap(), &[])),
-        "news_ms": worst(|| tell::news(&last, &index.before(last.facts.started, &keys).unwrap())),
-    })
+    json!(RUNS.map(&mut indexed))
+}
+
+/// One of so many parts of a plan.
+fn part(number: u32, of: u32) -> RunFacts {
+    let whole = facts(0);
+    let plan = PlanFacts {
+        sha256: "0".repeat(64),
+        cases: of * CASES_OF_A_PART,
+    };
+    RunFacts {
+        id: RunId::new(whole.started, number),
+        part: Some(RunPart::Shard(ShardFacts {
+            how: "slice".to_owned(),
+            number,
+            of,
+            plan: Some(plan),
+        })),
+        ..whole
+    }
+}
+
+pub(super) fn merge(root: &Utf8Path) -> Value {
+    let merged = |of: u32| {
+        let results = root.join(of.to_string());
+        let parts = (1..=of).map(|number| {
+            let begin = (number - 1) * CASES_OF_A_PART;
+            write(&results, part(number, of), 0, begin..begin + CASES_OF_A_PART)
+        });
+        let parts: Vec<Utf8PathBuf> = parts.collect();
+        let done = taken(|| record::merge(&parts, &results, false).unwrap());
+        assert!(done.made.is_whole());
+        let told = json!({
+            "parts": of,
+            "cases": of * CASES_OF_A_PART,
+            "merged_s": done.seconds,
+            "memory_mb": done.memory,
+        });
+        fs_err::remove_dir_all(&results).unwrap();
+        told
+    };
+    json!(PARTS.map(merged))
 }
 
 /// The page of a run of 2 000 cases, read from its folder.
-fn page(root: &Utf8Path) -> Value {
-    let folder = write(&root.join("large"), 1, 2_000);
-    let (took, bytes) = timed(|| {
-        let (record, _) = RunRecord::read(&folder).unwrap();
-        tell::html(&record, None, &record.traces()).len()
-    });
-    json!({ "cases": 2_000, "made_s": took, "bytes": bytes })
-}
-
-fn main() {
-    let dir = tempfile::tempdir().unwrap();
-    let root = Utf8Path::from_path(dir.path()).unwrap();
-    let measured = json!({ "index": index(root), "page": page(root) });
-    let mut out = std::io::stdout();
-    serde_json::to_writer_pretty(&mut out, &measured).unwrap();
-    out.write_all(b"\n").unwrap();
+pub(super) fn page(root: &Utf8Path) -> Value {
+    let paged = |cases: u32| {
+        let folder = write(&root.join(cases.to_string()), facts(1), 1, 0..cases);
+        let page = taken(|| {
+            let (record, _) = RunRecord::read(&folder).unwrap();
+            tell::html(&record, None, &record.traces()).len()
+        });
+        json!({ "cases": cases, "made_s": page.seconds, "memory_mb": page.memory, "bytes": page.made })
+    };
+    json!([20, 200, 2_000].map(paged))
 }
