@@ -2,7 +2,7 @@
 //! Several parts of one plan, each run on its own, put together into one run.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     fs, io,
 };
 
@@ -10,9 +10,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     Coverage, CoverageLog, Damage, Entry, Event, FolderError, Journal, JournalError, KernelFacts, ReadError,
-    RunFacts, RunFolder, RunPart, RunRecord, ShardFacts, part::without,
+    RunFolder, RunPart, RunRecord, ShardFacts, part::without,
 };
-use base::fault::{Blame, Blamed, Exit};
+use base::{
+    Arch,
+    fault::{Blame, Blamed, Exit},
+};
 
 /// The parts cannot be put together.
 #[derive(Debug, thiserror::Error)]
@@ -147,55 +150,127 @@ fn part(folder: &Utf8Path) -> Result<(Part, Vec<Damage>), MergeError> {
     Ok((part, damage))
 }
 
-/// Why a part does not belong to the first.
-fn foreign(first: &Part, part: &Part) -> Option<String> {
-    let (one, other) = (&first.shard, &part.shard);
-    if (&one.how, one.of) != (&other.how, other.of) {
-        return Some(format!(
-            "one is a part of {} by {}, the other of {} by {}",
-            other.of, other.how, one.of, one.how
-        ));
-    }
-    if one.number == other.number {
-        return Some(format!("both are part {} of {}", other.number, other.of));
-    }
-    let (a, b) = (&first.record.facts, &part.record.facts);
-    if a.memrig != b.memrig {
-        return Some(format!("memrig {} ran one, {} the other", b.memrig, a.memrig));
-    }
-    let suite = b.suites.iter().find_map(|suite| {
-        let other = a.suites.iter().find(|other| other.file == suite.file)?;
-        (other.sha256 != suite.sha256).then(|| format!("`{}` is not the same file", suite.file))
-    });
-    suite.or_else(|| kernels(a, b)).or_else(|| plans(first, part))
+/// The parts that were found to belong together so far, and which of them said something first.
+///
+/// Each part is held against what all before it said at once: hundreds of runners share a plan.
+#[derive(Default)]
+struct Together<'a> {
+    parts: Vec<&'a Part>,
+    numbers: HashMap<u32, &'a Part>,
+    suites: HashMap<&'a str, (&'a str, &'a Part)>,
+    kernels: HashMap<(Arch, &'a str), (&'a KernelFacts, &'a Part)>,
+    cases: HashMap<String, &'a Part>,
+    /// The first that says what its plan was.
+    with_plan: Option<&'a Part>,
+    /// The first that does not.
+    without_plan: Option<&'a Part>,
 }
 
-/// How the plans of two parts differ. Where one does not say what its plan was, what was typed must be the same.
-fn plans(first: &Part, part: &Part) -> Option<String> {
-    let typed = [part, first].map(|part| without(&part.record.facts.argv, &OWN).join(" "));
-    let [b, a] = &typed;
-    match (&first.shard.plan, &part.shard.plan) {
-        (Some(one), Some(other)) if one == other => None,
-        (Some(one), Some(other)) => Some(format!(
-            "the plans differ: `{b}` has {} cases, and `{a}` {}",
-            other.cases, one.cases
-        )),
-        _ if a == b => None,
-        _ => Some(format!("the plans differ: `{b}`, and `{a}`")),
-    }
-}
+/// A part that an other one does not belong to, and why.
+type Foreign<'a> = (&'a Part, String);
 
-fn kernels(a: &RunFacts, b: &RunFacts) -> Option<String> {
-    let of = |kernel: &KernelFacts| (kernel.arch, kernel.label.clone());
-    b.kernels.iter().find_map(|kernel| {
-        let other = a.kernels.iter().find(|other| of(other) == of(kernel))?;
-        ((&other.release, &other.image_sha256) != (&kernel.release, &kernel.image_sha256)).then(|| {
-            format!(
-                "{} of {} is {} in one and {} in the other, with other images",
-                kernel.label, kernel.arch, kernel.release, other.release
-            )
-        })
-    })
+impl<'a> Together<'a> {
+    /// Takes in one more.
+    fn take(&mut self, part: &'a Part) -> Result<(), Foreign<'a>> {
+        self.division(part)?;
+        self.what_was_run(part)?;
+        self.plan(part)?;
+        for id in part.planned() {
+            if let Some(other) = self.cases.get(&id)
+                && !std::ptr::eq(*other, part)
+            {
+                // They were cut from different plans, or by different times.
+                return Err((*other, format!("both have the case {id}")));
+            }
+            self.cases.insert(id, part);
+        }
+        self.parts.push(part);
+        Ok(())
+    }
+
+    /// How the plan was divided.
+    fn division(&mut self, part: &'a Part) -> Result<(), Foreign<'a>> {
+        let other = &part.shard;
+        if let Some(&first) = self.parts.first() {
+            let one = &first.shard;
+            if (&one.how, one.of) != (&other.how, other.of) {
+                let why = format!(
+                    "one is a part of {} by {}, the other of {} by {}",
+                    other.of, other.how, one.of, one.how
+                );
+                return Err((first, why));
+            }
+        }
+        match self.numbers.insert(other.number, part) {
+            Some(same) => Err((same, format!("both are part {} of {}", other.number, other.of))),
+            None => Ok(()),
+        }
+    }
+
+    /// The memrig, the suites and the kernels.
+    fn what_was_run(&mut self, part: &'a Part) -> Result<(), Foreign<'a>> {
+        let facts = &part.record.facts;
+        if let Some(&first) = self.parts.first() {
+            let (a, b) = (&first.record.facts.memrig, &facts.memrig);
+            if a != b {
+                return Err((first, format!("memrig {b} ran one, {a} the other")));
+            }
+        }
+        for suite in &facts.suites {
+            let (sha256, first) = *self.suites.entry(&suite.file).or_insert((&suite.sha256, part));
+            if sha256 != suite.sha256 {
+                return Err((first, format!("`{}` is not the same file", suite.file)));
+            }
+        }
+        for kernel in &facts.kernels {
+            let of = (kernel.arch, kernel.label.as_str());
+            let (other, first) = *self.kernels.entry(of).or_insert((kernel, part));
+            if (&other.release, &other.image_sha256) != (&kernel.release, &kernel.image_sha256) {
+                let why = format!(
+                    "{} of {} is {} in one and {} in the other, with other images",
+                    kernel.label, kernel.arch, kernel.release, other.release
+                );
+                return Err((first, why));
+            }
+        }
+        Ok(())
+    }
+
+    /// The plan. Where a part does not say what its plan was, what was typed must be the same.
+    fn plan(&mut self, part: &'a Part) -> Result<(), Foreign<'a>> {
+        let typed = |part: &Part| without(&part.record.facts.argv, &OWN).join(" ");
+        let as_typed = |first: &'a Part| {
+            let (a, b) = (typed(first), typed(part));
+            if a == b {
+                return Ok(());
+            }
+            Err((first, format!("the plans differ: `{b}`, and `{a}`")))
+        };
+        match &part.shard.plan {
+            Some(plan) => {
+                let first = *self.with_plan.get_or_insert(part);
+                if let Some(one) = first.shard.plan.as_ref().filter(|one| *one != plan) {
+                    let why = format!(
+                        "the plans differ: `{}` has {} cases, and `{}` {}",
+                        typed(part),
+                        plan.cases,
+                        typed(first),
+                        one.cases
+                    );
+                    return Err((first, why));
+                }
+                self.without_plan.map_or(Ok(()), as_typed)
+            }
+            None => match self.without_plan {
+                // It was held against all before it, and all after it against it.
+                Some(first) => as_typed(first),
+                None => {
+                    self.without_plan = Some(part);
+                    self.parts.iter().try_for_each(|first| as_typed(first))
+                }
+            },
+        }
+    }
 }
 
 /// Puts the parts in `folders` together into one new run in `results`.
@@ -212,17 +287,13 @@ pub fn merge(folders: &[Utf8PathBuf], results: &Utf8Path, partial: bool) -> Resu
         damage.extend(damaged.into_iter().map(|one| (folder.clone(), one)));
         parts.push(part);
     }
-    for (at, part) in parts.iter().enumerate() {
-        for first in &parts[..at] {
-            let why = foreign(first, part).or_else(|| twice(first, part));
-            if let Some(why) = why {
-                return Err(MergeError::Foreign {
-                    folder: part.record.folder.clone(),
-                    first: first.record.folder.clone(),
-                    why,
-                });
-            }
-        }
+    let mut together = Together::default();
+    for part in &parts {
+        together.take(part).map_err(|(first, why)| MergeError::Foreign {
+            folder: part.record.folder.clone(),
+            first: first.record.folder.clone(),
+            why,
+        })?;
     }
     let mut missing: Vec<String> = match parts.first() {
         Some(Part { shard, .. }) => (1..=shard.of)
@@ -295,13 +366,6 @@ fn cover(parts: &[Part], merged: &Utf8Path) -> Result<Vec<(Utf8PathBuf, Damage)>
     Ok(damaged)
 }
 
-/// A case that two parts planned: they were cut from different plans, or by different times.
-fn twice(first: &Part, part: &Part) -> Option<String> {
-    let there: HashSet<String> = first.planned().collect();
-    let id = part.planned().find(|id| there.contains(id))?;
-    Some(format!("both have the case {id}"))
-}
-
 fn write(parts: &[Part], results: &Utf8Path, merged: &Merged) -> Result<Utf8PathBuf, MergeError> {
     let folder = RunFolder::create(results)?;
     let first = parts
@@ -343,25 +407,24 @@ fn write(parts: &[Part], results: &Utf8Path, merged: &Merged) -> Result<Utf8Path
             planned: planned.collect(),
         },
     )?;
-    let mut entries: Vec<Entry> = parts
+    let mut entries: Vec<(f64, &Event)> = parts
         .iter()
         .flat_map(|part| {
             let later = part.record.facts.started.duration_since(started).as_secs_f64();
-            part.entries.iter().map(move |entry| Entry {
-                at: entry.at + later,
-                event: entry.event.clone(),
-            })
+            part.entries
+                .iter()
+                .map(move |entry| (entry.at + later, &entry.event))
         })
         .collect();
-    entries.sort_by(|a, b| a.at.total_cmp(&b.at));
+    entries.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     let mut last = 0.0;
-    let mut exits: HashMap<&str, usize> = HashMap::new();
-    for entry in &entries {
-        last = entry.at;
-        match &entry.event {
+    let mut finished = 0;
+    for (at, event) in entries {
+        last = at;
+        match event {
             Event::RunStarted { .. } | Event::RunResumed { .. } | Event::Unwritten(_) => {}
-            Event::RunFinished { .. } => *exits.entry("finished").or_default() += 1,
-            event => journal.append_as(entry.at, event)?,
+            Event::RunFinished { .. } => finished += 1,
+            event => journal.append_as(at, event)?,
         }
     }
     for text in &merged.notes {
@@ -375,7 +438,7 @@ fn write(parts: &[Part], results: &Utf8Path, merged: &Merged) -> Result<Utf8Path
         }
     }
     // A part that was cut off leaves the whole cut off.
-    let whole = merged.is_whole() && exits.get("finished").copied().unwrap_or(0) >= parts.len();
+    let whole = merged.is_whole() && finished >= parts.len();
     if whole {
         let exit = Exit::of(
             parts
