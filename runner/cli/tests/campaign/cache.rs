@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    host::{cache_above, ran_apart, real_cache},
+    host::{Apart, real_cache},
     qemu::SLOW,
     scene::Scene,
 };
@@ -73,37 +73,35 @@ pub(super) fn an_entry_is_damaged(scene: &mut Scene) {
             .display()
             .to_string()
     };
-    let done = scene.harm(|_| {
-        format!(
-            "file=\"$cache/{}\" other=\"$cache/{}\"\n{damage}\n",
-            inside(&file),
-            inside(&other)
-        )
-    });
-    let before = format!("{}{}", cache_above(None), done.unwrap_or_default());
-    let Some(ended) = ran_apart(scene, &before) else {
+    scene.drew(&format!("{damage}: {}", inside(&file)));
+    let words = format!(
+        "file=\"$cache/{}\" other=\"$cache/{}\"\n{damage}",
+        inside(&file),
+        inside(&other)
+    );
+    with_cache(scene, words);
+}
+
+/// All of the cache is somebody else's, which matters to whoever is not root.
+pub(super) fn the_cache_is_anothers(scene: &mut Scene) {
+    with_cache(
+        scene,
+        "chown -R 12345:12345 \"$cache/kernels\" \"$cache/images\"; chmod -R go-rwx \"$cache/kernels\"",
+    );
+}
+
+/// What a run comes to whose cache was harmed: nobody is accused, and what passes has passed.
+fn with_cache(scene: &mut Scene, harmed: impl Into<String>) {
+    let apart = Apart {
+        before: scene.words_of_harm(harmed),
+        ..Apart::default()
+    };
+    let Some(ended) = apart.ran(scene) else {
         return;
     };
     scene.accuses_nobody(&ended);
     if ended.code() == Some(0) {
         scene.passes(&ended);
-    }
-    for wrong in scene.wrong_since() {
-        *wrong = format!("{wrong} ({damage}: {})", inside(&file));
-    }
-}
-
-/// All of the cache is somebody else's, which matters to whoever is not root.
-pub(super) fn the_cache_is_anothers(scene: &mut Scene) {
-    let done = scene.harm(
-        |_| "chown -R 12345:12345 \"$cache/kernels\" \"$cache/images\"; chmod -R go-rwx \"$cache/kernels\"\n",
-    );
-    let before = format!("{}{}", cache_above(None), done.unwrap_or_default());
-    if let Some(ended) = ran_apart(scene, &before) {
-        scene.accuses_nobody(&ended);
-        if ended.code() == Some(0) {
-            scene.passes(&ended);
-        }
     }
 }
 
@@ -130,6 +128,7 @@ fn answer(mut asker: TcpStream, how: Answer) {
         .map_while(Result::ok)
         .take_while(|line| !line.is_empty())
         .for_each(drop);
+    // Whoever asked may have gone: that is the end of it.
     let mut send = |text: &str| asker.write_all(text.as_bytes()).is_ok();
     match how {
         Answer::NotFound => {
@@ -150,8 +149,8 @@ fn answer(mut asker: TcpStream, how: Answer) {
             }
         }
         Answer::Never => {
-            // Until the asker has had enough.
-            io::copy(&mut asker, &mut io::sink()).ok();
+            // Until the asker has had enough, which may be an error.
+            let _ = io::copy(&mut asker, &mut io::sink());
         }
     }
 }

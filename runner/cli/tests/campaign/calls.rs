@@ -38,20 +38,34 @@ const CASES: usize = 3;
 /// How long such a run takes on a host that is not busy, or somewhat longer.
 const WHOLE: f32 = 20.0;
 
+/// Starts a run.
+fn started(scene: &mut Scene) -> Run {
+    let mut command = scene.memrig();
+    command.args(scene.run_args(THREE));
+    scene.start(command)
+}
+
 /// Waits for any moment of a run; false if it was over before.
 fn any_moment(scene: &mut Scene, run: &mut Run) -> bool {
     let seconds = scene.rng.f32() * WHOLE;
     run.wait_for(Moment::After(Duration::from_secs_f32(seconds)))
 }
 
-pub(super) fn killed_and_resumed(scene: &mut Scene) {
-    let mut command = scene.memrig();
-    command.args(scene.run_args(THREE));
-    let mut run = scene.start(command);
-    if !any_moment(scene, &mut run) {
-        scene.end(run);
-        return scene.missed("it was over before");
+/// Starts a run that is to be cut off, and waits for any moment of it.
+fn in_its_midst(scene: &mut Scene) -> Option<Run> {
+    let mut run = started(scene);
+    if any_moment(scene, &mut run) {
+        return Some(run);
     }
+    scene.end(run);
+    scene.missed("it was over before");
+    None
+}
+
+pub(super) fn killed_and_resumed(scene: &mut Scene) {
+    let Some(mut run) = in_its_midst(scene) else {
+        return;
+    };
     scene.harm(|_| run.signal(Signal::KILL));
     let ended = scene.end(run);
     if !ended.was_ended_by(Signal::KILL) {
@@ -65,13 +79,9 @@ pub(super) fn killed_and_resumed(scene: &mut Scene) {
 }
 
 pub(super) fn stopped_and_resumed(scene: &mut Scene) {
-    let mut command = scene.memrig();
-    command.args(scene.run_args(THREE));
-    let mut run = scene.start(command);
-    if !any_moment(scene, &mut run) {
-        scene.end(run);
-        return scene.missed("it was over before");
-    }
+    let Some(mut run) = in_its_midst(scene) else {
+        return;
+    };
     let drawn = scene.harm(|rng| {
         let signal = rng.choice([Signal::INT, Signal::TERM, Signal::HUP]).expect("one");
         run.signal(signal);
@@ -96,18 +106,12 @@ pub(super) fn stopped_and_resumed(scene: &mut Scene) {
 
 /// What a run that was cut off has measured is kept when it is resumed, and the rest comes to its end.
 fn finished_later(scene: &mut Scene, cut: &Ended) {
-    if cut.record.is_none() {
-        // Nothing was begun, nor measured.
+    // Where nothing was begun, nothing was measured; one that does not read is noted as lost.
+    let Some(Ok(record)) = &cut.record else {
         return;
-    }
-    let finished: Vec<_> = match &cut.record {
-        Some(Ok(record)) => {
-            let unfinished = |id: &str| record.unfinished.iter().any(|key| key.id() == id);
-            let cases = record.cases.iter().filter(|case| !unfinished(&case.key.id()));
-            cases.cloned().collect()
-        }
-        _ => return,
     };
+    let unfinished = |id: &str| record.unfinished.iter().any(|key| key.id() == id);
+    let finished = record.cases.iter().filter(|case| !unfinished(&case.key.id()));
     let mut command = scene.memrig();
     command
         .args(["run", "--resume"])
@@ -134,24 +138,22 @@ fn finished_later(scene: &mut Scene, cut: &Ended) {
 
 /// Two that share cache and results, one of which is killed.
 pub(super) fn one_of_two_killed(scene: &mut Scene) {
-    let command = |scene: &Scene| {
-        let mut command = scene.memrig();
-        command.args(scene.run_args(THREE));
-        command
-    };
-    let (first, second) = (command(scene), command(scene));
-    let mut first = scene.start(first);
-    let second = scene.start(second);
+    let mut first = started(scene);
+    let second = started(scene);
     let over = !any_moment(scene, &mut first);
     scene.harm(|_| first.signal(Signal::KILL));
     // Both have the folder in their environment: what the first leaves is looked at when the second is done.
     sleep(Duration::from_millis(100));
-    let ended = scene.end(second);
+    let ended = scene.end_beside_others(second);
     let killed = first.status();
     scene.passes(&ended);
     match killed {
-        _ if over => scene.missed("it was over before"),
+        _ if over => return scene.missed("it was over before"),
         Some(status) if status.code().is_none() => {}
         status => scene.wrong(format!("the other one: {status:?}, and must be killed")),
     }
+    // Who starts next takes away what the first left.
+    let third = started(scene);
+    let ended = scene.end(third);
+    scene.passes(&ended);
 }

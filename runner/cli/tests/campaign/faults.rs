@@ -38,7 +38,7 @@ const fn on(arch: Arch, fault: Fault) -> Fault {
 }
 
 /// All of them.
-pub(crate) const fn faults() -> [Fault; 36] {
+pub(crate) const fn faults() -> [Fault; 37] {
     const ERROR: &str = "error, exit code 3";
     const FAIL: &str = "fail, exit code 1";
     const NOBODY: &str = "no fail";
@@ -128,6 +128,7 @@ pub(crate) const fn faults() -> [Fault; 36] {
             host::cache_takes_nothing_later,
         ),
         fault("/dev/kvm is none", 3, "pass", host::kvm_is_none),
+        fault("the time of day jumps", 8, "pass", host::clock_jumps),
         fault(
             "an entry of the cache is damaged",
             10,

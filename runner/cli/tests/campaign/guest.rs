@@ -50,10 +50,8 @@ pub(super) fn powers_itself_off(scene: &mut Scene) {
 
 /// Its first program waits for a person.
 pub(super) fn hangs_at_boot(scene: &mut Scene) {
-    let more = scene
-        .harm(|_| "    cmdline: [rdinit=/bin/cat]\n")
-        .unwrap_or_default();
-    let command = scene.one_guest(&suite("true", more));
+    let more = scene.words_of_harm("    cmdline: [rdinit=/bin/cat]\n");
+    let command = scene.one_guest(&suite("true", &more));
     let run = scene.start(command);
     let ended = scene.end(run);
     scene.is_fail(&ended, &["hang", "hung", "silent", "boot"]);
@@ -118,7 +116,7 @@ pub(super) fn has_hostile_bytes(scene: &mut Scene) {
     let script = "bad=$(printf '\\033[2J\\033]0;mine\\007\\033[6n\\302\\233\\342\\200\\256\\r')\n\
                   printf '%s\\n' \"$bad\" > /dev/console\nprintf '%s\\n' \"$bad\" > /dev/kmsg\nprintf '%s\\n' \"$bad\"\nexit 3";
     let ended = ran(scene, script, "");
-    scene.is_fail(&ended, &["3"]);
+    scene.is_fail(&ended, &["ended with 3"]);
     let clean = is_clean(&ended);
     if !clean {
         scene.wrong("a control character reached the terminal");

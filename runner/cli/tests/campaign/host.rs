@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The host: a disk that is full, a folder that takes nothing from some moment on, a `/dev/kvm` that is none.
+//! The host: a disk that is full, a folder that takes nothing from some moment on, a `/dev/kvm` that is none, a clock that jumps.
 //!
 //! What is mounted is mounted in a namespace that ends with its run.
 
 use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::Duration,
 };
 
-use super::{qemu::SLOW, run::Ended, scene::Scene};
+use super::{
+    qemu::SLOW,
+    run::{Ended, Moment},
+    scene::Scene,
+};
 
 /// A command in a mount namespace of its own, where it is root: a script that may mount what it likes, then `exec`s or calls what follows as `"$@"`.
 fn apart(script: &str) -> Command {
@@ -31,58 +36,64 @@ fn nothing_mounts() -> Option<String> {
     (!output.status.success()).then(|| format!("this host mounts nothing for the test: {why}"))
 }
 
-/// Runs a case apart, where `before` is done first, in a shell, and its results come out in the end. `$results` and `$cache` are what memrig has, and `$real` the cache that is
-/// there already.
-pub(super) fn ran_apart(scene: &mut Scene, before: &str) -> Option<Ended> {
-    ran_between(scene, before, ":")
+/// What surrounds a run that is done apart: parts of a shell's script, in which `$results` and `$cache` are what memrig has, and `$aside` a folder for the script.
+#[derive(Default)]
+pub(super) struct Apart {
+    /// What is done before it.
+    pub(super) before: String,
+    /// What is done after it.
+    pub(super) after: String,
+    /// How many bytes the cache has room for above what is there already; all that the host has, without it.
+    pub(super) room: Option<u64>,
 }
 
-/// The same, with a part of the script that comes when memrig has ended.
-fn ran_between(scene: &mut Scene, before: &str, after: &str) -> Option<Ended> {
-    if let Some(why) = nothing_mounts() {
-        scene.missed(why);
-        return None;
+impl Apart {
+    /// Runs a case apart. Its results come out in the end, and what it writes into the cache goes with it. None if the host does not let that be done.
+    pub(super) fn ran(&self, scene: &mut Scene) -> Option<Ended> {
+        if let Some(why) = nothing_mounts() {
+            scene.missed(why);
+            return None;
+        }
+        let inside = scene.folder().join("inside");
+        let path = |name: &str| inside.join(name);
+        for name in ["results", "cache/memrig", "aside", "above"] {
+            fs_err::create_dir_all(path(name)).expect("a folder");
+        }
+        let room = self.room.map_or_else(String::new, |bytes| {
+            format!(
+                "mount -t tmpfs -o size={bytes} none {}\n",
+                path("above").display()
+            )
+        });
+        // The cache that is there is looked at, and what is written goes above it.
+        let script = format!(
+            "results={results} cache={cache} aside={aside}\n\
+             {room}mkdir {above}/upper {above}/work\n\
+             mount -t overlay -o lowerdir={real},upperdir={above}/upper,workdir={above}/work none $cache\n\
+             {before}\n\
+             status=0; \"$@\" || status=$?\n\
+             {after}\n\
+             cp -a $results/. {out}/\nexit $status",
+            results = path("results").display(),
+            cache = path("cache/memrig").display(),
+            aside = path("aside").display(),
+            above = path("above").display(),
+            real = real_cache().display(),
+            before = self.before,
+            after = self.after,
+            out = scene.results().display(),
+        );
+        let mut command = apart(&script);
+        scene.place(&mut command);
+        command
+            .arg(env!("CARGO_BIN_EXE_memrig"))
+            .args(scene.run_args(SLOW))
+            .arg("--no-retry")
+            .env("MEMRIG_RESULTS", path("results"))
+            .env("XDG_CACHE_HOME", path("cache"));
+        let run = scene.start(command);
+        Some(scene.end(run))
     }
-    let inside = scene.folder().join("inside");
-    let path = |name: &str| inside.join(name);
-    for name in ["results", "cache/memrig", "upper", "work"] {
-        fs_err::create_dir_all(path(name)).expect("a folder");
-    }
-    // The cache that is there is looked at, and what is written goes above it.
-    let script = format!(
-        "results={results} cache={cache} upper={upper} real={real}\n\
-         {before}\n\
-         status=0; \"$@\" || status=$?\n\
-         {after}\n\
-         cp -a {results}/. {out}/\nexit $status",
-        results = path("results").display(),
-        cache = path("cache/memrig").display(),
-        upper = inside.display(),
-        real = real_cache().display(),
-        out = scene.results().display(),
-    );
-    let mut command = apart(&script);
-    scene.place(&mut command);
-    command
-        .arg(env!("CARGO_BIN_EXE_memrig"))
-        .args(scene.run_args(SLOW))
-        .arg("--no-retry")
-        .env("MEMRIG_RESULTS", path("results"))
-        .env("XDG_CACHE_HOME", path("cache"));
-    let run = scene.start(command);
-    Some(scene.end(run))
-}
-
-/// The words of a shell that lay a cache of the scene above the one that is there. Its upper side is a file system of so many bytes, if that is said.
-pub(super) fn cache_above(bytes: Option<u64>) -> String {
-    let limited = bytes.map_or_else(String::new, |bytes| {
-        format!("mount -t tmpfs -o size={bytes} none \"$upper\"\nmkdir -p \"$upper/upper\" \"$upper/work\"\n")
-    });
-    // What is mounted above hides the two folders that memrig has, so it is mounted beside them.
-    format!(
-        "mkdir -p \"$upper/above\"; upper=\"$upper/above\"; {limited}mkdir -p \"$upper/upper\" \"$upper/work\"\n\
-         mount -t overlay -o \"lowerdir=$real,upperdir=$upper/upper,workdir=$upper/work\" none \"$cache\"\n"
-    )
 }
 
 /// The cache of whoever runs the tests.
@@ -92,9 +103,12 @@ pub(super) fn real_cache() -> PathBuf {
     caches.join("memrig")
 }
 
-/// What a run comes to that lacks room: it passes with all its reports, or says what broke.
-fn passes_or_says(scene: &mut Scene, ended: &Ended) {
-    scene.accuses_nobody(ended);
+/// A run that lacks something passes with all its reports, or says what broke.
+fn passes_or_says(scene: &mut Scene, apart: &Apart) {
+    let Some(ended) = apart.ran(scene) else {
+        return;
+    };
+    scene.accuses_nobody(&ended);
     if ended.code() != Some(0) {
         // Where nothing was begun, whoever called may name another place.
         let refused = ended.code() == Some(2) && ended.record.is_none();
@@ -103,72 +117,62 @@ fn passes_or_says(scene: &mut Scene, ended: &Ended) {
         }
         return;
     }
-    scene.passes(ended);
-    let folder = ended.cases().first().and(Some(scene.results().join("latest")));
+    scene.passes(&ended);
     for name in ["junit.xml", "report.html", "cases.csv"] {
-        let whole = |folder: PathBuf| fs_err::metadata(folder.join(name)).is_ok_and(|file| file.len() > 0);
-        if !folder.clone().is_some_and(whole) {
+        let report = fs_err::metadata(scene.results().join("latest").join(name));
+        if !report.is_ok_and(|file| file.len() > 0) {
             scene.lost(format!("it exits with 0 and has no {name}"));
         }
     }
 }
 
-/// A number of bytes with which something lacks room in most tries; whole pages.
+/// A number of bytes with which something lacks room in most tries, in whole pages; plenty where the harm is left out.
 fn bytes(scene: &mut Scene, most: u64) -> u64 {
-    scene.rng.u64(1..=most / 4096) * 4096
+    const PLENTY: u64 = 1 << 30;
+    scene
+        .harm(|rng| rng.u64(1..=most / 4096) * 4096)
+        .unwrap_or(PLENTY)
 }
 
-/// What no run needs.
-const PLENTY: u64 = 1 << 30;
+/// A folder that is a file system of so many bytes.
+fn small(folder: &str, bytes: u64) -> Apart {
+    Apart {
+        before: format!("mount -t tmpfs -o size={bytes} none \"{folder}\""),
+        ..Apart::default()
+    }
+}
 
 pub(super) fn results_on_a_full_disk(scene: &mut Scene) {
     let bytes = bytes(scene, 400_000);
-    let bytes = scene.harm(|_| bytes).unwrap_or(PLENTY);
-    let ended = ran_apart(
-        scene,
-        &format!(
-            "{}mount -t tmpfs -o size={bytes} none \"$results\"",
-            cache_above(None)
-        ),
-    );
-    if let Some(ended) = ended {
-        passes_or_says(scene, &ended);
-    }
+    passes_or_says(scene, &small("$results", bytes));
 }
 
 pub(super) fn temporary_files_on_a_full_disk(scene: &mut Scene) {
     let bytes = bytes(scene, 14_000_000);
-    let bytes = scene.harm(|_| bytes).unwrap_or(PLENTY);
-    let ended = ran_apart(
-        scene,
-        &format!(
-            "{}mount -t tmpfs -o size={bytes} none \"$TMPDIR\"",
-            cache_above(None)
-        ),
-    );
-    if let Some(ended) = ended {
-        passes_or_says(scene, &ended);
-    }
+    passes_or_says(scene, &small("$TMPDIR", bytes));
 }
 
 pub(super) fn cache_on_a_full_disk(scene: &mut Scene) {
-    let bytes = bytes(scene, 200_000);
-    let bytes = scene.harm(|_| bytes).unwrap_or(PLENTY);
-    if let Some(ended) = ran_apart(scene, &cache_above(Some(bytes))) {
-        passes_or_says(scene, &ended);
-    }
+    let room = Some(bytes(scene, 200_000));
+    let apart = Apart {
+        room,
+        ..Apart::default()
+    };
+    passes_or_says(scene, &apart);
 }
 
 /// From some moment on nothing can be made there, while what is open is written on.
 fn takes_nothing_later(scene: &mut Scene, folder: &str) {
     let seconds = scene.rng.f32() * 15.0;
-    let later = scene.harm(|_| format!("(sleep {seconds:.1}; mount -t tmpfs -o ro none \"{folder}\") &\n"));
-    let before = format!("{}{}", cache_above(None), later.unwrap_or_default());
-    // What is below it is to be read.
-    let after = format!("umount -l \"{folder}\" || :");
-    if let Some(ended) = ran_between(scene, &before, &after) {
-        passes_or_says(scene, &ended);
-    }
+    let apart = Apart {
+        before: scene.words_of_harm(format!(
+            "(sleep {seconds:.1}; mount -t tmpfs -o ro none \"{folder}\") &"
+        )),
+        // What is below it is to be read.
+        after: format!("umount -l \"{folder}\" || :"),
+        ..Apart::default()
+    };
+    passes_or_says(scene, &apart);
 }
 
 pub(super) fn results_take_nothing_later(scene: &mut Scene) {
@@ -184,17 +188,61 @@ pub(super) fn kvm_is_none(scene: &mut Scene) {
     if !Path::new("/dev/kvm").exists() {
         return scene.missed("this host has no /dev/kvm to be hidden");
     }
-    let other = ["/dev/null", "\"$upper/file\"", "/dev/full"];
+    let other = ["/dev/null", "\"$aside/file\"", "/dev/full"];
     let other = scene.rng.choice(other).expect("one");
-    let hidden = scene
-        .harm(|_| format!("touch \"$upper/file\"; chmod 0 \"$upper/file\"; mount --bind {other} /dev/kvm"));
-    let before = format!(
-        "{}{}",
-        hidden.unwrap_or_default(),
-        format_args!("\n{}", cache_above(None))
-    );
-    if let Some(ended) = ran_apart(scene, &before) {
+    let words = format!("touch \"$aside/file\"; chmod 0 \"$aside/file\"; mount --bind {other} /dev/kvm");
+    let apart = Apart {
+        before: scene.words_of_harm(words),
+        ..Apart::default()
+    };
+    if let Some(ended) = apart.ran(scene) {
         scene.accuses_nobody(&ended);
         scene.passes(&ended);
+    }
+}
+
+/// The library that tells programs another time of day, and leaves the clock alone that only counts.
+fn other_time() -> Option<PathBuf> {
+    let folders = fs_err::read_dir("/usr/lib").expect("libraries");
+    let mut files = folders.map(|entry| {
+        entry
+            .expect("an entry")
+            .path()
+            .join("faketime/libfaketimeMT.so.1")
+    });
+    files.find(|file| file.exists())
+}
+
+/// The time of day jumps, for memrig and for QEMU, as it does on a host whose clock is set right while it works.
+pub(super) fn clock_jumps(scene: &mut Scene) {
+    let Some(library) = other_time() else {
+        return scene.missed("libfaketime is not installed");
+    };
+    let clock = scene.folder().join("clock");
+    fs_err::write(&clock, "+0\n").expect("a clock");
+    let mut command = scene.one_guest(SLOW);
+    command
+        .env("LD_PRELOAD", library)
+        .env("FAKETIME_TIMESTAMP_FILE", &clock)
+        .env("FAKETIME_NO_CACHE", "1")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    let mut run = scene.start(command);
+    let seconds = scene.rng.f32() * 15.0;
+    let over = !run.wait_for(Moment::After(Duration::from_secs_f32(seconds)));
+    let jump = scene.harm(|rng| {
+        rng.choice([-1_000_000, -3_600, -60, 60, 3_600, 1_000_000])
+            .expect("one")
+    });
+    if let Some(jump) = jump {
+        scene.drew(&format!("{jump} s after {seconds:.1} s"));
+        // At once: half a number is another one.
+        let new = clock.with_extension("new");
+        fs_err::write(&new, format!("{jump:+}\n")).expect("a clock");
+        fs_err::rename(new, &clock).expect("a clock");
+    }
+    let ended = scene.end(run);
+    scene.passes(&ended);
+    if over {
+        scene.missed("it was over before");
     }
 }

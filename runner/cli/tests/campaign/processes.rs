@@ -20,6 +20,7 @@ pub(crate) fn of(folder: &Path) -> Vec<Process> {
     // Processes come and go, and some are of others.
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     let found = pids.filter_map(|pid: i32| {
+        // What does not read is gone, or another user's.
         let read = |file: &str| std::fs::read(format!("/proc/{pid}/{file}")).ok();
         let environment = read("environ")?;
         if !environment.windows(folder.len()).any(|part| part == folder) {
@@ -38,15 +39,22 @@ pub(crate) fn of(folder: &Path) -> Vec<Process> {
     found.filter(|process| !process.words.is_empty()).collect()
 }
 
+/// The QEMUs of guests among them.
+pub(crate) fn guests_of(folder: &Path) -> Vec<Process> {
+    let mut found = of(folder);
+    found.retain(Process::runs_a_guest);
+    found
+}
+
 impl Process {
     /// Whether its program is called so, or begins so.
-    pub(crate) fn is(&self, program: &str) -> bool {
+    fn is(&self, program: &str) -> bool {
         let name = self.words[0].rsplit('/').next();
         name.is_some_and(|name| name.starts_with(program))
     }
 
     /// Whether it is a QEMU that runs a guest, and not one that is asked what it can do.
-    pub(crate) fn runs_a_guest(&self) -> bool {
+    fn runs_a_guest(&self) -> bool {
         self.is("qemu-system") && !self.ports().is_empty()
     }
 
@@ -66,9 +74,10 @@ impl Process {
         self.pid
     }
 
-    /// Sends it a signal. One that is gone takes none.
+    /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(self.pid, signal).ok();
+        // One that is gone takes none.
+        let _ = kill_process(self.pid, signal);
     }
 
     /// What it is, for a reader.

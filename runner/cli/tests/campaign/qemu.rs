@@ -9,7 +9,11 @@ use std::{
 
 use rustix::process::Signal;
 
-use super::{processes::Process, run::Moment, scene::Scene};
+use super::{
+    processes::{self, Process},
+    run::{Moment, Run},
+    scene::Scene,
+};
 
 /// A case of a few steps, the second of which takes some seconds.
 pub(super) const SLOW: &str = "\
@@ -42,7 +46,7 @@ fn in_a_step(
     scene: &mut Scene,
     suite: &str,
     signal: impl FnOnce(&mut fastrand::Rng) -> Signal,
-) -> Option<super::run::Run> {
+) -> Option<Run> {
     let command = scene.one_guest(suite);
     let mut run = scene.start(command);
     if !run.wait_for(Moment::Step(2)) {
@@ -103,13 +107,22 @@ pub(super) fn stands_still_for_a_while(scene: &mut Scene) {
     scene.accuses_nobody(&ended);
 }
 
-pub(super) fn killed_at_any_time(scene: &mut Scene) {
+/// Starts a run, and waits until it has a guest.
+fn with_a_guest(scene: &mut Scene) -> Option<Run> {
     let command = scene.one_guest(SLOW);
     let mut run = scene.start(command);
-    if !run.wait_for(Moment::Guest) {
-        let ended = scene.end(run);
-        return scene.missed(format!("no guest was started: {}", ended.said()));
+    if run.wait_for(Moment::Guest) {
+        return Some(run);
     }
+    let ended = scene.end(run);
+    scene.missed(format!("no guest was started: {}", ended.said()));
+    None
+}
+
+pub(super) fn killed_at_any_time(scene: &mut Scene) {
+    let Some(mut run) = with_a_guest(scene) else {
+        return;
+    };
     let seconds = scene.rng.f32() * 12.0;
     sleep(Duration::from_secs_f32(seconds));
     let guests = run.guests();
@@ -123,23 +136,15 @@ pub(super) fn killed_at_any_time(scene: &mut Scene) {
 
 /// The guest gets a tenth of what it wants, from its begin to its end.
 pub(super) fn gets_a_tenth(scene: &mut Scene) {
-    let command = scene.one_guest(SLOW);
-    let mut run = scene.start(command);
-    if !run.wait_for(Moment::Guest) {
-        let ended = scene.end(run);
-        return scene.missed(format!("no guest was started: {}", ended.said()));
-    }
+    let Some(run) = with_a_guest(scene) else {
+        return;
+    };
     let (over, slow) = (AtomicBool::new(false), scene.harm(|_| ()).is_some());
     let folder = scene.folder().to_owned();
     let ended = thread::scope(|scope| {
         scope.spawn(|| {
-            let guests = || {
-                let mut found = super::processes::of(&folder);
-                found.retain(Process::runs_a_guest);
-                found
-            };
             while slow && !over.load(Ordering::Relaxed) {
-                let stopped = guests();
+                let stopped = processes::guests_of(&folder);
                 stopped.iter().for_each(|guest| guest.signal(Signal::STOP));
                 sleep(Duration::from_millis(180));
                 stopped.iter().for_each(|guest| guest.signal(Signal::CONT));

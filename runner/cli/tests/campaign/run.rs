@@ -55,9 +55,9 @@ pub(crate) struct Ended {
     /// How memrig ended.
     pub(crate) status: ExitStatus,
     /// What it printed on stdout.
-    pub(crate) out: Vec<u8>,
+    out: Vec<u8>,
     /// What it printed on stderr.
-    pub(crate) err: Vec<u8>,
+    err: Vec<u8>,
     /// Its record, or why that does not read; none if there is no folder of a run.
     pub(crate) record: Option<Result<RunRecord, String>>,
     /// What of its record is damaged, by what the reader says.
@@ -70,11 +70,11 @@ pub(crate) struct Ended {
 
 /// A result that was told on stderr.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ToldResult {
+struct ToldResult {
     /// In lower case, as it is told.
-    pub(crate) verdict: String,
+    verdict: String,
     /// Id of the case.
-    pub(crate) case: String,
+    case: String,
 }
 
 impl Run {
@@ -124,13 +124,13 @@ impl Run {
 
     /// The QEMUs of its guests.
     pub(crate) fn guests(&mut self) -> Vec<Process> {
-        let mut found = processes::of(&self.folder);
-        found.retain(Process::runs_a_guest);
+        let found = processes::guests_of(&self.folder);
         let ports = found.iter().flat_map(Process::ports);
         self.ports.extend(ports);
         found
     }
 
+    /// The journal of the last run; none before there is one.
     fn journal(&self) -> Option<String> {
         std::fs::read_to_string(self.results.join("latest/events.jsonl")).ok()
     }
@@ -153,9 +153,12 @@ impl Run {
     }
 
     /// Sends memrig itself a signal.
-    pub(crate) fn signal(&self, signal: Signal) {
-        let own = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(own, signal).ok();
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        // One that was waited for has its number no more.
+        if self.status().is_none() {
+            let own = rustix::process::Pid::from_child(&self.child);
+            rustix::process::kill_process(own, signal).expect("a child");
+        }
     }
 
     /// Waits for its end, and looks at what is there then.
@@ -169,18 +172,19 @@ impl Run {
                 for process in processes::of(&self.folder) {
                     process.signal(Signal::KILL);
                 }
-                self.child.kill().ok();
+                self.child.kill().expect("a child");
             }
             self.guests();
             std::thread::sleep(LOOK * 5);
         };
         let left = self.left();
         let read = |path: &Path| fs_err::read(path).expect("what was said");
-        let (record, damage) = recorded(&self.results);
+        let (out, err) = (read(&self.out), read(&self.err));
+        let (record, damage) = recorded(&self.results, &String::from_utf8_lossy(&err));
         Ended {
             status,
-            out: read(&self.out),
-            err: read(&self.err),
+            out,
+            err,
             record,
             damage,
             left,
@@ -206,9 +210,13 @@ impl Run {
     }
 }
 
-/// The record of the last run in a results folder, with what of it is damaged.
-fn recorded(results: &Path) -> (Option<Result<RunRecord, String>>, Vec<String>) {
-    let Ok(folder) = fs_err::canonicalize(results.join("latest")) else {
+/// The record that a run says it has, or else the last one of the results folder, with what of it is damaged. Where the run had its folder, it may be called
+/// otherwise from here.
+fn recorded(results: &Path, said: &str) -> (Option<Result<RunRecord, String>>, Vec<String>) {
+    let told = said
+        .lines()
+        .find_map(|line| line.split_once("record in ")?.1.rsplit('/').next());
+    let Ok(folder) = fs_err::canonicalize(results.join(told.unwrap_or("latest"))) else {
         return (None, Vec::new());
     };
     match RunRecord::read(Utf8Path::from_path(&folder).expect("a path of ours")) {
@@ -249,7 +257,7 @@ impl Ended {
     }
 
     /// The results that it told on stderr.
-    pub(crate) fn told(&self) -> Vec<ToldResult> {
+    fn told(&self) -> Vec<ToldResult> {
         told(&String::from_utf8_lossy(&self.err))
     }
 

@@ -46,6 +46,8 @@ pub(crate) struct Scene {
     /// The guest's.
     pub(crate) arch: Arch,
     harm: Harm,
+    /// What a note of something wrong begins with.
+    about: String,
     folder: TempDir,
     started: u32,
     tried: Tried,
@@ -67,6 +69,7 @@ pub(crate) fn tried(fault: &Fault, seed: u64, harm: Harm) -> Tried {
         rng,
         arch,
         harm,
+        about: arch.to_string(),
         folder,
         started: 0,
         tried: Tried::default(),
@@ -139,12 +142,31 @@ impl Scene {
         (self.harm == Harm::Done).then(|| act(&mut self.rng))
     }
 
+    /// Words that do harm; none where it is left out.
+    pub(crate) fn words_of_harm(&mut self, words: impl Into<String>) -> String {
+        self.harm(|_| words.into()).unwrap_or_default()
+    }
+
     /// Waits for a run's end, and looks whether it hung, and at what it left or lost.
     pub(crate) fn end(&mut self, run: Run) -> Ended {
+        let ended = self.end_beside_others(run);
+        // Who is killed tidies up nothing: the next one does that.
+        if !ended.hung && !ended.was_ended_by(Signal::KILL) {
+            for entry in fs_err::read_dir(self.temporary()).expect("a folder of its own") {
+                let path = entry.expect("an entry").path();
+                self.tried.left.push(format!("temporary file {}", path.display()));
+            }
+        }
+        ended
+    }
+
+    /// The same where others had the same folder for temporary files, which are not looked at.
+    pub(crate) fn end_beside_others(&mut self, run: Run) -> Ended {
         let ended = run.end();
-        let how = match (ended.code(), ended.status.signal()) {
+        let how = match (ended.status.code(), ended.status.signal()) {
             (Some(code), _) => code.to_string(),
-            (_, signal) => format!("signal {}", signal.unwrap_or_default()),
+            (None, Some(signal)) => format!("signal {signal}"),
+            (None, None) => "unknown".to_owned(),
         };
         self.tried.ended.push(how);
         if ended.hung {
@@ -152,13 +174,6 @@ impl Scene {
         }
         self.tried.lost.extend(ended.lost());
         self.tried.left.extend(ended.left.iter().cloned());
-        // Who is killed tidies up nothing: the next one does that.
-        if !ended.hung && !ended.was_ended_by(Signal::KILL) {
-            let entries = std::fs::read_dir(self.temporary());
-            let names = entries.into_iter().flatten().flatten();
-            let left = names.map(|entry| format!("temporary file {}", entry.path().display()));
-            self.tried.left.extend(left);
-        }
         if matches!(ended.code(), Some(0 | 1)) {
             self.tried.lost.extend(ended.damage.iter().cloned());
         }
@@ -172,17 +187,17 @@ impl Scene {
 
     /// Notes what must not be.
     pub(crate) fn wrong(&mut self, what: impl Into<String>) {
-        self.tried.wrong.push(format!("{}: {}", self.arch, what.into()));
+        self.tried.wrong.push(format!("{}: {}", self.about, what.into()));
     }
 
-    /// What was noted as wrong so far, to say more of it.
-    pub(crate) fn wrong_since(&mut self) -> &mut [String] {
-        &mut self.tried.wrong
+    /// Says what was drawn, for whatever is noted from here on.
+    pub(crate) fn drew(&mut self, what: &str) {
+        self.about = format!("{} ({what})", self.arch);
     }
 
     /// Notes what was lost.
     pub(crate) fn lost(&mut self, what: impl Into<String>) {
-        self.tried.lost.push(format!("{}: {}", self.arch, what.into()));
+        self.tried.lost.push(format!("{}: {}", self.about, what.into()));
     }
 
     /// Notes that it was no try.
@@ -228,7 +243,8 @@ impl Scene {
         let Some(case) = ended.cases().first() else {
             return self.wrong(format!("no case in the record: {}", ended.said()));
         };
-        let reason = case.reason.clone().unwrap_or_default();
+        // One that passed has none.
+        let reason = case.reason.as_deref().unwrap_or_default();
         let busy = case.verdict == Verdict::Error && reason.contains("the host was too busy");
         if busy && verdict == Verdict::Fail {
             return self.missed(format!("the host was too busy: {reason}"));

@@ -97,6 +97,7 @@ fn the_document_has_each_fault_with_its_tries_or_says_that_it_was_not_tried() {
     let untried = document
         .lines()
         .find_map(|line| line.strip_prefix("Not tried yet: "));
+    // Without such a line all were.
     let untried: Vec<&str> = untried
         .unwrap_or_default()
         .split('`')
