@@ -201,10 +201,12 @@ dd if=/proc/{pid}/pagemap bs={PAGE_SIZE} skip={} count={} 2>/dev/null | head -c 
     )
 }
 
-/// The script that sums up what is in the pages.
+/// The script that sums up what is in the pages. It fails where not all of them are read: nothing has the same sum as nothing.
 fn sum(by: Holding, pid: u32) -> String {
     format!(
-        "dd if=/proc/{pid}/mem bs={PAGE_SIZE} skip={} count={} 2>/dev/null | md5sum",
+        "cd /run/held && rm -f unread
+{{ dd if=/proc/{pid}/mem bs={PAGE_SIZE} skip={} count={} 2>unread && rm unread; }} | md5sum
+if [ -e unread ]; then cat unread >&2; exit 1; fi",
         ADDRESS / PAGE_SIZE,
         pages(by)
     )
@@ -375,7 +377,9 @@ cd / && rm -rf /run/held/{name}"
 
     async fn sum_of(&self, name: &BlockName, by: Holding, pid: u32) -> Result<String, Trouble> {
         let said = self.exec_ok(&format!("reading `{name}`"), &sum(by, pid)).await?;
-        Ok(said.split_whitespace().next().unwrap_or_default().to_owned())
+        let sum = said.split_whitespace().next();
+        sum.map(str::to_owned)
+            .ok_or_else(|| Trouble::bench(format!("reading `{name}`: the guest says no sum")))
     }
 
     /// How many pages of hugetlb the pool has.

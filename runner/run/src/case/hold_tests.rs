@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Pages that are held, in a guest that is none: each way is right, and each thing that can become of them is told.
 
-use super::fake::{HeldFault, Setup, cases};
+use super::fake::{Fault, HeldFault, Setup, cases};
 
 /// The size of the pool of hugetlb.
 const POOL: &str = "/proc/sys/vm/nr_hugepages";
@@ -67,4 +67,8 @@ cases! {
         => Error, "no pages could be held as `pages`: a system call of `mlock` failed with ENOMEM";
     a_process_that_ends_accuses_nobody: Setup::x86().held_fault(HeldFault::Ends), &held("anon")
         => Error, "the process that holds `pages` ended with 137";
+    pages_that_do_not_read_are_not_the_same_as_before: Setup::x86().always("md5sum", Fault::Exit(1, "dd: Input/output error")), &held("anon")
+        => Error, "reading `pages`: the script ended with 1: dd: Input/output error";
+    a_sum_that_is_none_is_not_the_same_as_before: Setup::x86().program("md5sum", 0, ""), &held("anon")
+        => Error, "reading `pages`: the guest says no sum";
 }
