@@ -29,7 +29,7 @@ cases:
     known:
       - kernels: 6.9..6.18
         reason: assigned increments are not given back when one of them is refused
-        sign: { step: 4, kind: assigned, pattern: 'predicted none' }
+        sign: { step: 'fails: EPERM', kind: mismatch, pattern: '^standby increments assigned: predicted none, seen' }
     steps:
       - add: { as: b }
       - refuse_assign: { at: 2 }

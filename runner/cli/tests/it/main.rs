@@ -10,6 +10,7 @@ mod clones;
 mod compares;
 mod costs;
 mod cover;
+mod examples;
 mod explore;
 mod faults;
 mod firmware;
