@@ -6,7 +6,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use compare::{ArchComparison, CompareRecord, Difference, Dimension, KernelSide, Kind, Row};
 use jiff::Timestamp;
 use record::{
-    CaseName, Event, FindingRecord, GuestEnd, LedgerEntry, RunFolder, RunRecord, index::HistoryKey,
+    CaseName, CaseRecord, Event, FindingRecord, GuestEnd, LedgerEntry, RunFacts, RunFolder, RunRecord,
+    index::HistoryKey,
 };
 use serde_json::json;
 use tell::{News, Past, Standing};
@@ -29,8 +30,6 @@ fn write(folder: &Utf8Path) -> RunRecord {
     let mut facts = sample::facts();
     facts.argv.push(HOSTILE.to_owned());
     facts.part = Some(second_of_five());
-    let run = RunFolder::of(folder, &facts);
-    run.write_facts(&facts).unwrap();
     let mut cases = sample::cases();
     for case in &mut cases {
         case.name = format!("{} {HOSTILE}", case.name);
@@ -65,17 +64,28 @@ fn write(folder: &Utf8Path) -> RunRecord {
         }
         boots.push((case, free));
     }
+    let all = cases
+        .into_iter()
+        .map(|case| (case, 90_000))
+        .chain([(hostile, 90_000)])
+        .chain(boots);
+    written(folder, &facts, all.collect())
+}
+
+/// Writes a run of these cases, each with the free pages of its first ledger; none without one.
+fn written(folder: &Utf8Path, facts: &RunFacts, all: Vec<(CaseRecord, u64)>) -> RunRecord {
+    let run = RunFolder::of(folder, facts);
+    run.write_facts(facts).unwrap();
     let mut journal = String::new();
     let mut append = |at: f64, event: Event| {
         journal.push_str(&json!({ "at": at, "event": event }).to_string());
         journal.push('\n');
     };
-    let mut planned: Vec<_> = cases.iter().map(|case| case.key.clone()).collect();
-    planned.push(hostile.key.clone());
+    let planned = all.iter().map(|(case, _)| case.key.clone()).collect();
     append(
         0.0,
         Event::RunStarted {
-            facts: Box::new(facts),
+            facts: Box::new(facts.clone()),
             planned,
         },
     );
@@ -85,12 +95,7 @@ fn write(folder: &Utf8Path) -> RunRecord {
             text: HOSTILE.to_owned(),
         },
     );
-    let all = cases
-        .into_iter()
-        .map(|case| (case, 90_000))
-        .chain([(hostile, 90_000)])
-        .chain(boots);
-    for (at, (case, free)) in all.enumerate() {
+    for (at, (case, free)) in all.into_iter().enumerate() {
         let begun = 10.0 * at as f64;
         let id = case.key.id();
         if !case.attempts.is_empty() {
@@ -425,6 +430,85 @@ fn page_works_at_two_widths_in_both_themes_and_hostile_text_stays_text() {
     }
     assert_eq!(backgrounds[0], backgrounds[2]);
     assert_ne!(backgrounds[0], backgrounds[1], "the themes differ");
+}
+
+/// A nightly run is large: 2 000 cases, every fortieth of which fails.
+#[test]
+fn page_of_2000_cases_says_what_failed_first_and_finds_it_without_a_script() {
+    const CASES: usize = 2_000;
+    const EVERY: usize = 40;
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Utf8PathBuf::from_path_buf(dir.path().to_owned()).unwrap();
+    let of_sample = sample::cases();
+    let case = |number: usize| {
+        let mut key = of_sample[number % of_sample.len()].key.clone();
+        key.suite = format!("suite-{}", number % 25);
+        key.case = format!("N{number:04}");
+        let case = passed(key, "a block goes online and offline through its file state", 7);
+        match number % EVERY {
+            0 => judged(
+                case,
+                Verdict::Fail,
+                "1 entry of the guest's memory state is not as predicted",
+            ),
+            _ => case,
+        }
+    };
+    let cases = (1..=CASES).map(|number| (case(number), 0)).collect();
+    let record = written(&folder, &sample::facts(), cases);
+    let page = tell::html(&record, None, &record.traces());
+    std::fs::write(folder.join("report.html"), page).unwrap();
+    let url = format!("file://{}", folder.join("report.html"));
+    let pictures = Utf8Path::new(env!("CARGO_TARGET_TMPDIR")).join("page");
+    std::fs::create_dir_all(&pictures).unwrap();
+    let mut browser = Browser::start();
+    for (width, height) in [(390, 844), (1280, 900)] {
+        for theme in ["light", "dark"] {
+            browser.see(width, height, theme);
+            browser.open("about:blank");
+            browser.open(&url);
+            let picture = |browser: &mut Browser, what: &str| {
+                let file = pictures.join(format!("{width}-{theme}-large-{what}.png"));
+                std::fs::write(file, browser.picture()).unwrap();
+            };
+            picture(&mut browser, "top");
+            let title = browser.ask("document.title");
+            assert!(
+                title
+                    .as_str()
+                    .unwrap()
+                    .starts_with(&format!("{} fail", CASES / EVERY)),
+                "{title}"
+            );
+            let first = "document.querySelector('.first li').getBoundingClientRect().bottom";
+            assert!(browser.ask(first).as_f64().unwrap() < f64::from(height));
+            browser.click(".first li:last-child a");
+            let there = "Math.abs(document.querySelector('#troubles').getBoundingClientRect().top)";
+            browser.wait_for(&format!("{there} < 200"));
+            // The matrix leads to a group with a failure.
+            browser.click(".matrix a:has(.fail)");
+            browser.wait_for(
+                "[...document.querySelectorAll('.group .row.v-fail')].some(e => e.checkVisibility())",
+            );
+            browser.click("#only-fail");
+            browser.ask("document.querySelectorAll('details.group').forEach(e => e.open = true)");
+            let seen = |what: &str| {
+                format!(
+                    "[...document.querySelectorAll('.group .row{what}')].filter(e => e.checkVisibility()).length"
+                )
+            };
+            assert_eq!(browser.ask(&seen(".v-fail")), CASES / EVERY);
+            assert_eq!(browser.ask(&seen("")), CASES / EVERY);
+            picture(&mut browser, "fails");
+            browser.click("#only-all");
+            assert_eq!(browser.ask(&seen("")), CASES);
+            let too_wide = browser.ask("document.documentElement.scrollWidth - window.innerWidth");
+            assert!(
+                too_wide.as_i64().unwrap() <= 0,
+                "at {width} the page is {too_wide} too wide"
+            );
+        }
+    }
 }
 
 /// Cases end in any order, and a kernel may come in several packages of one version.
