@@ -33,8 +33,12 @@ fn what_takes_too_long_is_killed_with_all_that_it_started() {
     );
     assert!(begun.elapsed() < Duration::from_secs(300));
     let child = fs_err::read_to_string(folder.path().join("child")).unwrap();
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.trim()));
-    assert!(stat.is_err() || stat.is_ok_and(|stat| stat.contains(") Z ")));
+    let stat = format!("/proc/{}/stat", child.trim());
+    // A signal is sent at once, and a busy host lets it be obeyed later.
+    while std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
+        assert!(begun.elapsed() < Duration::from_secs(300), "it is not killed");
+        thread::sleep(Duration::from_millis(10));
+    }
     let quick = Command::new("echo")
         .arg("x")
         .output_within(Duration::from_secs(600));
