@@ -3,7 +3,12 @@
 //!
 //! A FIFO would be waited for, a device read for ever: what is not of the kind that is wanted is refused by its name before it is opened.
 
-use std::{fs::FileType, io, os::unix::fs::FileTypeExt, path::Path};
+use std::{
+    fs::{FileType, Metadata},
+    io,
+    os::unix::fs::FileTypeExt,
+    path::{Path, PathBuf},
+};
 
 use super::ByteSize;
 
@@ -44,12 +49,39 @@ impl NoText {
     }
 }
 
+/// What lies at a path.
+///
+/// # Errors
+/// Nothing is there, or it may not be looked at; the error has the path.
+pub fn look(path: &Path) -> io::Result<Metadata> {
+    std::fs::metadata(path).map_err(|error| not_seen(path, &error))
+}
+
+/// A path from the root on, without links.
+///
+/// # Errors
+/// As [`look`].
+pub fn whole(path: &Path) -> io::Result<PathBuf> {
+    std::fs::canonicalize(path).map_err(|error| not_seen(path, &error))
+}
+
+fn not_seen(path: &Path, error: &io::Error) -> io::Error {
+    let said = match error.kind() {
+        io::ErrorKind::NotFound if path.is_symlink() => format!("`{}` is a link to nothing", path.display()),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            format!("there is no `{}`", path.display())
+        }
+        _ => format!("`{}` cannot be looked at: {error}", path.display()),
+    };
+    io::Error::new(error.kind(), said)
+}
+
 /// Makes sure that a path leads to a file.
 ///
 /// # Errors
 /// Nothing is there, or something else; the error has the path.
 pub fn check_file(path: &Path) -> io::Result<()> {
-    let facts = fs_err::metadata(path)?;
+    let facts = look(path)?;
     match facts.is_file() {
         true => Ok(()),
         false => Err(refused(path, kind(facts.file_type()), "a file")),
@@ -61,7 +93,7 @@ pub fn check_file(path: &Path) -> io::Result<()> {
 /// # Errors
 /// Nothing is there, or something else; the error has the path.
 pub fn check_folder(path: &Path) -> io::Result<()> {
-    let facts = fs_err::metadata(path)?;
+    let facts = look(path)?;
     match facts.is_dir() {
         true => Ok(()),
         false => Err(refused(path, kind(facts.file_type()), "a folder")),
@@ -208,6 +240,15 @@ mod tests {
         assert!(said.ends_with("is a file: expected a folder"), "{said}");
         let missing = check_file(&folder.path().join("no")).unwrap_err();
         assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        for path in [folder.path().join("no"), file.join("no")] {
+            let said = format!("there is no `{}`", path.display());
+            assert_eq!(look(&path).unwrap_err().to_string(), said);
+            assert_eq!(whole(&path).unwrap_err().to_string(), said);
+        }
+        let nowhere = folder.path().join("nowhere");
+        std::os::unix::fs::symlink(folder.path().join("no"), &nowhere).unwrap();
+        let said = check_file(&nowhere).unwrap_err().to_string();
+        assert_eq!(said, format!("`{}` is a link to nothing", nowhere.display()));
     }
 
     #[test]

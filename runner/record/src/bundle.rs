@@ -6,7 +6,10 @@ use std::io::{self, BufWriter, Write};
 use camino::{Utf8Path, Utf8PathBuf};
 use flate2::{Compression, write::GzEncoder};
 
-use base::fault::{Blame, Blamed};
+use base::{
+    fault::{Blame, Blamed},
+    named,
+};
 
 /// A run could not be packed.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +27,9 @@ pub enum BundleError {
     /// The folder is no run's, or has no name.
     #[error("`{0}` holds no run: it has no run.json")]
     NoRun(Utf8PathBuf),
+    /// Where the bundle would be written, or what would be packed; the error has the path.
+    #[error(transparent)]
+    Named(io::Error),
     /// What would be packed lies where the bundle is written.
     #[error("`{0}` lies in the run that is packed; name a file outside of it")]
     Inside(Utf8PathBuf),
@@ -33,7 +39,7 @@ impl Blamed for BundleError {
     fn blame(&self) -> Blame {
         match self {
             Self::Io { source, .. } => Blame::of_place(source),
-            Self::NoRun(_) | Self::Inside(_) => Blame::Usage,
+            Self::NoRun(_) | Self::Named(_) | Self::Inside(_) => Blame::Usage,
         }
     }
 }
@@ -94,12 +100,16 @@ pub fn bundle(run: &Utf8Path, into: &Utf8Path, hidden: &Hidden) -> Result<u32, B
         source,
     };
     // A link such as results/latest names no run.
-    let whole = run.canonicalize_utf8().map_err(io)?;
+    let place = |path: &Utf8Path| {
+        let whole = named::whole(path.as_std_path()).map_err(BundleError::Named)?;
+        Utf8PathBuf::try_from(whole).map_err(|error| io(error.into_io_error()))
+    };
+    let whole = place(run)?;
     let name = whole.file_name().filter(|_| whole.join("run.json").is_file());
     let name = name.ok_or_else(|| BundleError::NoRun(run.to_owned()))?;
     let folder = match into.parent().filter(|parent| !parent.as_str().is_empty()) {
-        Some(parent) => parent.canonicalize_utf8().map_err(io)?,
-        None => Utf8Path::new(".").canonicalize_utf8().map_err(io)?,
+        Some(parent) => place(parent)?,
+        None => place(Utf8Path::new("."))?,
     };
     if folder.starts_with(&whole) {
         return Err(BundleError::Inside(into.to_owned()));

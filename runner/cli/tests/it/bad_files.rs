@@ -74,12 +74,15 @@ fn what_is_no_file_is_told_by_its_kind() {
         ("./socket.yaml", "`./socket.yaml` is a socket: expected a file"),
         ("./device.yaml", "`./device.yaml` is a device: expected a file"),
         ("./folder.yaml", "`./folder.yaml` is a folder: expected a file"),
-        ("./dangling.yaml", "`./dangling.yaml`: No such file or directory"),
-        ("./loop.yaml", "`./loop.yaml`: Too many levels of symbolic links"),
-        ("./missing.yaml", "`./missing.yaml`: No such file or directory"),
+        ("./dangling.yaml", "`./dangling.yaml` is a link to nothing"),
+        (
+            "./loop.yaml",
+            "`./loop.yaml` cannot be looked at: Too many levels of symbolic links",
+        ),
+        ("./missing.yaml", "there is no `./missing.yaml`"),
     ] {
         let kernel = format!("image:{file}");
-        let config = format!("tree:.,series={file}");
+        let series = format!("source:debian:trixie,series={file}");
         let calls: [&[&str]; 8] = [
             &["list", file],
             &["run", file],
@@ -100,7 +103,7 @@ fn what_is_no_file_is_told_by_its_kind() {
             );
         } else {
             place.refused(&["run", "-a", "x86_64", "-k", &kernel], said);
-            place.refused(&["run", "-a", "x86_64", "-k", &config], said);
+            place.refused(&["run", "-a", "x86_64", "-k", &series], said);
         }
     }
 }

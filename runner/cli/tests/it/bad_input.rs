@@ -264,18 +264,19 @@ fn a_source_that_is_not_there_is_told_before_anything_is_got() {
     for (kernel, said) in [
         ("tree:/no/such/tree", "there is no folder `/no/such/tree`"),
         (
+            "tree:/etc",
+            "`/etc` is no kernel source: it has no Makefile and Kconfig",
+        ),
+        (
             "source:debian:trixie,config=kmsan",
             "no configuration `kmsan`: there are dax, gcov, kasan, ",
         ),
         (
             "source:debian:trixie,series=/no/such/series",
-            "`/no/such/series`: No such file or directory",
+            "there is no `/no/such/series`",
         ),
-        (
-            "image:/no/such/image",
-            "`/no/such/image`: No such file or directory",
-        ),
-        ("deb:/no/such.deb", "`/no/such.deb`: No such file or directory"),
+        ("image:/no/such/image", "there is no `/no/such/image`"),
+        ("deb:/no/such.deb", "there is no `/no/such.deb`"),
         (
             "a b=debian:sid",
             "`a b` in `a b=debian:sid` is no name for a kernel",

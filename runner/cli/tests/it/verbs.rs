@@ -457,6 +457,19 @@ fn a_report_without_a_name_is_of_the_last_run_in_the_results_folder() {
 }
 
 #[test]
+fn a_bundle_for_a_folder_that_is_not_there_is_refused() {
+    let place = place();
+    let run = "results/20260914T101530Z-3f9a1c";
+    let told = memrig(&place.root, &["report", run, "--bundle", "no/such/run.tar.gz"]);
+    assert_eq!(told.code, Some(2), "{}", told.err);
+    assert!(
+        told.err.starts_with("error: there is no `no/such`"),
+        "{}",
+        told.err
+    );
+}
+
+#[test]
 fn what_is_no_file_in_a_run_is_told_by_its_kind_and_not_waited_for() {
     let put = |path: &Utf8Path, kind: &str| {
         if path.exists() {

@@ -11,7 +11,7 @@ use std::{
     path::Path,
 };
 
-use base::Arch;
+use base::{Arch, named};
 use format::elf::{EM_S390, EM_X86_64, Elf};
 
 /// Enough for the version string of an s390 image, which lies within the decompressor.
@@ -96,7 +96,7 @@ impl Header {
     /// # Errors
     /// The outer one if the file cannot be read, the inner one if it is no whole kernel.
     pub fn read(path: &Path) -> io::Result<Result<Self, HeaderError>> {
-        let kind = fs_err::metadata(path)?.file_type();
+        let kind = named::look(path)?.file_type();
         if !kind.is_file() {
             let what = if kind.is_dir() {
                 "a directory"

@@ -14,7 +14,7 @@ use format::mail::LARGEST_FILE;
 /// The files of mails at a path, in order: the path itself, or what a folder has. A folder may be one of `git format-patch`, a Maildir, an MH
 /// folder, whose files are numbers, or one of quilt, whose file `series` tells the order.
 pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>, SeriesError> {
-    let kind = fs_err::metadata(path)?;
+    let kind = named::look(path)?;
     if !kind.is_dir() {
         // What is no file either is refused when it is read.
         return Ok(vec![path.to_owned()]);

@@ -12,6 +12,7 @@ use crate::cache::{Cache, CacheError, Key, NotHere};
 use base::{
     exec::ExecError,
     fault::{Blame, Blamed},
+    named,
 };
 use format::mail::{self, Choice, Mails, Series};
 
@@ -251,7 +252,7 @@ impl SeriesSource {
             // Who sent it, or from which host, says little.
             SeriesPlace::B4(id) => id.split_once('@').map_or(&**id, |(local, _)| local).to_owned(),
             // As of `.` and `..`.
-            SeriesPlace::Mails(path) if path.file_name().is_none() => last_of(&fs_err::canonicalize(path)?),
+            SeriesPlace::Mails(path) if path.file_name().is_none() => last_of(&named::whole(path)?),
             SeriesPlace::Mails(path) => last_of(path),
         };
         let digest = self.load(cache)?.digest();

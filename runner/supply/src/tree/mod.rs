@@ -15,3 +15,4 @@ pub use bisect::{BisectError, Bisection, Next};
 pub use error::TreeError;
 pub use open::SourceTree;
 pub use origin::{Origin, OriginError};
+pub(crate) use users::check;

@@ -11,7 +11,7 @@ use crate::{
     git::Git,
     packages::Packages,
 };
-use base::{exec::ExecError, ui::Ui};
+use base::{exec::ExecError, named, ui::Ui};
 
 /// Changes when what is kept of a source does.
 const LAYOUT: &str = "tree 1";
@@ -95,7 +95,7 @@ impl SourceTree {
                 })
             }
             Origin::Path { path, commit } => {
-                let path = fs_err::canonicalize(path)?;
+                let path = named::whole(path)?;
                 let key = Key::new()
                     .with(LAYOUT)
                     .with("path")

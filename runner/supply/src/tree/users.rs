@@ -5,7 +5,7 @@
 //! write. Objects are not borrowed through `alternates`: git renews the times of borrowed objects that it would have written.
 //! What is not committed, and an unpacked source, becomes a commit in our repository.
 
-use std::path::Path;
+use std::{io, path::Path};
 
 use super::TreeError;
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     git::{Git, IN_ONE_PACK, text},
     host,
 };
-use base::{exec::ExecError, ui::Ui};
+use base::{exec::ExecError, named, ui::Ui};
 
 /// What was found.
 pub(super) struct Taken {
@@ -74,6 +74,23 @@ pub(super) fn look(path: &Path, commit: Option<&str>) -> Result<Taken, TreeError
     }
 }
 
+/// A short look, without git, which may not be there yet: whether a source can lie in a folder.
+pub(crate) fn check(path: &Path) -> Result<(), TreeError> {
+    named::check_folder(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => TreeError::NoFolder(path.to_owned()),
+        _ => TreeError::Named(error),
+    })?;
+    match is_source(path) || path.join(".git").exists() || is_repository(path) {
+        true => Ok(()),
+        false => Err(TreeError::NoKernel(path.to_owned())),
+    }
+}
+
+/// Whether a repository lies there that has no files checked out.
+fn is_repository(path: &Path) -> bool {
+    path.join("HEAD").is_file() && path.join("objects").is_dir()
+}
+
 /// Whether an unpacked source lies there.
 fn is_source(path: &Path) -> bool {
     path.join("Makefile").is_file() && path.join("Kconfig").is_file()
@@ -86,7 +103,7 @@ fn is_git(theirs: &Git) -> Result<bool, TreeError> {
         Err(ExecError::Failed { .. }) => false,
         Err(error) => return Err(error.into()),
     };
-    Ok(top || theirs.dir().join("HEAD").is_file() && theirs.dir().join("objects").is_dir())
+    Ok(top || is_repository(theirs.dir()))
 }
 
 /// A commit of a git tree of the user's, by questions alone.

@@ -21,13 +21,12 @@ use crate::{
     kernel::{Kernel, KernelError, SeriesChanges},
     packages::Packages,
     series::{self, ApplyError, LoadedSeries, NotApplied, SeriesError, SeriesSource},
-    tree::{Origin, SourceTree, TreeError},
+    tree::{self, Origin, SourceTree, TreeError},
 };
 use base::{
     Arch,
     exec::ExecError,
     fault::{Blame, Blamed},
-    named,
     ui::Ui,
 };
 use format::{kconfig::KconfigError, lines::LineTable, mail::Changed};
@@ -152,10 +151,7 @@ pub(in crate::kernel) fn obtain(
 pub(in crate::kernel) fn check(spec: &BuildSpec, arch: Arch) -> Result<(), SourceKernelError> {
     fragments(arch, &spec.configs)?;
     if let Origin::Path { path, .. } = &spec.origin {
-        named::check_folder(path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => TreeError::NoFolder(path.clone()),
-            _ => TreeError::Named(error),
-        })?;
+        tree::check(path)?;
     }
     if let Some(series) = &spec.series {
         series.check()?;
