@@ -155,7 +155,8 @@ fn is(input: &mut &str) -> ModalResult<Term> {
         "arch".value(Field::Arch),
         "kernel".value(Field::Kernel),
     ));
-    let value = take_while(1.., |letter| letter != ')').context(StrContext::Expected(
+    // Nothing is called so that it has a bracket: one that opens is a bracket before it that was not closed.
+    let value = take_while(1.., |letter| !matches!(letter, '(' | ')')).context(StrContext::Expected(
         StrContextValue::Description("a word or a pattern"),
     ));
     let close = cut_err(")").context(StrContext::Expected(StrContextValue::CharLiteral(')')));
@@ -349,6 +350,7 @@ cases:
             ("suite(quick) case(S01)", "at `case(S01)`"),
             ("suite(quick) & (case(S01)", "at `the end`"),
             ("suite(quick) & ", "at `& `"),
+            ("suite(quick & case(S01)", "at `(S01)`"),
         ] {
             assert!(said(text).ends_with(at), "{text}: {}", said(text));
         }
