@@ -12,7 +12,7 @@ use camino::Utf8Path;
 use record::RunRecord;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::ground::rig;
+use crate::{ground::rig, runs::qemus_of};
 
 /// How long anything here may take.
 const LIMIT: Duration = Duration::from_mins(10);
@@ -42,29 +42,6 @@ cases:
               then=$now
             done
 ";
-
-/// The QEMU that a memrig has started.
-fn qemu_of(memrig: u32) -> Option<Pid> {
-    for entry in fs_err::read_dir("/proc").unwrap() {
-        let entry = entry.unwrap();
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
-            continue;
-        };
-        // Processes come and go.
-        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else {
-            continue;
-        };
-        let (name, rest) = stat.rsplit_once(')').unwrap();
-        let parent = rest
-            .split_whitespace()
-            .nth(1)
-            .and_then(|field| field.parse().ok());
-        if parent == Some(memrig) && name.contains("(qemu-system") {
-            return Pid::from_raw(pid);
-        }
-    }
-    None
-}
 
 /// The consoles below a folder.
 fn consoles(folder: &Path) -> Vec<PathBuf> {
@@ -108,7 +85,8 @@ fn a_guest_that_was_stopped_accuses_nobody() {
         .spawn()
         .unwrap();
     wait_for_sign(&results, &mut memrig);
-    let qemu = qemu_of(memrig.id()).expect("a QEMU");
+    let qemu = *qemus_of(memrig.id()).first().expect("a QEMU");
+    let qemu = Pid::from_raw(qemu.cast_signed()).expect("a process");
     kill_process(qemu, Signal::STOP).unwrap();
     std::thread::sleep(Duration::from_secs(10));
     kill_process(qemu, Signal::CONT).unwrap();
