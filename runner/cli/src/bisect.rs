@@ -2,7 +2,7 @@
 //! `memrig bisect`: the first bad commit of a range, by one case.
 
 use super::{args::Bisect, failure::Failure, places, suites, told};
-use ::run::{Filter, Range, Search, Step, good_word};
+use ::run::{Filter, Range, Search, Searched, good_word};
 use base::{fault::Exit, ui::Ui};
 
 pub(super) fn bisect(args: &Bisect, ui: &Ui) -> Result<Exit, Failure> {
@@ -24,22 +24,22 @@ pub(super) fn bisect(args: &Bisect, ui: &Ui) -> Result<Exit, Failure> {
     let mut search = Search::new(range).map_err(Failure::of)?;
     loop {
         match search.step(ui).map_err(Failure::of)? {
-            Step::Tested { title, outcome, good } => {
+            Searched::Tested { title, outcome, good } => {
                 told::write(&outcome.record, None, &outcome.folder)?;
                 if outcome.exit == Exit::Interrupted {
                     return Ok(Exit::Interrupted);
                 }
                 ui.out(&format!("{}: {title} ({})", good_word(good), outcome.folder));
             }
-            Step::NotTested { title, why } => {
+            Searched::NotTested { title, why } => {
                 Failure::of(why).tell(ui);
                 ui.line(&format!("{title}: {}", good_word(None)));
             }
-            Step::Found { commit, title } => {
+            Searched::Found { commit, title } => {
                 ui.out(&format!("the first bad commit is {commit}: {title}"));
                 return Ok(Exit::Pass);
             }
-            Step::Among(titles) => {
+            Searched::Among(titles) => {
                 ui.out("commits that could not be tested stand in the way; the first bad commit is one of:");
                 for title in titles {
                     ui.out(&format!("  {title}"));

@@ -7,20 +7,20 @@ use suite::{Failure, Known, Suite, Variant};
 
 /// The known issues of suites, each with what its step is recognised by.
 #[derive(Debug, Clone, Default)]
-pub struct Issues(Vec<(Step, Known)>);
+pub struct Issues(Vec<(StepShape, Known)>);
 
 /// The line of what comes before the first step.
 pub const BOOT: &str = "boot";
 
 /// What of a step's line tells it from others, whatever block it is about: its word, the errno that it must fail with, and the file that it writes.
 #[derive(Debug, Clone)]
-struct Step {
+struct StepShape {
     word: String,
     fails: Option<String>,
     via: Option<String>,
 }
 
-impl Step {
+impl StepShape {
     /// Whether another step is as this one. Where a suite does not name the file, it is any.
     fn is(&self, other: &Self) -> bool {
         let via = self.via.is_none() || self.via == other.via;
@@ -54,7 +54,7 @@ impl Issues {
                     .sign
                     .step_of(case)
                     .map_or(BOOT.to_owned(), ToString::to_string);
-                (Step::of(&step), known.clone())
+                (StepShape::of(&step), known.clone())
             })
         });
         Self(issues.collect())
@@ -67,7 +67,7 @@ impl Issues {
         step: &str,
         (release, arch, variant): (&'i str, Arch, &'i Variant),
     ) -> impl Iterator<Item = &'i Known> {
-        let step = Step::of(step);
+        let step = StepShape::of(step);
         let listed = self.0.iter().filter(move |(of, known)| {
             of.is(&step) && known.applies(release, arch, variant) && known.sign.is_anywhere(failure)
         });

@@ -148,9 +148,9 @@ struct Last {
     is: Option<bool>,
 }
 
-/// What a step of a search comes to.
+/// What one more look of a search came to.
 #[derive(Debug)]
-pub enum Step {
+pub enum Searched {
     /// A commit was tested.
     Tested {
         /// The commit in words.
@@ -200,7 +200,7 @@ impl<'a> Search<'a> {
     ///
     /// # Errors
     /// An end is not what it was said to be, or a commit cannot even be tried.
-    pub fn step(&mut self, ui: &Ui) -> Result<Step, SearchError> {
+    pub fn step(&mut self, ui: &Ui) -> Result<Searched, SearchError> {
         self.take_in()?;
         let (commit, said) = match self.ends.pop() {
             Some((commit, said)) => (commit, Some(said)),
@@ -212,18 +212,18 @@ impl<'a> Search<'a> {
                 }
                 Next::Found(commit) => {
                     let title = self.bisection.title(&commit)?;
-                    return Ok(Step::Found { commit, title });
+                    return Ok(Searched::Found { commit, title });
                 }
                 Next::Among(commits) => {
                     let titles = commits.iter().map(|commit| self.bisection.title(commit));
-                    return Ok(Step::Among(titles.collect::<Result<_, _>>()?));
+                    return Ok(Searched::Among(titles.collect::<Result<_, _>>()?));
                 }
             },
         };
         let title = self.bisection.title(&commit)?;
         let step = self.test(&commit, title, ui)?;
         let is = match &step {
-            Step::Tested { good, .. } => *good,
+            Searched::Tested { good, .. } => *good,
             _ => None,
         };
         self.last = Some(Last { commit, said, is });
@@ -251,7 +251,7 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    fn test(&self, commit: &str, title: String, ui: &Ui) -> Result<Step, SearchError> {
+    fn test(&self, commit: &str, title: String, ui: &Ui) -> Result<Searched, SearchError> {
         let range = &self.range;
         let (path, options) = parts(range.tree);
         let spec: KernelSpec = format!("tree:{path}@{commit}{options}").parse()?;
@@ -264,14 +264,14 @@ impl<'a> Search<'a> {
         };
         let selected = match selection.select(ui) {
             Ok(selected) => selected,
-            Err(why) => return Ok(Step::NotTested { title, why }),
+            Err(why) => return Ok(Searched::NotTested { title, why }),
         };
         if selected.jobs.is_empty() {
             return Err(SearchError::NoCase);
         }
         let outcome = run(Request::of(selected, range.results.clone(), How::default()), ui)?;
         let good = good(outcome.record.cases.iter().map(|case| case.verdict));
-        Ok(Step::Tested {
+        Ok(Searched::Tested {
             title,
             outcome: Box::new(outcome),
             good,

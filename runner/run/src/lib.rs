@@ -24,7 +24,7 @@ mod shell;
 mod walk;
 
 pub use again::{AgainError, around_again, replayed, resumed, selection_of};
-pub use bisect::{Range, Search, SearchError, Step, code_for_git, good, good_word};
+pub use bisect::{Range, Search, SearchError, Searched, code_for_git, good, good_word};
 pub use cluster::{ClusterError, Followed, Follower, Order, Parts, submit, task_memory};
 pub use cost::{CostOptions, Costs, CostsError, CountingError, NoCost, costs, counting, measure};
 pub use cover::LibraryError;

@@ -14,7 +14,7 @@ use super::{
     prepare::Rig,
     room::Room,
     schedule::Stop,
-    templates::{Booted, NotMade, TemplateLookup, Templates},
+    templates::{NotMade, TemplateKey, TemplateLookup, Templates},
 };
 use crate::{
     case::{Found, Trouble, UnderTest, chain, findings, notifiers, weigh},
@@ -64,7 +64,7 @@ pub(crate) struct Stage {
     /// What the notifier probe was told of each kernel, by its index; only where kernels stay at one place in memory.
     probes: Mutex<BTreeMap<usize, String>>,
     /// Machines whose kernel died, or hung, before it had a console: they boot with an early one.
-    mute: Mutex<Vec<Booted>>,
+    mute: Mutex<Vec<TemplateKey>>,
 }
 
 /// Where a guest comes from.
@@ -227,7 +227,7 @@ impl Stage {
     }
 
     /// What a job's guest boots: the kernel, and the machine with the keys of the run.
-    fn booted(&self, job: &Job) -> Booted {
+    fn booted(&self, job: &Job) -> TemplateKey {
         let prepared = &self.rig.kernels[job.kernel];
         let ramdisks = vec![prepared.initrd.clone(), self.keys.ramdisk()];
         let emulator = &self.rig.emulators[&job.key.arch];

@@ -17,7 +17,7 @@ use vm::{guest::Template, machine::MachineSpec};
 
 /// What a template is of: a kernel, by the index, and a machine. Two kernels that are compared are booted apart, also where their files are the
 /// same.
-pub(super) type Booted = (usize, MachineSpec);
+pub(super) type TemplateKey = (usize, MachineSpec);
 
 /// Templates of a run. `T` is the template.
 #[derive(Debug)]
@@ -126,7 +126,7 @@ impl<T> Templates<T> {
 
     /// One for what several of the jobs boot, of those that may be cloned at all: a template for a single job costs more than it saves. Each job is
     /// told which is its own.
-    pub(super) fn of(jobs: &mut [Job], booted: impl Fn(&Job) -> Option<Booted>) -> Self {
+    pub(super) fn of(jobs: &mut [Job], booted: impl Fn(&Job) -> Option<TemplateKey>) -> Self {
         /// Jobs that boot the same, by their places.
         type Alike = (MachineSpec, Vec<usize>);
         // Most machines differ by their kernels and command lines.
