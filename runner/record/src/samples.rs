@@ -3,7 +3,18 @@
 
 use base::Arch;
 
-use crate::{CaseKey, CoveredCase, CoveredKernel, KernelText, Ran, SourceLines, Span};
+use crate::{CaseKey, CaseRecord, CoveredCase, CoveredKernel, Event, KernelText, Ran, SourceLines, Span};
+
+/// That an attempt at a case begins, counted from 1.
+pub fn begun(case: &CaseRecord, attempt: u32) -> Event {
+    Event::CaseStarted {
+        key: case.key.clone(),
+        name: case.name.clone(),
+        suite_file: case.suite_file.clone(),
+        line: case.line,
+        attempt,
+    }
+}
 
 /// A case of the suite `blocks` that ran the pieces with these numbers, in a clone.
 pub fn covered_case(case: &str, ran: &[usize]) -> CoveredCase {

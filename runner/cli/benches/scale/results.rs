@@ -11,6 +11,7 @@ use record::{
     MismatchRecord, PlanFacts, RunFacts, RunFolder, RunId, RunPart, RunRecord, Seconds, ShardFacts,
     StepRecord,
     index::{HistoryKey, Index, Which},
+    samples,
 };
 use serde_json::{Value, json};
 
@@ -180,16 +181,7 @@ fn write(results: &Utf8Path, facts: RunFacts, run: u32, cases: Range<u32>) -> Ut
         .unwrap();
         let qmp = json!({ "at": begun + 0.1, "way": "sent", "text": "{\"execute\":\"query-memory-devices\",\"id\":3}" });
         fs_err::write(files.qmp_log(), format!("{qmp}\n").repeat(30)).unwrap();
-        append(
-            begun,
-            Event::CaseStarted {
-                key: case.key.clone(),
-                name: case.name.clone(),
-                suite_file: case.suite_file.clone(),
-                line: case.line,
-                attempt: 1,
-            },
-        );
+        append(begun, samples::begun(&case, 1));
         for step in &case.steps {
             let at = begun + 5.0 + f64::from(step.number) * 0.15;
             append(

@@ -7,7 +7,7 @@ use compare::{ArchComparison, CompareRecord, Difference, Dimension, KernelSide, 
 use jiff::Timestamp;
 use record::{
     CaseName, CaseRecord, Event, FindingRecord, GuestEnd, LedgerEntry, RunFacts, RunFolder, RunRecord,
-    index::HistoryKey,
+    index::HistoryKey, samples,
 };
 use serde_json::json;
 use tell::{News, Past, Standing};
@@ -119,16 +119,7 @@ fn written(folder: &Utf8Path, facts: &RunFacts, all: Vec<(CaseRecord, u64)>) -> 
                 let ledgers: Vec<LedgerEntry> = serde_json::from_value(ledgers.collect()).unwrap();
                 files.write_ledgers(&ledgers).unwrap();
             }
-            append(
-                begun,
-                Event::CaseStarted {
-                    key: case.key.clone(),
-                    name: case.name.clone(),
-                    suite_file: case.suite_file.clone(),
-                    line: case.line,
-                    attempt: case.attempts.len() as u32,
-                },
-            );
+            append(begun, samples::begun(&case, case.attempts.len() as u32));
         }
         for step in &case.steps {
             let from = begun + 5.0 + f64::from(step.number) * 0.1;

@@ -16,6 +16,7 @@ use super::{
     recipe::{self, Tree},
     source::{CONFIGURE, HOST_PACKAGES, PATCHES, SourcePackage},
 };
+use crate::cache::{hex, sha256_file};
 use base::{
     exec::{Command, ExecError, ended},
     ui::Ui,
@@ -178,7 +179,7 @@ fn keep(binary: &Path, tree: &Tree, folder: &Path, key: &str) -> Result<(), Buil
     fs_err::create_dir(&new)?;
     fs_err::copy(binary, new.join(PROGRAM))?;
     fs_err::write(new.join(FIRMWARE), firmware())?;
-    fs_err::write(new.join(CHECKSUM), recipe::sha256_of(binary)? + "\n")?;
+    fs_err::write(new.join(CHECKSUM), sha256_file(binary)? + "\n")?;
     for log in tree.logs()? {
         fs_err::copy(&log, new.join(log.file_name().unwrap_or_default()))?;
     }
@@ -219,7 +220,7 @@ fn key(source: &SourcePackage, compiler: &str) -> String {
         hash.update(part);
     }
     hash.update(firmware());
-    recipe::hex(&hash.finalize())[..16].to_owned()
+    hex(&hash.finalize())[..16].to_owned()
 }
 
 #[cfg(test)]

@@ -2,19 +2,16 @@
 //! The steps from a tarball to a binary. Each can be interrupted and done again.
 
 use std::{
-    fs::File,
-    io::{self, BufReader, Read},
+    io::{self, BufReader},
     path::{Path, PathBuf},
     thread,
 };
-
-use sha2::{Digest, Sha256};
 
 use super::{
     build::{BuildError, COMPILER},
     source::{CONFIGURE, PATCHES, SourcePackage},
 };
-use crate::host;
+use crate::{cache::sha256_file, host};
 use base::{
     exec::{Command, ExecError},
     ui::Task,
@@ -86,7 +83,7 @@ impl Tree {
             return Ok(());
         }
         task.message("unpacking");
-        let found = sha256_of(&source.tarball)?;
+        let found = sha256_file(&source.tarball)?;
         if found != source.sha256 {
             return Err(BuildError::Checksum {
                 path: source.tarball.clone(),
@@ -257,32 +254,10 @@ fn says_what_is_wrong(line: &str) -> bool {
     .any(|word| line.contains(word))
 }
 
-/// Checksum of a file in hex digits.
-pub(super) fn sha256_of(path: &Path) -> io::Result<String> {
-    let mut file: File = fs_err::File::open(path)?.into_parts().0;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let count = file.read(&mut buffer)?;
-        if count == 0 {
-            return Ok(hex(&hash.finalize()));
-        }
-        hash.update(&buffer[..count]);
-    }
-}
-
-/// Bytes as lower-case hex digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
     use base::ui::Ui;
 
@@ -325,7 +300,7 @@ mod tests {
             .unwrap();
         archive.into_inner().unwrap().finish().unwrap();
         let source = SourcePackage {
-            sha256: sha256_of(&tarball).unwrap(),
+            sha256: sha256_file(&tarball).unwrap(),
             version: "1".to_owned(),
             tarball,
         };
@@ -339,16 +314,5 @@ mod tests {
         assert!(error.starts_with("patching QEMU failed"), "{error}");
         assert!(!tree.source().exists());
         assert!(half.join("configure").exists() && !half.join("left over").exists());
-    }
-
-    #[test]
-    fn hex_is_what_sha256sum_prints() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("empty");
-        fs_err::write(&file, "").unwrap();
-        assert_eq!(
-            sha256_of(&file).unwrap(),
-            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-        );
     }
 }

@@ -295,13 +295,7 @@ pub(crate) fn write(folder: &Utf8Path) {
                 format!("memrig: ready\r\n{}", case.log_excerpt),
             )
             .unwrap();
-            append(Event::CaseStarted {
-                key: case.key.clone(),
-                name: case.name.clone(),
-                suite_file: case.suite_file.clone(),
-                line: case.line,
-                attempt,
-            });
+            append(samples::begun(&case, attempt));
         }
         if case.key.variant == "memmap_on_memory=off" {
             // Of these only a few counters are left, as after a damage: they are passed over.

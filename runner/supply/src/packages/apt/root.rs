@@ -477,7 +477,7 @@ impl<'a> Root<'a> {
             }
             let sent = Release::parse(&fs_err::read_to_string(&path)?).map(|release| dates.take(release));
             if let Some(older) = sent.as_ref().and_then(Beside::older)
-                && !used.contains(&Beside::Older(older.clone()))
+                && !used.iter().filter_map(Beside::older).any(|told| told == older)
             {
                 self.ui.warning(&format!("{older}; the newer one is kept"));
             }
