@@ -9,7 +9,7 @@ use super::{
     places, suites, told,
 };
 use ::compare::{CompareRecord, compare_exit};
-use ::run::{After, Comparison, ExploreBoth, Pair};
+use ::run::{After, Budget, Comparison, Leading, Pair, Sequences};
 use base::{fault::Exit, ui::Ui};
 use record::RunRecord;
 use tell::{compare_csv, compare_mail, compare_summary, explore_summary};
@@ -31,14 +31,18 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
         false => args.suites.clone(),
     };
     let known = match args.explore {
-        Some(_) => suites::load(&["all".to_owned(), "stress".to_owned()], &[])?,
+        Some(_) => suites::with_known()?,
         None => Vec::new(),
     };
-    let explore = args.explore.map(|time| ExploreBoth {
-        time,
-        seed: args.seed.unwrap_or_else(any_seed),
-        tries: TRIES,
+    let explore = args.explore.map(|time| Sequences {
         known: &known,
+        seed: args.seed.unwrap_or_else(any_seed),
+        budget: Budget::Time(time),
+        tries: TRIES,
+        guests: args.jobs,
+        // What leads the draw on one of them would not lead it on the other.
+        leading: Leading::SeedUnseen,
+        cmdline: Vec::new(),
     });
     let pair = Pair {
         explore,
@@ -56,7 +60,7 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
     let mut comparison = Comparison::new(pair, ui).map_err(Failure::of)?;
     if let Some(explored) = &comparison.explored {
         ui.line(explore_summary(&explored.record, explored.folder.as_str(), None).trim_end());
-        if explored.stopped {
+        if explored.exit == Exit::Interrupted {
             return Ok(Exit::Interrupted);
         }
     }
@@ -94,7 +98,17 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
             }
         }
     }
-    Ok(compare_exit(record))
+    let explored = comparison.explored.as_ref().map(|explored| explored.exit);
+    Ok(exit(compare_exit(record), explored))
+}
+
+/// What the shell is told of a comparison, and of the exploration before it.
+fn exit(compared: Exit, explored: Option<Exit>) -> Exit {
+    match (compared, explored) {
+        // What both kernels show is no difference; an exploration that broke is none that found nothing.
+        (Exit::Pass, Some(Exit::Broken)) => Exit::Broken,
+        (compared, _) => compared,
+    }
 }
 
 /// Writes the comparison into the folder of its first run, and the reports of that run, whose page shows it.
@@ -171,5 +185,13 @@ mod tests {
         );
         let summary = compare_summary(&record, tell::Style::Plain);
         assert!(summary.contains("nr_memmap"), "{summary}");
+    }
+
+    #[test]
+    fn an_exploration_that_broke_is_told_and_one_that_found_the_same_twice_is_not() {
+        use Exit::{Broken, KernelFailed, Pass};
+        let told = [None, Some(Pass), Some(KernelFailed), Some(Broken)].map(|explored| exit(Pass, explored));
+        assert_eq!(told, [Pass, Pass, Pass, Broken]);
+        assert_eq!(exit(KernelFailed, Some(Broken)), KernelFailed);
     }
 }

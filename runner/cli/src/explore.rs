@@ -6,9 +6,8 @@ use super::{
     failure::Failure,
     places, suites, told,
 };
-use ::run::{Exploration, explore as run_sequences, kernels, planned};
+use ::run::{Sequences, Wanted, explore as run_sequences, kernels, planned};
 use base::{Arch, fault::Exit, ui::Ui};
-use tell::explore_summary;
 
 pub(super) fn explore(args: &Explore, ui: &Ui) -> Result<Exit, Failure> {
     let seed = args.seed.unwrap_or_else(any_seed);
@@ -22,13 +21,11 @@ pub(super) fn explore(args: &Explore, ui: &Ui) -> Result<Exit, Failure> {
     }
     let known = match args.with_known {
         true => Vec::new(),
-        false => suites::load(&["all".to_owned(), "stress".to_owned()], &[])?,
+        false => suites::with_known()?,
     };
     let results = places::results(&args.places.results)?;
-    let exploration = Exploration {
-        kernels: kernels(&args.kernels, &args.arches).map_err(Failure::of)?,
-        qemus: args.places.qemus(),
-        results: results.clone(),
+    let kernels = kernels(&args.kernels, &args.arches).map_err(Failure::of)?;
+    let sequences = Sequences {
         known: &known,
         seed,
         budget: args.budget(),
@@ -37,14 +34,11 @@ pub(super) fn explore(args: &Explore, ui: &Ui) -> Result<Exit, Failure> {
         leading: args.leading(),
         cmdline: args.cmdline.split_whitespace().map(str::to_owned).collect(),
     };
-    let explored = run_sequences(&exploration, ui).map_err(Failure::of)?;
-    match &explored.confirmed {
-        Some(outcome) => {
-            told::over(outcome, &results, ui)?;
-        }
-        None => told::write_html(&told::read(&explored.folder, ui)?, None, None, &explored.folder)?,
-    }
-    let again = explored.confirmed.as_ref().map(|outcome| &outcome.record);
-    ui.out(explore_summary(&explored.record, explored.folder.as_str(), again).trim_end());
-    Ok(explored.exit)
+    let wanted = Wanted {
+        kernels,
+        qemus: args.places.qemus(),
+        ..Wanted::default()
+    };
+    let explored = run_sequences(&wanted, results.clone(), &sequences, ui).map_err(Failure::of)?;
+    told::over(&explored, &results, ui)
 }

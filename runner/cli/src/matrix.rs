@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `memrig matrix`: many kernels, many machines, one run.
 
-use super::{args::Matrix, failure::Failure, matrices, places, suites, told};
-use ::run::{Request, repeated, run};
+use super::{
+    args::{Matrix, TRIES, any_seed},
+    failure::Failure,
+    matrices, places, suites, told,
+};
+use ::run::{Budget, Leading, Request, Sequences, explore_first, repeated, run};
 use base::{fault::Exit, ui::Ui};
 
 pub(super) fn matrix(args: &Matrix, ui: &Ui) -> Result<Exit, Failure> {
@@ -13,7 +17,26 @@ pub(super) fn matrix(args: &Matrix, ui: &Ui) -> Result<Exit, Failure> {
     let mut selected = loaded.select(planned.places.qemus(), ui).map_err(Failure::of)?;
     selected.go_around(&suites::issues()?, ui);
     selected.jobs = repeated(selected.jobs, args.repeat.rounds());
+    let explored = selected.in_use();
     planned.part.narrow(&mut selected, &times, args.how.require_all);
     let request = Request::of(selected, results.clone(), args.how.how());
-    told::over(&run(request, ui).map_err(Failure::of)?, &results, ui)
+    let outcome = match (loaded.matrix.explore, planned.part.share(&explored)) {
+        (Some(explore), own) if !own.is_empty() => {
+            // Each kernel has the time that it would have without parts.
+            let share = explore.time.mul_f64(own.len() as f64 / explored.len() as f64);
+            let known = suites::with_known()?;
+            let sequences = Sequences {
+                known: &known,
+                seed: explore.seed.unwrap_or_else(any_seed),
+                budget: Budget::Time(share),
+                tries: TRIES,
+                guests: args.how.jobs,
+                leading: Leading::Code(None),
+                cmdline: Vec::new(),
+            };
+            explore_first(request, &own, &sequences, ui).map_err(Failure::of)?
+        }
+        _ => run(request, ui).map_err(Failure::of)?,
+    };
+    told::over(&outcome, &results, ui)
 }

@@ -15,6 +15,7 @@ use super::{
 };
 use ::run::Job;
 use base::{fault::Exit, ui::Ui};
+use suite::Explore;
 
 pub(super) fn plan(args: &Plan, ui: &Ui) -> Result<Exit, Failure> {
     let loaded = matrices::load(&args.planned.file)?;
@@ -31,6 +32,8 @@ pub(super) fn plan(args: &Plan, ui: &Ui) -> Result<Exit, Failure> {
         .foresee(args.planned.places.qemus(), ui)
         .map_err(Failure::of)?;
     selected.go_around(&suites::issues()?, ui);
+    let explored = selected.in_use();
+    let (own, all) = (args.planned.part.share(&explored), explored.len());
     args.planned.part.narrow(&mut selected, &given, false);
     let times = matrices::history_of(&selected.jobs, &results, ui);
     match args.format {
@@ -46,7 +49,12 @@ pub(super) fn plan(args: &Plan, ui: &Ui) -> Result<Exit, Failure> {
                 .collect();
             ui.out(&serde_json::to_string_pretty(&jobs).map_err(Failure::broken)?);
         }
-        _ => ui.out(text(&selected.jobs, &times, &Usual::figures()?).trim_end()),
+        _ => {
+            ui.out(text(&selected.jobs, &times, &Usual::figures()?).trim_end());
+            if let Some(explore) = loaded.matrix.explore {
+                ui.out(&exploration(explore, own.len(), all));
+            }
+        }
     }
     Ok(Exit::Pass)
 }
@@ -98,6 +106,23 @@ fn text(jobs: &[Job], times: &BTreeMap<String, u64>, usual: &Usual) -> String {
         lines.push(format!("usual: {}", usual.measured()));
     }
     lines.join("\n")
+}
+
+/// What is explored of the kernels of a part, of so many in all.
+fn exploration(explore: Explore, kernels: usize, all: usize) -> String {
+    let share = explore.time.as_secs_f64() * kernels as f64 / all.max(1) as f64;
+    format!(
+        "{} explored before them, {:.1} min together, with {}",
+        match kernels {
+            1 => "1 kernel".to_owned(),
+            n => format!("{n} kernels"),
+        },
+        share / 60.0,
+        match explore.seed {
+            None => "another seed each time".to_owned(),
+            Some(seed) => format!("seed {seed}"),
+        }
+    )
 }
 
 /// How long jobs take together.

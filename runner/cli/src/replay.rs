@@ -9,7 +9,7 @@ use super::{
 };
 use ::run::{How, Request, around_again, repeated, replayed, run, selection_of};
 use base::{fault::Exit, ui::Ui};
-use record::RunRecord;
+use record::{ExploreRecord, RunRecord};
 
 pub(super) fn replay(args: &Replay, ui: &Ui) -> Result<Exit, Failure> {
     let folder = run_folder(&args.run, &args.places.results)?;
@@ -26,6 +26,20 @@ pub(super) fn replay(args: &Replay, ui: &Ui) -> Result<Exit, Failure> {
             args.case
         ))
         .hint("name it by its id, as B03, or by classname/id as in the reports"));
+    }
+    let mut cases = record.cases.iter().filter(|case| keys.contains(&case.key));
+    if let Some(explored) = cases.find(|case| case.is_exploration()) {
+        let key = &explored.key;
+        let kernels = ExploreRecord::read(&folder)
+            .map_err(Failure::broken)?
+            .unwrap_or_default()
+            .kernels;
+        let mut kernels = kernels.iter();
+        let seed = kernels.find(|kernel| (kernel.arch, &kernel.kernel) == (key.arch, &key.label));
+        let seed = seed.map_or_else(String::new, |kernel| format!(" --seed {}", kernel.seed));
+        let why = format!("`{}` is no case of a suite: it is an exploration", args.case);
+        let again = format!("memrig explore -k {} -a {}{seed}", key.label, key.arch);
+        return Err(Failure::usage(anyhow::anyhow!(why)).hint(format!("repeat it with: {again}")));
     }
     let suites = suites::of_run(&record, ui)?;
     let selection = selection_of(&record, &keys, &suites, args.places.qemus()).map_err(Failure::of)?;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From names on the command line to suites.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::failure::Failure;
 use ::run::LoadedSuite;
@@ -64,10 +66,23 @@ pub(super) fn load(names: &[String], instead: &[&str]) -> Result<Vec<Arc<LoadedS
     meant.into_iter().map(load_one).collect()
 }
 
+/// The suites whose known issues an exploration does not find again.
+pub(super) fn with_known() -> Result<Vec<Arc<LoadedSuite>>, Failure> {
+    load(&["all".to_owned(), "stress".to_owned()], &[])
+}
+
 /// Reads the suites of an earlier run; tells which of them are not what they were.
 pub(super) fn of_run(record: &RunRecord, ui: &Ui) -> Result<Vec<Arc<LoadedSuite>>, Failure> {
     let then = &record.facts.suites;
-    let files: Vec<String> = then.iter().map(|suite| ours_or_path(&suite.file)).collect();
+    let found = found(&record.folder).map_err(Failure::broken)?;
+    let files: Vec<String> = then
+        .iter()
+        .map(|suite| match found.get(&suite.sha256) {
+            // The run may lie somewhere else by now.
+            Some(file) => file.clone(),
+            None => ours_or_path(&suite.file),
+        })
+        .collect();
     let suites = load(&files, &[])?;
     for suite in &suites {
         if then
@@ -78,6 +93,30 @@ pub(super) fn of_run(record: &RunRecord, ui: &Ui) -> Result<Vec<Arc<LoadedSuite>
         }
     }
     Ok(suites)
+}
+
+/// The suites of what an exploration found, which lie in the run's folder: paths by the SHA-256 of the text.
+fn found(run: &Utf8Path) -> std::io::Result<BTreeMap<String, String>> {
+    let mut found = BTreeMap::new();
+    let own = listed(&run.join("found"))?;
+    // Where parts were put together, those of each are in a folder of its own.
+    let of_parts: Vec<Utf8PathBuf> = own.iter().filter(|path| path.is_dir()).cloned().collect();
+    let of_parts = of_parts.iter().map(|part| listed(part));
+    let of_parts = of_parts.collect::<std::io::Result<Vec<_>>>()?.concat();
+    for path in own.into_iter().chain(of_parts).filter(|path| path.is_file()) {
+        let bytes = named::read_whole(path.as_std_path())?;
+        found.insert(cache::sha256(&bytes), path.into_string());
+    }
+    Ok(found)
+}
+
+/// What is in a folder; nothing where it is not there.
+fn listed(folder: &Utf8Path) -> std::io::Result<Vec<Utf8PathBuf>> {
+    match folder.read_dir_utf8() {
+        Ok(entries) => entries.map(|entry| Ok(entry?.into_path())).collect(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
 /// The name under which a suite of an earlier run is found again.

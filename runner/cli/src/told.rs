@@ -10,9 +10,9 @@ use ::compare::CompareRecord;
 use ::run::{Outcome, seen_before};
 use base::{fault::Exit, named, ui::Ui};
 use record::{Coverage, ExploreRecord, RunRecord};
-use serde::de::DeserializeOwned;
 use tell::{
-    News, Style, compare_summary, coverage_summary, csv, html_with, junit, subcases_csv, summary_with,
+    News, Style, compare_summary, coverage_summary, csv, explore_summary, html_with, junit, subcases_csv,
+    summary_with,
 };
 
 /// Writes `junit.xml`, `cases.csv` and `report.html` into the folder of a run, and `subcases.csv` where a program reported tests.
@@ -42,7 +42,7 @@ pub(super) fn write_html(
     compare: Option<&CompareRecord>,
     folder: &Utf8Path,
 ) -> Result<(), Failure> {
-    let explored = exploration(folder)?;
+    let explored = ExploreRecord::read(folder).map_err(Failure::broken)?;
     let page = html_with(record, news, &record.traces(), (compare, explored.as_ref()));
     named::write(folder.join("report.html").as_std_path(), page).map_err(Failure::broken)
 }
@@ -55,17 +55,7 @@ pub(super) fn xml(record: &RunRecord) -> Result<String, Failure> {
 
 /// What was found of two kernels, where the run is the first one of a comparison.
 pub(super) fn comparison(folder: &Utf8Path) -> Result<Option<CompareRecord>, Failure> {
-    beside(folder, "compare.json")
-}
-
-/// What was explored, where the run is an exploration.
-fn exploration(folder: &Utf8Path) -> Result<Option<ExploreRecord>, Failure> {
-    beside(folder, "explore.json")
-}
-
-/// A file of JSON in the folder of a run, where there is one.
-fn beside<T: DeserializeOwned>(folder: &Utf8Path, name: &str) -> Result<Option<T>, Failure> {
-    let path = folder.join(name);
+    let path = folder.join("compare.json");
     match named::read_whole(path.as_std_path()) {
         Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
             Failure::broken(anyhow::Error::new(error).context(format!("`{path}` does not read")))
@@ -87,6 +77,14 @@ fn print(record: &RunRecord, news: Option<&News>, ui: &Ui) {
         Ok(Some((coverage, damage))) => {
             damage.iter().for_each(|damage| ui.warning(&damage.to_string()));
             ui.out(&format!("\n{}", coverage_summary(&coverage).trim_end()));
+        }
+        Err(error) => ui.warning(&error.to_string()),
+    }
+    match ExploreRecord::read(&record.folder) {
+        Ok(None) => {}
+        Ok(Some(explored)) => {
+            let told = explore_summary(&explored, record.folder.as_str(), Some(record));
+            ui.out(&format!("\n{}", told.trim_end()));
         }
         Err(error) => ui.warning(&error.to_string()),
     }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CaseKey, Seconds};
+use super::{CaseKey, ExploreRecord, Seconds};
 use base::fault::Verdict;
 use memory::{Mismatch, Reading};
 
@@ -54,6 +54,11 @@ pub struct CaseRecord {
 }
 
 impl CaseRecord {
+    /// Whether it is the exploration of a kernel, which no suite has, and which has no guest of its own.
+    pub fn is_exploration(&self) -> bool {
+        self.suite_file == ExploreRecord::FILE
+    }
+
     /// The tests that programs of its steps reported.
     pub fn subcases(&self) -> impl Iterator<Item = &SubcaseRecord> {
         self.subcases_of_steps().map(|(_, subcase)| subcase)

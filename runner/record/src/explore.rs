@@ -1,23 +1,68 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What an exploration wrote down: `explore.json`.
 
+use std::io;
+
+use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
-use super::Seconds;
-use base::Arch;
+use super::{Attempt, CaseKey, CaseRecord, Seconds};
+use base::{Arch, fault::Verdict, named};
 
 /// What was explored, and what was found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Written")]
 pub struct ExploreRecord {
-    /// By which the sequences were drawn.
-    pub seed: u64,
     /// The kernels, in the order in which they were explored.
     pub kernels: Vec<ExploredKernel>,
+}
+
+/// The same as a file has it: the first ones had one seed for all kernels.
+#[derive(Deserialize)]
+struct Written {
+    seed: Option<u64>,
+    kernels: Vec<ExploredKernel>,
+}
+
+impl ExploreRecord {
+    /// Its name in the folder of a run.
+    pub const FILE: &str = "explore.json";
+
+    /// Reads that of a run, where it explored.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not what one is.
+    pub fn read(run: &Utf8Path) -> io::Result<Option<Self>> {
+        let path = run.join(Self::FILE);
+        match named::read_whole(path.as_std_path()) {
+            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
+                io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("`{path}` does not read: {error}"),
+                )
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl From<Written> for ExploreRecord {
+    fn from(written: Written) -> Self {
+        let mut kernels = written.kernels;
+        if let Some(seed) = written.seed {
+            kernels.iter_mut().for_each(|kernel| kernel.seed = seed);
+        }
+        Self { kernels }
+    }
 }
 
 /// What was explored of one kernel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExploredKernel {
+    /// By which the sequences were drawn.
+    #[serde(default)]
+    pub seed: u64,
     /// Architecture.
     pub arch: Arch,
     /// The kernel as the user named it.
@@ -84,8 +129,9 @@ pub struct GrewRecord {
 
 impl ExploredKernel {
     /// A kernel of which nothing was explored yet.
-    pub fn new(arch: Arch, kernel: &str, release: &str) -> Self {
+    pub fn new(seed: u64, arch: Arch, kernel: &str, release: &str) -> Self {
         Self {
+            seed,
             arch,
             kernel: kernel.to_owned(),
             release: release.to_owned(),
@@ -98,6 +144,63 @@ impl ExploredKernel {
             findings: Vec::new(),
             reached: None,
         }
+    }
+
+    /// The exploration as one case of its run, so that every report has what came of it: a failure where anything was found, whether or not it
+    /// shows again, and an error where sequences broke, or none ran. `key` is the case's.
+    pub fn case(&self, key: CaseKey) -> CaseRecord {
+        let (verdict, reason) = self.verdict();
+        CaseRecord {
+            key,
+            name: "random sequences, judged by the model".to_owned(),
+            suite_file: ExploreRecord::FILE.to_owned(),
+            line: 0,
+            verdict,
+            reason: reason.clone(),
+            known: None,
+            around: None,
+            attempts: match verdict {
+                Verdict::Skip => Vec::new(),
+                _ => vec![Attempt {
+                    verdict,
+                    reason,
+                    seconds: self.seconds,
+                }],
+            },
+            seconds: self.seconds,
+            steps: Vec::new(),
+            findings: Vec::new(),
+            command_line: String::new(),
+            ended: None,
+            facts: serde_json::Value::Null,
+            log_excerpt: String::new(),
+        }
+    }
+
+    fn verdict(&self) -> (Verdict, Option<String>) {
+        let (verdict, reason) = if let [first, others @ ..] = self.findings.as_slice() {
+            let sign = &first.sign;
+            let found = match others.len() {
+                0 => format!("found: {sign}"),
+                n => format!("{} found, first {sign}", n + 1),
+            };
+            (Verdict::Fail, format!("{found} (seed {})", self.seed))
+        } else if let Some(first) = self.errors.first() {
+            let errors = self.errors.len();
+            let broke = format!("{errors} of {} sequences broke", self.sequences + errors as u64);
+            (Verdict::Error, format!("{broke}, first: {first}"))
+        } else if self.sequences > 0 {
+            return (Verdict::Pass, None);
+        } else if let Some(lacking) = self.lacking.first() {
+            (Verdict::Skip, format!("no sequence can run: {lacking}"))
+        } else {
+            let seconds = self.seconds;
+            (
+                Verdict::Error,
+                format!("no sequence came to its end in {seconds} s: give it more time"),
+            )
+        };
+        (verdict, Some(reason))
     }
 }
 
@@ -138,4 +241,57 @@ pub struct FoundRecord {
     pub file: String,
     /// The files of the guest that showed it first, by their path in the run's folder.
     pub evidence: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::samples::covered_case;
+
+    fn explored() -> ExploredKernel {
+        ExploredKernel::new(7, Arch::S390x, "debian:sid", "7.2.13")
+    }
+
+    fn verdict(kernel: &ExploredKernel) -> (Verdict, String) {
+        let case = kernel.case(covered_case("sequences", &[]).key);
+        assert_eq!(case.attempts.is_empty(), case.verdict == Verdict::Skip);
+        (case.verdict, case.reason.unwrap_or_default())
+    }
+
+    #[test]
+    fn an_exploration_passes_only_where_sequences_ran_and_none_failed_or_broke() {
+        let mut kernel = explored();
+        kernel.seconds = Seconds::from_millis(2500);
+        let told = |verdict, reason: &str| (verdict, reason.to_owned());
+        let none = "no sequence came to its end in 2.500 s: give it more time";
+        assert_eq!(verdict(&kernel), told(Verdict::Error, none));
+        kernel.lacking.push("nodes: the host is too small".to_owned());
+        let none = "no sequence can run: nodes: the host is too small";
+        assert_eq!(verdict(&kernel), told(Verdict::Skip, none));
+        kernel.sequences = 3;
+        assert_eq!(verdict(&kernel), told(Verdict::Pass, ""));
+        kernel.errors = ["the line broke", "QEMU is gone"].map(str::to_owned).into();
+        let broke = "2 of 5 sequences broke, first: the line broke";
+        assert_eq!(verdict(&kernel), told(Verdict::Error, broke));
+        let found = json!({ "sign": "online, errno: EIO", "reason": "r", "number": 1, "after": 1.0, "times": 1, "steps": 9, "shortest": 2,
+            "tries": 3, "file": "found/x.yaml", "evidence": "cases/x" });
+        kernel.findings = vec![serde_json::from_value(found).unwrap()];
+        let one = "found: online, errno: EIO (seed 7)";
+        assert_eq!(verdict(&kernel), told(Verdict::Fail, one));
+        kernel.findings.push(kernel.findings[0].clone());
+        let two = "2 found, first online, errno: EIO (seed 7)";
+        assert_eq!(verdict(&kernel), told(Verdict::Fail, two));
+    }
+
+    #[test]
+    fn a_seed_for_all_kernels_reads_as_that_of_each() {
+        let mut kernel = serde_json::to_value(explored()).unwrap();
+        let now: ExploreRecord = serde_json::from_value(json!({ "kernels": [&kernel] })).unwrap();
+        assert_eq!(now.kernels, [explored()]);
+        kernel.as_object_mut().unwrap().remove("seed");
+        let first: ExploreRecord = serde_json::from_value(json!({ "seed": 7, "kernels": [kernel] })).unwrap();
+        assert_eq!(first, now);
+    }
 }

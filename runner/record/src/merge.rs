@@ -9,8 +9,8 @@ use std::{
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    Coverage, CoverageLog, Damage, Entry, Event, FolderError, Journal, JournalError, KernelFacts, ReadError,
-    RunFolder, RunPart, RunRecord, ShardFacts, part::without,
+    Coverage, CoverageLog, Damage, Entry, Event, ExploreRecord, FolderError, Journal, JournalError,
+    KernelFacts, ReadError, RunFolder, RunPart, RunRecord, ShardFacts, part::without,
 };
 use base::{
     Arch,
@@ -124,7 +124,17 @@ struct Part {
 }
 
 impl Part {
-    /// Every case that it was to run.
+    /// How many of the cases of the plan it was to run: what exploring its kernels added is in no plan.
+    fn of_plan(&self) -> usize {
+        let mut started = self.entries.iter().filter_map(|entry| match &entry.event {
+            Event::RunStarted { planned, .. } => Some(planned.len()),
+            _ => None,
+        });
+        // Where that line is lost, it is all that is known.
+        started.next().unwrap_or_else(|| self.planned().count())
+    }
+
+    /// Every case that it was to run, and those that came to it.
     fn planned(&self) -> impl Iterator<Item = String> {
         let begun = self.record.cases.iter().map(|case| case.key.id());
         begun.chain(self.record.not_run.iter().map(|key| key.id()))
@@ -303,7 +313,7 @@ pub fn merge(folders: &[Utf8PathBuf], results: &Utf8Path, partial: bool) -> Resu
         None => vec!["every part".to_owned()],
     };
     let plan = parts.iter().find_map(|part| part.shard.plan.clone());
-    let there: usize = parts.iter().map(|part| part.planned().count()).sum();
+    let there: usize = parts.iter().map(Part::of_plan).sum();
     let lost = plan.as_ref().map_or(0, |plan| {
         plan.cases
             .saturating_sub(u32::try_from(there).unwrap_or(u32::MAX))
@@ -344,6 +354,7 @@ pub fn merge(folders: &[Utf8PathBuf], results: &Utf8Path, partial: bool) -> Resu
     let folder = write(&parts, results, &merged)?;
     let mut merged = Merged { folder, ..merged };
     merged.damage.extend(cover(&parts, &merged.folder)?);
+    merged.damage.extend(explored(&parts, &merged.folder)?);
     Ok(merged)
 }
 
@@ -364,6 +375,57 @@ fn cover(parts: &[Part], merged: &Utf8Path) -> Result<Vec<(Utf8PathBuf, Damage)>
         log.take(&coverage)?;
     }
     Ok(damaged)
+}
+
+/// Puts together what the parts explored, and the suites of what they found; with what of that does not read.
+fn explored(parts: &[Part], merged: &Utf8Path) -> Result<Vec<(Utf8PathBuf, Damage)>, MergeError> {
+    let mut all = ExploreRecord::default();
+    let mut damaged = Vec::new();
+    for part in parts {
+        let folder = &part.record.folder;
+        match ExploreRecord::read(folder) {
+            Ok(None) => continue,
+            Ok(Some(record)) => all.kernels.extend(record.kernels.into_iter().map(|mut kernel| {
+                // Two parts may have given two suites one name.
+                for found in &mut kernel.findings {
+                    found.file = found_in(part, &found.file);
+                }
+                kernel
+            })),
+            Err(error) => {
+                let file = ExploreRecord::FILE.to_owned();
+                let what = error.to_string();
+                damaged.push((
+                    folder.clone(),
+                    Damage {
+                        file,
+                        line: None,
+                        what,
+                    },
+                ));
+            }
+        }
+        let (from, to) = (folder.join(FOUND), merged.join(found_in(part, FOUND)));
+        if from.is_dir() {
+            copy(&from, &to).map_err(|source| MergeError::Copy { from, source })?;
+        }
+    }
+    if !all.kernels.is_empty() {
+        let path = merged.join(ExploreRecord::FILE);
+        let text = serde_json::to_vec_pretty(&all).map_err(io::Error::from);
+        text.and_then(|text| fs::write(&path, text))
+            .map_err(|source| FolderError::Write { path, source })?;
+    }
+    Ok(damaged)
+}
+
+/// The folder of a run with the suites of what was found.
+const FOUND: &str = "found";
+
+/// Where a part's `found/x.yaml` is in the merged run.
+fn found_in(part: &Part, file: &str) -> String {
+    let own = file.strip_prefix(FOUND).unwrap_or(file);
+    format!("{FOUND}/{}{own}", part.record.facts.id)
 }
 
 fn write(parts: &[Part], results: &Utf8Path, merged: &Merged) -> Result<Utf8PathBuf, MergeError> {

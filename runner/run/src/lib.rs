@@ -28,9 +28,7 @@ pub use bisect::{Range, Search, SearchError, Searched, code_for_git, good, good_
 pub use cluster::{ClusterError, Followed, Follower, Order, Parts, submit, task_memory};
 pub use cost::{CostOptions, Costs, CostsError, CountingError, NoCost, costs, counting, measure};
 pub use cover::LibraryError;
-pub use explore::{
-    Budget, Exploration, ExploreBoth, ExploreError, Explored, ExploredBoth, Leading, explore, planned,
-};
+pub use explore::{Budget, ExploreError, ExploredBoth, Leading, Sequences, explore, explore_first, planned};
 pub use onto::OntoError;
 pub use pairs::{After, Comparison, ComparisonError, Pair};
 pub use past::{PastError, open_index, seen_before, times_before};

@@ -9,7 +9,7 @@ use crate::{
     compare::{Pairs, compare_jobs, compared},
     cost::{CostOptions, CostsError, costs},
     cover::kernels_with_lines,
-    explore::{ExploreBoth, ExploreError, ExploredBoth},
+    explore::{ExploreError, ExploredBoth, Sequences, explore_both},
     onto::{Onto, OntoError},
     plan::{Filter, Job, LoadedSuite},
     select::{SelectError, Selected, arches_of, check_memory, get},
@@ -58,7 +58,7 @@ pub struct Pair<'a> {
     /// See which lines of a series run, where guests are translated.
     pub cover: bool,
     /// Draw sequences on both, too: what either of them shows is one more case.
-    pub explore: Option<ExploreBoth<'a>>,
+    pub explore: Option<Sequences<'a>>,
     /// QEMU binaries that the user names.
     pub qemus: BTreeMap<Arch, PathBuf>,
     /// Guests at once, where somebody says how many.
@@ -285,7 +285,7 @@ impl Comparison {
                 part: RunPart::Whole,
                 host: host.clone(),
             };
-            let both = explore.explore(kernels, &sides, (pair.guests, pair.results.clone()), ui)?;
+            let both = explore_both(explore, kernels, &sides, pair.results.clone(), ui)?;
             jobs.extend(compare_jobs(
                 &both.found,
                 &rig.planned(),

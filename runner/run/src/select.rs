@@ -50,6 +50,13 @@ impl<R> Selected<R> {
         }
     }
 
+    /// The kernels, by their places, on which some job can run.
+    pub fn in_use(&self) -> Vec<usize> {
+        let runs = self.jobs.iter().filter(|job| job.skip.is_none());
+        let kernels: BTreeSet<usize> = runs.map(|job| job.kernel).collect();
+        kernels.into_iter().collect()
+    }
+
     /// Leaves the jobs of a part. `times` are those of [`Shard::part`]; `require_all` is a part of what the plan is.
     pub fn narrow(&mut self, shard: &Shard, times: &BTreeMap<String, u64>, require_all: bool) {
         self.part = shard.facts(&self.jobs, require_all);

@@ -48,7 +48,7 @@ pub use case::{Case, CaseMachine, Choice, Known, Suite, Variant};
 pub use cmdline::words as command_line_words;
 pub use error::{SuiteErrors, near};
 pub use issues::KernelIssue;
-pub use matrix::{Coordinates, Matrix};
+pub use matrix::{Coordinates, Explore, Matrix};
 pub use names::{BadBlockRef, BlockName, BlockRef};
 pub use pattern::{BadPattern, BadTimeLimit, Pattern, TimeLimit};
 pub use range::{BadRange, KernelRange};

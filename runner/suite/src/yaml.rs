@@ -231,8 +231,8 @@ fn reworded(path: &str, said: &str, text: &str, offset: usize) -> (String, Optio
         let expected = match expected {
             "a sequence" => "a list, such as [x] or lines that begin with `- `",
             "a boolean" => "true or false",
-            "u8" | "u16" | "u32" => "a number from 0 on",
-            "i32" => "a whole number",
+            "u8" | "u16" | "u32" | "u64" | "usize" => "a number from 0 on",
+            "i32" | "i64" => "a whole number",
             "a map" => "a mapping, such as { key: value }",
             "struct RawSuite" => "a suite: a mapping with the keys `suite` and `cases`",
             word if word.starts_with("struct") => "a mapping, such as { key: value }",

@@ -84,8 +84,11 @@ pub(super) fn failed_steps(case: &CaseRecord) -> impl Iterator<Item = &StepRecor
         .filter(|step| !matches!(step.verdict, Verdict::Pass | Verdict::Skip))
 }
 
-/// `file:line` of the step, or of the case.
+/// `file:line` of the step, or of the case; the file alone of an exploration.
 pub(super) fn place(case: &CaseRecord, step: Option<&StepRecord>) -> String {
+    if case.is_exploration() {
+        return case.suite_file.clone();
+    }
     let line = step.map_or(case.line, |step| step.line);
     format!("{}:{line}", one_line(&case.suite_file))
 }

@@ -9,9 +9,7 @@ use record::{CodeCounts, ExploreRecord, ExploredKernel, FoundRecord, ReachedReco
 /// `again` is the run of the suites that were written for what was found.
 pub fn explore_summary(record: &ExploreRecord, folder: &str, again: Option<&RunRecord>) -> String {
     let kernels = record.kernels.iter();
-    let told: String = kernels
-        .map(|kernel| explored(kernel, record.seed, folder, again))
-        .collect();
+    let told: String = kernels.map(|kernel| explored(kernel, folder, again)).collect();
     printable(&told)
 }
 
@@ -30,20 +28,21 @@ pub(crate) fn explore_kernel_lines(kernel: &ExploredKernel) -> (String, Vec<Stri
     )
 }
 
-/// How many sequences, and how fast.
+/// How many sequences, how fast, and by which seed.
 fn counts(kernel: &ExploredKernel) -> String {
     let seconds = kernel.seconds.duration().as_secs_f64();
     format!(
-        "{} sequences, {} operations in {seconds:.0} s ({:.1} a second)",
+        "{} sequences, {} operations in {seconds:.0} s ({:.1} a second), seed {}",
         kernel.sequences,
         kernel.operations,
         kernel.operations as f64 / seconds.max(1.0),
+        kernel.seed,
     )
 }
 
-fn explored(kernel: &ExploredKernel, seed: u64, folder: &str, again: Option<&RunRecord>) -> String {
+fn explored(kernel: &ExploredKernel, folder: &str, again: Option<&RunRecord>) -> String {
     let head = format!(
-        "{} {} {}: {}, seed {seed}: {}\n",
+        "{} {} {}: {}: {}\n",
         kernel.arch,
         kernel.kernel,
         kernel.release,
@@ -139,7 +138,9 @@ fn finding(kernel: &ExploredKernel, found: &FoundRecord, folder: &str) -> String
 /// In how many guests the suite of a finding showed it.
 fn shown_again(found: &FoundRecord, again: Option<&RunRecord>) -> String {
     let Some(run) = again else { return String::new() };
-    let is_its = |suite: &str| found.file == format!("found/{suite}.yaml");
+    // Where parts of a run were put together, it is in a folder of the part's.
+    let own = found.file.rsplit('/').next().unwrap_or(&found.file);
+    let is_its = |suite: &str| own == format!("{suite}.yaml");
     let Some(case) = run.cases.iter().find(|case| is_its(&case.key.suite)) else {
         return "    its suite was not run\n".to_owned();
     };
@@ -203,8 +204,8 @@ mod tests {
     #[test]
     fn a_finding_is_told_with_what_repeats_it() {
         let record = ExploreRecord {
-            seed: 42,
             kernels: vec![ExploredKernel {
+                seed: 42,
                 arch: Arch::S390x,
                 kernel: "debian:trixie".to_owned(),
                 release: "6.12.1".to_owned(),

@@ -212,7 +212,9 @@ fn out(case: &CaseRecord) -> String {
         lines.line(format_args!("step {} printed:", step.number));
         lines.text(&evidence::said(step));
     }
-    lines.line(format_args!("{}", case.files()));
+    if !case.is_exploration() {
+        lines.line(format_args!("{}", case.files()));
+    }
     lines.into_text()
 }
 

@@ -272,7 +272,9 @@ fn trouble(record: &RunRecord, case: &CaseRecord, standing: Option<&Standing>, s
         body.line(format_args!("log: {}", evidence::finding_title(finding)));
     }
     let folder = one_line(record.folder.as_str());
-    body.line(format_args!("console: {folder}/{}/console.log", case.files()));
+    if !case.is_exploration() {
+        body.line(format_args!("console: {folder}/{}/console.log", case.files()));
+    }
     body.line(format_args!("again: {}", evidence::again(record, case)));
     let word = case.verdict.word().to_uppercase();
     format!(
@@ -368,5 +370,19 @@ mod tests {
             case.around = None;
         }
         assert!(!summary(&record, Style::Plain).contains("vm_debug"));
+    }
+
+    #[test]
+    fn an_exploration_has_no_console_and_no_line_of_a_suite() {
+        let mut record = news::tests::record(Verdict::Fail);
+        record.cases.truncate(1);
+        assert!(summary(&record, Style::Plain).contains("console.log"));
+        let key = record.cases[0].key.clone();
+        let mut kernel = record::ExploredKernel::new(7, key.arch, &key.label, "6.12");
+        kernel.errors.push("the line broke".to_owned());
+        record.cases[0] = kernel.case(key);
+        let told = summary(&record, Style::Plain);
+        let line = "\n  explore.json: 1 of 1 sequences broke, first: the line broke\n";
+        assert!(told.contains(line) && !told.contains("console.log"), "{told}");
     }
 }

@@ -10,12 +10,9 @@ use std::{
 
 use clap::Args;
 
-use super::{
-    Places,
-    jobs::{guests, time},
-};
+use super::{Places, jobs::guests};
 use ::run::{Budget, Leading};
-use base::Arch;
+use base::{Arch, time};
 use supply::kernel::KernelSpec;
 
 /// Guests that one finding is given, where nobody says how many.

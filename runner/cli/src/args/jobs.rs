@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is run, where and how.
 
-use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf, sync::Arc};
 
 use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum, ValueHint};
-use jiff::SignedDuration;
 
 use super::Part;
 use ::run::{self as run, Expression, Filter, LoadedSuite, Reaches, SelectError, Selection, Target, kernels};
@@ -251,16 +250,6 @@ impl How {
 pub(super) fn guests(text: &str) -> Result<NonZeroUsize, String> {
     text.parse()
         .map_err(|_| "expected how many guests run at once, 1 or more".to_owned())
-}
-
-/// A time in which something can be explored.
-pub(super) fn time(text: &str) -> Result<Duration, String> {
-    let time = text
-        .parse::<SignedDuration>()
-        .ok()
-        .and_then(|time| Duration::try_from(time).ok());
-    time.filter(|time| !time.is_zero())
-        .ok_or_else(|| "expected how long, such as 10m or 1h30m, and longer than no time".to_owned())
 }
 
 /// After what no more jobs are started.

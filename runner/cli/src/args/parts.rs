@@ -23,6 +23,14 @@ pub(crate) struct Part {
 }
 
 impl Part {
+    /// What the part that is meant has of things that are not jobs.
+    pub(crate) fn share<T: Copy>(&self, all: &[T]) -> Vec<T> {
+        match &self.shard {
+            Some(shard) => shard.share(all.iter().copied()),
+            None => all.to_vec(),
+        }
+    }
+
     /// Leaves the jobs of the part that is meant; `times` are those of the file, and `require_all` is a part of what the plan is.
     pub(crate) fn narrow<R>(
         &self,

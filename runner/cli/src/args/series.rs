@@ -5,11 +5,8 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use clap::{Args, ValueHint};
 
-use super::{
-    ListFormat, Places, TableFormat, Which,
-    jobs::{guests, time},
-};
-use base::Arch;
+use super::{ListFormat, Places, TableFormat, Which, jobs::guests};
+use base::{Arch, time};
 use supply::{
     kernel::{KernelSource, KernelSpec},
     series::SeriesSource,

@@ -134,6 +134,47 @@ fn what_the_suites_know_of_a_guest_is_no_finding() {
     );
 }
 
+#[test]
+fn a_matrix_explores_its_kernels_before_its_cases_and_each_is_a_case_of_the_run() {
+    ground::rig();
+    let place = folder();
+    let matrix = place.1.join("m.yaml");
+    let text = "matrix: m\nkernels: [debian:trixie]\nsuites: [quick]\nexplore: { time: 10s, seed: 7 }\nexclude:\n  - { suite: quick }\n\
+        include:\n  - { kernel: debian:trixie, arch: x86_64, suite: quick, case: Q02 }\n  - { kernel: debian:trixie, arch: s390x, suite: quick, case: Q02 }\n";
+    fs_err::write(&matrix, text).unwrap();
+    let results = place.1.join("results");
+    let told = |args: &[&str]| {
+        let mut command = memrig();
+        Told::by(command.args(args).env("MEMRIG_RESULTS", &results))
+    };
+    let plan = told(&["plan", matrix.as_str()]);
+    let line = "2 kernels explored before them, 0.2 min together, with seed 7\n";
+    assert!(plan.out.ends_with(line), "{}{}", plan.out, plan.err);
+    // A part has a kernel for itself, and as much time for it as without parts.
+    let plan = told(&["plan", matrix.as_str(), "--shard", "slice:2/2"]);
+    let line = "1 kernel explored before them, 0.1 min together, with seed 7\n";
+    assert!(plan.out.ends_with(line), "{}{}", plan.out, plan.err);
+
+    let part = told(&["matrix", matrix.as_str(), "--shard", "slice:1/2"]);
+    assert_eq!(part.code, Some(0), "{}{}", part.out, part.err);
+    let run = results.join("latest");
+    let record: Value = serde_json::from_slice(&fs_err::read(run.join("explore.json")).unwrap()).unwrap();
+    let kernels = record["kernels"].as_array().unwrap();
+    assert_eq!((kernels.len(), &kernels[0]["seed"]), (1, &7.into()));
+    assert!(kernels[0]["sequences"].as_u64() > Some(0), "{record}");
+    let junit = fs_err::read_to_string(run.join("junit.xml")).unwrap();
+    for case in ["sequences random", "Q02 "] {
+        assert_eq!(
+            junit.matches(&format!("testcase name=\"{case}")).count(),
+            1,
+            "{junit}"
+        );
+    }
+    let again = told(&["replay", "latest", "sequences"]);
+    assert_eq!(again.code, Some(2), "{}{}", again.out, again.err);
+    assert!(again.err.contains(" --seed 7"), "{}", again.err);
+}
+
 /// A folder that is gone with what comes first, and its path.
 fn folder() -> (tempfile::TempDir, camino::Utf8PathBuf) {
     let folder = tempfile::tempdir().unwrap();

@@ -6,8 +6,8 @@ use std::fs;
 use base::{Arch, ui::Ui};
 use camino::{Utf8Path, Utf8PathBuf};
 use record::{
-    CaseRecord, Event, Finish, Journal, PlanFacts, RunFacts, RunFolder, RunId, RunPart, RunRecord,
-    ShardFacts, merge,
+    CaseRecord, Event, ExploreRecord, ExploredKernel, Finish, Journal, MergeError, PlanFacts, RunFacts,
+    RunFolder, RunId, RunPart, RunRecord, ShardFacts, merge,
 };
 use run::{How, Request, Rig, Selected};
 use supply::host;
@@ -368,4 +368,74 @@ fn a_run_writes_down_which_part_it_is() {
     fs::remove_file(done.folder.join("run.json")).unwrap();
     let (record, damage) = RunRecord::read(&done.folder).unwrap();
     assert_eq!((record.facts.part, damage.len()), (Some(part), 1));
+}
+
+/// Adds what a part found in this kernel under the name that all parts give it: a case that no plan has, and its suite.
+fn explored(part: &Utf8Path, seed: u64) {
+    let mut kernel = ExploredKernel::new(seed, Arch::S390x, "debian:sid", "7.2.13");
+    let found = serde_json::json!({ "sign": "s", "reason": "r", "number": 1, "after": 1.0, "times": 1, "steps": 9, "shortest": 2,
+        "tries": 3, "file": "found/x.yaml", "evidence": "cases/x" });
+    kernel.findings = vec![serde_json::from_value(found).unwrap()];
+    let mut key = sample::cases()[0].key.clone();
+    key.case = format!("sequences-{seed}");
+    let record = Box::new(kernel.case(key));
+    Journal::resume(part)
+        .unwrap()
+        .append(&Event::CaseFinished { record })
+        .unwrap();
+    let record = ExploreRecord {
+        kernels: vec![kernel],
+    };
+    let text = serde_json::to_vec(&record).unwrap();
+    fs::write(part.join(ExploreRecord::FILE), text).unwrap();
+    fs::create_dir(part.join("found")).unwrap();
+    fs::write(part.join("found/x.yaml"), seed.to_string()).unwrap();
+}
+
+#[test]
+fn what_parts_found_is_put_together_and_stands_for_no_case_of_the_plan() {
+    let place = place();
+    let parts = shards(&place.root, 3);
+    explored(&parts[0], 1);
+    explored(&parts[2], 2);
+    let merged = merge(&parts, &place.root.join("results"), false).unwrap();
+    let record = ExploreRecord::read(&merged.folder).unwrap().unwrap();
+    let found: Vec<(u64, String)> = record
+        .kernels
+        .iter()
+        .map(|kernel| {
+            let file = merged.folder.join(&kernel.findings[0].file);
+            (kernel.seed, fs::read_to_string(file).unwrap())
+        })
+        .collect();
+    assert_eq!(found, [(1, "1".to_owned()), (2, "2".to_owned())]);
+    let (whole, _) = RunRecord::read(&merged.folder).unwrap();
+    assert_eq!(whole.cases.iter().filter(|case| case.is_exploration()).count(), 2);
+    // As many cases as the plan has are not all of it.
+    let plan = plan(&sample::cases());
+    let few: Vec<Utf8PathBuf> = (1..)
+        .zip(divided(3))
+        .map(|(number, mut mine)| {
+            mine.truncate(mine.len() - usize::from(number == 3));
+            run(
+                &place.root.join("few"),
+                number,
+                "memrig matrix nightly",
+                &mine,
+                |facts| {
+                    facts.part = Some(shard(number, 3, plan.clone()));
+                },
+            )
+        })
+        .collect();
+    explored(&few[0], 1);
+    let error = merge(&few, &place.root.join("results"), false).unwrap_err();
+    assert!(matches!(error, MergeError::Lost { lost: 1, .. }), "{error}");
+    // A file that does not read is told, and takes nothing with it.
+    fs::write(parts[0].join(ExploreRecord::FILE), "{").unwrap();
+    let merged = merge(&parts, &place.root.join("results"), false).unwrap();
+    assert_eq!(merged.damage.len(), 1);
+    assert!(merged.damage[0].1.to_string().starts_with("explore.json: "));
+    let record = ExploreRecord::read(&merged.folder).unwrap().unwrap();
+    assert_eq!(record.kernels.len(), 1);
 }

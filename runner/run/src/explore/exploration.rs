@@ -16,7 +16,8 @@ use crate::{
     plan::{Filter, Job, LoadedSuite, plan},
     select::{SelectError, Selected, check_memory, get},
     session::{
-        Capacity, How, Outcome, Request, Rig, RunError, Stage, Stop, Wanted, begin, facts, run, waited_for,
+        Capacity, How, Outcome, Request, Rig, RunError, Stage, Stop, Wanted, begin, facts, run, tell,
+        waited_for,
     },
 };
 use ::explore::{Corpus, Draw, Issues, Whose, opening, setups};
@@ -25,27 +26,23 @@ use base::{
     fault::{Blame, Blamed, Exit},
     ui::Ui,
 };
-use record::{CoverageLog, Event, ExploreRecord, FoundRecord, NotUnique, RunFolder, RunPart};
+use record::{
+    CaseKey, CoverageLog, Event, ExploreRecord, FoundRecord, NotUnique, RunFolder, RunPart, RunRecord,
+};
 use suite::{Suite, SuiteErrors};
 use supply::{
     cache::{self, Cache},
     host::{self, HostFacts},
-    kernel::{Kernel, KernelSpec},
+    kernel::Kernel,
 };
 use vm::scratch;
 
-/// What is explored, and how.
-#[derive(Debug)]
-pub struct Exploration<'a> {
-    /// The kernels, each with its architecture.
-    pub kernels: Vec<(KernelSpec, Arch)>,
-    /// QEMUs to use instead of memrig's choice.
-    pub qemus: BTreeMap<Arch, PathBuf>,
-    /// The folder that gets the folder of the run.
-    pub results: Utf8PathBuf,
+/// What sequences are drawn, and how long.
+#[derive(Debug, Clone)]
+pub struct Sequences<'a> {
     /// Suites whose known issues are no findings.
     pub known: &'a [Arc<LoadedSuite>],
-    /// By which sequences are drawn.
+    /// By which they are drawn.
     pub seed: u64,
     /// How long.
     pub budget: Budget,
@@ -70,17 +67,14 @@ pub enum Leading {
     SeedUnseen,
 }
 
-/// An exploration that is over.
-#[derive(Debug)]
-pub struct Explored {
+/// What was drawn on the kernels of a run.
+pub(super) struct Drawn {
     /// The folder of the run.
-    pub folder: Utf8PathBuf,
-    /// What was explored.
-    pub record: ExploreRecord,
-    /// The run of what was found, where something was.
-    pub confirmed: Option<Outcome>,
-    /// What the shell is to be told.
-    pub exit: Exit,
+    pub(super) folder: RunFolder,
+    /// What was explored, and what was found.
+    pub(super) record: ExploreRecord,
+    /// Somebody stopped it.
+    pub(super) stopped: bool,
 }
 
 /// Why nothing is explored, or what was could not be written down.
@@ -137,57 +131,91 @@ pub fn planned(arches: &[Arch], seed: u64, sequences: u64) -> String {
     text
 }
 
-/// Explores, and runs what was found as suites.
+/// Explores kernels, and runs what was found as suites. What was explored lies in the run's folder.
 ///
 /// # Errors
 /// What is needed cannot be had, or something cannot be written down. What was written before stays.
-pub fn explore(exploration: &Exploration<'_>, ui: &Ui) -> Result<Explored, ExploreError> {
-    if let Leading::Code(Some(folder)) = &exploration.leading {
+pub fn explore(
+    wanted: &Wanted,
+    results: Utf8PathBuf,
+    sequences: &Sequences<'_>,
+    ui: &Ui,
+) -> Result<Outcome, ExploreError> {
+    if let Leading::Code(Some(folder)) = &sequences.leading {
         fs_err::create_dir_all(folder).map_err(KeptFileError::from)?;
     }
     let host = host::facts().map_err(SelectError::Host)?;
-    let openings = openings(&host, &exploration.cmdline)?;
-    let wanted = Wanted::of(exploration.kernels.clone(), exploration.qemus.clone());
-    let rig = get(&wanted, ui)?;
+    let openings = openings(&host, &sequences.cmdline)?;
+    let rig = get(wanted, ui)?;
+    let all = plan(&openings, &rig.planned(), &Filter::default())?;
     let nothing = Selected {
         rig,
         jobs: Vec::new(),
         part: RunPart::Whole,
         host,
     };
-    let all = plan(&openings, &nothing.rig.planned(), &Filter::default())?;
-    let drawing = draw_all(exploration, nothing.clone(), all, ui);
-    let (folder, record, stopped) = waited_for(drawing).map_err(RunError::Host)??;
-    write(&folder, &record)?;
-    let errors = record.kernels.iter().any(|kernel| !kernel.errors.is_empty());
-    let jobs = jobs_of_found(&record, folder.path(), &nothing.rig)?;
-    let confirmed = match jobs.is_empty() || stopped {
-        true => None,
-        false => Some(confirm(exploration, Selected { jobs, ..nothing }, &folder, ui)?),
+    let how = How {
+        guests: sequences.guests,
+        ..How::default()
     };
-    let exit = match &confirmed {
-        _ if stopped => Exit::Interrupted,
-        Some(outcome) if outcome.exit == Exit::Interrupted => Exit::Interrupted,
-        Some(_) => Exit::KernelFailed,
-        None if errors => Exit::Broken,
-        None => Exit::Pass,
-    };
-    if confirmed.is_none() {
-        finish(&folder, exit)?;
-    }
-    Ok(Explored {
-        folder: folder.path().to_owned(),
-        record,
-        confirmed,
-        exit,
-    })
+    first(Request::of(nothing, results, how), sequences, all, ui)
 }
 
-/// Writes the last event of a run in which no case ran.
-pub(super) fn finish(folder: &RunFolder, exit: Exit) -> Result<(), ExploreError> {
-    let journal = record::Journal::resume(folder.path()).map_err(RunError::from)?;
+/// Explores kernels of a run, by their places, before its cases, and runs what was found as more of them.
+///
+/// # Errors
+/// Something cannot be written down, or a machine does not fit the host. What was written before stays.
+pub fn explore_first(
+    request: Request,
+    kernels: &[usize],
+    sequences: &Sequences<'_>,
+    ui: &Ui,
+) -> Result<Outcome, ExploreError> {
+    let openings = openings(&request.selected.host, &sequences.cmdline)?;
+    let mut all = plan(&openings, &request.selected.rig.planned(), &Filter::default())?;
+    all.retain(|job| kernels.contains(&job.kernel));
+    first(request, sequences, all, ui)
+}
+
+/// Draws sequences, and then runs the cases of a run and what was found; `all` as in [`draw_all`].
+fn first(
+    mut request: Request,
+    sequences: &Sequences<'_>,
+    all: Vec<Job>,
+    ui: &Ui,
+) -> Result<Outcome, ExploreError> {
+    let drawn = waited_for(draw_all(sequences, &request, all, ui)).map_err(RunError::Host)??;
+    let folder = &drawn.folder;
+    let selected = &mut request.selected;
+    let found = jobs_of_found(&drawn.record, folder.path(), &selected.rig)?;
+    selected.jobs.extend(found);
+    if drawn.stopped || selected.jobs.is_empty() {
+        return over(&drawn);
+    }
+    folder
+        .write_facts(&facts(selected, folder))
+        .map_err(RunError::from)?;
+    request.resume = Some(folder.path().to_owned());
+    Ok(run(request, ui)?)
+}
+
+/// Ends a run of which no more cases are run.
+pub(super) fn over(drawn: &Drawn) -> Result<Outcome, ExploreError> {
+    let folder = drawn.folder.path();
+    let journal = record::Journal::resume(folder).map_err(RunError::from)?;
+    let (record, _) = RunRecord::read(folder).map_err(RunError::from)?;
+    let exit = match drawn.stopped {
+        true => Exit::Interrupted,
+        false => Exit::of(record.cases.iter().map(|case| case.verdict)),
+    };
     let finished = Event::RunFinished { exit: exit.code() };
-    Ok(journal.append(&finished).map_err(RunError::from)?)
+    journal.append(&finished).map_err(RunError::from)?;
+    let (record, _) = RunRecord::read(folder).map_err(RunError::from)?;
+    Ok(Outcome {
+        folder: folder.to_owned(),
+        record,
+        exit,
+    })
 }
 
 /// The suites with which sequences begin, of which each machine fits the host.
@@ -211,41 +239,39 @@ fn loaded(arch: Arch, words: &[String]) -> Result<Arc<LoadedSuite>, SuiteErrors>
     }))
 }
 
-/// Explores each kernel; says whether somebody stopped it. `all` has a job for each machine of each kernel.
+/// Begins a run, and explores its kernels: those of which `all` has jobs, one for each machine. Each is a case of the run.
 pub(super) async fn draw_all(
-    exploration: &Exploration<'_>,
-    selected: Selected,
+    sequences: &Sequences<'_>,
+    request: &Request,
     all: Vec<Job>,
     ui: &Ui,
-) -> Result<(RunFolder, ExploreRecord, bool), ExploreError> {
-    let capacity = Capacity::of(exploration.guests, &selected.host).map_err(RunError::Host)?;
+) -> Result<Drawn, ExploreError> {
+    let Selected { rig, host, .. } = &request.selected;
+    let capacity = Capacity::of(sequences.guests, host).map_err(RunError::Host)?;
     let stop = Stop::on_signals()?;
     if let Err(error) = scratch::sweep() {
         ui.warning(&format!("folders of runs that were killed stay: {error}"));
     }
-    let slots = capacity.slots(&selected.host, ui).map_err(RunError::from)?;
-    let request = Request::of(selected, exploration.results.clone(), How::default());
-    let (folder, journal) = begin(&request)?;
-    let rig = request.selected.rig;
-    let kernels = rig.planned();
+    let slots = capacity.slots(host, ui).map_err(RunError::from)?;
+    let (folder, journal) = begin(request)?;
+    let rig = rig.clone();
+    let planned = rig.planned();
+    let kernels = || (0..planned.len()).filter(|index| all.iter().any(|job| job.kernel == *index));
+    let several = kernels().count();
     ui.line(&format!(
         "exploring {} with seed {}, {} guests at once, record in {}",
-        match kernels.len() {
+        match several {
             1 => "1 kernel".to_owned(),
             n => format!("{n} kernels"),
         },
-        exploration.seed,
+        sequences.seed,
         capacity.guests,
         folder.path()
     ));
     // A template is made where two jobs are alike.
     let mut twice: Vec<Job> = all.iter().flat_map(|job| [job.clone(), job.clone()]).collect();
-    let builds: Vec<Whose> = rig
-        .kernels
-        .iter()
-        .map(|prepared| whose(&prepared.kernel))
-        .collect();
-    let libraries = match exploration.leading {
+    let builds: Vec<Whose> = kernels().map(|index| whose(&rig.kernels[index].kernel)).collect();
+    let libraries = match sequences.leading {
         Leading::SeedUnseen => BTreeMap::new(),
         _ => libraries(&rig, ui).map_err(RunError::from)?,
     };
@@ -256,27 +282,37 @@ pub(super) async fn draw_all(
             Some(Cover::new(libraries, log, ui.clone()))
         }
     };
-    let stage = Stage::new(rig, folder.clone(), journal, stop.clone(), false, ui.clone());
+    let stage = Stage::new(
+        rig,
+        folder.clone(),
+        journal.clone(),
+        stop.clone(),
+        false,
+        ui.clone(),
+    );
     let stage = stage.map_err(RunError::Stage)?.covering(cover).once();
     let stage = Arc::new(stage.cloning(&mut twice));
     // What is kept of any kernel is read before the first one is explored.
     let leads = builds
         .into_iter()
-        .map(|whose| lead(&exploration.leading, whose, &stage, ui));
+        .map(|whose| lead(&sequences.leading, whose, &stage, ui));
     let leads = leads.collect::<Result<Vec<_>, _>>()?;
-    let issues = Issues::of(exploration.known.iter().map(|suite| &suite.suite));
-    let mut record = ExploreRecord {
-        seed: exploration.seed,
-        kernels: Vec::new(),
-    };
-    for ((index, kernel), (lead, kept)) in kernels.iter().enumerate().zip(leads) {
+    let issues = Issues::of(sequences.known.iter().map(|suite| &suite.suite));
+    let mut record = ExploreRecord::default();
+    for (index, (lead, kept)) in kernels().zip(leads) {
         if stop.is_asked() {
             break;
         }
+        let kernel = &planned[index];
         let jobs = setups(kernel.arch).iter().filter_map(|setup| {
             let is_its = |job: &&Job| job.kernel == index && job.key.case == setup.name;
             twice.iter().find(is_its).cloned()
         });
+        let jobs: Vec<Job> = jobs.collect();
+        let key = CaseKey {
+            case: CASE.to_owned(),
+            ..jobs[0].key.clone()
+        };
         let ground = Ground {
             lead,
             kept,
@@ -284,18 +320,34 @@ pub(super) async fn draw_all(
             capacity: (capacity, &slots),
             ui,
             kernel,
-            jobs: jobs.collect(),
-            seed: exploration.seed,
-            budget: exploration.budget.part(kernels.len()),
-            tries: exploration.tries,
+            jobs,
+            seed: sequences.seed,
+            budget: sequences.budget.part(several),
+            tries: sequences.tries,
             issues: &issues,
-            cmdline: &exploration.cmdline,
+            cmdline: &sequences.cmdline,
         };
-        record.kernels.push(explore_kernel(ground).await);
-        write(&folder, &record)?;
+        let explored = explore_kernel(ground).await;
+        // What somebody interrupted before anything was found says nothing.
+        if !stop.is_asked() || !explored.findings.is_empty() {
+            let record = Box::new(explored.case(key));
+            tell(&record, ui);
+            let finished = Event::CaseFinished { record };
+            journal.append(&finished).map_err(RunError::from)?;
+        }
+        record.kernels.push(explored);
+        let text = serde_json::to_vec_pretty(&record).map_err(io::Error::from)?;
+        folder.write(ExploreRecord::FILE, &text).map_err(RunError::from)?;
     }
-    Ok((folder, record, stop.is_asked()))
+    Ok(Drawn {
+        stopped: stop.is_asked(),
+        folder,
+        record,
+    })
 }
+
+/// The id of the case that the exploration of a kernel is.
+const CASE: &str = "sequences";
 
 /// The build of a kernel.
 fn whose(kernel: &Kernel) -> Whose {
@@ -325,12 +377,6 @@ fn lead(
     }
 }
 
-pub(super) fn write(folder: &RunFolder, record: &ExploreRecord) -> Result<(), ExploreError> {
-    let text = serde_json::to_vec_pretty(record).map_err(io::Error::from)?;
-    folder.write("explore.json", &text).map_err(RunError::from)?;
-    Ok(())
-}
-
 /// The jobs of the suites that were written for what was found, each on the kernel that showed it.
 fn jobs_of_found(record: &ExploreRecord, folder: &Utf8Path, rig: &Rig) -> Result<Vec<Job>, ExploreError> {
     let kernels = rig.planned();
@@ -353,25 +399,4 @@ pub(super) fn suite_of(found: &FoundRecord, folder: &Utf8Path) -> Result<Arc<Loa
         suite: Suite::parse(file.as_str(), &text)?,
         file: file.into_string(),
     }))
-}
-
-/// Runs what was found as suites, in the same run: always or sometimes, and with all that is kept of a case that fails.
-fn confirm(
-    exploration: &Exploration<'_>,
-    selected: Selected,
-    folder: &RunFolder,
-    ui: &Ui,
-) -> Result<Outcome, ExploreError> {
-    folder
-        .write_facts(&facts(&selected, folder))
-        .map_err(RunError::from)?;
-    let how = How {
-        guests: exploration.guests,
-        ..How::default()
-    };
-    let request = Request {
-        resume: Some(folder.path().to_owned()),
-        ..Request::of(selected, exploration.results.clone(), how)
-    };
-    Ok(run(request, ui)?)
 }

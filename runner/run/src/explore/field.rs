@@ -2,10 +2,12 @@
 //! Where the sequences of one kernel run: its guests, and what all of them share.
 
 use std::{
-    io::ErrorKind,
+    io::{self, ErrorKind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
+
+use camino::Utf8Path;
 
 use super::{
     findings::{Ended, Signs},
@@ -233,7 +235,7 @@ impl<G: Grounds> Field<G> {
         let kernel = self.stage().kernel(&self.jobs[0]);
         // What names a suite has no underscore.
         let arch = self.draw.arch.to_string().replace('_', "-");
-        let name = format!("{arch}-{}-{number}", shrunk.ran.sign.file_name());
+        let plain = format!("{arch}-{}-{number}", shrunk.ran.sign.file_name());
         let about = [
             format!(
                 "{}, found on {} {}",
@@ -252,26 +254,46 @@ impl<G: Grounds> Field<G> {
                 asked.tried.steps
             ),
         ];
-        let text = Found {
-            setup: shrunk.sequence.machine(),
-            arch: self.draw.arch,
-            words: &self.cmdline,
-            generation: asked.tried.generation,
-            suite: &name,
-            name: &shrunk.ran.sign.to_string(),
-            steps,
-            about: &about,
-        }
-        .text();
-        let folder = self.stage().folder.path();
-        let file = format!("found/{name}.yaml");
-        let write = || {
-            fs_err::create_dir_all(folder.join("found"))?;
-            fs_err::write(folder.join(&file), text)
+        let text = |name: &str| {
+            Found {
+                setup: shrunk.sequence.machine(),
+                arch: self.draw.arch,
+                words: &self.cmdline,
+                generation: asked.tried.generation,
+                suite: name,
+                name: &shrunk.ran.sign.to_string(),
+                steps,
+                about: &about,
+            }
+            .text()
         };
-        write().map_err(|error: std::io::Error| error.to_string())?;
-        Ok(file)
+        keep(self.stage().folder.path(), &plain, text).map_err(|error| error.to_string())
     }
+}
+
+/// Writes a suite under this name or, where another kernel showed something else in the sequence of that number, under it with a number; says where.
+/// What differs in the lines that tell of it alone is the same.
+pub(super) fn keep(run: &Utf8Path, plain: &str, text: impl Fn(&str) -> String) -> io::Result<String> {
+    let said = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines.map(str::to_owned).collect()
+    };
+    fs_err::create_dir_all(run.join("found"))?;
+    let mut name = plain.to_owned();
+    for number in 2.. {
+        let file = format!("found/{name}.yaml");
+        let text = text(&name);
+        match fs_err::read_to_string(run.join(&file)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                fs_err::write(run.join(&file), text)?;
+                return Ok(file);
+            }
+            Err(error) => return Err(error),
+            Ok(there) if said(&there) == said(&text) => return Ok(file),
+            Ok(_) => name = format!("{plain}-{number}"),
+        }
+    }
+    unreachable!("a name that is free comes before the numbers end")
 }
 
 /// A sequence of which nothing is known.

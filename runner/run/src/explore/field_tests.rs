@@ -6,8 +6,10 @@ use std::{
     time::Instant,
 };
 
+use camino::Utf8Path;
+
 use super::{
-    field::{Field, Grounds},
+    field::{Field, Grounds, keep},
     findings::{Ended, Signs},
     lead::Lead,
 };
@@ -204,4 +206,22 @@ async fn a_sequence_ends_with_its_time() {
         (Verdict::Pass, 1),
         "its opening alone"
     );
+}
+
+#[test]
+fn what_two_kernels_show_in_one_sequence_has_two_files_unless_it_is_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = Utf8Path::from_path(folder.path()).unwrap();
+    let text = |kernel: &'static str, step: &'static str| {
+        move |name: &str| format!("# found on {kernel}\nsuite: {name}\n{step}\n")
+    };
+    let kept = |kernel, step| keep(run, "s390x-online-3", text(kernel, step)).unwrap();
+    let name = "found/s390x-online-3.yaml";
+    assert_eq!(kept("6.12", "online"), name);
+    assert_eq!(kept("7.2", "online"), name);
+    assert_eq!(kept("7.2", "offline"), "found/s390x-online-3-2.yaml");
+    assert_eq!(kept("6.1", "offline"), "found/s390x-online-3-2.yaml");
+    assert_eq!(kept("6.1", "remove"), "found/s390x-online-3-3.yaml");
+    let first = fs_err::read_to_string(run.join(name)).unwrap();
+    assert_eq!(first, text("6.12", "online")("s390x-online-3"));
 }

@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn failures_with_one_sign_are_one_finding_whichever_ended_first() {
-        let mut kernel = ExploredKernel::new(Arch::S390x, "k", "6");
+        let mut kernel = ExploredKernel::new(1, Arch::S390x, "k", "6");
         let mut signs = Signs::default();
         assert!(signs.is_new(&sign("EIO")) && !signs.is_new(&sign("EIO")) && signs.is_new(&sign("EPERM")));
         let mut times = BTreeMap::new();

@@ -129,7 +129,7 @@ pub(super) async fn explore(ground: Ground<'_>) -> ExploredKernel {
     let memory = machines.fold(ByteSize::bytes(0), ByteSize::max) + QEMU_OVERHEAD;
     let sequences = (0..budget.most()).map(|job| Admission { job, memory });
     let release = stage.kernel(&field.jobs[0]).release_or_unknown();
-    let mut explored = ExploredKernel::new(kernel.arch, &kernel.label, release);
+    let mut explored = ExploredKernel::new(ground.seed, kernel.arch, &kernel.label, release);
     let mut times = BTreeMap::new();
     let mut told = began;
     let save = || {

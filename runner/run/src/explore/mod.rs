@@ -12,5 +12,6 @@ mod kept_file;
 mod kernel;
 mod lead;
 
-pub use both::{ExploreBoth, ExploredBoth};
-pub use exploration::{Budget, Exploration, ExploreError, Explored, Leading, explore, planned};
+pub use both::ExploredBoth;
+pub(crate) use both::explore_both;
+pub use exploration::{Budget, ExploreError, Leading, Sequences, explore, explore_first, planned};

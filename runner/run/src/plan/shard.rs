@@ -95,6 +95,12 @@ impl Shard {
             .collect()
     }
 
+    /// What this part has of other things than jobs: every so many-th, beginning with one of its own.
+    pub fn share<T>(&self, all: impl IntoIterator<Item = T>) -> Vec<T> {
+        let own = all.into_iter().skip(self.number as usize - 1);
+        own.step_by(self.of as usize).collect()
+    }
+
     /// What a run of this part writes down; `jobs` are those of all parts, and `require_all` makes a skip an error.
     pub fn facts(&self, jobs: &[Job], require_all: bool) -> RunPart {
         let cases = jobs.iter().map(|job| (job.key.id(), job.suite.sha256.as_str()));
@@ -209,6 +215,16 @@ mod tests {
                 let longest = times.values().max().copied().unwrap_or(0);
                 prop_assert!(loads.iter().max().unwrap() - loads.iter().min().unwrap() <= longest);
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_shares_of_all_parts_are_all_there_is(of in 1u32..20, n in 0u32..40) {
+            let part = |number| Shard { by: By::Slice, number, of };
+            let mut shares: Vec<u32> = (1..=of).flat_map(|number| part(number).share(0..n)).collect();
+            shares.sort_unstable();
+            prop_assert_eq!(shares, (0..n).collect::<Vec<_>>());
         }
     }
 }

@@ -314,7 +314,7 @@ fn finish(path: &Utf8Path, journal: &Journal, stop: &Stop) -> Result<Outcome, Ru
 }
 
 /// One line for a case that is over.
-fn tell(record: &CaseRecord, ui: &Ui) {
+pub(crate) fn tell(record: &CaseRecord, ui: &Ui) {
     let reason = record
         .reason
         .as_ref()

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a matrix has, and which jobs are of it.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 use base::Arch;
@@ -23,6 +25,17 @@ pub struct Matrix {
     pub(crate) exclude: Vec<Pick>,
     /// What is added.
     pub(crate) include: Vec<Pick>,
+    /// How its kernels are explored, where they are.
+    pub explore: Option<Explore>,
+}
+
+/// How the kernels of a matrix are explored, before its cases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Explore {
+    /// How long, all kernels together.
+    pub time: Duration,
+    /// By which sequences are drawn; without it by another one each time.
+    pub seed: Option<u64>,
 }
 
 /// A part of a matrix; what is not said means all.

@@ -7,4 +7,4 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-pub use axes::{Coordinates, Matrix};
+pub use axes::{Coordinates, Explore, Matrix};

@@ -3,13 +3,13 @@
 
 use serde::Deserialize;
 
-use super::axes::{Matrix, Pick};
+use super::axes::{Explore, Matrix, Pick};
 use crate::{
     error::{Complaint, SuiteErrors},
     places::{Kind, Node, Spot},
     yaml,
 };
-use base::Arch;
+use base::{Arch, time};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +29,16 @@ struct RawMatrix {
     exclude: Vec<Pick>,
     #[serde(default)]
     include: Vec<Pick>,
+    #[serde(default)]
+    explore: Option<RawExplore>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawExplore {
+    time: String,
+    #[serde(default)]
+    seed: Option<u64>,
 }
 
 impl RawMatrix {
@@ -89,7 +99,19 @@ impl Matrix {
                 .replace(" in a case", "");
             failed(vec![complaint])
         })?;
-        let wrong = check(text, &Spot::root(&tree), &raw, kernel, suite);
+        let mut wrong = check(text, &Spot::root(&tree), &raw, kernel, suite);
+        let explore = match &raw.explore {
+            None => None,
+            Some(RawExplore { time: said, seed }) => match time(said) {
+                Ok(time) => Some(Explore { time, seed: *seed }),
+                Err(error) => {
+                    let spot = Spot::root(&tree).value("explore").value("time");
+                    let message = format!("`{said}` is no time: {error}");
+                    wrong.push(Complaint::at(text, spot.span(), message, None));
+                    None
+                }
+            },
+        };
         if !wrong.is_empty() {
             return Err(failed(wrong));
         }
@@ -107,6 +129,7 @@ impl Matrix {
             },
             exclude: raw.exclude,
             include: raw.include,
+            explore,
         })
     }
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A matrix from its text to its jobs.
 
-use super::axes::{Coordinates, Matrix};
+use std::time::Duration;
+
+use super::axes::{Coordinates, Explore, Matrix};
 use crate::{Suite, SuiteErrors};
 use base::Arch;
 
@@ -113,6 +115,22 @@ fn axes_less_what_is_left_out_and_what_is_added() {
     assert_eq!(matrix.all_kernels().len(), 3);
     assert_eq!(matrix.at_most(10), 10 * 3 * 2 * 2);
     assert_eq!(matrix.at_most(usize::MAX), usize::MAX);
+}
+
+#[test]
+fn kernels_are_explored_for_some_time() {
+    let explore = |words: &str| parse(&format!("{TEXT}explore: {words}\n")).map(|matrix| matrix.explore);
+    assert_eq!(parse(TEXT).unwrap().explore, None);
+    let hour = Duration::from_secs(3600);
+    for (words, seed) in [("{ time: 1h }", None), ("{ time: 60m, seed: 7 }", Some(7))] {
+        assert_eq!(explore(words), Ok(Some(Explore { time: hour, seed })));
+    }
+    let told = |words: &str| explore(words).unwrap_err().to_string();
+    insta::assert_snapshot!(told("{ time: 0s }"));
+    insta::assert_snapshot!(told("{ time: 1h, sed: 7 }"));
+    insta::assert_snapshot!(told("{ seed: 7 }"));
+    insta::assert_snapshot!(told("{ time: 1h, seed: -1 }"));
+    insta::assert_snapshot!(told("1h"));
 }
 
 #[test]

@@ -10,8 +10,6 @@ use record::{ExploreRecord, ExploredKernel};
 /// An exploration.
 #[derive(Debug)]
 pub(super) struct Explored {
-    /// By which it drew.
-    pub(super) seed: u64,
     /// What came of each kernel: a class for its colour, which it is, and lines of text.
     pub(super) kernels: Vec<(String, String, Vec<String>)>,
     /// Functions of memory hotplug reached, over seconds; none where that is not known.
@@ -24,7 +22,6 @@ pub(super) fn explored(record: &ExploreRecord) -> Explored {
         (class(at), head, lines)
     };
     Explored {
-        seed: record.seed,
         kernels: record.kernels.iter().enumerate().map(kernel).collect(),
         plot: plot(&record.kernels),
     }
@@ -98,10 +95,9 @@ mod tests {
             functions,
             ..CodeCounts::default()
         };
-        let mut kernel = ExploredKernel::new(Arch::X86_64, "debian:trixie", "6.12");
+        let mut kernel = ExploredKernel::new(1, Arch::X86_64, "debian:trixie", "6.12");
         kernel.seconds = Seconds::from_millis(100_000);
         let mut record = ExploreRecord {
-            seed: 1,
             kernels: vec![kernel],
         };
         assert!(explored(&record).plot.is_none(), "which code ran is not known");

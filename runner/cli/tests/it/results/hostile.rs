@@ -77,7 +77,7 @@ fn run(said: &str) -> RunRecord {
 }
 
 fn explored(said: &str) -> ExploreRecord {
-    let mut kernel = ExploredKernel::new(Arch::S390x, "debian:trixie", said);
+    let mut kernel = ExploredKernel::new(1, Arch::S390x, "debian:trixie", said);
     kernel.errors = vec![said.to_owned()];
     kernel.lacking = vec![said.to_owned()];
     kernel.known = vec![KnownSeen {
@@ -111,7 +111,6 @@ fn explored(said: &str) -> ExploreRecord {
         }],
     });
     ExploreRecord {
-        seed: 1,
         kernels: vec![kernel],
     }
 }
