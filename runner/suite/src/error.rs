@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
 use super::places::Span;
 use base::{
     fault::{Blame, Blamed},
@@ -62,36 +64,39 @@ impl fmt::Display for SuiteErrors {
             if i > 0 {
                 f.write_str("\n\n")?;
             }
-            let Complaint {
-                line,
-                column,
-                width,
-                source,
-                message,
-                hint,
-            } = complaint;
             write!(
                 f,
-                "{}:{line}:{column}: {}",
+                "{}:{}:{}: {}\n{}",
                 self.file,
-                shortened(message, MESSAGE)
+                complaint.line,
+                complaint.column,
+                shortened(&complaint.message, MESSAGE),
+                complaint.shown()
             )?;
-            let number = line.to_string();
-            let gutter = " ".repeat(number.len());
-            let (source, column, width) = window(source, *column, *width);
-            // A tab before the caret is repeated below it, so that the caret stands under its place.
-            let indent: String = source
-                .chars()
-                .take(column - 1)
-                .map(|c| if c == '\t' { '\t' } else { ' ' })
-                .collect();
-            write!(f, "\n {number} | {source}")?;
-            write!(f, "\n {gutter} | {indent}{}", "^".repeat(width))?;
-            if let Some(hint) = hint {
-                write!(f, "\n {gutter} = hint: {}", shortened(hint, HINT))?;
-            }
         }
         Ok(())
+    }
+}
+
+impl Complaint {
+    /// The line with a caret below what is meant, and the hint.
+    fn shown(&self) -> String {
+        // What moves a terminal's cursor is one other character each.
+        let source = shortened(&self.source, usize::MAX);
+        let at = |column: usize| {
+            let place = source.char_indices().nth(column - 1);
+            place.map_or(source.len(), |(at, _)| at)
+        };
+        let meant = at(self.column)..at(self.column + self.width);
+        let snippet = Snippet::source(&source)
+            .line_start(self.line)
+            .annotation(AnnotationKind::Primary.span(meant));
+        let hint = self.hint.as_ref().map(|hint| shortened(hint, HINT));
+        let hint = hint
+            .iter()
+            .map(|hint| Level::HELP.with_name("hint").message(hint));
+        let group = Group::with_level(Level::ERROR).element(snippet).elements(hint);
+        Renderer::plain().term_width(LINE).render(&[group])
     }
 }
 
@@ -99,28 +104,8 @@ impl fmt::Display for SuiteErrors {
 const MESSAGE: usize = 400;
 const HINT: usize = 1000;
 
-/// Characters of a line that are shown, and how many of them stand before what is meant.
+/// Columns of a line that are shown.
 const LINE: usize = 120;
-const BEFORE: usize = 40;
-
-/// What is shown of a line, without what moves a terminal's cursor; and where in it the caret stands, and how wide it is.
-fn window(source: &str, column: usize, width: usize) -> (String, usize, usize) {
-    let all = source.chars().count();
-    if all <= LINE {
-        return (shortened(source, all), column, width);
-    }
-    let start = (column - 1).saturating_sub(BEFORE).min(all.saturating_sub(LINE));
-    let part: String = source.chars().skip(start).take(LINE).collect();
-    let (left, before) = if start > 0 { ("…", 1) } else { ("", 0) };
-    let right = if start + LINE < all { "…" } else { "" };
-    let at = column - start;
-    let width = width.min((LINE + 1).saturating_sub(at)).max(1);
-    (
-        format!("{left}{}{right}", shortened(&part, LINE)),
-        at + before,
-        width,
-    )
-}
 
 /// `did you mean …` where one of the words is near enough.
 pub fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
@@ -177,8 +162,30 @@ mod tests {
         };
         assert_eq!(
             errors.to_string(),
-            "x.yaml:2:5: wrong\n 2 | \tö: two words # c\n   | \t   ^^^^^^^^^\n   = hint: right"
+            "x.yaml:2:5: wrong\n  |\n2 |     ö: two words # c\n  |        ^^^^^^^^^\n  |\n  = hint: right"
         );
+    }
+
+    /// What is shown of a text whose word `here` is wrong.
+    fn shown(text: &str) -> String {
+        let start = text.find("here").unwrap();
+        Complaint::at(text, start..start + 4, "wrong", None).shown()
+    }
+
+    #[test]
+    fn the_caret_stands_below_its_place_behind_wide_characters() {
+        assert_eq!(shown("漢字: here"), "  |\n1 | 漢字: here\n  |       ^^^^");
+    }
+
+    #[test]
+    fn a_line_moves_no_cursor_and_is_as_wide_as_a_terminal() {
+        assert_eq!(
+            shown("\x1b[2J\u{9b}\u{202e} here"),
+            "  |\n1 | \u{fffd}[2J\u{fffd}\u{fffd} here\n  |        ^^^^"
+        );
+        let long = shown(&format!("{} here{}", "äb".repeat(500_000), "x".repeat(500_000)));
+        assert!(long.lines().all(|line| line.chars().count() < 130), "{long}");
+        assert!(long.contains(" here"), "{long}");
     }
 
     #[test]

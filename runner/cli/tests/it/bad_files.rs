@@ -243,5 +243,5 @@ fn the_caret_stands_below_its_place_in_a_line_that_was_cut() {
     let at = caret.chars().position(|c| c == '^').unwrap();
     let marked: String = source.chars().skip(at).take(5).collect();
     assert_eq!(marked, "casez", "{}", told.err);
-    assert!(source.contains("| …") && source.ends_with('…'), "{source}");
+    assert!(source.contains("| ...") && source.ends_with("..."), "{source}");
 }
