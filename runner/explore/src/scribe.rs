@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use crate::{
+    moment::{Group, Moment},
     pick::Pick,
-    standing::{Group, Standing},
     wish::{Wish, Writable},
 };
 use base::{Arch, Errno};
@@ -50,68 +50,68 @@ impl Scribe {
 
     /// The step that a wish comes to as things stand; `None` where there is nothing that it could mean, or where nobody knows what must come of
     /// it.
-    pub fn step(&mut self, wish: &Wish, standing: &Standing<'_>) -> Option<Act> {
+    pub fn step(&mut self, wish: &Wish, moment: &Moment<'_>) -> Option<Act> {
         if let Wish::Add {
             blocks,
             node,
             memmap_on_memory,
         } = wish
         {
-            return self.add(*blocks, *node, *memmap_on_memory, standing);
+            return self.add(*blocks, *node, *memmap_on_memory, moment);
         }
         // A name whose blocks did not come keeps them from others, and stands for nothing.
-        let groups = standing.groups.iter();
-        let standing = &Standing {
+        let groups = moment.groups.iter();
+        let moment = &Moment {
             groups: groups
                 .filter(|group| !self.failed.contains(&group.name))
                 .cloned()
                 .collect(),
-            boot: standing.boot.clone(),
-            ..*standing
+            boot: moment.boot.clone(),
+            ..*moment
         };
         match wish {
             Wish::Add { .. } => None,
-            Wish::HalfBlock => self.half_block(standing),
+            Wish::HalfBlock => self.half_block(moment),
             Wish::Online {
                 block,
                 legal,
                 zone,
                 via,
             } => {
-                let block = standing.one(*block, *legal, false, |block| {
-                    standing.state(block) == Some(BlockState::Offline)
+                let block = moment.one(*block, *legal, false, |block| {
+                    moment.state(block) == Some(BlockState::Offline)
                 })?;
-                self.online(block, *zone, *via, standing)
+                self.online(block, *zone, *via, moment)
             }
             Wish::Offline { block, legal, via } => {
-                let block = standing.one(*block, *legal, false, |block| {
-                    standing.state(block) == Some(BlockState::Online)
+                let block = moment.one(*block, *legal, false, |block| {
+                    moment.state(block) == Some(BlockState::Online)
                 })?;
-                self.offline(block, *via, standing)
+                self.offline(block, *via, moment)
             }
-            Wish::Remove { group } => self.remove(group.of(&standing.groups)?, standing),
+            Wish::Remove { group } => self.remove(group.of(&moment.groups)?, moment),
             Wish::Boot { block, online } => {
-                let block = boot(*block, online.is_some(), standing)?;
+                let block = boot(*block, online.is_some(), moment)?;
                 match online {
-                    Some(zone) => self.online(block, Some(*zone), Via::State, standing),
-                    None => self.offline(block, Via::State, standing),
+                    Some(zone) => self.online(block, Some(*zone), Via::State, moment),
+                    None => self.offline(block, Via::State, moment),
                 }
             }
             Wish::Configure {
                 block,
                 memmap_on_memory,
-            } => self.configure(*block, *memmap_on_memory, standing),
-            Wish::Deconfigure { block, legal } => deconfigure(*block, *legal, standing),
-            Wish::Memmap { block, on } => memmap(*block, *on, standing),
+            } => self.configure(*block, *memmap_on_memory, moment),
+            Wish::Deconfigure { block, legal } => deconfigure(*block, *legal, moment),
+            Wish::Memmap { block, on } => memmap(*block, *on, moment),
             Wish::Policy(policy) => Some(Act::AutoOnline(AutoOnlineBlocks { policy: *policy })),
             Wish::Veto { notifier, errno } => self.veto(*notifier, *errno),
             Wish::VetoOff => {
                 let both = [self.going_online.take(), self.going_offline.take()];
                 both.iter().flatten().next().map(|_| Act::Veto(Veto::Off))
             }
-            Wish::Refuse { at } => self.refuse(*at, standing),
+            Wish::Refuse { at } => self.refuse(*at, moment),
             Wish::RefuseOff => self.refuses.take().map(|_| Act::RefuseAssign(RefuseAssign::Off)),
-            Wish::Write { file, block, value } => self.write(*file, *block, *value, standing),
+            Wish::Write { file, block, value } => self.write(*file, *block, *value, moment),
         }
     }
 
@@ -125,32 +125,32 @@ impl Scribe {
         blocks: u32,
         node: Pick,
         memmap_on_memory: Option<bool>,
-        standing: &Standing<'_>,
+        moment: &Moment<'_>,
     ) -> Option<Act> {
         // Whether a block that comes goes online then, nobody asks.
-        if self.going_online.is_some() && standing.ledger.auto_online != AutoOnline::Offline {
+        if self.going_online.is_some() && moment.ledger.auto_online != AutoOnline::Offline {
             return None;
         }
-        let x86 = standing.facts.arch == Arch::X86_64;
-        let blocks = if standing.is_g2() { 1 } else { blocks };
+        let x86 = moment.facts.arch == Arch::X86_64;
+        let blocks = if moment.is_g2() { 1 } else { blocks };
         let fits = match x86 {
             true => {
-                let whole = standing.groups.iter().all(|group| !group.blocks.is_empty());
-                whole && standing.plugged() + u64::from(blocks) <= PLUGGED
+                let whole = moment.groups.iter().all(|group| !group.blocks.is_empty());
+                whole && moment.plugged() + u64::from(blocks) <= PLUGGED
             }
-            false => standing.has_standby(blocks),
+            false => moment.has_standby(blocks),
         };
         if !fits {
             return None;
         }
         let name = self.name()?;
         let mut result = AddResult::Added;
-        if standing.is_g2() && self.refuses.is_some() {
+        if moment.is_g2() && self.refuses.is_some() {
             self.assigns();
             self.failed.insert(name.clone());
             result = AddResult::Fails(Errno::from_number(5)?);
         }
-        let nodes: Vec<u32> = (0..standing.machine.nodes).collect();
+        let nodes: Vec<u32> = (0..moment.machine.nodes).collect();
         Some(Act::Add(Add {
             name,
             extent: Extent::Blocks(blocks),
@@ -159,19 +159,19 @@ impl Scribe {
             node: (x86 && nodes.len() > 1)
                 .then(|| node.of(&nodes).copied())
                 .flatten(),
-            memmap_on_memory: asked(memmap_on_memory, standing),
+            memmap_on_memory: asked(memmap_on_memory, moment),
             result,
         }))
     }
 
-    fn half_block(&mut self, standing: &Standing<'_>) -> Option<Act> {
-        let whole = standing.groups.iter().all(|group| !group.blocks.is_empty());
-        if !whole || standing.plugged() + 1 > PLUGGED {
+    fn half_block(&mut self, moment: &Moment<'_>) -> Option<Act> {
+        let whole = moment.groups.iter().all(|group| !group.blocks.is_empty());
+        if !whole || moment.plugged() + 1 > PLUGGED {
             return None;
         }
         Some(Act::Add(Add {
             name: self.name()?,
-            extent: Extent::Size(base::ByteSize::bytes(standing.facts.block_size.as_bytes() / 2)),
+            extent: Extent::Size(base::ByteSize::bytes(moment.facts.block_size.as_bytes() / 2)),
             times: 1,
             address: None,
             node: None,
@@ -192,7 +192,7 @@ impl Scribe {
         (block, id): (BlockRef, BlockId),
         zone: Option<ZoneChoice>,
         via: Via,
-        standing: &Standing<'_>,
+        moment: &Moment<'_>,
     ) -> Option<Act> {
         let via = if zone.is_some() { Via::State } else { via };
         let op = Op::Online {
@@ -200,7 +200,7 @@ impl Scribe {
             kind: zone.map_or(memory::OnlineKind::Default, ZoneChoice::kind),
             via_online_file: via == Via::Online,
         };
-        let fails = self.onlines(id, &op, standing)?;
+        let fails = self.onlines(id, &op, moment)?;
         Some(Act::Online(Online {
             block,
             zone,
@@ -210,16 +210,16 @@ impl Scribe {
     }
 
     /// What comes of an online; `None` where that is not known.
-    fn onlines(&mut self, id: BlockId, op: &Op, standing: &Standing<'_>) -> Option<Fails> {
-        if let Some(errno) = standing.refusal(op) {
+    fn onlines(&mut self, id: BlockId, op: &Op, moment: &Moment<'_>) -> Option<Fails> {
+        if let Some(errno) = moment.refusal(op) {
             return Some(Some(errno));
         }
-        if standing.ledger.has(op) {
+        if moment.ledger.has(op) {
             return Some(None);
         }
         // Boot memory has its storage, and what was taken from it by an offline comes back by the same commands.
-        if standing.is_by_state() && self.refuses.is_some() {
-            if standing.boot.contains(&id) {
+        if moment.is_by_state() && self.refuses.is_some() {
+            if moment.boot.contains(&id) {
                 return None;
             }
             self.assigns();
@@ -228,12 +228,12 @@ impl Scribe {
         Some(self.going_online)
     }
 
-    fn offline(&self, (block, id): (BlockRef, BlockId), via: Via, standing: &Standing<'_>) -> Option<Act> {
+    fn offline(&self, (block, id): (BlockRef, BlockId), via: Via, moment: &Moment<'_>) -> Option<Act> {
         let op = Op::Offline {
             block: id,
             via_online_file: via == Via::Online,
         };
-        let fails = self.offlines(&op, standing)?;
+        let fails = self.offlines(&op, moment)?;
         Some(Act::Offline(Offline {
             block,
             via: (via == Via::Online).then_some(via),
@@ -241,24 +241,24 @@ impl Scribe {
         }))
     }
 
-    fn offlines(&self, op: &Op, standing: &Standing<'_>) -> Option<Fails> {
-        let fails = match (standing.refusal(op), self.going_offline) {
+    fn offlines(&self, op: &Op, moment: &Moment<'_>) -> Option<Fails> {
+        let fails = match (moment.refusal(op), self.going_offline) {
             // Which of two callbacks refuses first depends on how they were built.
             (Some(errno), Some(_)) if Errno::from_number(1) == Some(errno) => return None,
             (Some(errno), _) => Some(errno),
-            (None, _) if standing.ledger.has(op) => None,
+            (None, _) if moment.ledger.has(op) => None,
             (None, veto) => veto,
         };
         Some(fails)
     }
 
-    fn remove(&self, group: &Group, standing: &Standing<'_>) -> Option<Act> {
-        let is_online = |block: &BlockId| standing.state(*block) == Some(BlockState::Online);
+    fn remove(&self, group: &Group, moment: &Moment<'_>) -> Option<Act> {
+        let is_online = |block: &BlockId| moment.state(*block) == Some(BlockState::Online);
         let online = group.blocks.iter().any(is_online);
         let busy = Errno::from_number(16);
-        let fails = match (standing.facts.arch, standing.is_g2()) {
+        let fails = match (moment.facts.arch, moment.is_g2()) {
             (Arch::X86_64, _) => {
-                let block = |id: &BlockId| standing.ledger.blocks.get(id);
+                let block = |id: &BlockId| moment.ledger.blocks.get(id);
                 let movable = |id: &BlockId| {
                     let zone = block(id).and_then(memory::BlockLedger::zone);
                     zone.is_none_or(|zone| zone.zone == Zone::Movable)
@@ -269,14 +269,14 @@ impl Scribe {
                 }
                 busy.filter(|_| online && self.going_offline.is_some())
             }
-            (_, true) => standing.refusal(&Op::Remove {
+            (_, true) => moment.refusal(&Op::Remove {
                 blocks: group.blocks.clone(),
                 by: RemoveBy::Deconfigure,
             }),
             // It only loses its name.
             (_, false) => None,
         };
-        if standing.is_g2() && group.blocks.iter().any(|block| standing.configures(*block)) {
+        if moment.is_g2() && group.blocks.iter().any(|block| moment.configures(*block)) {
             return None;
         }
         Some(Act::Remove(Remove {
@@ -285,15 +285,14 @@ impl Scribe {
         }))
     }
 
-    fn configure(&mut self, pick: Pick, memmap: Option<bool>, standing: &Standing<'_>) -> Option<Act> {
-        if !standing.is_g2()
-            || self.going_online.is_some() && standing.ledger.auto_online != AutoOnline::Offline
+    fn configure(&mut self, pick: Pick, memmap: Option<bool>, moment: &Moment<'_>) -> Option<Act> {
+        if !moment.is_g2() || self.going_online.is_some() && moment.ledger.auto_online != AutoOnline::Offline
         {
             return None;
         }
-        let (block, id) = pick.of(&standing.blocks(true)).cloned()?;
-        let configures = standing.configures(id);
-        let mut fails = standing.refusal(&Op::Add {
+        let (block, id) = pick.of(&moment.blocks(true)).cloned()?;
+        let configures = moment.configures(id);
+        let mut fails = moment.refusal(&Op::Add {
             blocks: vec![id],
             by: AddBy::Configure,
         });
@@ -304,7 +303,7 @@ impl Scribe {
         Some(Act::Configure(Configure {
             block,
             // Where it is configured, the choice comes too late, and is another step.
-            memmap_on_memory: asked(memmap, standing).filter(|_| configures),
+            memmap_on_memory: asked(memmap, moment).filter(|_| configures),
             fails,
         }))
     }
@@ -324,12 +323,12 @@ impl Scribe {
         }))
     }
 
-    fn refuse(&mut self, at: Option<Pick>, standing: &Standing<'_>) -> Option<Act> {
-        let increment = standing.facts.increment?.as_bytes();
+    fn refuse(&mut self, at: Option<Pick>, moment: &Moment<'_>) -> Option<Act> {
+        let increment = moment.facts.increment?.as_bytes();
         if self.going_online.is_some() || self.going_offline.is_some() {
             return None;
         }
-        let each = standing.facts.block_size.as_bytes().checked_div(increment)?;
+        let each = moment.facts.block_size.as_bytes().checked_div(increment)?;
         let refuse = match at {
             Some(at) => RefuseAssign::At {
                 nth: at.number(each as u32),
@@ -341,11 +340,11 @@ impl Scribe {
         Some(Act::RefuseAssign(refuse))
     }
 
-    fn write(&mut self, file: Writable, pick: Pick, value: Pick, standing: &Standing<'_>) -> Option<Act> {
+    fn write(&mut self, file: Writable, pick: Pick, value: Pick, moment: &Moment<'_>) -> Option<Act> {
         let value = *value.of(file.values())?;
         let einval = Errno::from_number(22);
         let standby = matches!(file, Writable::Config | Writable::MemmapOnMemory);
-        if standby && !standing.is_g2() {
+        if standby && !moment.is_g2() {
             return None;
         }
         if file == Writable::AutoOnline {
@@ -355,7 +354,7 @@ impl Scribe {
                 fails: einval,
             }));
         }
-        let (block, id) = pick.of(&standing.blocks(standby)).cloned()?;
+        let (block, id) = pick.of(&moment.blocks(standby)).cloned()?;
         let (attribute, name) = match file {
             Writable::State => (Attribute::State(id), "state"),
             Writable::Online => (Attribute::Online(id), "online"),
@@ -372,10 +371,10 @@ impl Scribe {
             }
             Writable::AutoOnline => return None,
         };
-        let fails = match attribute.asks(value, standing.facts.block_size) {
+        let fails = match attribute.asks(value, moment.facts.block_size) {
             None => einval,
-            Some(op @ Op::Online { .. }) => self.onlines(id, &op, standing)?,
-            Some(op) => self.offlines(&op, standing)?,
+            Some(op @ Op::Online { .. }) => self.onlines(id, &op, moment)?,
+            Some(op) => self.offlines(&op, moment)?,
         };
         Some(Act::Write(Write {
             file: File::OfBlock {
@@ -389,14 +388,14 @@ impl Scribe {
 }
 
 /// A block of the memory at boot that is not as wanted yet.
-fn boot(pick: Pick, online: bool, standing: &Standing<'_>) -> Option<(BlockRef, BlockId)> {
+fn boot(pick: Pick, online: bool, moment: &Moment<'_>) -> Option<(BlockRef, BlockId)> {
     let from = if online {
         BlockState::Offline
     } else {
         BlockState::Online
     };
-    let mut blocks = standing.boot.clone();
-    blocks.retain(|block| standing.state(*block) == Some(from));
+    let mut blocks = moment.boot.clone();
+    blocks.retain(|block| moment.state(*block) == Some(from));
     let block = *pick.of(&blocks)?;
     let name = "boot".parse().ok()?;
     let index = u32::try_from(block.0).ok();
@@ -404,30 +403,30 @@ fn boot(pick: Pick, online: bool, standing: &Standing<'_>) -> Option<(BlockRef, 
 }
 
 /// What can be asked of the memmap: nothing, but where each block has a choice.
-fn asked(memmap: Option<bool>, standing: &Standing<'_>) -> Option<bool> {
-    memmap.filter(|on| standing.is_g2() && (!on || standing.takes_altmap()))
+fn asked(memmap: Option<bool>, moment: &Moment<'_>) -> Option<bool> {
+    memmap.filter(|on| moment.is_g2() && (!on || moment.takes_altmap()))
 }
 
-fn deconfigure(pick: Pick, legal: bool, standing: &Standing<'_>) -> Option<Act> {
-    if !standing.is_g2() {
+fn deconfigure(pick: Pick, legal: bool, moment: &Moment<'_>) -> Option<Act> {
+    if !moment.is_g2() {
         return None;
     }
-    let (block, id) = standing.one(pick, legal, true, |block| {
-        standing.state(block) == Some(BlockState::Offline)
+    let (block, id) = moment.one(pick, legal, true, |block| {
+        moment.state(block) == Some(BlockState::Offline)
     })?;
-    let fails = standing.refusal(&Op::Remove {
+    let fails = moment.refusal(&Op::Remove {
         blocks: vec![id],
         by: RemoveBy::Deconfigure,
     });
     Some(Act::Deconfigure(Deconfigure { block, fails }))
 }
 
-fn memmap(pick: Pick, on: bool, standing: &Standing<'_>) -> Option<Act> {
-    if !standing.is_g2() {
+fn memmap(pick: Pick, on: bool, moment: &Moment<'_>) -> Option<Act> {
+    if !moment.is_g2() {
         return None;
     }
-    let (block, id) = pick.of(&standing.blocks(true)).cloned()?;
-    let fails = standing.refusal(&Op::SetMemmapOnMemory { block: id, on });
+    let (block, id) = pick.of(&moment.blocks(true)).cloned()?;
+    let fails = moment.refusal(&Op::SetMemmapOnMemory { block: id, on });
     Some(Act::Storage(Storage {
         block,
         file: StorageFile::MemmapOnMemory,

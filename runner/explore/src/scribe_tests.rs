@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use crate::{
     draw::Draw,
+    moment::{Group, Moment},
     scribe::Scribe,
     setup::setups,
-    standing::{Group, Standing},
     text::Found,
 };
 use base::{Arch, ByteSize, Errno};
@@ -42,8 +42,8 @@ impl Guest {
         }
     }
 
-    fn standing<'a>(&'a self, machine: &'a suite::CaseMachine) -> Standing<'a> {
-        Standing {
+    fn moment<'a>(&'a self, machine: &'a suite::CaseMachine) -> Moment<'a> {
+        Moment {
             facts: &self.facts,
             model: &self.model,
             ledger: &self.ledger,
@@ -250,7 +250,7 @@ impl Guest {
 }
 
 /// Whether a step fails by what an earlier one injected.
-fn injected(act: &Act, standing: &Standing<'_>, guest: &Guest) -> bool {
+fn injected(act: &Act, moment: &Moment<'_>, guest: &Guest) -> bool {
     let mut guest = Guest {
         facts: guest.facts.clone(),
         world: guest.world.clone(),
@@ -260,7 +260,7 @@ fn injected(act: &Act, standing: &Standing<'_>, guest: &Guest) -> bool {
         dimms: guest.dimms,
     };
     let (ops, fails) = guest.asked(act);
-    fails.is_some() && !ops.is_empty() && ops.iter().all(|op| standing.refusal(op).is_none())
+    fails.is_some() && !ops.is_empty() && ops.iter().all(|op| moment.refusal(op).is_none())
 }
 
 #[test]
@@ -293,7 +293,7 @@ fn whatever_is_drawn_reads_as_a_suite_and_fails_where_the_books_refuse() {
             let mut scribe = Scribe::new(number % 2 == 0);
             let mut lines = vec!["auto_online: { policy: offline }".to_owned()];
             for wish in &sequence.wishes {
-                let Some(act) = scribe.step(wish, &guest.standing(&machine)) else {
+                let Some(act) = scribe.step(wish, &guest.moment(&machine)) else {
                     continue;
                 };
                 let line = suite::Step {
@@ -302,7 +302,7 @@ fn whatever_is_drawn_reads_as_a_suite_and_fails_where_the_books_refuse() {
                 }
                 .to_string();
                 words.insert(line.split(':').next().unwrap().to_owned());
-                let injected = injected(&act, &guest.standing(&machine), &guest);
+                let injected = injected(&act, &guest.moment(&machine), &guest);
                 assert!(
                     guest.does(&act, injected),
                     "{generation:?} {number}: {wish}: {line}\n{}",

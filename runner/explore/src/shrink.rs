@@ -11,7 +11,7 @@ use crate::{
 
 /// What became of a sequence in a guest, where it failed.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Ran {
+pub struct Failed {
     /// How.
     pub sign: Sign,
     /// The wishes that came to a step, by their places, up to the one that failed.
@@ -24,7 +24,7 @@ pub struct Shrink {
     /// The shortest that was seen to fail.
     pub sequence: Sequence,
     /// How it failed.
-    pub ran: Ran,
+    pub ran: Failed,
     /// Guests that were asked.
     pub tries: u32,
 }
@@ -34,9 +34,9 @@ impl Shrink {
     pub fn of(
         draw: Draw,
         planned: &Planned,
-        ran: Ran,
+        ran: Failed,
         most: u32,
-        mut ask: impl FnMut(&Sequence) -> Result<Option<Ran>, Enough>,
+        mut ask: impl FnMut(&Sequence) -> Result<Option<Failed>, Enough>,
     ) -> Self {
         let mut best = Self {
             sequence: planned.sequence.clone(),
@@ -51,7 +51,7 @@ impl Shrink {
             let simpler = draw.now(&tree);
             let fails = if best.is_the_same(&simpler) {
                 let effective = best.effective_in(&simpler);
-                Some(Ran {
+                Some(Failed {
                     effective,
                     ..best.ran.clone()
                 })
@@ -125,7 +125,7 @@ mod tests {
     }
 
     /// A guest that fails at the second removal, if notifications are refused then; wishes of other kinds come to nothing.
-    fn guest(sequence: &Sequence) -> Option<Ran> {
+    fn guest(sequence: &Sequence) -> Option<Failed> {
         let mut effective = Vec::new();
         let (mut removed, mut vetoed) = (0, false);
         for (at, wish) in sequence.wishes.iter().enumerate() {
@@ -137,7 +137,7 @@ mod tests {
             }
             effective.push(at);
             if removed >= 2 && vetoed {
-                return Some(Ran {
+                return Some(Failed {
                     sign: sign(),
                     effective,
                 });
@@ -147,7 +147,7 @@ mod tests {
     }
 
     /// The first sequence that fails in it.
-    fn failing() -> (Draw, Planned, Ran) {
+    fn failing() -> (Draw, Planned, Failed) {
         let draw = Draw {
             arch: Arch::X86_64,
             seed: 1,
@@ -234,7 +234,7 @@ mod tests {
             said: vec!["y".to_owned()],
         };
         let shrunk = Shrink::of(draw, &planned, ran.clone(), 1000, |_| {
-            Ok(Some(Ran {
+            Ok(Some(Failed {
                 sign: Sign::of(&other, "online: {}"),
                 effective: vec![0],
             }))

@@ -14,10 +14,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 
 use super::{
-    CaseKey, CaseRecord, Entry, Event, FORMAT, KernelFacts, RunFacts, Seconds, StepRecord, StepSpan, journal,
+    CaseKey, CaseRecord, Entry, Event, FORMAT, Journal, KernelFacts, RunFacts, Seconds, StepRecord, StepSpan,
+    journal,
 };
 use base::{
-    fault::{Blame, Blamed, Verdict},
+    fault::{Blame, Blamed, Exit, Verdict},
     named,
 };
 
@@ -124,6 +125,12 @@ pub struct AttemptSpan {
 pub(super) const CUT_OFF: &str = "the run ended while the case was running";
 
 impl RunRecord {
+    /// The record of a run that ends now, whose last event its journal has got.
+    pub fn ended(&mut self, exit: Exit, journal: &Journal) {
+        self.finish = Finish::Exit(exit.code());
+        self.seconds = Seconds::from_millis((journal.now() * 1000.0) as u64);
+    }
+
     /// Reads the run in `folder`, and lists what of it could not be read.
     ///
     /// # Errors

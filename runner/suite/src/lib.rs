@@ -23,6 +23,7 @@ mod matrix;
 mod mutants;
 mod names;
 mod pattern;
+mod placeholder;
 mod places;
 #[cfg(test)]
 mod places_tests;
@@ -38,7 +39,6 @@ mod schema;
 mod shipped_tests;
 mod sign;
 mod step;
-mod template;
 mod text;
 mod words;
 mod yaml;
@@ -51,6 +51,7 @@ pub use issues::KernelIssue;
 pub use matrix::{Coordinates, Explore, Matrix};
 pub use names::{BadBlockRef, BlockName, BlockRef};
 pub use pattern::{BadPattern, BadTimeLimit, Pattern, TimeLimit};
+pub use placeholder::{BadPlaceholder, Placeholder, PlaceholderText};
 pub use range::{BadRange, KernelRange};
 pub use raw::Needs;
 pub use sign::{Failure, Place, Sign};
@@ -59,7 +60,6 @@ pub use step::{
     Free, Guest, Hold, Log, Look, Node, Notifiers, Offline, Online, Pages, Parallel, Pressure, Read,
     RefuseAssign, Remove, Repeat, Step, Storage, StorageCommands, StorageFile, Sweep, Uevents, Veto, Write,
 };
-pub use template::{BadTemplate, Placeholder, Template};
 pub use words::{
     AutoPolicy, Boot, FailureKind, Filling, GuestClock, Holding, Memmap, MemmapOnMemory, Notifier, Uevent,
     Vetoable, Via, ZoneChoice,

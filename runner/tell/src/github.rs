@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 
 use super::{
     evidence,
-    news::{News, Standing},
+    news::{News, Novelty},
     text::{Lines, one_line, printable},
 };
 use base::fault::Verdict;
@@ -30,7 +30,7 @@ pub fn github(record: &RunRecord, news: Option<&News>) -> String {
             Verdict::Pass | Verdict::Skip => continue,
         };
         let standing = news.and_then(|news| news.failures.get(&case.key.id()));
-        let new = matches!(standing, Some(Standing::New { .. }));
+        let new = matches!(standing, Some(Novelty::New { .. }));
         for (place, note) in notes(case, standing).into_iter().enumerate() {
             all.push((
                 command == "notice",
@@ -51,7 +51,7 @@ pub fn github(record: &RunRecord, news: Option<&News>) -> String {
 }
 
 /// The annotations of a case, each without its command.
-fn notes(case: &CaseRecord, standing: Option<&Standing>) -> Vec<String> {
+fn notes(case: &CaseRecord, standing: Option<&Novelty>) -> Vec<String> {
     let failed: Vec<(&StepRecord, &SubcaseRecord)> = match case.verdict {
         Verdict::Fail | Verdict::Error => case
             .subcases_of_steps()

@@ -39,7 +39,7 @@ pub use html::{history_html, html, html_with};
 pub use json::{json, kcidb};
 pub use junit::junit;
 pub use ktap::ktap;
-pub use news::{News, Past, Standing, news};
+pub use news::{News, Novelty, Past, news};
 pub use terminal::{Style, summary, summary_with};
 pub use trend::{Trend, trend, trend_text};
 pub use walk::{walk_exit, walk_summary};

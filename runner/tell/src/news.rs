@@ -29,7 +29,7 @@ pub struct Past {
 /// How a failure stands to the runs before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Standing {
+pub enum Novelty {
     /// The last run that judged the case came to something else.
     New {
         /// That run.
@@ -50,7 +50,7 @@ pub enum Standing {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct News {
     /// How each failure stands, by the id of the case.
-    pub failures: BTreeMap<String, Standing>,
+    pub failures: BTreeMap<String, Novelty>,
     /// Cases that pass, and failed when they were last judged, by their id; with the last failure.
     pub fixed: BTreeMap<String, Past>,
 }
@@ -58,12 +58,12 @@ pub struct News {
 impl News {
     /// How many failures are new.
     pub(crate) fn fresh(&self) -> usize {
-        let new = |standing: &&Standing| matches!(standing, Standing::New { .. });
+        let new = |standing: &&Novelty| matches!(standing, Novelty::New { .. });
         self.failures.values().filter(new).count()
     }
 }
 
-impl Standing {
+impl Novelty {
     /// The standing in words, such as `new: passed in RUN`.
     pub(crate) fn words(&self, kernel: &str) -> String {
         let on = |past: &Past| {
@@ -120,14 +120,14 @@ pub fn news(record: &RunRecord, before: &[Seen]) -> News {
         let id = case.key.id();
         match (case.verdict, runs) {
             (Verdict::Fail, []) => {
-                news.failures.insert(id, Standing::Unseen);
+                news.failures.insert(id, Novelty::Unseen);
             }
             (Verdict::Fail, [last, ..]) if failed == 0 => {
-                news.failures.insert(id, Standing::New { last: one(last) });
+                news.failures.insert(id, Novelty::New { last: one(last) });
             }
             (Verdict::Fail, runs) => {
                 let since = one(runs[failed - 1]);
-                news.failures.insert(id, Standing::Still { since, runs: failed });
+                news.failures.insert(id, Novelty::Still { since, runs: failed });
             }
             (_, [last, ..]) if failed > 0 => {
                 news.fixed.insert(id, one(last));
@@ -288,7 +288,7 @@ pub(super) mod tests {
         let mut before = past(&[Verdict::Pass]);
         before[0].key.line = "debian:trixie".to_owned();
         let news = news(&record(Verdict::Fail), &before);
-        assert_eq!(news.failures.values().next(), Some(&Standing::Unseen));
+        assert_eq!(news.failures.values().next(), Some(&Novelty::Unseen));
     }
 
     proptest! {

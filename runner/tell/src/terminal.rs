@@ -7,7 +7,7 @@ use anstyle::AnsiColor;
 
 use super::{
     evidence,
-    news::{News, Standing},
+    news::{News, Novelty},
     part, rounds,
     table::{Align, columns},
     text::{Lines, count, indented, one_line},
@@ -58,7 +58,7 @@ pub fn summary_with(record: &RunRecord, news: Option<&News>, style: Style) -> St
     }));
     let standing = |case: &CaseRecord| news.and_then(|news| news.failures.get(&case.key.id()));
     let mut failed: Vec<&CaseRecord> = of(Verdict::Fail).collect();
-    failed.sort_by_key(|case| !matches!(standing(case), Some(Standing::New { .. })));
+    failed.sort_by_key(|case| !matches!(standing(case), Some(Novelty::New { .. })));
     parts.extend(
         failed
             .into_iter()
@@ -239,7 +239,7 @@ fn whom(case: &CaseRecord) -> String {
 }
 
 /// A case that failed or broke.
-fn trouble(record: &RunRecord, case: &CaseRecord, standing: Option<&Standing>, style: Style) -> String {
+fn trouble(record: &RunRecord, case: &CaseRecord, standing: Option<&Novelty>, style: Style) -> String {
     let key = &case.key;
     let mut body = Lines::default();
     body.line(format_args!("on {}", whom(case)));

@@ -10,7 +10,7 @@ use record::{
     index::HistoryKey, samples,
 };
 use serde_json::json;
-use tell::{News, Past, Standing};
+use tell::{News, Novelty, Past};
 
 use crate::{
     browser::Browser,
@@ -164,11 +164,11 @@ fn news(record: &RunRecord) -> News {
     let mut news = News::default();
     for (at, case) in failed.enumerate() {
         let standing = if at == 0 {
-            Standing::New {
+            Novelty::New {
                 last: past(Verdict::Pass),
             }
         } else {
-            Standing::Still {
+            Novelty::Still {
                 since: past(Verdict::Fail),
                 runs: 3,
             }

@@ -16,7 +16,7 @@ use crate::{
     session::{Origin, Stage},
 };
 use base::fault::Verdict;
-use explore::{BOOT, Group, Issues, Ran, Scribe, Sign, Standing, Wish};
+use explore::{BOOT, Failed, Group, Issues, Moment, Scribe, Sign, Wish};
 use memory::Generation;
 use record::{CaseFolder, FindingRecord};
 use suite::{Action, Case, Failure, Known, Place, Step};
@@ -99,11 +99,11 @@ impl Drawn {
         if self.until.is_some_and(|until| Instant::now() >= until) {
             return None;
         }
-        let standing = standing(bench);
+        let moment = moment(bench);
         loop {
             let wish = self.wishes.get(self.at)?;
             self.at += 1;
-            if let Some(act) = self.scribe.step(wish, &standing) {
+            if let Some(act) = self.scribe.step(wish, &moment) {
                 self.effective.push(self.at - 1);
                 return Some(Step {
                     line: 1,
@@ -152,9 +152,9 @@ impl Drawn {
 }
 
 /// How things stand in a guest.
-fn standing<'b>(bench: &'b Bench<'_, impl UnderTest>) -> Standing<'b> {
+fn moment<'b>(bench: &'b Bench<'_, impl UnderTest>) -> Moment<'b> {
     let named = bench.names.iter().filter(|(_, named)| !named.gone);
-    Standing {
+    Moment {
         facts: &bench.facts,
         model: &bench.model,
         ledger: &bench.ledger,
@@ -177,7 +177,7 @@ pub(crate) struct Tried {
     /// Why, in one line.
     pub(crate) reason: String,
     /// How it failed, where that speaks against the kernel.
-    pub(crate) ran: Option<Ran>,
+    pub(crate) ran: Option<Failed>,
     /// The step at which it ended, counted from 1.
     pub(crate) steps: usize,
     /// The interface generation of its kernel.
@@ -209,14 +209,14 @@ pub(crate) async fn tried(
 }
 
 /// How a sequence failed, where it did.
-fn ran(outcome: &AttemptOutcome, drawn: &Drawn) -> Option<(Failure, Ran)> {
+fn ran(outcome: &AttemptOutcome, drawn: &Drawn) -> Option<(Failure, Failed)> {
     let trouble = outcome.trouble.as_ref()?;
     let last = outcome.steps.last();
     let place = last.map_or(Place::Boot, |step| Place::Step(step.number));
     let passed_over = outcome.passed_over.iter().map(|passed| &passed.known.sign);
     let failure = failure(trouble, place, unexplained(&outcome.findings, passed_over))?;
     let step = last.map_or(BOOT, |step| step.text.as_str());
-    let ran = Ran {
+    let ran = Failed {
         sign: Sign::of(&failure, step),
         effective: drawn.effective.clone(),
     };

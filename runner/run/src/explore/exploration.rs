@@ -16,18 +16,18 @@ use crate::{
     plan::{Filter, Job, LoadedSuite, plan},
     select::{SelectError, Selected, check_memory, get},
     session::{
-        Capacity, How, Outcome, Request, Rig, RunError, Stage, Stop, Wanted, begin, facts, run, tell,
+        Capacity, How, Outcome, Request, Rig, RunError, Stage, Stop, Wanted, begin, facts, finish, run, tell,
         waited_for,
     },
 };
 use ::explore::{Corpus, Draw, Issues, Whose, opening, setups};
 use base::{
     Arch,
-    fault::{Blame, Blamed, Exit},
+    fault::{Blame, Blamed},
     ui::Ui,
 };
 use record::{
-    CaseKey, CoverageLog, Event, ExploreRecord, FoundRecord, NotUnique, RunFolder, RunPart, RunRecord,
+    CaseKey, CoverageLog, Event, ExploreRecord, FoundRecord, Journal, NotUnique, RunFolder, RunPart,
 };
 use suite::{Suite, SuiteErrors};
 use supply::{
@@ -202,20 +202,8 @@ fn first(
 /// Ends a run of which no more cases are run.
 pub(super) fn over(drawn: &Drawn) -> Result<Outcome, ExploreError> {
     let folder = drawn.folder.path();
-    let journal = record::Journal::resume(folder).map_err(RunError::from)?;
-    let (record, _) = RunRecord::read(folder).map_err(RunError::from)?;
-    let exit = match drawn.stopped {
-        true => Exit::Interrupted,
-        false => Exit::of(record.cases.iter().map(|case| case.verdict)),
-    };
-    let finished = Event::RunFinished { exit: exit.code() };
-    journal.append(&finished).map_err(RunError::from)?;
-    let (record, _) = RunRecord::read(folder).map_err(RunError::from)?;
-    Ok(Outcome {
-        folder: folder.to_owned(),
-        record,
-        exit,
-    })
+    let journal = Journal::resume(folder).map_err(RunError::from)?;
+    Ok(finish(folder, &journal, drawn.stopped)?)
 }
 
 /// The suites with which sequences begin, of which each machine fits the host.

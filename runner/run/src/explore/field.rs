@@ -18,7 +18,7 @@ use crate::{
     plan::Job,
     session::{Origin, Stage},
 };
-use ::explore::{Draw, Enough, Found, Issues, Made, Planned, Ran, Sequence, Shrink};
+use ::explore::{Draw, Enough, Failed, Found, Issues, Made, Planned, Sequence, Shrink};
 use base::fault::Verdict;
 use record::{CaseKey, FolderError, FoundRecord};
 
@@ -121,7 +121,7 @@ impl<G: Grounds> Field<G> {
         self.grounds.stage()
     }
 
-    fn is_new(&self, ran: &Ran) -> bool {
+    fn is_new(&self, ran: &Failed) -> bool {
         // A count is whole at any moment.
         let mut signs = self.signs.lock().unwrap_or_else(PoisonError::into_inner);
         signs.is_new(&ran.sign)
@@ -166,7 +166,7 @@ impl<G: Grounds> Field<G> {
     async fn found(
         self: Arc<Self>,
         planned: &Planned,
-        ran: Ran,
+        ran: Failed,
         asked: &Asked,
     ) -> Result<FoundRecord, String> {
         let number = planned.number;

@@ -12,7 +12,7 @@ use base::{Arch, ui::Ui};
 use supply::{
     cache::Cache,
     host, image,
-    kernel::{self, Kernel, Known},
+    kernel::{self, Kernel, KnownKernel},
     packages::Packages,
     qemu::{self, BuildError},
 };
@@ -56,8 +56,8 @@ pub(crate) fn foresee(wanted: &Wanted, ui: &Ui) -> Result<Foreseen, PrepareError
     }
     for (known, (spec, arch)) in kernels(wanted, &cache, ui)?.into_iter().zip(&wanted.kernels) {
         match known {
-            Known::Here(kernel) => foreseen.here(*kernel, &cache, ui)?,
-            Known::NotHere { label, what } => {
+            KnownKernel::Here(kernel) => foreseen.here(*kernel, &cache, ui)?,
+            KnownKernel::NotHere { label, what } => {
                 let line = format!("{label} for {arch} is not in the cache: {}", what.would);
                 foreseen.would(line);
                 foreseen.kernels.push(PlannedKernel {
@@ -75,7 +75,7 @@ pub(crate) fn foresee(wanted: &Wanted, ui: &Ui) -> Result<Foreseen, PrepareError
 }
 
 /// What is known of the kernels; those that would be called the same are told apart.
-fn kernels(wanted: &Wanted, cache: &Cache, ui: &Ui) -> Result<Vec<Known>, PrepareError> {
+fn kernels(wanted: &Wanted, cache: &Cache, ui: &Ui) -> Result<Vec<KnownKernel>, PrepareError> {
     let mut all = Vec::new();
     for (spec, arch) in &wanted.kernels {
         let known = kernel::known(spec, *arch, cache, ui);

@@ -24,7 +24,7 @@ pub(crate) use rehearse::nowhere;
 pub use rehearse::{Rehearsed, rehearse};
 pub(crate) use rounds::{again, how_often};
 pub use run::{How, Outcome, Request, RunError, run};
-pub(crate) use run::{begin, facts, run_and_see, tell};
+pub(crate) use run::{begin, facts, finish, run_and_see, tell};
 pub(crate) use schedule::{Admission, Capacity, Stop, for_guests, run_all, waited_for};
 pub(crate) use stage::{Keys, NoGuest, Origin, Stage, boot};
 pub(crate) use templates::Slot;

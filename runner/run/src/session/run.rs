@@ -255,7 +255,7 @@ async fn run_jobs(
     if let Some(error) = broken {
         return Err(error.into());
     }
-    finish(&path, &journal, &stop)
+    finish(&path, &journal, stop.is_asked())
 }
 
 /// When the cases have their turns. What keeps that from being known costs time alone, and is told.
@@ -296,16 +296,15 @@ fn take_up(path: &Utf8Path) -> Result<(RunFolder, Arc<Journal>), RunError> {
     Ok((folder, journal))
 }
 
-/// Writes the last event and reads the whole run back.
-fn finish(path: &Utf8Path, journal: &Journal, stop: &Stop) -> Result<Outcome, RunError> {
-    let (record, _) = RunRecord::read(path)?;
-    let exit = if stop.is_asked() {
-        Exit::Interrupted
-    } else {
-        Exit::of(record.cases.iter().map(|case| case.verdict))
+/// Reads the whole run back, and writes its last event.
+pub(crate) fn finish(path: &Utf8Path, journal: &Journal, stopped: bool) -> Result<Outcome, RunError> {
+    let (mut record, _) = RunRecord::read(path)?;
+    let exit = match stopped {
+        true => Exit::Interrupted,
+        false => Exit::of(record.cases.iter().map(|case| case.verdict)),
     };
     journal.append(&Event::RunFinished { exit: exit.code() })?;
-    let (record, _) = RunRecord::read(path)?;
+    record.ended(exit, journal);
     Ok(Outcome {
         folder: path.to_owned(),
         record,

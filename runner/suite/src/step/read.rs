@@ -12,7 +12,7 @@ use super::{
     line::Line,
     word::{Keys, Word},
 };
-use crate::{names::BlockRef, pattern::Pattern, places::Spot, template::Template};
+use crate::{names::BlockRef, pattern::Pattern, placeholder::PlaceholderText, places::Spot};
 
 /// Reads a file in the guest. Exactly one of `block` with `file` and `path`; at least one of `is` and `matches`.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -30,7 +30,7 @@ pub(crate) struct RawRead {
     pub(crate) path: Option<String>,
     /// The whole content without white space at its end.
     #[serde(default)]
-    pub(crate) is: Option<Template>,
+    pub(crate) is: Option<PlaceholderText>,
     /// What the content must match.
     #[serde(default)]
     pub(crate) matches: Option<Pattern>,
@@ -42,7 +42,7 @@ pub struct Read {
     /// Which file.
     pub file: File,
     /// The whole content without white space at its end.
-    pub is: Option<Template>,
+    pub is: Option<PlaceholderText>,
     /// What the content must match.
     pub matches: Option<Pattern>,
 }

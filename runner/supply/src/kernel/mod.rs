@@ -20,7 +20,8 @@ pub use label::{SameName, different_names, told_apart};
 pub(crate) use modules::ModuleFile;
 pub use modules::{ModuleError, Modules};
 pub use obtain::{
-    Kernel, KernelPackage, Known, SeriesChanges, check, check_listed, host_packages, known, obtain, only_arch,
+    Kernel, KernelPackage, KnownKernel, SeriesChanges, check, check_listed, host_packages, known, obtain,
+    only_arch,
 };
 pub use spec::{KernelName, KernelSource, KernelSpec, PackageForm, SourceError};
 

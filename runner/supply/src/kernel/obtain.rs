@@ -77,7 +77,7 @@ pub struct KernelPackage {
 
 /// What of a kernel is known without getting anything.
 #[derive(Debug)]
-pub enum Known {
+pub enum KnownKernel {
     /// All: it is in the cache, or a file of the user's.
     Here(Box<Kernel>),
     /// It would be got or built.
@@ -89,7 +89,7 @@ pub enum Known {
     },
 }
 
-impl Known {
+impl KnownKernel {
     /// What reports and the history call it.
     pub fn label_mut(&mut self) -> &mut String {
         match self {
@@ -104,14 +104,14 @@ impl Known {
 ///
 /// # Errors
 /// What the user named is wrong, as far as that can be seen so.
-pub fn known(spec: &KernelSpec, arch: Arch, cache: &Cache, ui: &Ui) -> Result<Known, KernelError> {
+pub fn known(spec: &KernelSpec, arch: Arch, cache: &Cache, ui: &Ui) -> Result<KnownKernel, KernelError> {
     check(&spec.source, arch)?;
     let cache = cache.looking();
     let packages = Packages::open(&cache, ui);
     match obtain(spec, arch, &packages, &cache, ui) {
-        Ok(kernel) => Ok(Known::Here(Box::new(kernel))),
+        Ok(kernel) => Ok(KnownKernel::Here(Box::new(kernel))),
         Err(error) => match error.not_here() {
-            Some(what) => Ok(Known::NotHere {
+            Some(what) => Ok(KnownKernel::NotHere {
                 label: label(spec, &cache)?,
                 what: what.clone(),
             }),

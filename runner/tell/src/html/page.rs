@@ -15,7 +15,7 @@ use super::{
 use crate::{
     compare::{Compared, SeriesFile, besides, compared, ran, series_files},
     evidence,
-    news::{News, Standing},
+    news::{News, Novelty},
     part, rounds,
     text::{count, cut, one_line},
 };
@@ -328,9 +328,9 @@ fn changes(record: &RunRecord, news: &News, anchors: &BTreeMap<String, String>) 
         let (rank, class, word, words) = match (news.failures.get(&id), news.fixed.get(&id)) {
             (Some(standing), _) => {
                 let (rank, word) = match standing {
-                    Standing::New { .. } => (0, "new"),
-                    Standing::Unseen => (1, "first seen"),
-                    Standing::Still { .. } => (2, "still"),
+                    Novelty::New { .. } => (0, "new"),
+                    Novelty::Unseen => (1, "first seen"),
+                    Novelty::Still { .. } => (2, "still"),
                 };
                 (rank, "fail", word, standing.words(&case.key.kernel_name()))
             }

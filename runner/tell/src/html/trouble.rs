@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     evidence,
-    news::{News, Standing},
+    news::{News, Novelty},
     text::{cut, one_line, printable},
 };
 use base::fault::Verdict;
@@ -77,7 +77,7 @@ pub(super) fn troubles(
         .filter(|case| anchors.contains_key(&case.key.id()))
         .collect();
     cases.sort_by_key(|case| {
-        let old = !matches!(standing(case), Some(Standing::New { .. }));
+        let old = !matches!(standing(case), Some(Novelty::New { .. }));
         (std::cmp::Reverse(case.verdict), old)
     });
     let none = Trace::default();

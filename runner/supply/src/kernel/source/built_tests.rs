@@ -16,7 +16,7 @@ use super::*;
 use crate::{
     cache::Cache,
     git::Git,
-    kernel::{self, Kernel, KernelError, KernelSpec, Known, SeriesChanges, x86_image},
+    kernel::{self, Kernel, KernelError, KernelSpec, KnownKernel, SeriesChanges, x86_image},
     packages::Packages,
     tree::Origin,
 };
@@ -289,8 +289,8 @@ impl Ground {
         let known = kernel::known(&source, Arch::X86_64, &self.cache, &self.ui);
         assert_eq!(self.tree(), before, "something was written");
         Ok(match known? {
-            Known::Here(kernel) => kernel.sha256,
-            Known::NotHere { label, what } => {
+            KnownKernel::Here(kernel) => kernel.sha256,
+            KnownKernel::NotHere { label, what } => {
                 assert!(label.starts_with("tree:"), "{label}");
                 what.would
             }

@@ -20,7 +20,7 @@ pub enum Placeholder {
 
 /// A text with placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template {
+pub struct PlaceholderText {
     text: String,
     parts: Vec<Part>,
 }
@@ -33,7 +33,7 @@ enum Part {
 
 /// A placeholder that memrig does not know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadTemplate {
+pub enum BadPlaceholder {
     /// The word between the braces is unknown.
     #[error(
         "unknown placeholder `{{{0}}}`: expected {{number}}, {{phys_index}}, {{phys_device}} or {{block_size}}"
@@ -53,7 +53,7 @@ impl Placeholder {
     ];
 }
 
-impl Template {
+impl PlaceholderText {
     /// The text with every placeholder replaced by what `fact` says.
     pub fn fill(&self, mut fact: impl FnMut(Placeholder) -> String) -> String {
         self.parts
@@ -73,20 +73,20 @@ impl Template {
     }
 }
 
-impl FromStr for Template {
-    type Err = BadTemplate;
+impl FromStr for PlaceholderText {
+    type Err = BadPlaceholder;
 
-    fn from_str(text: &str) -> Result<Self, BadTemplate> {
+    fn from_str(text: &str) -> Result<Self, BadPlaceholder> {
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some(open) = rest.find(['{', '}']) {
             let close = rest[open..].find('}').filter(|_| rest[open..].starts_with('{'));
-            let close = open + close.ok_or_else(|| BadTemplate::Open(text.to_owned()))?;
+            let close = open + close.ok_or_else(|| BadPlaceholder::Open(text.to_owned()))?;
             let word = &rest[open + 1..close];
             let (_, fact) = Placeholder::WORDS
                 .iter()
                 .find(|(known, _)| *known == word)
-                .ok_or_else(|| BadTemplate::Unknown(word.to_owned()))?;
+                .ok_or_else(|| BadPlaceholder::Unknown(word.to_owned()))?;
             parts.extend([Part::Text(rest[..open].to_owned()), Part::Fact(*fact)]);
             rest = &rest[close + 1..];
         }
@@ -98,14 +98,14 @@ impl FromStr for Template {
     }
 }
 
-impl fmt::Display for Template {
+impl fmt::Display for PlaceholderText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.text)
     }
 }
 
 text_type!(
-    Template,
+    PlaceholderText,
     "Text in which `{number}`, `{phys_index}`, `{phys_device}` and `{block_size}` stand for facts of the block."
 );
 
@@ -115,14 +115,14 @@ mod tests {
 
     #[test]
     fn placeholders_are_filled_and_unknown_ones_named() {
-        let template: Template = "memory{number} at {phys_index}".parse().unwrap();
+        let template: PlaceholderText = "memory{number} at {phys_index}".parse().unwrap();
         let filled = template.fill(|fact| match fact {
             Placeholder::Number => "9".into(),
             Placeholder::PhysIndex => "00000009".into(),
             other => panic!("{other:?} is not in the text"),
         });
         assert_eq!(filled, "memory9 at 00000009");
-        let error = |text: &str| text.parse::<Template>().unwrap_err().to_string();
+        let error = |text: &str| text.parse::<PlaceholderText>().unwrap_err().to_string();
         assert!(error("{numbr}").starts_with("unknown placeholder `{numbr}`"));
         assert!(error("{number").contains("without its partner"));
         assert!(error("a}").contains("without its partner"));

@@ -17,7 +17,7 @@ pub struct Group {
 
 /// A guest between two steps.
 #[derive(Debug)]
-pub struct Standing<'a> {
+pub struct Moment<'a> {
     /// What is known of it.
     pub facts: &'a MemoryFacts,
     /// The model.
@@ -32,7 +32,7 @@ pub struct Standing<'a> {
     pub boot: Vec<BlockId>,
 }
 
-impl Standing<'_> {
+impl Moment<'_> {
     pub(crate) fn is_g2(&self) -> bool {
         self.facts.generation == Some(Generation::G2)
     }
