@@ -54,6 +54,8 @@ impl Errno {
     pub const EINTR: Self = Self(4);
     /// ENOMEM, by which a call ends that got no memory.
     pub const ENOMEM: Self = Self(12);
+    /// `EBUSY`: what was asked for is in use.
+    pub const EBUSY: Self = Self(16);
 
     /// The errno with this number; `None` from 4096 on, where no errno is.
     pub fn from_number(number: u16) -> Option<Self> {

@@ -108,6 +108,19 @@ impl Moment<'_> {
         pick.of(&blocks).cloned()
     }
 
+    /// Whether a block has standby storage: an online that was refused halfway may have left some with one that is offline.
+    pub(crate) fn has_storage(&self, block: BlockId) -> bool {
+        let (Some(increment), Hypervisor::Standby { assigned, .. }) =
+            (self.facts.increment, &self.ledger.hypervisor)
+        else {
+            return false;
+        };
+        // Increment n starts at (n - 1) times its size.
+        let first = |block: BlockId| block.start(self.facts.block_size) / increment.as_bytes();
+        let own = first(block)..first(BlockId(block.0 + 1));
+        assigned.iter().any(|number| own.contains(&u64::from(number - 1)))
+    }
+
     /// How many blocks all DIMMs have together, in whole blocks and parts of them.
     pub(crate) fn plugged(&self) -> u64 {
         let Hypervisor::Dimms(dimms) = &self.ledger.hypervisor else {

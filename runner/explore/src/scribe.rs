@@ -225,6 +225,10 @@ impl Scribe {
             self.assigns();
             return Some(Errno::from_number(1));
         }
+        // Whether the callback that gives storage back is called, where one before it refuses, depends on how they were built.
+        if moment.is_by_state() && self.going_online.is_some() && moment.has_storage(id) {
+            return None;
+        }
         Some(self.going_online)
     }
 

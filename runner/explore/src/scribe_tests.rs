@@ -6,9 +6,11 @@ use std::collections::BTreeSet;
 use crate::{
     draw::Draw,
     moment::{Group, Moment},
+    pick::Pick,
     scribe::Scribe,
     setup::setups,
     text::Found,
+    wish::Wish,
 };
 use base::{Arch, ByteSize, Errno};
 use memory::{
@@ -16,7 +18,7 @@ use memory::{
     RemoveBy,
     naive::{self, BLOCK, BLOCKS, CORE, World},
 };
-use suite::{Act, AddResult, BlockName, BlockRef, Extent, File, Suite, Via, ZoneChoice};
+use suite::{Act, AddResult, BlockName, BlockRef, Extent, File, Suite, Vetoable, Via, ZoneChoice};
 
 /// A guest that is books alone.
 struct Guest {
@@ -340,4 +342,48 @@ fn whatever_is_drawn_reads_as_a_suite_and_fails_where_the_books_refuse() {
         "write",
     ];
     assert_eq!(words.iter().map(String::as_str).collect::<Vec<_>>(), all);
+}
+
+#[test]
+fn a_block_with_storage_that_is_left_is_not_put_online_against_a_veto() {
+    let facts = naive::facts(Some(Generation::G1), MemmapMode::Off);
+    let increment = facts.increment.expect("increments").as_bytes();
+    let mut guest = Guest::new(facts);
+    let block = BlockId(CORE);
+    let group = Group {
+        name: "b1".parse().expect("a name"),
+        blocks: vec![block],
+    };
+    guest.groups.push((group, None));
+    let machine = Suite::parse("explore.yaml", &crate::text::opening(Arch::S390x, &[])).expect("an opening");
+    let machine = machine.cases[0].machine.clone();
+    let online = Wish::Online {
+        block: Pick::try_from(0).expect("a percentage"),
+        legal: true,
+        zone: None,
+        via: Via::State,
+    };
+    let mut scribe = Scribe::new(true);
+    assert!(scribe.step(&online, &guest.moment(&machine)).is_some());
+    let veto = Wish::Veto {
+        notifier: Vetoable::GoingOnline,
+        errno: Errno::ENOMEM,
+    };
+    assert!(scribe.step(&veto, &guest.moment(&machine)).is_some());
+    assert!(scribe.step(&online, &guest.moment(&machine)).is_some());
+    let Hypervisor::Standby { assigned, .. } = &mut guest.ledger.hypervisor else {
+        panic!("no standby storage")
+    };
+    let last = BlockId(CORE + 1).start(ByteSize::bytes(BLOCK)) / increment;
+    assigned.insert(last as u32);
+    assert_eq!(scribe.step(&online, &guest.moment(&machine)), None);
+    assigned_to_another(&mut guest, last as u32 + 1);
+    assert!(scribe.step(&online, &guest.moment(&machine)).is_some());
+}
+
+/// Leaves this increment alone assigned.
+fn assigned_to_another(guest: &mut Guest, number: u32) {
+    if let Hypervisor::Standby { assigned, .. } = &mut guest.ledger.hypervisor {
+        *assigned = [number].into();
+    }
 }

@@ -32,6 +32,11 @@ impl Sign {
         }
     }
 
+    /// Whether it is in the free pages alone, which hold what a guest does on its own, too.
+    pub fn is_of_free_pages(&self) -> bool {
+        self.kind == FailureKind::Mismatch.word() && self.seen.starts_with("free (")
+    }
+
     /// A name for a file: letters, digits and hyphens.
     pub fn file_name(&self) -> String {
         let text = format!("{} {} {}", self.word, self.kind, self.seen).to_lowercase();

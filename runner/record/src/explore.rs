@@ -81,6 +81,10 @@ pub struct ExploredKernel {
     pub lacking: Vec<String>,
     /// Known issues that showed.
     pub known: Vec<KnownSeen>,
+    /// Sequences after which the free pages alone were not as predicted, and that did not show it again in more guests: why, in one line each. What a
+    /// guest does on its own is in that counter, too, so that it speaks against no kernel.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub once: Vec<String>,
     /// What was found.
     pub findings: Vec<FoundRecord>,
     /// Which code of memory hotplug was reached, where that is known.
@@ -141,6 +145,7 @@ impl ExploredKernel {
             errors: Vec::new(),
             lacking: Vec::new(),
             known: Vec::new(),
+            once: Vec::new(),
             findings: Vec::new(),
             reached: None,
         }
@@ -235,7 +240,10 @@ pub struct FoundRecord {
     pub steps: u64,
     /// Steps of the one that was made of it.
     pub shortest: u64,
-    /// Guests that it took to make it shorter.
+    /// In how many more guests the same sequence failed so, of those that were asked.
+    #[serde(default)]
+    pub again: (u32, u32),
+    /// Guests that it took to make it shorter; none is asked where it never failed so again.
     pub tries: u32,
     /// The suite that shows it, by its path in the run's folder.
     pub file: String,

@@ -63,6 +63,8 @@ fn explored(kernel: &ExploredKernel, folder: &str, again: Option<&RunRecord>) ->
             known.times, known.reason
         )
     });
+    let once = kernel.once.iter();
+    let once = once.map(|once| format!("  once, and not in more guests: {once}\n"));
     let lacking = kernel
         .lacking
         .iter()
@@ -73,6 +75,7 @@ fn explored(kernel: &ExploredKernel, folder: &str, again: Option<&RunRecord>) ->
         .chain(reached)
         .chain(findings)
         .chain(known)
+        .chain(once)
         .chain(lacking)
         .chain(errors)
         .collect()
@@ -116,7 +119,7 @@ fn of(reached: CodeCounts, all: CodeCounts) -> String {
 
 fn finding(kernel: &ExploredKernel, found: &FoundRecord, folder: &str) -> String {
     format!(
-        "  found: {}\n    {}\n    in {} sequences, first in number {}{} after {:.1} s; {} steps of {} are left, which took {} guests\n    memrig run {folder}/{} -k {} -a {}\n",
+        "  found: {}\n    {}\n    in {} sequences, first in number {}{} after {:.1} s, and in {} of {} more guests; {} steps of {} are left, which took {} guests\n    memrig run {folder}/{} -k {} -a {}\n",
         found.sign,
         found.reason,
         found.times,
@@ -126,6 +129,8 @@ fn finding(kernel: &ExploredKernel, found: &FoundRecord, folder: &str) -> String
             of => format!(" (made of {})", of.join("; ")),
         },
         found.after.duration().as_secs_f64(),
+        found.again.0,
+        found.again.1,
         found.shortest,
         found.steps,
         found.tries,
@@ -219,6 +224,7 @@ mod tests {
                     times: 3,
                     after: Seconds::from_millis(1500),
                 }],
+                once: vec!["40 pages".to_owned()],
                 findings: vec![FoundRecord {
                     sign: "online, errno: state".to_owned(),
                     reason: "it failed with EIO".to_owned(),
@@ -228,6 +234,7 @@ mod tests {
                     times: 4,
                     steps: 30,
                     shortest: 3,
+                    again: (2, 2),
                     tries: 17,
                     file: "found/x.yaml".to_owned(),
                     evidence: "cases/x".to_owned(),
@@ -242,9 +249,10 @@ s390x debian:trixie 6.12.1: 20 sequences, 500 operations in 50 s (10.0 a second)
   reached: 25 of 90 functions of memory hotplug, 2500 of 9000 bytes; new code in 2 sequences, the last after 31 s; 1 of them were made of kept ones; 20 known before, by 3 kept sequences
   found: online, errno: state
     it failed with EIO
-    in 4 sequences, first in number 7 (made of seed 4 sequence 2) after 2.5 s; 3 steps of 30 are left, which took 17 guests
+    in 4 sequences, first in number 7 (made of seed 4 sequence 2) after 2.5 s, and in 2 of 2 more guests; 3 steps of 30 are left, which took 17 guests
     memrig run results/r/found/x.yaml -k debian:trixie -a s390x
   known: 3 times, first after 1.5 s: a leak
+  once, and not in more guests: 40 pages
   not explored: memmap: needs the parameter
   error: the line broke
 "

@@ -91,10 +91,23 @@ impl<G: UnderTest> Bench<'_, G> {
         value: &str,
         fails: Option<Errno>,
     ) -> Result<Option<Op>, Trouble> {
-        let got = self.write(path, value).await?;
+        let got = self.write(path, value).await;
         let what = format!("writing {value:?} to {path}");
-        if let (Err(errno), Some(Op::Offline { block, .. })) =
-            (got, attribute.asks(value, self.facts.block_size))
+        let asked = attribute.asks(value, self.facts.block_size);
+        if let (Err(trouble), Some(Op::Offline { block, .. })) = (&got, &asked)
+            && trouble.is_a_hang()
+            && let Some(why) = self.may_be_busy(&[*block], Errno::EBUSY)
+            && keeps_trying(&self.said_since())
+        {
+            let what = format!("{what} does not end, and the kernel keeps trying to empty the block: {why}");
+            // No more can be asked of this guest.
+            return Err(match self.is_drawn {
+                true => Trouble::lacking(what),
+                false => Trouble::bench(what),
+            });
+        }
+        let got = got?;
+        if let (Err(errno), Some(Op::Offline { block, .. })) = (got, asked)
             && fails != Some(errno)
             && self.busy_with(&[block], errno, fails, &what)?
         {
@@ -486,6 +499,15 @@ fn unmovable(block: BlockId, zone: Zone, errno: Errno) -> Option<String> {
             "{block} is in zone {zone}, and may hold pages that cannot be moved; `online` with `zone: movable` keeps them out"
         )
     })
+}
+
+/// Whether the kernel tells that it cannot move pages of a block which it takes offline. Where one of them is of its own, it does so without an end
+/// but by a signal: Documentation/admin-guide/mm/memory-hotplug.rst, 6.1 to 7.2, has offlining with a timeout for that.
+fn keeps_trying(said: &str) -> bool {
+    let reasons = ["isolation failed", "migration failure"];
+    reasons
+        .iter()
+        .any(|reason| said.contains(&format!("page dumped because: {reason}")))
 }
 
 /// Why `count` standby blocks cannot be had: the kernel shows fewer than QEMU has, or the case asks for more.

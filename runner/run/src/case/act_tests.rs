@@ -28,6 +28,13 @@ fn then(steps: &str) -> String {
     format!("{ONLINE}\n{steps}")
 }
 
+/// A guest whose kernel cannot move a page of the block that is to go offline, and tries that again and again.
+fn tries_for_ever() -> Setup {
+    let said = Fault::Say("page dumped because: isolation failed");
+    let at = "memory4/state offline";
+    Setup::x86().always(at, said).always(at, Fault::Stick)
+}
+
 cases! {
     a_dimm_lives: Setup::x86(), LIFE => Pass;
     a_dimm_with_its_memmap_on_itself_lives: Setup::x86_altmap(), LIFE => Pass;
@@ -70,6 +77,14 @@ cases! {
     a_block_that_is_busy_in_a_kernel_zone_is_nobodys_failure: Setup::x86().busy(4),
         "add: { as: b }\nonline: { block: b, zone: kernel }\noffline: { block: b }"
         => Error, "may hold pages that cannot be moved";
+    a_block_of_a_kernel_zone_that_the_kernel_tries_to_empty_for_ever_is_nobodys_failure: tries_for_ever(),
+        "add: { as: b }\nonline: { block: b, zone: kernel }\noffline: { block: b }"
+        => Error, "does not end, and the kernel keeps trying to empty the block: memory4 is in zone Normal";
+    one_of_zone_movable_that_it_tries_to_empty_for_ever_hangs: tries_for_ever(),
+        &then("offline: { block: b }") => Fail, "this hangs, while the guest answers other questions";
+    one_of_a_kernel_zone_that_hangs_without_a_word_of_pages_hangs: Setup::x86().always("memory4/state offline", Fault::Stick),
+        "add: { as: b }\nonline: { block: b, zone: kernel }\noffline: { block: b }"
+        => Fail, "this hangs, while the guest answers other questions";
     a_veto_that_a_busy_block_of_a_kernel_zone_never_meets_is_nobodys_failure: Setup::x86().busy(4),
         "add: { as: b }\nonline: { block: b, zone: kernel }\nveto: { notifier: MEM_GOING_OFFLINE, errno: ENOMEM }
         offline: { block: b, fails: ENOMEM }" => Error, "may hold pages that cannot be moved";

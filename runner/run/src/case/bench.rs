@@ -339,6 +339,12 @@ impl<'a, G: UnderTest> Bench<'a, G> {
         }
     }
 
+    /// What the kernel said since the memory state was read last.
+    pub(super) fn said_since(&self) -> String {
+        let console = self.guest.console();
+        console.get(self.console_since..).unwrap_or(&console).to_owned()
+    }
+
     /// Reads the ledger after `op`, compares it with what the model predicts, and takes it as the state from here on.
     ///
     /// `exact` says whether the free pages can be predicted: a step that starts programs or fills memory moves them.
@@ -377,9 +383,7 @@ impl<'a, G: UnderTest> Bench<'a, G> {
                 tolerance.free = None;
             }
             // What the log tells is judged by the suite's own words, whatever it leaves behind.
-            let console = self.guest.console();
-            let since = console.get(self.console_since..).unwrap_or(&console);
-            tolerance.taint = klog::classify(since.as_bytes()).is_empty();
+            tolerance.taint = klog::classify(self.said_since().as_bytes()).is_empty();
             let mismatches = compare(&self.ledger, &predicted.ledger, &seen, tolerance);
             // What the guest does on its own (freeing in the background, other CPUs' lists) settles; what an operation did stays.
             if mismatches.is_empty() || left == 0 {
@@ -390,7 +394,7 @@ impl<'a, G: UnderTest> Bench<'a, G> {
                 };
                 self.model = predicted.model;
                 self.ledger = seen;
-                self.console_since = console.len();
+                self.console_since = self.guest.console().len();
                 return Ok(mismatches);
             }
             left -= 1;

@@ -15,11 +15,11 @@ use crate::{
     plan::Job,
     session::{Origin, Stage},
 };
-use base::fault::Verdict;
+use base::{Errno, fault::Verdict};
 use explore::{BOOT, Failed, Group, Issues, Moment, Scribe, Sign, Wish};
 use memory::Generation;
 use record::{CaseFolder, FindingRecord};
-use suite::{Action, Case, Failure, Known, Place, Step};
+use suite::{Act, Action, Case, Failure, Known, Offline, Place, Remove, Step};
 
 /// Where the steps of a case come from.
 pub(super) enum Course<'c> {
@@ -38,7 +38,7 @@ pub(crate) struct Drawn {
     until: Option<Instant>,
     /// The next wish.
     at: usize,
-    /// The steps that were begun, as lines of a suite; but for those that were refused since pages are in use.
+    /// The steps that were begun, as lines of a suite; but for those that were refused since pages are in use, and after which all was as it must be.
     pub(crate) steps: Vec<String>,
     /// The wishes that came to a step, by their places.
     effective: Vec<usize>,
@@ -128,10 +128,13 @@ impl Drawn {
         Some(known)
     }
 
-    /// A step was done.
-    pub(super) fn did(&mut self, step: &Step, bench: &mut Bench<'_, impl UnderTest>) {
-        if !std::mem::take(&mut bench.was_busy) {
-            self.steps.push(step.to_string());
+    /// A step was done; `fails` says whether that is how the sequence fails.
+    pub(super) fn did(&mut self, step: &Step, bench: &mut Bench<'_, impl UnderTest>, fails: bool) {
+        match (std::mem::take(&mut bench.was_busy), fails) {
+            (false, _) => self.steps.push(step.to_string()),
+            (true, true) => self.steps.push(refused(step).to_string()),
+            // Another guest may have nothing in these pages.
+            (true, false) => {}
         }
         // Where it cannot be read, nothing will be known of what was run either, and that is told then.
         if let Ok(Some(pieces)) = bench.guest.noted() {
@@ -149,6 +152,18 @@ impl Drawn {
             .map(|at| self.wishes[*at].clone())
             .collect()
     }
+}
+
+/// The step, as one that is refused since pages are in use.
+fn refused(step: &Step) -> Step {
+    let mut step = step.clone();
+    // A write of that word takes a block offline, too, and has its errno in its line.
+    if let Action::Act(Act::Offline(Offline { fails, .. }) | Act::Remove(Remove { fails, .. })) =
+        &mut step.action
+    {
+        *fails = Some(Errno::EBUSY);
+    }
+    step
 }
 
 /// How things stand in a guest.
@@ -226,6 +241,27 @@ fn ran(outcome: &AttemptOutcome, drawn: &Drawn) -> Option<(Failure, Failed)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_after_which_the_books_do_not_hold_is_written_as_one() {
+        let written = |line: &str| {
+            let text = format!(
+                "suite: x\ncases:\n  - id: A\n    name: a\n    steps:\n      - add: {{ as: b, blocks: 2 }}\n      - online: {{ block: b }}\n      - {line}\n"
+            );
+            let suite = suite::Suite::parse("x.yaml", &text).unwrap_or_else(|errors| panic!("{errors}"));
+            refused(&suite.cases[0].steps[2]).to_string()
+        };
+        for (line, refused) in [
+            ("offline: { block: b.1 }", "offline: { block: b.1, fails: EBUSY }"),
+            ("remove: { block: b }", "remove: { block: b, fails: EBUSY }"),
+            (
+                "auto_online: { policy: kernel }",
+                "auto_online: { policy: kernel }",
+            ),
+        ] {
+            assert_eq!(written(line), refused);
+        }
+    }
 
     #[test]
     fn what_is_kept_of_a_sequence_ends_with_the_step_that_reached_the_piece() {

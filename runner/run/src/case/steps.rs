@@ -182,7 +182,7 @@ async fn all_steps(
             step: record.clone(),
         });
         if let Course::Drawn(drawn) = course {
-            drawn.did(step, bench);
+            drawn.did(step, bench, trouble.is_some() && goes_on.is_none());
         }
         outcome.steps.push(record);
         match (trouble, goes_on) {

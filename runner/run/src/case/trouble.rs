@@ -105,6 +105,21 @@ impl Trouble {
         }
     }
 
+    /// A fact that the case needs is not so.
+    pub(super) fn lacking(message: impl Into<String>) -> Self {
+        Self::Lacking {
+            message: message.into(),
+        }
+    }
+
+    /// Whether the guest does not do what it was asked for, and QEMU answers.
+    pub(super) fn is_a_hang(&self) -> bool {
+        let Self::Guest { blame, end, .. } = self else {
+            return false;
+        };
+        *blame == Blame::Kernel && end.as_ref().is_none_or(|end| *end == GuestEnd::Hung)
+    }
+
     /// A guest did not answer, and this was found; `what` is what was being done.
     pub(super) fn silent(what: &dyn std::fmt::Display, diagnosis: &Diagnosis) -> Self {
         Self::of_guest(format!("{what}: {diagnosis}"), diagnosis)

@@ -18,9 +18,12 @@ use crate::{
     plan::Job,
     session::{Origin, Stage},
 };
-use ::explore::{Draw, Enough, Failed, Found, Issues, Made, Planned, Sequence, Shrink};
+use ::explore::{Draw, Enough, Failed, Found, Issues, Made, Planned, Sequence, Shrink, Sign};
 use base::fault::Verdict;
 use record::{CaseKey, FolderError, FoundRecord};
+
+/// More guests in which a sequence runs that failed in a new way: with the first one as many as a case has.
+const AGAIN: u32 = 2;
 
 /// Time that it is given, by the wall's clock.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -87,8 +90,16 @@ impl<G: Grounds> Field<G> {
         };
         let told = (asked.tried.verdict, self.began.elapsed());
         self.lead().over(self.draw.seed, &planned, &asked.drawn, told);
+        let mut once = None;
         let found = match &asked.tried.ran {
-            Some(ran) if self.is_new(ran) => Some(self.clone().found(&planned, ran.clone(), &asked).await),
+            Some(ran) if self.is_new(ran) => match self.again(&planned, &ran.sign).await {
+                Ok(again) if self.is_chance(&ran.sign, again) => {
+                    once = Some(asked.tried.reason.clone());
+                    None
+                }
+                Ok(again) => Some(self.clone().found(&planned, ran.clone(), &asked, again).await),
+                Err(error) => Some(Err(error)),
+            },
             _ => None,
         };
         let kept = match found {
@@ -105,8 +116,9 @@ impl<G: Grounds> Field<G> {
                     _ => asked.tried.reason,
                 },
                 known: asked.drawn.known,
-                sign: asked.tried.ran.map(|ran| ran.sign),
+                sign: asked.tried.ran.map(|ran| ran.sign).filter(|_| once.is_none()),
                 found,
+                once,
             },
         }
     }
@@ -125,6 +137,35 @@ impl<G: Grounds> Field<G> {
         // A count is whole at any moment.
         let mut signs = self.signs.lock().unwrap_or_else(PoisonError::into_inner);
         signs.is_new(&ran.sign)
+    }
+
+    /// Runs a sequence that failed so in more guests: how many of how many show it again.
+    async fn again(&self, planned: &Planned, sign: &Sign) -> Result<(u32, u32), String> {
+        let what = format!("-again-{}", planned.number);
+        let mut shown = 0;
+        for guest in 1..=AGAIN {
+            if self.stage().stop.is_asked() {
+                return Ok((shown, guest - 1));
+            }
+            let name = (what.as_str(), None);
+            let asked = self
+                .ask(&planned.sequence, name, guest.into(), Origin::Clone)
+                .await;
+            let asked = asked.map_err(|error| chain(&error))?;
+            shown += u32::from(asked.tried.ran.is_some_and(|ran| ran.sign == *sign));
+            self.forget(&asked.key)?;
+        }
+        Ok((shown, AGAIN))
+    }
+
+    /// Whether what failed so, and in so many of so many more guests, says nothing.
+    fn is_chance(&self, sign: &Sign, (shown, _): (u32, u32)) -> bool {
+        if shown > 0 || !sign.is_of_free_pages() {
+            return false;
+        }
+        // A count is whole at any moment.
+        let mut signs = self.signs.lock().unwrap_or_else(PoisonError::into_inner);
+        !signs.showed_once(sign)
     }
 
     /// Runs a sequence in one guest; `what` and `number` tell it from others.
@@ -168,6 +209,7 @@ impl<G: Grounds> Field<G> {
         planned: &Planned,
         ran: Failed,
         asked: &Asked,
+        again: (u32, u32),
     ) -> Result<FoundRecord, String> {
         let number = planned.number;
         let after = self.began.elapsed();
@@ -183,7 +225,9 @@ impl<G: Grounds> Field<G> {
             let began = Instant::now();
             let mut left = first;
             let mut tries = 0;
-            let shrunk = Shrink::of(field.draw, &planned_one, ran.clone(), field.tries, |simpler| {
+            // What no other guest shows would be looked for in vain.
+            let most = if again.0 > 0 { field.tries } else { 0 };
+            let shrunk = Shrink::of(field.draw, &planned_one, ran.clone(), most, |simpler| {
                 if field.stage().stop.is_asked() || began.elapsed() > PATIENCE {
                     return Err(Enough);
                 }
@@ -217,6 +261,7 @@ impl<G: Grounds> Field<G> {
             times: 1,
             steps: drawn_steps,
             shortest: steps.len() as u64,
+            again,
             tries: shrunk.tries,
             file,
             evidence: format!("cases/{}", asked.key.id()),

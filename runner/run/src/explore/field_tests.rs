@@ -31,7 +31,15 @@ impl Grounds for Lab {
 }
 
 fn field(arch: Arch, setup: Setup, issues: Issues) -> Arc<Field<Lab>> {
-    let lab = Lab::new("    steps:\n      - auto_online: { policy: offline }\n", [setup]);
+    field_of(arch, [setup], issues)
+}
+
+/// One whose guests are these, the last of them again and again.
+fn field_of<const N: usize>(arch: Arch, setups_of: [Setup; N], issues: Issues) -> Arc<Field<Lab>> {
+    let lab = Lab::new(
+        "    steps:\n      - auto_online: { policy: offline }\n",
+        setups_of,
+    );
     Arc::new(Field {
         jobs: vec![lab.job.clone(); setups(arch).len()],
         grounds: Arc::new(lab),
@@ -109,6 +117,7 @@ async fn a_fault_is_found_once_and_made_short() {
         "auto_online, errno: auto_online_blocks failed with EIO, and must succeed"
     );
     assert!(found.steps > found.shortest && found.tries > 0, "{found:?}");
+    assert_eq!(found.again, (2, 2));
     let folder = field.grounds.stage.folder.path();
     assert!(folder.join(&found.evidence).join("ledgers.json").is_file());
     let text = fs_err::read_to_string(folder.join(&found.file)).unwrap();
@@ -122,6 +131,32 @@ async fn a_fault_is_found_once_and_made_short() {
             "auto_online: { policy: kernel }"
         ]
     );
+}
+
+/// The free pages of one guest are some less from its third memory state on, which no other guest shows.
+#[tokio::test(start_paused = true)]
+async fn free_pages_that_no_other_guest_shows_are_a_finding_only_when_they_come_often() {
+    let lies = || {
+        Setup::x86().after(
+            "memrig-ledger",
+            2,
+            Fault::Lie("/proc/zoneinfo:  nr_free_pages", -60),
+        )
+    };
+    let true_one = Setup::x86;
+    let setups = [lies(), true_one(), true_one()];
+    let setups: [Setup; 12] = std::array::from_fn(|at| setups[at % 3].clone());
+    let field = field_of(Arch::X86_64, setups, Issues::default());
+    let mut told = Vec::new();
+    for _ in 0..4 {
+        // The same sequence, in three guests each time.
+        let ended = field.clone().run(1).await;
+        assert_eq!(ended.verdict, Verdict::Fail, "{}", ended.reason);
+        let again = ended.found.as_ref().map(|found| (found.again, found.tries));
+        told.push((ended.once.is_some(), ended.sign.is_some(), again));
+    }
+    let chance = (true, false, None);
+    assert_eq!(told, [chance, chance, chance, (false, true, Some(((0, 2), 0)))]);
 }
 
 /// What a suite lists whose case has this known issue, an `add` and an `auto_online`.

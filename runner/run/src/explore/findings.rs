@@ -22,6 +22,8 @@ pub(super) struct Ended {
     pub(super) sign: Option<Sign>,
     /// What was made of it, where it was the first that failed so.
     pub(super) found: Option<FoundRecord>,
+    /// Why it is no finding though it failed: no other guest showed it again.
+    pub(super) once: Option<String>,
 }
 
 impl Ended {
@@ -34,22 +36,37 @@ impl Ended {
             known: Vec::new(),
             sign: None,
             found: None,
+            once: None,
         }
     }
 }
 
 /// Signs that were seen, and how often.
 #[derive(Debug, Default)]
-pub(super) struct Signs(BTreeMap<Sign, u64>);
+pub(super) struct Signs {
+    seen: BTreeMap<Sign, u64>,
+    once: BTreeMap<Sign, u64>,
+}
 
 impl Signs {
     /// Counts one, and says whether it is the first.
     pub(super) fn is_new(&mut self, sign: &Sign) -> bool {
-        let times = self.0.entry(sign.clone()).or_default();
+        let times = self.seen.entry(sign.clone()).or_default();
         *times += 1;
         *times == 1
     }
+
+    /// Forgets one that no other guest showed again, so that the next one is looked at; says whether that was done often enough for it to be no chance.
+    pub(super) fn showed_once(&mut self, sign: &Sign) -> bool {
+        self.seen.remove(sign);
+        let times = self.once.entry(sign.clone()).or_default();
+        *times += 1;
+        *times >= OFTEN
+    }
 }
+
+/// So many sequences that show the same once are a finding.
+const OFTEN: u64 = 4;
 
 /// Counts a sequence that is over, `at` since the exploration of its kernel began.
 pub(super) fn count(
@@ -82,6 +99,7 @@ pub(super) fn count(
         *times.entry(sign).or_default() += 1;
     }
     kernel.findings.extend(ended.found);
+    kernel.once.extend(ended.once);
     for found in &mut kernel.findings {
         let seen = times.iter().find(|(sign, _)| sign.to_string() == found.sign);
         found.times = seen.map_or(found.times, |(_, times)| *times);
@@ -113,6 +131,7 @@ mod tests {
             times: 1,
             steps: 9,
             shortest: 2,
+            again: (2, 2),
             tries: 3,
             file: String::new(),
             evidence: String::new(),
@@ -124,6 +143,7 @@ mod tests {
             known: vec!["leak".to_owned()],
             found: sign.as_ref().filter(|_| found).map(record),
             sign,
+            once: None,
         }
     }
 

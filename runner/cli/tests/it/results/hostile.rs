@@ -94,6 +94,7 @@ fn explored(said: &str) -> ExploreRecord {
         times: 1,
         steps: 2,
         shortest: 1,
+        again: (2, 2),
         tries: 3,
         file: "found/x.yaml".to_owned(),
         evidence: "cases/x".to_owned(),
