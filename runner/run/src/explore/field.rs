@@ -25,8 +25,9 @@ use record::{CaseKey, FolderError, FoundRecord};
 /// More guests in which a sequence runs that failed in a new way: with the first one as many as a case has.
 const AGAIN: u32 = 2;
 
-/// Time that it is given, by the wall's clock.
+/// Time that one finding is given at the most, to make it shorter, by the wall's clock; and what it has however short the exploration is.
 const PATIENCE: Duration = Duration::from_secs(600);
+const HASTE: Duration = Duration::from_secs(60);
 
 /// Who starts guests, and what they share.
 pub(super) trait Grounds: Guests + Send + Sync + 'static {
@@ -121,6 +122,14 @@ impl<G: Grounds> Field<G> {
                 once,
             },
         }
+    }
+
+    /// How long a finding is made shorter: for as long as the kernel is explored, but no longer than anybody waits.
+    pub(super) fn patience(&self) -> Duration {
+        let whole = self
+            .until
+            .map(|until| until.saturating_duration_since(self.began));
+        whole.map_or(PATIENCE, |whole| whole.clamp(HASTE, PATIENCE))
     }
 
     /// What leads the draw.
@@ -223,12 +232,13 @@ impl<G: Grounds> Field<G> {
         let (first, planned_one) = (asked.drawn.steps.clone(), planned.clone());
         let shrunk = tokio::task::spawn_blocking(move || {
             let began = Instant::now();
+            let patience = field.patience();
             let mut left = first;
             let mut tries = 0;
             // What no other guest shows would be looked for in vain.
             let most = if again.0 > 0 { field.tries } else { 0 };
             let shrunk = Shrink::of(field.draw, &planned_one, ran.clone(), most, |simpler| {
-                if field.stage().stop.is_asked() || began.elapsed() > PATIENCE {
+                if field.stage().stop.is_asked() || began.elapsed() > patience {
                     return Err(Enough);
                 }
                 tries += 1;

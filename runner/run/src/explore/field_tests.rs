@@ -3,7 +3,7 @@
 
 use std::{
     sync::{Arc, Mutex},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use camino::Utf8Path;
@@ -157,6 +157,19 @@ async fn free_pages_that_no_other_guest_shows_are_a_finding_only_when_they_come_
     }
     let chance = (true, false, None);
     assert_eq!(told, [chance, chance, chance, (false, true, Some(((0, 2), 0)))]);
+}
+
+#[tokio::test]
+async fn a_finding_is_given_no_more_time_than_its_kernel_but_a_minute() {
+    let patience = |explored: Option<u64>| {
+        let mut field = Arc::into_inner(field(Arch::X86_64, Setup::x86(), Issues::default())).expect("one");
+        field.until = explored.map(|seconds| field.began + Duration::from_secs(seconds));
+        field.patience().as_secs()
+    };
+    assert_eq!(
+        [Some(5), Some(150), Some(3600), None].map(patience),
+        [60, 150, 600, 600]
+    );
 }
 
 /// What a suite lists whose case has this known issue, an `add` and an `auto_online`.
