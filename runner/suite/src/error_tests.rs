@@ -112,6 +112,9 @@ golden! {
     parallel_of_what_cannot_be = steps("      - add: { as: b, blocks: 2 }\n      - parallel:\n          do:\n            - [online: { block: b }, offline: { block: b.0, fails: EBUSY }]\n            - [guest: { run: x }]\n      - parallel: { do: [[online: { block: b.0 }]] }\n      - parallel: { do: [[online: { block: b.0 }], []] }\n");
     parallel_of_too_many = steps(&format!("      - add: {{ as: b }}\n      - parallel: {{ do: [[{0}], [{0}]] }}\n", ["online: { block: b }"; 5].join(", ")));
     hold_of_what_cannot_be = steps("      - add: { as: b }\n      - hold: { block: c, by: anon, as: p }\n      - hold: { block: b, by: hugetlb, as: p }\n");
+    load_that_cannot_be = steps("      - load: { off: true }\n      - load: { by: [pages, pages] }\n      - load: { by: [sysfs] }\n      - load: {}\n      - load: { off: true, seed: 1 }\n");
+    load_by_an_unknown_word = steps("      - load: { by: [paegs] }\n");
+    load_that_goes_on = steps("      - load: { by: [pages] }\n");
     pressure_that_cannot_be = steps("      - pressure: { off: true }\n      - pressure: { free: 1MiB }\n      - pressure: { free: 16MiB, off: true }\n      - pressure: {}\n      - pressure: { free: 2GiB }\n");
     pressure_of_no_size = steps("      - pressure: { free: few }\n");
     node_that_cannot_be = x86("      - add: { as: b }\n      - node: { number: 1, online: true }\n      - node: { number: 0 }\n      - node: { number: 0, online: false, blocks: [b] }\n      - node: { number: 0, blocks: [c] }\n");

@@ -57,10 +57,10 @@ pub use raw::Needs;
 pub use sign::{Failure, Place, Sign};
 pub use step::{
     Act, Action, Add, AddResult, Assigned, AutoOnlineBlocks, Busy, Configure, Cpu, Deconfigure, Extent, File,
-    Free, Guest, Hold, Log, Look, Node, Notifiers, Offline, Online, Pages, Parallel, Pressure, Read,
+    Free, Guest, Hold, Load, Log, Look, Node, Notifiers, Offline, Online, Pages, Parallel, Pressure, Read,
     RefuseAssign, Remove, Repeat, Step, Storage, StorageCommands, StorageFile, Sweep, Uevents, Veto, Write,
 };
 pub use words::{
     AutoPolicy, Boot, FailureKind, Filling, GuestClock, Holding, Memmap, MemmapOnMemory, Notifier, Uevent,
-    Vetoable, Via, ZoneChoice,
+    Vetoable, Via, Working, ZoneChoice,
 };

@@ -182,6 +182,28 @@ word_enum!(
 );
 
 word_enum!(
+    /// What somebody does in the guest while steps are done, again and again.
+    Working {
+        /// Writes a file of 8 to 71 MiB into a tmpfs, and removes it.
+        Cache = "cache",
+        /// Fills 8 to 71 MiB of its own memory.
+        Anon = "anon",
+        /// Starts four processes at once.
+        Fork = "fork",
+        /// Compacts all memory, by /proc/sys/vm/compact_memory.
+        Compaction = "compaction",
+        /// Reads kpageflags, kpagecount, pagetypeinfo, zoneinfo and buddyinfo of /proc.
+        Pages = "pages",
+        /// Reads all files of memory blocks and of nodes in sysfs.
+        Sysfs = "sysfs",
+        /// Reads page_owner; wants `cmdline: [page_owner=on]`.
+        PageOwner = "page-owner",
+        /// Reads the kernel's page tables in debugfs.
+        PageTables = "page-tables",
+    }
+);
+
+word_enum!(
     /// Whether a case may start from a clone of a booted guest.
     Boot {
         /// A clone of a guest that was stopped right after boot.
@@ -237,6 +259,8 @@ word_enum!(
         Node = "node",
         /// Pages that are held are not where they must be, not held as they were, or not what they were.
         Held = "held",
+        /// The work of a load did not go well.
+        Load = "load",
     }
 );
 

@@ -25,7 +25,7 @@ use memory::{
     Attribute, BlockId, Dimm, Hypervisor, LEDGER_SCRIPT, Ledger, MemoryFacts, Mismatch, Model, Op, compare,
 };
 use record::SubcaseRecord;
-use suite::{BlockName, BlockRef, CaseMachine, File};
+use suite::{BlockName, BlockRef, CaseMachine, File, Working};
 use supply::tree::Origin;
 use vm::{
     guest::Output,
@@ -96,6 +96,8 @@ pub(super) struct Bench<'a, G> {
     pub(super) fault: Option<Fault>,
     /// Pages that are held, by the names of the steps.
     pub(super) held: BTreeMap<BlockName, Held>,
+    /// Who is at work in the guest.
+    pub(super) load: Vec<Working>,
     /// Memory was taken, so that the kernel reclaims.
     pub(super) under_pressure: bool,
     /// Priority with which the notifier error injection was loaded.
@@ -165,6 +167,7 @@ impl<'a, G: UnderTest> Bench<'a, G> {
             watch: None,
             fault: None,
             held: BTreeMap::new(),
+            load: Vec::new(),
             under_pressure: false,
             injection: None,
             commands_since: 0,
@@ -350,11 +353,13 @@ impl<'a, G: UnderTest> Bench<'a, G> {
     /// `exact` says whether the free pages can be predicted: a step that starts programs or fills memory moves them.
     pub(super) async fn observe(&mut self, op: &Op, exact: bool) -> Result<Vec<Mismatch>, Trouble> {
         let first = self.is_first(op);
+        let busy = !self.load.is_empty();
+        let exact = exact && !busy;
         let mut left = SETTLE;
         let mut foreseen = None;
         loop {
-            // After a step that starts programs, the next one is measured from where the guest has come to rest.
-            let seen = if exact {
+            // After a step that starts programs, the next one is measured from where the guest has come to rest. It does not while others are at work.
+            let seen = if exact || busy {
                 ledger(self.guest, self.facts.arch, self.limit).await?
             } else {
                 settled(self.guest, self.facts.arch, self.limit, None).await?

@@ -130,11 +130,10 @@ impl Drawn {
 
     /// A step was done; `fails` says whether that is how the sequence fails.
     pub(super) fn did(&mut self, step: &Step, bench: &mut Bench<'_, impl UnderTest>, fails: bool) {
-        match (std::mem::take(&mut bench.was_busy), fails) {
-            (false, _) => self.steps.push(step.to_string()),
-            (true, true) => self.steps.push(refused(step).to_string()),
-            // Another guest may have nothing in these pages.
-            (true, false) => {}
+        let was_busy = std::mem::take(&mut bench.was_busy);
+        // One that was busy and left all as it was is not written: another guest may have nothing in these pages.
+        if !was_busy || fails {
+            self.steps.push(as_it_went(step, was_busy));
         }
         // Where it cannot be read, nothing will be known of what was run either, and that is told then.
         if let Ok(Some(pieces)) = bench.guest.noted() {
@@ -154,8 +153,11 @@ impl Drawn {
     }
 }
 
-/// The step, as one that is refused since pages are in use.
-fn refused(step: &Step) -> Step {
+/// The line of a step; of one that was refused since pages are in use, with that errno.
+pub(super) fn as_it_went(step: &Step, was_busy: bool) -> String {
+    if !was_busy {
+        return step.to_string();
+    }
     let mut step = step.clone();
     // A write of that word takes a block offline, too, and has its errno in its line.
     if let Action::Act(Act::Offline(Offline { fails, .. }) | Act::Remove(Remove { fails, .. })) =
@@ -163,7 +165,7 @@ fn refused(step: &Step) -> Step {
     {
         *fails = Some(Errno::EBUSY);
     }
-    step
+    step.to_string()
 }
 
 /// How things stand in a guest.
@@ -249,7 +251,7 @@ mod tests {
                 "suite: x\ncases:\n  - id: A\n    name: a\n    steps:\n      - add: {{ as: b, blocks: 2 }}\n      - online: {{ block: b }}\n      - {line}\n"
             );
             let suite = suite::Suite::parse("x.yaml", &text).unwrap_or_else(|errors| panic!("{errors}"));
-            refused(&suite.cases[0].steps[2]).to_string()
+            as_it_went(&suite.cases[0].steps[2], true)
         };
         for (line, refused) in [
             ("offline: { block: b.1 }", "offline: { block: b.1, fails: EBUSY }"),

@@ -26,6 +26,9 @@ mod life;
 #[cfg(test)]
 mod life_tests;
 mod lists;
+mod load;
+#[cfg(test)]
+mod load_tests;
 mod log;
 mod look;
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     bench::Bench,
-    drawn::Course,
+    drawn::{Course, as_it_went},
     guest::UnderTest,
     inside::{self, STEP_LIMIT},
     known::{PassedOver, failure, listed, shown},
@@ -150,7 +150,8 @@ async fn all_steps(
                     known.filter(|known| known.sign.go_on).cloned()
                 }
                 Course::Drawn(drawn) => {
-                    drawn.known(job, release, &failure, &step.to_string(), &since.findings)
+                    let line = as_it_went(step, bench.was_busy);
+                    drawn.known(job, release, &failure, &line, &since.findings)
                 }
             }
         });
@@ -325,6 +326,7 @@ async fn do_act(bench: &mut Bench<'_, impl UnderTest>, act: &Act) -> Result<(), 
         Act::Hold(hold) => (bench.hold(hold).await?, false),
         Act::Free(free) => (bench.free(free).await?, false),
         Act::Pressure(pressure) => (bench.pressure(pressure).await?, false),
+        Act::Load(load) => (bench.load(load).await?, false),
         Act::Cpu(cpu) => (bench.cpu(cpu).await?, false),
         Act::Guest(program) => (bench.program(program).await?, false),
         Act::Parallel(parallel) => (bench.parallel(parallel).await?, false),

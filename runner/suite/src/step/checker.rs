@@ -26,6 +26,8 @@ pub(super) struct Checker<'c, 'n, 't> {
     pub(super) held: BTreeMap<BlockName, bool>,
     /// Whether a `pressure` step has taken memory.
     pub(super) pressure: bool,
+    /// The line of a `load` step that goes on.
+    pub(super) load: Option<usize>,
     /// The priority of `veto` steps, and the line of the first.
     pub(super) priority: Option<(i32, usize)>,
     /// How often the steps that are looked at are done.
@@ -47,10 +49,13 @@ pub(crate) fn check_steps(
         busy: BTreeMap::new(),
         held: BTreeMap::new(),
         pressure: false,
+        load: None,
         priority: None,
         rounds: 1,
     };
-    checker.list(raw, at)
+    let steps = checker.list(raw, at);
+    checker.stops_its_load(at);
+    steps
 }
 
 impl Checker<'_, '_, '_> {

@@ -18,6 +18,7 @@ use super::{
     guest::{Guest, RawGuest},
     hold::Hold,
     line::Line,
+    load::{Load, RawLoad},
     log::{Log, RawLog},
     node::Node,
     notifiers::Notifiers,
@@ -151,6 +152,9 @@ words! {
         /// Takes memory of the guest until its kernel has little left before it reclaims, or gives it back. Exactly one of `free` and `off`. What is taken is no cache and no
         /// process's, so that nothing the kernel can do gets it back. Until then, more free pages than predicted are no failure: the kernel reclaims.
         Pressure(RawPressure => Pressure) = "pressure",
+        /// Has others at work in the guest while the steps behind it are done, or stops them and looks whether all their work went well. Exactly one of `by` and `off`. The free
+        /// pages are not compared until they have stopped.
+        Load(RawLoad => Load) = "load",
         /// Runs a shell script in the guest.
         Guest(RawGuest => Guest) = "guest",
         /// Configures standby blocks that were added and deconfigured; s390x G2.
