@@ -11,7 +11,7 @@ use base::{
     named::{self, NoText},
     ui::Ui,
 };
-use record::RunRecord;
+use record::{ExploreRecord, RunRecord};
 use suite::{KernelIssue, Suite, near};
 use supply::cache;
 
@@ -98,7 +98,7 @@ pub(super) fn of_run(record: &RunRecord, ui: &Ui) -> Result<Vec<Arc<LoadedSuite>
 /// The suites of what an exploration found, which lie in the run's folder: paths by the SHA-256 of the text.
 fn found(run: &Utf8Path) -> std::io::Result<BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
-    let own = listed(&run.join("found"))?;
+    let own = listed(&run.join(ExploreRecord::FOUND))?;
     // Where parts were put together, those of each are in a folder of its own.
     let of_parts: Vec<Utf8PathBuf> = own.iter().filter(|path| path.is_dir()).cloned().collect();
     let of_parts = of_parts.iter().map(|part| listed(part));

@@ -28,6 +28,9 @@ impl ExploreRecord {
     /// Its name in the folder of a run.
     pub const FILE: &str = "explore.json";
 
+    /// The folder of a run with the suites of what was found.
+    pub const FOUND: &str = "found";
+
     /// Reads that of a run, where it explored.
     ///
     /// # Errors

@@ -405,7 +405,10 @@ fn explored(parts: &[Part], merged: &Utf8Path) -> Result<Vec<(Utf8PathBuf, Damag
                 ));
             }
         }
-        let (from, to) = (folder.join(FOUND), merged.join(found_in(part, FOUND)));
+        let (from, to) = (
+            folder.join(ExploreRecord::FOUND),
+            merged.join(found_in(part, ExploreRecord::FOUND)),
+        );
         if from.is_dir() {
             copy(&from, &to).map_err(|source| MergeError::Copy { from, source })?;
         }
@@ -419,13 +422,11 @@ fn explored(parts: &[Part], merged: &Utf8Path) -> Result<Vec<(Utf8PathBuf, Damag
     Ok(damaged)
 }
 
-/// The folder of a run with the suites of what was found.
-const FOUND: &str = "found";
-
 /// Where a part's `found/x.yaml` is in the merged run.
 fn found_in(part: &Part, file: &str) -> String {
-    let own = file.strip_prefix(FOUND).unwrap_or(file);
-    format!("{FOUND}/{}{own}", part.record.facts.id)
+    let found = ExploreRecord::FOUND;
+    let own = file.strip_prefix(found).unwrap_or(file);
+    format!("{found}/{}{own}", part.record.facts.id)
 }
 
 fn write(parts: &[Part], results: &Utf8Path, merged: &Merged) -> Result<Utf8PathBuf, MergeError> {

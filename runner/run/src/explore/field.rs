@@ -20,13 +20,15 @@ use crate::{
 };
 use ::explore::{Draw, Enough, Failed, Found, Issues, Made, Planned, Sequence, Shrink, Sign};
 use base::fault::Verdict;
-use record::{CaseKey, FolderError, FoundRecord};
+use record::{CaseKey, ExploreRecord, FolderError, FoundRecord};
 
 /// More guests in which a sequence runs that failed in a new way: with the first one as many as a case has.
 const AGAIN: u32 = 2;
 
-/// Time that one finding is given at the most, to make it shorter, by the wall's clock; and what it has however short the exploration is.
+/// Time that one finding is given at the most, to make it shorter, by the wall's clock.
 const PATIENCE: Duration = Duration::from_secs(600);
+
+/// What it has of that however short the exploration is.
 const HASTE: Duration = Duration::from_secs(60);
 
 /// Who starts guests, and what they share.
@@ -333,10 +335,10 @@ pub(super) fn keep(run: &Utf8Path, plain: &str, text: impl Fn(&str) -> String) -
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         lines.map(str::to_owned).collect()
     };
-    fs_err::create_dir_all(run.join("found"))?;
+    fs_err::create_dir_all(run.join(ExploreRecord::FOUND))?;
     let mut name = plain.to_owned();
     for number in 2.. {
-        let file = format!("found/{name}.yaml");
+        let file = format!("{}/{name}.yaml", ExploreRecord::FOUND);
         let text = text(&name);
         match fs_err::read_to_string(run.join(&file)) {
             Err(error) if error.kind() == ErrorKind::NotFound => {

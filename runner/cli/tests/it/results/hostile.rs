@@ -80,6 +80,7 @@ fn explored(said: &str) -> ExploreRecord {
     let mut kernel = ExploredKernel::new(1, Arch::S390x, "debian:trixie", said);
     kernel.errors = vec![said.to_owned()];
     kernel.lacking = vec![said.to_owned()];
+    kernel.once = vec![said.to_owned()];
     kernel.known = vec![KnownSeen {
         reason: said.to_owned(),
         times: 1,
