@@ -47,9 +47,11 @@ fn explored(kernel: &ExploredKernel, folder: &str, again: Option<&RunRecord>) ->
         kernel.kernel,
         kernel.release,
         counts(kernel),
-        match kernel.findings.len() {
-            0 => "nothing found".to_owned(),
-            found => format!("{found} found"),
+        match (kernel.findings.len(), kernel.sequences) {
+            // It was stopped, or had too little time.
+            (0, 0) => "no sequence came to its end".to_owned(),
+            (0, _) => "nothing found".to_owned(),
+            (found, _) => format!("{found} found"),
         }
     );
     let findings = kernel
@@ -203,6 +205,26 @@ mod tests {
             told(&record).ends_with("2000 of 9000 bytes; nothing new\n"),
             "{}",
             told(&record)
+        );
+    }
+
+    #[test]
+    fn a_kernel_on_which_nothing_ran_is_not_one_where_nothing_was_found() {
+        let mut kernel = ExploredKernel::new(7, Arch::S390x, "debian:sid", "7.2");
+        let told = |kernel: &ExploredKernel| {
+            let kernels = vec![kernel.clone()];
+            explore_summary(&ExploreRecord { kernels }, "r", None)
+        };
+        assert!(
+            told(&kernel).ends_with("seed 7: no sequence came to its end\n"),
+            "{}",
+            told(&kernel)
+        );
+        kernel.sequences = 1;
+        assert!(
+            told(&kernel).ends_with("seed 7: nothing found\n"),
+            "{}",
+            told(&kernel)
         );
     }
 
