@@ -55,7 +55,7 @@ static ON_S390X: [Setup; 6] = [
     },
     Setup {
         memmap_on_memory: Some("on"),
-        ..plain("increments", "{ memory: 1GiB, hotplug: 2GiB, increment: 16MiB }")
+        ..plain("increments", "{ memory: 1GiB, hotplug: 2GiB, increment: 4MiB }")
     },
     Setup {
         cmdline: &["movable_node"],
