@@ -109,6 +109,18 @@ pub fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
     fs_err::read(path)
 }
 
+/// The same; `None` where there is no such file.
+///
+/// # Errors
+/// As [`read_whole`].
+pub fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match read_whole(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Writes a file anew, unless something else has its name: who writes to a FIFO waits for a reader.
 ///
 /// # Errors

@@ -22,13 +22,11 @@ pub(super) fn matrix(args: &Matrix, ui: &Ui) -> Result<Exit, Failure> {
     let request = Request::of(selected, results.clone(), args.how.how());
     let outcome = match (loaded.matrix.explore, planned.part.share(&explored)) {
         (Some(explore), own) if !own.is_empty() => {
-            // Each kernel has the time that it would have without parts.
-            let share = explore.time.mul_f64(own.len() as f64 / explored.len() as f64);
             let known = suites::with_known()?;
             let sequences = Sequences {
                 known: &known,
                 seed: explore.seed.unwrap_or_else(any_seed),
-                budget: Budget::Time(share),
+                budget: Budget::Time(explore.share(own.len(), explored.len())),
                 tries: TRIES,
                 guests: args.how.jobs,
                 leading: Leading::Code(None),

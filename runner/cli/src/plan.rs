@@ -110,7 +110,7 @@ fn text(jobs: &[Job], times: &BTreeMap<String, u64>, usual: &Usual) -> String {
 
 /// What is explored of the kernels of a part, of so many in all.
 fn exploration(explore: Explore, kernels: usize, all: usize) -> String {
-    let share = explore.time.as_secs_f64() * kernels as f64 / all.max(1) as f64;
+    let share = explore.share(kernels, all).as_secs_f64();
     format!(
         "{} explored before them, {:.1} min together, with {}",
         match kernels {

@@ -30,12 +30,10 @@ pub(super) fn replay(args: &Replay, ui: &Ui) -> Result<Exit, Failure> {
     let mut cases = record.cases.iter().filter(|case| keys.contains(&case.key));
     if let Some(explored) = cases.find(|case| case.is_exploration()) {
         let key = &explored.key;
-        let kernels = ExploreRecord::read(&folder)
-            .map_err(Failure::broken)?
-            .unwrap_or_default()
-            .kernels;
-        let mut kernels = kernels.iter();
+        let explored = ExploreRecord::read(&folder).map_err(Failure::broken)?;
+        let mut kernels = explored.iter().flat_map(|record| &record.kernels);
         let seed = kernels.find(|kernel| (kernel.arch, &kernel.kernel) == (key.arch, &key.label));
+        // A run that was killed between the two files does not say by which seed it drew.
         let seed = seed.map_or_else(String::new, |kernel| format!(" --seed {}", kernel.seed));
         let why = format!("`{}` is no case of a suite: it is an exploration", args.case);
         let again = format!("memrig explore -k {} -a {}{seed}", key.label, key.arch);

@@ -56,13 +56,12 @@ pub(super) fn xml(record: &RunRecord) -> Result<String, Failure> {
 /// What was found of two kernels, where the run is the first one of a comparison.
 pub(super) fn comparison(folder: &Utf8Path) -> Result<Option<CompareRecord>, Failure> {
     let path = folder.join("compare.json");
-    match named::read_whole(path.as_std_path()) {
-        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
-            Failure::broken(anyhow::Error::new(error).context(format!("`{path}` does not read")))
-        }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Failure::broken(error)),
-    }
+    let Some(text) = named::read_if_there(path.as_std_path()).map_err(Failure::broken)? else {
+        return Ok(None);
+    };
+    serde_json::from_slice(&text).map(Some).map_err(|error| {
+        Failure::broken(anyhow::Error::new(error).context(format!("`{path}` does not read")))
+    })
 }
 
 /// Prints the summary of a run.

@@ -37,16 +37,13 @@ impl ExploreRecord {
     /// The file cannot be read, or is not what one is.
     pub fn read(run: &Utf8Path) -> io::Result<Option<Self>> {
         let path = run.join(Self::FILE);
-        match named::read_whole(path.as_std_path()) {
-            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
-                io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    format!("`{path}` does not read: {error}"),
-                )
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        let Some(text) = named::read_if_there(path.as_std_path())? else {
+            return Ok(None);
+        };
+        serde_json::from_slice(&text).map(Some).map_err(|error| {
+            let what = format!("`{path}` does not read: {error}");
+            io::Error::new(io::ErrorKind::InvalidData, what)
+        })
     }
 }
 
@@ -265,24 +262,24 @@ mod tests {
         ExploredKernel::new(7, Arch::S390x, "debian:sid", "7.2.13")
     }
 
-    fn verdict(kernel: &ExploredKernel) -> (Verdict, String) {
+    fn verdict(kernel: &ExploredKernel) -> (Verdict, Option<String>) {
         let case = kernel.case(covered_case("sequences", &[]).key);
         assert_eq!(case.attempts.is_empty(), case.verdict == Verdict::Skip);
-        (case.verdict, case.reason.unwrap_or_default())
+        (case.verdict, case.reason)
     }
 
     #[test]
     fn an_exploration_passes_only_where_sequences_ran_and_none_failed_or_broke() {
         let mut kernel = explored();
         kernel.seconds = Seconds::from_millis(2500);
-        let told = |verdict, reason: &str| (verdict, reason.to_owned());
+        let told = |verdict, reason: &str| (verdict, Some(reason.to_owned()));
         let none = "no sequence came to its end in 2.500 s: give it more time";
         assert_eq!(verdict(&kernel), told(Verdict::Error, none));
         kernel.lacking.push("nodes: the host is too small".to_owned());
         let none = "no sequence can run: nodes: the host is too small";
         assert_eq!(verdict(&kernel), told(Verdict::Skip, none));
         kernel.sequences = 3;
-        assert_eq!(verdict(&kernel), told(Verdict::Pass, ""));
+        assert_eq!(verdict(&kernel), (Verdict::Pass, None));
         kernel.errors = ["the line broke", "QEMU is gone"].map(str::to_owned).into();
         let broke = "2 of 5 sequences broke, first: the line broke";
         assert_eq!(verdict(&kernel), told(Verdict::Error, broke));

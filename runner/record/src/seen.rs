@@ -101,10 +101,8 @@ pub(super) fn readable_ledgers(bytes: &[u8]) -> Vec<LedgerEntry> {
 
 /// A file, if it is there.
 fn json<T: DeserializeOwned>(path: &Utf8Path) -> Result<Option<T>, SeenError> {
-    let bytes = match named::read_whole(path.as_std_path()) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
+    let Some(bytes) = named::read_if_there(path.as_std_path())? else {
+        return Ok(None);
     };
     serde_json::from_slice(&bytes)
         .map(Some)

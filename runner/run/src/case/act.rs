@@ -97,7 +97,7 @@ impl<G: UnderTest> Bench<'_, G> {
         if let (Err(trouble), Some(Op::Offline { block, .. })) = (&got, &asked)
             && trouble.is_a_hang()
             && let Some(why) = self.may_be_busy(&[*block], Errno::EBUSY)
-            && keeps_trying(&self.said_since())
+            && keeps_trying(self.since(&self.guest.console()))
         {
             let what = format!("{what} does not end, and the kernel keeps trying to empty the block: {why}");
             // No more can be asked of this guest.

@@ -342,10 +342,9 @@ impl<'a, G: UnderTest> Bench<'a, G> {
         }
     }
 
-    /// What the kernel said since the memory state was read last.
-    pub(super) fn said_since(&self) -> String {
-        let console = self.guest.console();
-        console.get(self.console_since..).unwrap_or(&console).to_owned()
+    /// What of the console was said since the memory state was read last.
+    pub(super) fn since<'c>(&self, console: &'c str) -> &'c str {
+        console.get(self.console_since..).unwrap_or(console)
     }
 
     /// Reads the ledger after `op`, compares it with what the model predicts, and takes it as the state from here on.
@@ -388,7 +387,8 @@ impl<'a, G: UnderTest> Bench<'a, G> {
                 tolerance.free = None;
             }
             // What the log tells is judged by the suite's own words, whatever it leaves behind.
-            tolerance.taint = klog::classify(self.said_since().as_bytes()).is_empty();
+            let console = self.guest.console();
+            tolerance.taint = klog::classify(self.since(&console).as_bytes()).is_empty();
             let mismatches = compare(&self.ledger, &predicted.ledger, &seen, tolerance);
             // What the guest does on its own (freeing in the background, other CPUs' lists) settles; what an operation did stays.
             if mismatches.is_empty() || left == 0 {
@@ -399,7 +399,7 @@ impl<'a, G: UnderTest> Bench<'a, G> {
                 };
                 self.model = predicted.model;
                 self.ledger = seen;
-                self.console_since = self.guest.console().len();
+                self.console_since = console.len();
                 return Ok(mismatches);
             }
             left -= 1;

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Others who are at work in the guest while steps are done.
 
-use std::fmt::Write as _;
-
 use super::{bench::Bench, guest::UnderTest, trouble::Trouble};
 use memory::Op;
 use suite::{FailureKind, Load, Working};
 
 /// What one who is at work does.
 struct Work {
-    /// What the guest needs for it: the first of these files that is there is `$file`. None: nothing.
+    /// What the guest needs for it: the first of these files that is there is `$file`. Without any it needs nothing.
     needs: &'static [&'static str],
     /// One round, whose exit code says whether it went well. `$size` is 8 to 71, another one each time.
     round: &'static str,
@@ -68,39 +66,45 @@ fn work(of: Working) -> Work {
 
 /// The script that has them at work, or prints the first that the guest has nothing for.
 fn begin(by: &[Working], seed: u32) -> String {
-    let mut script = format!("mkdir -p /run/load && mount -t tmpfs load /run/load || exit 1\nseed={seed}\n");
-    // A string takes all.
-    for one in by {
-        let Work { needs, .. } = work(*one);
-        if !needs.is_empty() {
-            let _ = writeln!(
-                script,
-                "file=; for one in {}; do [ -z \"$file\" ] && [ -e $one ] && file=$one; done\n[ -n \"$file\" ] || {{ echo {one}; umount /run/load; exit 0; }}\n{}=$file",
-                needs.join(" "),
-                name(*one)
-            );
-        }
+    let needed: String = by.iter().map(|one| needed(*one)).collect();
+    let begun: String = by.iter().map(|one| begun(*one)).collect();
+    format!("mkdir -p /run/load && mount -t tmpfs load /run/load || exit 1\nseed={seed}\n{needed}{begun}")
+}
+
+/// The lines that find what one of them needs, which is kept under its name.
+fn needed(one: Working) -> String {
+    let needs = work(one).needs;
+    if needs.is_empty() {
+        return String::new();
     }
-    for one in by {
-        let Work { needs, round, .. } = work(*one);
-        let file = match needs.is_empty() {
-            true => String::new(),
-            false => format!("file=${}; ", name(*one)),
-        };
-        // What is chosen is the same for each seed, whoever is ahead of whom.
-        let _ = writeln!(
-            script,
-            "({file}rounds=0
+    format!(
+        "file=; for one in {}; do [ -z \"$file\" ] && [ -e $one ] && file=$one; done
+[ -n \"$file\" ] || {{ echo {one}; umount /run/load; exit 0; }}
+{}=$file
+",
+        needs.join(" "),
+        name(one)
+    )
+}
+
+/// The lines that have one of them at work. What it chooses is the same for each seed, whoever is ahead of whom.
+fn begun(one: Working) -> String {
+    let Work { needs, round, .. } = work(one);
+    let file = match needs.is_empty() {
+        true => String::new(),
+        false => format!("file=${}; ", name(one)),
+    };
+    format!(
+        "({file}rounds=0
 while [ ! -e /run/load/stop ]; do
     seed=$(((seed * 1103515245 + 12345) & 0x7fffffff))
     size=$((8 + (seed >> 16) % 64))
     {{ {round}; }} > /dev/null 2> /run/load/{one}.said || {{ echo $rounds > /run/load/{one}.failed; break; }}
     rounds=$((rounds + 1))
 done
-echo $rounds > /run/load/{one}.rounds) < /dev/null > /dev/null 2>&1 &"
-        );
-    }
-    script
+echo $rounds > /run/load/{one}.rounds) < /dev/null > /dev/null 2>&1 &
+"
+    )
 }
 
 /// The script that stops them, and prints of each its rounds, or the round that did not go well and what was said then.
@@ -129,11 +133,9 @@ fn name(of: Working) -> String {
 /// What one of them says that it came to.
 fn judged(one: Working, said: &str) -> Result<(), Trouble> {
     let name = one.to_string();
-    let mut lines = said
-        .lines()
-        .filter_map(|line| line.strip_prefix(&name)?.strip_prefix(' '));
-    let told = lines.next().unwrap_or_default();
-    if let Some(failed) = told.strip_prefix("failed ") {
+    let mut lines = said.lines();
+    let told = lines.find_map(|line| line.strip_prefix(&name)?.strip_prefix(' '));
+    if let Some(failed) = told.and_then(|told| told.strip_prefix("failed ")) {
         let (round, why) = failed.split_once(' ').unwrap_or((failed, "nothing was said"));
         let message = format!("the load `{name}`, which went well {round} times, did not: {why}");
         return Err(match work(one).is_the_kernels {
@@ -141,10 +143,7 @@ fn judged(one: Working, said: &str) -> Result<(), Trouble> {
             false => Trouble::bench(message),
         });
     }
-    match told
-        .strip_prefix("did ")
-        .and_then(|rounds| rounds.parse::<u64>().ok())
-    {
+    match told.and_then(|told| told.strip_prefix("did ")?.parse::<u64>().ok()) {
         None => Err(Trouble::bench(format!(
             "the guest does not say what came of the load `{name}`: {said:?}"
         ))),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use camino::Utf8PathBuf;
 
-use super::exploration::{Drawn, ExploreError, Sequences, draw_all, openings, over, suite_of};
+use super::exploration::{ExploreError, Explored, Sequences, draw_all, openings, over, suite_of};
 use crate::{
     compare::compare_jobs,
     plan::{Filter, LoadedSuite},
@@ -44,7 +44,7 @@ pub(crate) fn explore_both(
     let request = Request::of(selected, results, How::default());
     let drawn = waited_for(draw_all(sequences, &request, all, ui)).map_err(RunError::Host)??;
     let exit = over(&drawn)?.exit;
-    let Drawn { folder, record, .. } = drawn;
+    let Explored { folder, record, .. } = drawn;
     let mut found: Vec<Arc<LoadedSuite>> = Vec::new();
     for finding in record.kernels.iter().flat_map(|kernel| &kernel.findings) {
         let suite = suite_of(finding, folder.path())?;

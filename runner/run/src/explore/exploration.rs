@@ -68,7 +68,7 @@ pub enum Leading {
 }
 
 /// What was drawn on the kernels of a run.
-pub(super) struct Drawn {
+pub(super) struct Explored {
     /// The folder of the run.
     pub(super) folder: RunFolder,
     /// What was explored, and what was found.
@@ -200,7 +200,7 @@ fn first(
 }
 
 /// Ends a run of which no more cases are run.
-pub(super) fn over(drawn: &Drawn) -> Result<Outcome, ExploreError> {
+pub(super) fn over(drawn: &Explored) -> Result<Outcome, ExploreError> {
     let folder = drawn.folder.path();
     let journal = Journal::resume(folder).map_err(RunError::from)?;
     Ok(finish(folder, &journal, drawn.stopped)?)
@@ -233,7 +233,7 @@ pub(super) async fn draw_all(
     request: &Request,
     all: Vec<Job>,
     ui: &Ui,
-) -> Result<Drawn, ExploreError> {
+) -> Result<Explored, ExploreError> {
     let Selected { rig, host, .. } = &request.selected;
     let capacity = Capacity::of(sequences.guests, host).map_err(RunError::Host)?;
     let stop = Stop::on_signals()?;
@@ -327,7 +327,7 @@ pub(super) async fn draw_all(
         let text = serde_json::to_vec_pretty(&record).map_err(io::Error::from)?;
         folder.write(ExploreRecord::FILE, &text).map_err(RunError::from)?;
     }
-    Ok(Drawn {
+    Ok(Explored {
         stopped: stop.is_asked(),
         folder,
         record,

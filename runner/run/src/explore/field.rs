@@ -96,7 +96,7 @@ impl<G: Grounds> Field<G> {
         let mut once = None;
         let found = match &asked.tried.ran {
             Some(ran) if self.is_new(ran) => match self.again(&planned, &ran.sign).await {
-                Ok(again) if self.is_chance(&ran.sign, again) => {
+                Ok(again) if self.is_chance(&ran.sign, again.0) => {
                     once = Some(asked.tried.reason.clone());
                     None
                 }
@@ -169,8 +169,8 @@ impl<G: Grounds> Field<G> {
         Ok((shown, AGAIN))
     }
 
-    /// Whether what failed so, and in so many of so many more guests, says nothing.
-    fn is_chance(&self, sign: &Sign, (shown, _): (u32, u32)) -> bool {
+    /// Whether what failed so, and in so many more guests, says nothing.
+    fn is_chance(&self, sign: &Sign, shown: u32) -> bool {
         if shown > 0 || !sign.is_of_free_pages() {
             return false;
         }
@@ -336,8 +336,12 @@ pub(super) fn keep(run: &Utf8Path, plain: &str, text: impl Fn(&str) -> String) -
         lines.map(str::to_owned).collect()
     };
     fs_err::create_dir_all(run.join(ExploreRecord::FOUND))?;
-    let mut name = plain.to_owned();
-    for number in 2.. {
+    let mut number = 1;
+    loop {
+        let name = match number {
+            1 => plain.to_owned(),
+            number => format!("{plain}-{number}"),
+        };
         let file = format!("{}/{name}.yaml", ExploreRecord::FOUND);
         let text = text(&name);
         match fs_err::read_to_string(run.join(&file)) {
@@ -347,10 +351,9 @@ pub(super) fn keep(run: &Utf8Path, plain: &str, text: impl Fn(&str) -> String) -
             }
             Err(error) => return Err(error),
             Ok(there) if said(&there) == said(&text) => return Ok(file),
-            Ok(_) => name = format!("{plain}-{number}"),
+            Ok(_) => number += 1,
         }
     }
-    unreachable!("a name that is free comes before the numbers end")
 }
 
 /// A sequence of which nothing is known.

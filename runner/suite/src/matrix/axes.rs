@@ -38,6 +38,13 @@ pub struct Explore {
     pub seed: Option<u64>,
 }
 
+impl Explore {
+    /// How long so many of all its kernels are explored, where others have the rest of them: each has the time that it would have then.
+    pub fn share(self, kernels: usize, all: usize) -> Duration {
+        self.time.mul_f64(kernels as f64 / all.max(1) as f64)
+    }
+}
+
 /// A part of a matrix; what is not said means all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
