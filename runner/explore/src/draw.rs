@@ -152,7 +152,7 @@ mod tests {
                 "on memmap",
                 "  add 2 at node 57%, memmap on memory",
                 "  refuse_assign off",
-                "  add 2 at node 69%"
+                "  deconfigure 63%"
             ]
         );
     }
@@ -180,9 +180,14 @@ mod tests {
             let mut all = vec![
                 "add",
                 "auto_online",
+                "cpu",
+                "free",
+                "hold",
                 "offline",
                 "online",
+                "parallel",
                 "remove",
+                "sweep",
                 "veto",
                 "write",
             ];

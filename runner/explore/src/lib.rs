@@ -7,6 +7,12 @@
 //!
 //! Pure: the caller has the guests. It may use `suite`, `memory` and `base`.
 
+mod able;
+mod at_work;
+#[cfg(test)]
+mod at_work_tests;
+#[cfg(test)]
+mod books;
 mod corpus;
 mod draw;
 mod issues;
@@ -24,6 +30,7 @@ mod thinned;
 mod vary;
 mod wish;
 
+pub use able::Able;
 pub use corpus::{Corpus, Kept, Whose};
 pub use draw::{Draw, Sequence};
 pub use issues::{BOOT, Issues};

@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 
 use crate::{
+    able::Able,
+    at_work::Held,
     moment::{Group, Moment},
     pick::Pick,
     wish::{Wish, Writable},
@@ -11,7 +13,7 @@ use crate::{
 use base::{Arch, Errno};
 use memory::{AddBy, Attribute, AutoOnline, BlockId, BlockState, Op, RemoveBy, Zone};
 use suite::{
-    Act, Add, AddResult, AutoOnlineBlocks, BlockName, BlockRef, Configure, Deconfigure, Extent, File,
+    Act, Action, Add, AddResult, AutoOnlineBlocks, BlockName, BlockRef, Configure, Deconfigure, Extent, File,
     Offline, Online, RefuseAssign, Remove, Storage, StorageFile, Veto, Vetoable, Via, Write, ZoneChoice,
 };
 
@@ -21,43 +23,51 @@ const PLUGGED: u64 = 6;
 /// Writes steps, and remembers what of them no ledger shows.
 #[derive(Debug, Clone)]
 pub struct Scribe {
-    /// The kernel can be told to refuse notifications.
-    injects: bool,
-    /// For the name of the next blocks.
+    /// What the kernel can be asked for.
+    pub(crate) able: Able,
+    /// For the next name.
     names: u32,
     going_online: Option<Errno>,
     going_offline: Option<Errno>,
     refuses: Option<RefuseAssign>,
     /// Names of blocks that were refused as they were added.
     failed: BTreeSet<BlockName>,
+    /// Pages that are in use.
+    pub(crate) held: Vec<Held>,
+    /// The CPU that goes is gone.
+    pub(crate) is_cpu_off: bool,
 }
 
 /// The errno of something that is refused.
 type Fails = Option<Errno>;
 
 impl Scribe {
-    /// One for a guest that was just started. `injects` says whether its kernel can be told to refuse notifications.
-    pub fn new(injects: bool) -> Self {
+    /// One for a guest that was just started, whose kernel can be asked for this.
+    pub fn new(able: Able) -> Self {
         Self {
-            injects,
+            able,
             names: 0,
             going_online: None,
             going_offline: None,
             refuses: None,
             failed: BTreeSet::new(),
+            held: Vec::new(),
+            is_cpu_off: false,
         }
     }
 
     /// The step that a wish comes to as things stand; `None` where there is nothing that it could mean, or where nobody knows what must come of
     /// it.
-    pub fn step(&mut self, wish: &Wish, moment: &Moment<'_>) -> Option<Act> {
+    pub fn step(&mut self, wish: &Wish, moment: &Moment<'_>) -> Option<Action> {
         if let Wish::Add {
             blocks,
             node,
             memmap_on_memory,
         } = wish
         {
-            return self.add(*blocks, *node, *memmap_on_memory, moment);
+            return self
+                .add(*blocks, *node, *memmap_on_memory, moment)
+                .map(Action::Act);
         }
         // A name whose blocks did not come keeps them from others, and stands for nothing.
         let groups = moment.groups.iter();
@@ -70,7 +80,24 @@ impl Scribe {
             ..*moment
         };
         match wish {
-            Wish::Add { .. } => None,
+            Wish::Hold { by } => self.hold(*by, moment),
+            Wish::LetGo { which } => self.let_go(*which),
+            Wish::Cpu { on } => self.cpu(*on, moment),
+            Wish::Parallel { blocks, writers } => self.parallel(*blocks, writers, moment),
+            Wish::Sweep { block } => self.sweep(*block, moment),
+            wish => self.act(wish, moment).map(Action::Act),
+        }
+    }
+
+    /// The same for what does one thing by itself.
+    fn act(&mut self, wish: &Wish, moment: &Moment<'_>) -> Option<Act> {
+        match wish {
+            Wish::Add { .. }
+            | Wish::Hold { .. }
+            | Wish::LetGo { .. }
+            | Wish::Cpu { .. }
+            | Wish::Parallel { .. }
+            | Wish::Sweep { .. } => None,
             Wish::HalfBlock => self.half_block(moment),
             Wish::Online {
                 block,
@@ -115,9 +142,14 @@ impl Scribe {
         }
     }
 
-    fn name(&mut self) -> Option<BlockName> {
+    pub(crate) fn name(&mut self, first: &str) -> Option<BlockName> {
         self.names += 1;
-        format!("b{}", self.names).parse().ok()
+        format!("{first}{}", self.names).parse().ok()
+    }
+
+    /// Whether notifications or storage are refused.
+    pub(crate) fn is_refusing(&self) -> bool {
+        self.going_online.is_some() || self.going_offline.is_some() || self.refuses.is_some()
     }
 
     fn add(
@@ -143,7 +175,7 @@ impl Scribe {
         if !fits {
             return None;
         }
-        let name = self.name()?;
+        let name = self.name("b")?;
         let mut result = AddResult::Added;
         if moment.is_g2() && self.refuses.is_some() {
             self.assigns();
@@ -170,7 +202,7 @@ impl Scribe {
             return None;
         }
         Some(Act::Add(Add {
-            name: self.name()?,
+            name: self.name("b")?,
             extent: Extent::Size(base::ByteSize::bytes(moment.facts.block_size.as_bytes() / 2)),
             times: 1,
             address: None,
@@ -237,7 +269,11 @@ impl Scribe {
             block: id,
             via_online_file: via == Via::Online,
         };
-        let fails = self.offlines(&op, moment)?;
+        let fails = match self.offlines(id, &op, moment)? {
+            // The kernel goes on trying until a signal comes, and the step sends one.
+            None if self.is_kept(id) && !moment.ledger.has(&op) => Some(Errno::EINTR),
+            fails => fails,
+        };
         Some(Act::Offline(Offline {
             block,
             via: (via == Via::Online).then_some(via),
@@ -245,7 +281,11 @@ impl Scribe {
         }))
     }
 
-    fn offlines(&self, op: &Op, moment: &Moment<'_>) -> Option<Fails> {
+    /// What comes of an offline, but for pages that are in use and keep the block; `None` where that is not known.
+    fn offlines(&self, id: BlockId, op: &Op, moment: &Moment<'_>) -> Option<Fails> {
+        if self.is_pinned() && moment.is_of_kernel(id) {
+            return None;
+        }
         let fails = match (moment.refusal(op), self.going_offline) {
             // Which of two callbacks refuses first depends on how they were built.
             (Some(errno), Some(_)) if Errno::from_number(1) == Some(errno) => return None,
@@ -257,6 +297,11 @@ impl Scribe {
     }
 
     fn remove(&self, group: &Group, moment: &Moment<'_>) -> Option<Act> {
+        let stays = |block: &BlockId| self.is_kept(*block) || self.is_pinned() && moment.is_of_kernel(*block);
+        // A DIMM would go offline without an end.
+        if moment.facts.arch == Arch::X86_64 && group.blocks.iter().any(stays) {
+            return None;
+        }
         let is_online = |block: &BlockId| moment.state(*block) == Some(BlockState::Online);
         let online = group.blocks.iter().any(is_online);
         let busy = Errno::from_number(16);
@@ -313,7 +358,7 @@ impl Scribe {
     }
 
     fn veto(&mut self, notifier: Vetoable, errno: Errno) -> Option<Act> {
-        if !self.injects || self.refuses.is_some() {
+        if !self.able.vetoes || self.refuses.is_some() {
             return None;
         }
         match notifier {
@@ -378,7 +423,8 @@ impl Scribe {
         let fails = match attribute.asks(value, moment.facts.block_size) {
             None => einval,
             Some(op @ Op::Online { .. }) => self.onlines(id, &op, moment)?,
-            Some(op) => self.offlines(&op, moment)?,
+            Some(_) if self.is_kept(id) => return None,
+            Some(op) => self.offlines(id, &op, moment)?,
         };
         Some(Act::Write(Write {
             file: File::OfBlock {

@@ -3,12 +3,12 @@
 
 use std::fmt;
 
-use proptest::{prelude::*, strategy::Union};
+use proptest::{collection::vec, prelude::*, strategy::Union};
 use serde::{Deserialize, Serialize};
 
 use crate::pick::Pick;
 use base::{Arch, Errno};
-use suite::{AutoPolicy, Vetoable, Via, ZoneChoice};
+use suite::{AutoPolicy, Holding, Vetoable, Via, ZoneChoice};
 
 /// One thing that is wanted of a guest. What it comes to depends on what is there then; where nothing fits, it comes to nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -96,6 +96,33 @@ pub enum Wish {
     },
     /// It refuses none any more.
     RefuseOff,
+    /// Pages of blocks are in use from here on.
+    Hold {
+        /// How.
+        by: Holding,
+    },
+    /// They are in use no more.
+    LetGo {
+        /// Which of them.
+        which: Pick,
+    },
+    /// The second CPU goes on or off.
+    Cpu {
+        /// On, and not off.
+        on: bool,
+    },
+    /// Several writers switch two blocks at the same time.
+    Parallel {
+        /// The blocks.
+        blocks: [Pick; 2],
+        /// What each writer does, in its order.
+        writers: Vec<Vec<Switch>>,
+    },
+    /// Each allocation fails once, as a block goes where it is not and comes back.
+    Sweep {
+        /// Which block.
+        block: Pick,
+    },
     /// Something is written to a file.
     Write {
         /// Which file.
@@ -105,6 +132,15 @@ pub enum Wish {
         /// What: one of the values that the file has.
         value: Pick,
     },
+}
+
+/// What one of several writers does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Switch {
+    /// The second of the two blocks, and not the first.
+    pub(crate) second: bool,
+    /// On, in zone Movable, and not off.
+    pub(crate) on: bool,
 }
 
 /// A file that nonsense is written to.
@@ -168,13 +204,21 @@ fn legal() -> impl Strategy<Value = bool> {
     prop::bool::weighted(0.8)
 }
 
+/// How much rarer a sweep is than the rarest of all others: it takes as long as a hundred of them.
+const RARER: u32 = 4;
+
 /// Draws a wish for a guest of this architecture.
 pub(crate) fn wish(arch: Arch) -> impl Strategy<Value = Wish> {
     let mut drawn = everywhere();
+    drawn.extend(at_work());
     drawn.extend(match arch {
         Arch::X86_64 => x86_64(),
         Arch::S390x => s390x(),
     });
+    for (weight, _) in &mut drawn {
+        *weight *= RARER;
+    }
+    drawn.push((1, Pick::any().prop_map(|block| Wish::Sweep { block }).boxed()));
     Union::new_weighted(drawn)
 }
 
@@ -238,6 +282,34 @@ fn everywhere() -> Vec<(u32, BoxedStrategy<Wish>)> {
     ]
 }
 
+/// What has others at work.
+fn at_work() -> Vec<(u32, BoxedStrategy<Wish>)> {
+    let by = prop::sample::select(vec![
+        Holding::Anon,
+        Holding::Mlock,
+        Holding::Thp,
+        Holding::Ksm,
+        Holding::File,
+        Holding::Hugetlb,
+        Holding::Longterm,
+        Holding::Pipe,
+    ]);
+    let switch = (any::<bool>(), any::<bool>()).prop_map(|(second, on)| Switch { second, on });
+    let writers = vec(vec(switch, 1..=2), 2..=3);
+    let blocks = [Pick::any(), Pick::any()];
+    vec![
+        (1, by.prop_map(|by| Wish::Hold { by }).boxed()),
+        (1, Pick::any().prop_map(|which| Wish::LetGo { which }).boxed()),
+        (1, any::<bool>().prop_map(|on| Wish::Cpu { on }).boxed()),
+        (
+            1,
+            (blocks, writers)
+                .prop_map(|(blocks, writers)| Wish::Parallel { blocks, writers })
+                .boxed(),
+        ),
+    ]
+}
+
 fn x86_64() -> Vec<(u32, BoxedStrategy<Wish>)> {
     vec![(1, Just(Wish::HalfBlock).boxed())]
 }
@@ -276,6 +348,14 @@ fn written(files: Vec<Writable>) -> BoxedStrategy<Wish> {
     (prop::sample::select(files), Pick::any(), Pick::any())
         .prop_map(|(file, block, value)| Wish::Write { file, block, value })
         .boxed()
+}
+
+impl Switch {
+    /// In words, of one of these.
+    fn of(self, [first, second]: &[Pick; 2]) -> String {
+        let block = if self.second { second } else { first };
+        format!("{} {block}", if self.on { "online" } else { "offline" })
+    }
 }
 
 impl fmt::Display for Wish {
@@ -321,6 +401,18 @@ impl fmt::Display for Wish {
             Self::Refuse { at: None } => f.write_str("refuse_assign all"),
             Self::Refuse { at: Some(at) } => write!(f, "refuse_assign at {at}"),
             Self::RefuseOff => f.write_str("refuse_assign off"),
+            Self::Hold { by } => write!(f, "hold by {by}"),
+            Self::LetGo { which } => write!(f, "free {which}"),
+            Self::Cpu { on } => write!(f, "cpu {}", if *on { "on" } else { "off" }),
+            Self::Parallel { blocks, writers } => {
+                f.write_str("parallel")?;
+                writers.iter().enumerate().try_for_each(|(index, switches)| {
+                    f.write_str(if index == 0 { " " } else { " | " })?;
+                    let words: Vec<_> = switches.iter().map(|switch| switch.of(blocks)).collect();
+                    f.write_str(&words.join(", "))
+                })
+            }
+            Self::Sweep { block } => write!(f, "sweep {block}"),
             Self::Write { file, block, value } => write!(f, "write {file:?} of {block}: value {value}"),
         }
     }

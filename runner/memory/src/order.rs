@@ -29,10 +29,33 @@ impl Model {
             ledger: before.clone(),
             done: Vec::new(),
         };
-        let mut ends: Vec<State> = Vec::new();
+        // What is left of each writer's, and the states that some order leads to by then. One write is done at a time, so that those with as many done are
+        // whole before the first with one more.
         let left: Vec<&[Wrote]> = writers.iter().map(Vec::as_slice).collect();
-        follow(begin, &left, refusals, &mut ends);
-        ends.into_iter().map(|end| Op::Several(end.done)).collect()
+        let mut now = vec![(left, begin)];
+        for _ in 0..writers.iter().map(Vec::len).sum() {
+            let mut next: Vec<(Vec<&[Wrote]>, State)> = Vec::new();
+            for (left, state) in &now {
+                for (writer, writes) in left.iter().enumerate() {
+                    let Some((wrote, rest)) = writes.split_first() else {
+                        continue;
+                    };
+                    let Some(state) = after(state, wrote, refusals) else {
+                        continue;
+                    };
+                    let mut left = left.clone();
+                    left[writer] = rest;
+                    let is_there = |(other, there): &(Vec<&[Wrote]>, State)| {
+                        there.ledger == state.ledger && lengths(other).eq(lengths(&left))
+                    };
+                    if !next.iter().any(is_there) {
+                        next.push((left, state));
+                    }
+                }
+            }
+            now = next;
+        }
+        now.into_iter().map(|(_, end)| Op::Several(end.done)).collect()
     }
 
     /// Of operations that may have been done, the one that explains best what was seen.
@@ -43,23 +66,9 @@ impl Model {
     }
 }
 
-fn follow(state: State, left: &[&[Wrote]], refusals: &[Errno], ends: &mut Vec<State>) {
-    if left.iter().all(|writes| writes.is_empty()) {
-        if !ends.iter().any(|end| end.ledger == state.ledger) {
-            ends.push(state);
-        }
-        return;
-    }
-    for (writer, writes) in left.iter().enumerate() {
-        let Some((next, rest)) = writes.split_first() else {
-            continue;
-        };
-        if let Some(state) = after(&state, next, refusals) {
-            let mut left = left.to_vec();
-            left[writer] = rest;
-            follow(state, &left, refusals, ends);
-        }
-    }
+/// How many writes of each writer are left.
+fn lengths(left: &[&[Wrote]]) -> impl Iterator<Item = usize> {
+    left.iter().map(|writes| writes.len())
 }
 
 /// The state after a write, if it can have returned that.

@@ -186,6 +186,27 @@ fn steps_show_themselves_as_they_are_written() {
 }
 
 #[test]
+fn a_step_that_does_others_shows_them_whole_where_it_is_asked_for_that() {
+    let mut seen = BTreeSet::new();
+    for (suite, (name, text)) in suites().iter().zip(SUITES) {
+        let written: serde_yaml::Value = serde_yaml::from_str(text).unwrap();
+        for (index, case) in suite.cases.iter().enumerate() {
+            for (number, step) in case.steps.iter().enumerate() {
+                let word = step.action.word();
+                if !["repeat", "sweep", "parallel"].contains(&word) {
+                    continue;
+                }
+                let shown: serde_yaml::Value = serde_yaml::from_str(&format!("{step:#}")).unwrap();
+                let written = &written["cases"][index]["steps"][number];
+                assert_eq!(&shown, written, "{name}: {}", case.id);
+                seen.insert(word);
+            }
+        }
+    }
+    assert_eq!(seen.len(), 3);
+}
+
+#[test]
 fn the_lines_of_cases_are_those_of_their_ids() {
     for (suite, (name, text)) in suites().iter().zip(SUITES) {
         for case in &suite.cases {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Steps that act: each does one thing to the guest and returns what the model must be told.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{
@@ -19,6 +21,9 @@ use suite::{
     RefuseAssign, Remove, Storage, Via, Write, ZoneChoice,
 };
 
+/// How long a block may take that is drawn and may never go offline, before the factor of the guest's speed. One that can takes less than a second.
+const KEEPS_TRYING: Duration = Duration::from_secs(10);
+
 /// One operation for one, several for many.
 fn together(mut ops: Vec<Op>) -> Op {
     match ops.len() {
@@ -31,6 +36,16 @@ fn together(mut ops: Vec<Op>) -> Op {
 impl<G: UnderTest> Bench<'_, G> {
     /// Writes a file of the guest. The kernel passes over a write of no bytes to a file of sysfs; the empty text is the NUL that ends it.
     pub(super) async fn write(&mut self, path: &str, value: &str) -> Result<Result<(), Errno>, Trouble> {
+        self.write_within(path, value, self.limit).await
+    }
+
+    /// The same, of which it is a hang if it takes longer than this.
+    async fn write_within(
+        &mut self,
+        path: &str,
+        value: &str,
+        limit: Duration,
+    ) -> Result<Result<(), Errno>, Trouble> {
         let bytes = if value.is_empty() && in_sysfs(path) {
             "\0"
         } else {
@@ -41,9 +56,9 @@ impl<G: UnderTest> Bench<'_, G> {
             .as_mut()
             .and_then(|fault| Some((fault.ahead()?, fault)));
         let result = match ahead {
-            None => inside::write(self.guest, path, bytes, self.limit).await?,
+            None => inside::write(self.guest, path, bytes, limit).await?,
             Some((nth, fault)) => {
-                let (result, left) = inside::write_failing(self.guest, path, bytes, nth, self.limit).await?;
+                let (result, left) = inside::write_failing(self.guest, path, bytes, nth, limit).await?;
                 fault.is_left(left);
                 result
             }
@@ -91,9 +106,18 @@ impl<G: UnderTest> Bench<'_, G> {
         value: &str,
         fails: Option<Errno>,
     ) -> Result<Option<Op>, Trouble> {
-        let got = self.write(path, value).await;
         let what = format!("writing {value:?} to {path}");
         let asked = attribute.asks(value, self.facts.block_size);
+        let limit = match &asked {
+            // Nobody said that it ends, and many sequences ask for it.
+            Some(Op::Offline { block, .. })
+                if self.is_drawn && self.may_be_busy(&[*block], Errno::EBUSY).is_some() =>
+            {
+                self.limit.min(self.guest.scale(KEEPS_TRYING))
+            }
+            _ => self.limit,
+        };
+        let got = self.write_within(path, value, limit).await;
         if let (Err(trouble), Some(Op::Offline { block, .. })) = (&got, &asked)
             && trouble.is_a_hang()
             && let Some(why) = self.may_be_busy(&[*block], Errno::EBUSY)

@@ -22,7 +22,8 @@ use format::{
     standby::{self, StorageCommand, property},
 };
 use memory::{
-    Attribute, BlockId, Dimm, Hypervisor, LEDGER_SCRIPT, Ledger, MemoryFacts, Mismatch, Model, Op, compare,
+    Attribute, BlockId, BlockState, Dimm, Hypervisor, LEDGER_SCRIPT, Ledger, MemoryFacts, Mismatch, Model,
+    Op, compare,
 };
 use record::SubcaseRecord;
 use suite::{BlockName, BlockRef, CaseMachine, File, Working};
@@ -345,6 +346,13 @@ impl<'a, G: UnderTest> Bench<'a, G> {
     /// What of the console was said since the memory state was read last.
     pub(super) fn since<'c>(&self, console: &'c str) -> &'c str {
         console.get(self.console_since..).unwrap_or(console)
+    }
+
+    /// The blocks that are online.
+    pub(super) fn online_blocks(&self) -> BTreeSet<BlockId> {
+        let blocks = self.ledger.blocks.iter();
+        let on = blocks.filter(|(_, block)| block.state == BlockState::Online);
+        on.map(|(id, _)| *id).collect()
     }
 
     /// Reads the ledger after `op`, compares it with what the model predicts, and takes it as the state from here on.

@@ -16,7 +16,7 @@ use crate::{
     session::{Origin, Stage},
 };
 use base::{Errno, fault::Verdict};
-use explore::{BOOT, Failed, Group, Issues, Moment, Scribe, Sign, Wish};
+use explore::{Able, BOOT, Failed, Group, Issues, Moment, Scribe, Sign, Wish};
 use memory::Generation;
 use record::{CaseFolder, FindingRecord};
 use suite::{Act, Action, Case, Failure, Known, Offline, Place, Remove, Step};
@@ -78,12 +78,11 @@ impl Course<'_> {
 }
 
 impl Drawn {
-    /// A sequence that was not begun. `injects` says whether its kernel can be told to refuse notifications; a failure that `issues` has is passed
-    /// over. After `until` no step is begun.
-    pub(crate) fn new(wishes: Vec<Wish>, injects: bool, issues: Issues, until: Option<Instant>) -> Self {
+    /// A sequence that was not begun, and what its kernel can be asked for. A failure that `issues` has is passed over. After `until` no step is begun.
+    pub(crate) fn new(wishes: Vec<Wish>, able: Able, issues: Issues, until: Option<Instant>) -> Self {
         Self {
             wishes,
-            scribe: Scribe::new(injects),
+            scribe: Scribe::new(able),
             issues,
             until,
             at: 0,
@@ -103,12 +102,9 @@ impl Drawn {
         loop {
             let wish = self.wishes.get(self.at)?;
             self.at += 1;
-            if let Some(act) = self.scribe.step(wish, &moment) {
+            if let Some(action) = self.scribe.step(wish, &moment) {
                 self.effective.push(self.at - 1);
-                return Some(Step {
-                    line: 1,
-                    action: Action::Act(act),
-                });
+                return Some(Step { line: 1, action });
             }
         }
     }
@@ -156,7 +152,7 @@ impl Drawn {
 /// The line of a step; of one that was refused since pages are in use, with that errno.
 pub(super) fn as_it_went(step: &Step, was_busy: bool) -> String {
     if !was_busy {
-        return step.to_string();
+        return format!("{step:#}");
     }
     let mut step = step.clone();
     // A write of that word takes a block offline, too, and has its errno in its line.
@@ -165,7 +161,7 @@ pub(super) fn as_it_went(step: &Step, was_busy: bool) -> String {
     {
         *fails = Some(Errno::EBUSY);
     }
-    step.to_string()
+    format!("{step:#}")
 }
 
 /// How things stand in a guest.
@@ -268,7 +264,7 @@ mod tests {
     #[test]
     fn what_is_kept_of_a_sequence_ends_with_the_step_that_reached_the_piece() {
         let wishes = vec![Wish::VetoOff, Wish::HalfBlock, Wish::RefuseOff, Wish::HalfBlock];
-        let mut drawn = Drawn::new(wishes.clone(), false, Issues::default(), None);
+        let mut drawn = Drawn::new(wishes.clone(), Able::default(), Issues::default(), None);
         // The third came to nothing.
         drawn.effective = vec![0, 1, 3];
         drawn.noted = vec![(0, 10), (1, 20), (2, 20), (3, 25)];

@@ -331,11 +331,17 @@ async fn do_act(bench: &mut Bench<'_, impl UnderTest>, act: &Act) -> Result<(), 
         Act::Guest(program) => (bench.program(program).await?, false),
         Act::Parallel(parallel) => (bench.parallel(parallel).await?, false),
     };
+    let was_on = bench.online_blocks();
     // A guest that was looked at on its way has started programs for that.
     let exact = exact && bench.guest.looks() == looks;
     as_predicted(bench.observe(&op, exact).await?)?;
-    // A step that holds pages has looked at them, and looking starts programs: what comes next is measured from there.
-    if !matches!(act, Act::Hold(_)) && bench.looks_at_held().await? {
+    // A step that holds pages has looked at them, and looking starts programs: what comes next is measured from there. Of many steps only those are
+    // looked at that took a block away.
+    let looks = match act {
+        Act::Hold(_) => false,
+        _ => !bench.is_drawn || !was_on.is_subset(&bench.online_blocks()),
+    };
+    if looks && bench.looks_at_held().await? {
         as_predicted(bench.observe(&Op::Nothing, false).await?)?;
     }
     Ok(())

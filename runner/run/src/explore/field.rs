@@ -18,7 +18,7 @@ use crate::{
     plan::Job,
     session::{Origin, Stage},
 };
-use ::explore::{Draw, Enough, Failed, Found, Issues, Made, Planned, Sequence, Shrink, Sign};
+use ::explore::{Able, Draw, Enough, Failed, Found, Issues, Made, Planned, Sequence, Shrink, Sign};
 use base::fault::Verdict;
 use record::{CaseKey, ExploreRecord, FolderError, FoundRecord};
 
@@ -49,8 +49,8 @@ pub(super) struct Field<G> {
     /// A job for each machine, with the first steps of its sequences.
     pub(super) jobs: Vec<Job>,
     pub(super) draw: Draw,
-    /// The kernel can be told to refuse notifications.
-    pub(super) injects: bool,
+    /// What the kernel can be asked for.
+    pub(super) able: Able,
     pub(super) issues: Issues,
     /// Words for the command line of every guest.
     pub(super) cmdline: Vec<String>,
@@ -194,7 +194,7 @@ impl<G: Grounds> Field<G> {
             ..job.key.clone()
         });
         let folder = self.stage().folder.case(&job.key, 1)?;
-        let mut drawn = Drawn::new(sequence.wishes.clone(), self.injects, self.issues.clone(), until);
+        let mut drawn = Drawn::new(sequence.wishes.clone(), self.able, self.issues.clone(), until);
         let tried = tried(&job, self.stage(), &*self.grounds, (&folder, origin), &mut drawn).await;
         Ok(Asked {
             tried,

@@ -18,7 +18,7 @@ use crate::{
     plan::{Job, PlannedKernel},
     session::{Admission, Capacity, QEMU_OVERHEAD, Stage, run_all},
 };
-use ::explore::{Draw, Issues};
+use ::explore::{Able, Draw, Issues};
 use base::{ByteSize, fault::Verdict, ui::Ui};
 use record::ExploredKernel;
 use supply::slots::Slots;
@@ -112,7 +112,7 @@ pub(super) async fn explore(ground: Ground<'_>) -> ExploredKernel {
     let field = Arc::new(Field {
         grounds: stage.clone(),
         draw,
-        injects: injects(kernel),
+        able: able(kernel),
         tries: ground.tries,
         issues: ground.issues.clone(),
         cmdline: ground.cmdline.to_vec(),
@@ -178,10 +178,25 @@ pub(super) async fn explore(ground: Ground<'_>) -> ExploredKernel {
     explored
 }
 
-/// Whether the kernel can be told to refuse notifications, as far as its configuration says.
-fn injects(kernel: &PlannedKernel) -> bool {
-    let config = kernel.config.as_ref();
-    config.is_some_and(|config| matches!(&*config.shown("CONFIG_MEMORY_NOTIFIER_ERROR_INJECT"), "y" | "m"))
+/// What the kernel can be asked for, as far as its configuration says.
+fn able(kernel: &PlannedKernel) -> Able {
+    let Some(config) = &kernel.config else {
+        return Able::default();
+    };
+    let has = |name: &str| matches!(&*config.shown(name), "y" | "m");
+    let fails = [
+        "CONFIG_FAILSLAB",
+        "CONFIG_FAIL_PAGE_ALLOC",
+        "CONFIG_FAULT_INJECTION_DEBUG_FS",
+    ];
+    Able {
+        vetoes: has("CONFIG_MEMORY_NOTIFIER_ERROR_INJECT"),
+        sweeps: fails.into_iter().all(has),
+        thp: has("CONFIG_TRANSPARENT_HUGEPAGE"),
+        ksm: has("CONFIG_KSM"),
+        hugetlb: has("CONFIG_HUGETLB_PAGE"),
+        pins: has("CONFIG_IO_URING"),
+    }
 }
 
 /// One line for a sequence that did not end as most do.

@@ -107,7 +107,7 @@ mod tests {
 
     use super::*;
     use crate::cover::SubjectCode;
-    use ::explore::{Issues, Whose};
+    use ::explore::{Able, Issues, Whose};
     use base::Arch;
     use record::KernelText;
 
@@ -137,7 +137,7 @@ mod tests {
             modules: Vec::new(),
             sources: Vec::new(),
         };
-        let mut drawn = Drawn::new(Vec::new(), false, Issues::default(), None);
+        let mut drawn = Drawn::new(Vec::new(), Able::default(), Issues::default(), None);
         drawn.code = Some(RanInTurn {
             subject: Arc::new(SubjectCode::of(&text)),
             pieces: vec![(

@@ -102,11 +102,7 @@ impl Checker<'_, '_, '_> {
 
 impl Keys for Parallel {
     fn keys(&self, line: &mut Line<'_, '_>) -> fmt::Result {
-        let words = |steps: &Vec<Step>| {
-            let words: Vec<_> = steps.iter().map(|step| step.action.word()).collect();
-            format!("[{}]", words.join(", "))
-        };
-        let writers: Vec<_> = self.writers.iter().map(words).collect();
+        let writers: Vec<_> = self.writers.iter().map(|steps| line.within(steps)).collect();
         line.list("do", &writers)?;
         match self.fails.is_empty() {
             true => Ok(()),

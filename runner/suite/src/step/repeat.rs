@@ -97,7 +97,6 @@ impl Keys for Repeat {
         if self.level {
             line.key("level", true)?;
         }
-        let words: Vec<_> = self.steps.iter().map(|step| step.action.word()).collect();
-        line.list("steps", &words)
+        line.steps("steps", &self.steps)
     }
 }

@@ -117,7 +117,6 @@ impl Keys for Sweep {
         if !self.fails.is_empty() {
             line.list("fails", &self.fails)?;
         }
-        let words: Vec<_> = self.steps.iter().map(|step| step.action.word()).collect();
-        line.list("steps", &words)
+        line.steps("steps", &self.steps)
     }
 }

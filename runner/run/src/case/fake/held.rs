@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The pages that a process of a fake guest has.
+//! The pages that processes of a fake guest have.
 
 use std::collections::BTreeMap;
 
@@ -30,6 +30,9 @@ pub(crate) enum HeldFault {
 /// Pages that a process has.
 #[derive(Debug)]
 pub(super) struct Held {
+    /// What the step calls them.
+    name: String,
+    pid: u64,
     pages: u64,
     /// The block that they came to lie in.
     block: BlockId,
@@ -39,40 +42,48 @@ pub(super) struct Held {
     is_one: bool,
     /// They are pinned where nothing moves them.
     pinned: bool,
+    /// They are in a pipe, too, which keeps their block online.
+    in_pipe: bool,
 }
 
-/// The first of the frames in a block.
+/// The first process.
+const PID: u64 = 77;
+
+/// The first of the frames in a block, and how many each process has there.
 const FIRST: u64 = 1000;
+const EACH: u64 = 2048;
 
 impl Kernel {
-    /// Answers the scripts of a `hold`.
-    pub(super) fn held(&mut self, script: &str) -> Output {
-        if let Some((_, arguments)) = script.split_once("exec memrig-hold ") {
-            return self.holds(arguments);
+    /// Answers the scripts of a `hold`, where it is one.
+    pub(super) fn held(&mut self, script: &str) -> Option<Output> {
+        if let Some((before, arguments)) = script.split_once("exec memrig-hold ") {
+            return Some(self.holds(before, arguments));
         }
-        if script.contains("/pagemap") {
-            return match self.happened(HeldFault::Ends) {
-                true => ended(3, "137\n", ""),
-                false => output(self.pagemap()),
-            };
-        }
-        if script.contains("md5sum") {
-            return output(if self.happened(HeldFault::Changed) {
-                "2b2b  -\n"
-            } else {
-                "1a1a  -\n"
-            });
-        }
-        if let (true, Some(held)) = (script.contains("echo >gate"), &mut self.held) {
-            held.pinned = true;
-        }
+        let is_of = |held: &Held| {
+            let (folder, process) = (format!("/run/held/{}", held.name), format!("/proc/{}/", held.pid));
+            let mut words = script.split([' ', ';', '\n']);
+            words.any(|word| word == folder) || script.contains(&process)
+        };
+        let at = self.held.iter().position(is_of)?;
+        let said = if script.contains("/pagemap") {
+            match self.happened(HeldFault::Ends) {
+                true => return Some(ended(3, "137\n", "")),
+                false => self.pagemap(&self.held[at]),
+            }
+        } else if script.contains("md5sum") {
+            let changed = self.happened(HeldFault::Changed);
+            if changed { "2b2b  -\n" } else { "1a1a  -\n" }.into()
+        } else {
+            Vec::new()
+        };
+        self.held[at].pinned |= script.contains("echo >gate");
         if script.contains("kill $(cat pid)") {
-            self.held = None;
+            self.held.remove(at);
         }
-        output("")
+        Some(output(said))
     }
 
-    fn holds(&mut self, arguments: &str) -> Output {
+    fn holds(&mut self, before: &str, arguments: &str) -> Output {
         let words: Vec<&str> = arguments.split(['\'', ' ']).collect();
         let has = |words_of: &str| arguments.contains(words_of);
         let movable = self.ledger().blocks.iter().find_map(|(id, block)| {
@@ -80,7 +91,13 @@ impl Kernel {
             is_movable.then_some(*id)
         });
         let length: u64 = words[1].parse().expect("a length");
-        self.held = Some(Held {
+        let name = before
+            .split_once("/run/held/")
+            .and_then(|(_, rest)| rest.split(' ').next());
+        let pid = self.held.last().map_or(PID, |last| last.pid + 1);
+        self.held.push(Held {
+            name: name.expect("a name").to_owned(),
+            pid,
             pages: length / 4096,
             block: movable
                 .filter(|_| self.held_fault != Some(HeldFault::Elsewhere))
@@ -95,8 +112,15 @@ impl Kernel {
             },
             is_one: has(" 12 0"),
             pinned: false,
+            in_pipe: has(" 278 i") || has(" 309 i"),
         });
-        output("77\n")
+        output(format!("{pid}\n"))
+    }
+
+    /// Whether pages in a pipe keep this block online.
+    pub(super) fn is_kept(&self, block: BlockId) -> bool {
+        let mut held = self.held.iter();
+        held.any(|held| held.in_pipe && held.block == block)
     }
 
     /// Whether this went wrong: it does with the first offline.
@@ -105,10 +129,7 @@ impl Kernel {
     }
 
     /// The frame of each page.
-    fn frames(&self) -> Vec<u64> {
-        let Some(held) = &self.held else {
-            return Vec::new();
-        };
+    fn frames(&self, held: &Held) -> Vec<u64> {
         let is_on = |block: &BlockId| {
             self.ledger()
                 .blocks
@@ -118,29 +139,34 @@ impl Kernel {
         let moved = held.pinned || self.happened(HeldFault::Move);
         let stays = is_on(&held.block) || self.happened(HeldFault::Stay);
         let block = if stays && !moved { held.block } else { BlockId(0) };
-        let first = block.pfns(self.facts.block_size).start + FIRST;
+        let first = block.pfns(self.facts.block_size).start + FIRST + (held.pid - PID) * EACH;
         let frame = |page| first + if held.is_one { 0 } else { page };
         (0..held.pages).map(frame).collect()
     }
 
-    fn pagemap(&self) -> Vec<u8> {
+    fn pagemap(&self, held: &Held) -> Vec<u8> {
         let lost = self.happened(HeldFault::Lost);
         let entry = |(page, frame): (usize, u64)| if lost && page == 0 { 0 } else { frame | 1 << 63 };
-        let entries = self.frames().into_iter().enumerate().map(entry);
+        let entries = self.frames(held).into_iter().enumerate().map(entry);
         entries.flat_map(|entry| self.bytes(entry)).collect()
     }
 
     /// The flags that frames have since they are held.
     pub(super) fn held_flags(&self) -> BTreeMap<u64, u64> {
-        let held = self.held.as_ref().map_or(0, |held| held.flag);
-        let flag = if self.happened(HeldFault::Ordinary) {
-            5
-        } else {
-            held
+        let flags = |held: &Held| match held.flag {
+            _ if self.happened(HeldFault::Ordinary) => 1 << 5,
+            // Large pages and pages of KSM are anonymous, too.
+            flag @ (21 | 22) => 1 << flag | 1 << 12,
+            flag => 1 << flag,
         };
-        // Large pages and pages of KSM are anonymous, too.
-        let flags = 1 << flag | if [21, 22].contains(&flag) { 1 << 12 } else { 0 };
-        self.frames().into_iter().map(|frame| (frame, flags)).collect()
+        let of = |held: &Held| {
+            let flags = flags(held);
+            self.frames(held)
+                .into_iter()
+                .map(move |frame| (frame, flags))
+                .collect::<Vec<_>>()
+        };
+        self.held.iter().flat_map(of).collect()
     }
 
     /// A number of 64 bits as the guest has it.

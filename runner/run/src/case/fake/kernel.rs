@@ -56,7 +56,7 @@ pub(super) struct Kernel {
     /// What the probe says of the kernel; `None` where it cannot be installed.
     pub(super) probe: Option<&'static str>,
     /// The pages that a process has.
-    pub(super) held: Option<Held>,
+    pub(super) held: Vec<Held>,
     /// What becomes of them.
     pub(super) held_fault: Option<HeldFault>,
 }
@@ -98,7 +98,7 @@ impl Kernel {
             other_uevents: VecDeque::new(),
             trace: String::new(),
             probe: Some("ffff0000 flags no"),
-            held: None,
+            held: Vec::new(),
             held_fault: None,
             facts,
         }
@@ -156,8 +156,8 @@ impl Kernel {
             self.timed_write(script)
         } else if after("dd if=/proc/kpageflags").is_some() {
             output(self.kpageflags(script))
-        } else if script.contains("/run/held/") || script.contains("/proc/77/") {
-            self.held(script)
+        } else if let Some(said) = self.held(script) {
+            said
         } else if let Some(path) = after("cat /proc/sys") {
             self.read(&format!("/proc/sys{path}"))
                 .map_or_else(|_| ended(1, "", "No such file"), output)
@@ -184,7 +184,9 @@ impl Kernel {
         let (value, path) = write.trim_end_matches('\'').split_once(" >").expect("a file");
         let block = Attribute::at(path).and_then(|at| at.asks(value, self.facts.block_size));
         match block {
-            Some(Op::Offline { block, .. }) if self.busy.contains(&block.0) => ended(143, "", "Terminated"),
+            Some(Op::Offline { block, .. }) if self.busy.contains(&block.0) || self.is_kept(block) => {
+                ended(143, "", "Terminated")
+            }
             _ => match self.write(path, value) {
                 Ok(()) => output(""),
                 Err(errno) => ended(1, "", &format!("sh: write error: {}", message(errno))),
