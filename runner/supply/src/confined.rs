@@ -4,6 +4,8 @@
 //! Bubblewrap holds them, in namespaces of their own. They read what the user may, see no device but such as `/dev/null`, and no socket in the usual
 //! places; they have no capability, and are gone with memrig. `/proc` is the host's, which cannot be written through this mount: a new one would have
 //! the host's settings in it, and root is the owner of those.
+//!
+//! Where it is not there, unshare(1) keeps them from the network at least, in a namespace of that alone.
 
 use std::{
     env,
@@ -23,6 +25,12 @@ use base::{
 const BWRAP: &str = "bwrap";
 const PACKAGE: &str = "bubblewrap";
 
+/// Ways to start a program without a network, of which a host may take one: as root, and as somebody who can have a namespace of users.
+const WITHOUT_NETWORK: [&[&str]; 2] = [
+    &["unshare", "--net", "--"],
+    &["unshare", "--map-current-user", "--net", "--"],
+];
+
 /// A compiler's companion that keeps what was compiled.
 const CCACHE: &str = "ccache";
 
@@ -37,6 +45,8 @@ const TEMPORARY: [&str; 3] = ["TMPDIR", "TMP", "TEMP"];
 pub enum Reach {
     /// They have no network, and write where they are to; this holds them.
     Own(String),
+    /// They have no network, and write where the user may, for this reason. These words start them.
+    Files(&'static [&'static str], String),
     /// They reach what the user does, for this reason.
     Users(String),
 }
@@ -45,6 +55,7 @@ impl fmt::Display for Reach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Own(by) => write!(f, "have no network, and write to their own folder alone ({by})"),
+            Self::Files(_, why) => write!(f, "have no network, and write where you may: {why}"),
             Self::Users(why) => write!(f, "have the network, and write where you may: {why}"),
         }
     }
@@ -55,14 +66,25 @@ impl Reach {
     pub fn here() -> &'static Self {
         static HERE: OnceLock<Reach> = OnceLock::new();
         HERE.get_or_init(|| {
-            if host::in_path(BWRAP).is_none() {
-                let command = host::install_command(&[PACKAGE]);
-                return Self::Users(format!("{PACKAGE} is not installed ({command})"));
-            }
-            match held() {
-                Ok(by) => Self::Own(by),
-                Err(ExecError::Start { source, .. }) => Self::Users(source.to_string()),
-                Err(error) => Self::Users(error.to_string()),
+            let why = match host::in_path(BWRAP) {
+                None => {
+                    let command = host::install_command(&[PACKAGE]);
+                    format!("{PACKAGE} is not installed ({command})")
+                }
+                Some(_) => match held() {
+                    Ok(by) => return Self::Own(by),
+                    Err(ExecError::Start { source, .. }) => source.to_string(),
+                    Err(error) => error.to_string(),
+                },
+            };
+            let starts = |words: &&[&str]| {
+                let does_nothing =
+                    Command::new("true").started_by(words.iter().map(OsString::from).collect());
+                does_nothing.output().is_ok()
+            };
+            match WITHOUT_NETWORK.into_iter().find(starts) {
+                Some(words) => Self::Files(words, why),
+                None => Self::Users(why),
             }
         })
     }
@@ -189,6 +211,7 @@ impl Bounds {
     pub(crate) fn around(&self, command: Command) -> Command {
         match Reach::here() {
             Reach::Users(_) => command,
+            Reach::Files(words, _) => command.started_by(words.iter().map(OsString::from).collect()),
             Reach::Own(_) => {
                 let command = TEMPORARY
                     .iter()

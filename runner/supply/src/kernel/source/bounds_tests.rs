@@ -89,7 +89,7 @@ fn builds(root: &Path) {
         .collect();
     match Reach::here() {
         Reach::Own(_) => assert!(told.is_empty(), "{told:?}"),
-        Reach::Users(why) => {
+        Reach::Files(_, why) | Reach::Users(why) => {
             assert!(
                 !why.is_empty() && told.len() == 1 && told[0].contains(why),
                 "{told:?}"
@@ -167,11 +167,13 @@ fn reached(name: &str, starter: &[&str]) -> Vec<String> {
     found
 }
 
-/// What is reached where nothing is held.
-fn all() -> Vec<String> {
+/// What is reached where nothing is held, or the network alone is not there.
+fn all(with_network: bool) -> Vec<String> {
     let places = PLACES.iter().map(|(place, _)| (*place).to_owned());
+    let others = ["/tmp", "net x", "late"].map(str::to_owned);
     places
-        .chain(["/tmp", "net x", "late"].map(str::to_owned))
+        .chain(others)
+        .filter(|place| with_network || !place.starts_with("net"))
         .collect()
 }
 
@@ -187,36 +189,55 @@ fn a_build_reaches_its_objects_alone() {
     let allowed = PLACES.iter().filter(|(_, may)| *may);
     match Reach::made(&Ui::terminal()) {
         Reach::Own(_) => assert_eq!(found, allowed.map(|(place, _)| *place).collect::<Vec<_>>()),
-        // A container that takes no namespaces: the other test's affair.
-        Reach::Users(_) => assert_eq!(found, all()),
+        // A container that takes not all namespaces: the other tests' affair.
+        Reach::Files(..) => assert_eq!(found, all(false)),
+        Reach::Users(_) => assert_eq!(found, all(true)),
     }
+}
+
+/// What starts a program in namespaces that take no further ones of these.
+fn refusing(kinds: &'static [&'static str]) -> Vec<String> {
+    let refused = kinds
+        .iter()
+        .map(|kind| format!("echo 0 >/proc/sys/user/max_{kind}_namespaces && "));
+    let script = refused.collect::<String>() + "exec \"$@\"";
+    let words = ["unshare", "--user", "--map-root-user", "sh", "-c", &script, "sh"];
+    words.map(str::to_owned).into()
+}
+
+/// What a build reaches that a test starts in a process of its own, where these namespaces are refused.
+fn reached_without(name: &str, kinds: &'static [&'static str]) -> Vec<String> {
+    let starter = match Reach::made(&Ui::terminal()) {
+        Reach::Own(_) => refusing(kinds),
+        // They are refused as it is.
+        Reach::Files(..) | Reach::Users(_) => Vec::new(),
+    };
+    let starter: Vec<&str> = starter.iter().map(String::as_str).collect();
+    reached(name, &starter)
+}
+
+#[test]
+fn where_folders_cannot_be_taken_away_the_network_is() {
+    if let Some(root) = env::var_os(ROLE) {
+        assert!(!matches!(Reach::here(), Reach::Own(_)), "{:?}", Reach::here());
+        return builds(Path::new(&root));
+    }
+    let name = "kernel::source::bounds_tests::where_folders_cannot_be_taken_away_the_network_is";
+    let found = reached_without(name, &["mnt"]);
+    let has_network = matches!(Reach::here(), Reach::Users(_));
+    assert_eq!(found, all(has_network));
 }
 
 #[test]
 fn where_namespaces_are_refused_it_is_built_and_told() {
     if let Some(root) = env::var_os(ROLE) {
-        assert!(matches!(Reach::here(), Reach::Users(_)), "{:?}", Reach::here());
+        assert!(!matches!(Reach::here(), Reach::Own(_)), "{:?}", Reach::here());
         return builds(Path::new(&root));
     }
-    // In a namespace that takes no further ones.
-    let refuse = [
-        "unshare",
-        "--user",
-        "--map-root-user",
-        "sh",
-        "-c",
-        "echo 0 >/proc/sys/user/max_mnt_namespaces && exec \"$@\"",
-        "sh",
-    ];
-    let starter: &[&str] = match Reach::made(&Ui::terminal()) {
-        Reach::Own(_) => &refuse,
-        Reach::Users(_) => &[],
-    };
-    let found = reached(
-        "kernel::source::bounds_tests::where_namespaces_are_refused_it_is_built_and_told",
-        starter,
-    );
-    assert_eq!(found, all());
+    let name = "kernel::source::bounds_tests::where_namespaces_are_refused_it_is_built_and_told";
+    let found = reached_without(name, &["mnt", "net"]);
+    let has_network = !matches!(Reach::here(), Reach::Files(..));
+    assert_eq!(found, all(has_network));
 }
 
 #[test]

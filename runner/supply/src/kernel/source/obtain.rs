@@ -337,7 +337,7 @@ fn built(
     }
     let dir = cache.entry("built", &key, |dir| {
         tell_runs();
-        if let reach @ Reach::Users(_) = Reach::made(ui) {
+        if let reach @ (Reach::Files(..) | Reach::Users(_)) = Reach::made(ui) {
             cache.say_daily(&format!("builds of kernels {reach}"))?;
         }
         tree.check_out(&commit)?;
