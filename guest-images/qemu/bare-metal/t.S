@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# A guest without an operating system that checks standby memory and EDAT-1.
+# A guest without an operating system that checks standby memory, EDAT-1, and what is kept of translations.
 #
 # 64 MiB of initial memory (increments 1 to 4) and 64 MiB of standby memory (5 to 8),
 # in increments of 16 MiB. Each step leaves one record of 8 bytes from 0x20000 on: a
@@ -12,6 +12,10 @@
 	.set	SCCB, 0x30000
 	.set	A, 0x05000000		# increment 6, all of the steps but a few
 	.set	CORE, 0x02000000	# increment 3
+	.set	SPACES, 0x00400000	# segment tables of three address spaces, of 4 KiB each
+	.set	FRAMES, 0x00600000	# what each has at V, of 1 MiB each
+	.set	V, 0x00500000
+	.set	SPACE, 0x31000		# the address-space-control element that is loaded
 
 	# One service call: command word, then increment number (0: not needed).
 	.macro	call command, number=0
@@ -47,6 +51,19 @@
 	lgfi	%r11,\function
 	lgfi	%r12,\address
 	bras	%r14,pfmf
+	.endm
+
+	# The entry of a segment in the table of a space: a large frame.
+	.macro	map space, segment, frame
+	lgfi	%r1,\frame+0x400
+	lgfi	%r2,SPACES+\space*0x1000+(\segment>>20)*8
+	stg	%r1,0(%r2)
+	.endm
+	.macro	enter space
+	lgfi	%r1,SPACES+\space*0x1000
+	lgfi	%r2,SPACE
+	stg	%r1,0(%r2)
+	lctlg	%c1,%c1,0(%r2)
 	.endm
 
 	.globl	_start
@@ -180,6 +197,67 @@ _start:
 	lgfi	%r11,0x00020000
 	bras	%r14,pfmflap		# 71
 	probe	0x03f00000		# 72
+
+	# Three address spaces by turns: each has what is its own.
+	larl	%r1,cr0edat
+	lctlg	%c0,%c0,0(%r1)
+	write	0x111, FRAMES
+	write	0x222, FRAMES+0x100000
+	write	0x333, FRAMES+0x200000
+	write	0x444, FRAMES+0x300000
+	.irp	space, 0, 1, 2
+	map	\space, 0, 0
+	map	\space, SPACES, SPACES
+	map	\space, V, FRAMES+\space*0x100000
+	.endr
+	enter	0
+	lgfi	%r2,SPACE
+	stosm	8(%r2),0x04		# translation on
+	probe	V			# 73
+	enter	1
+	probe	V			# 74
+	enter	0
+	probe	V			# 75
+	# An entry of the other space is another one: what was kept of it is purged ...
+	lgfi	%r1,SPACES+0x1000
+	lgfi	%r3,V
+	lghi	%r6,0
+	idte	%r1,%r6,%r3
+	map	1, V, FRAMES+0x300000
+	enter	1
+	probe	V			# 76
+	# ... and a third one takes the place of one of the two.
+	enter	2
+	probe	V			# 77
+	enter	0
+	probe	V			# 78
+	enter	2
+	probe	V			# 79
+	enter	1
+	probe	V			# 80
+	map	0, V, FRAMES+0x100000
+	ptlb
+	enter	0
+	probe	V			# 81
+	lgfi	%r2,SPACE
+	stnsm	8(%r2),0xfb		# translation off
+	larl	%r1,cr0
+	lctlg	%c0,%c0,0(%r1)
+
+	# An interruption stores its old PSW over what was translated there, and leaves what lies behind the storage for interruptions.
+	larl	%r1,code
+	lg	%r1,0(%r1)
+	stg	%r1,0x150(%r0)
+	stg	%r1,0x340(%r0)
+	at	0x150
+	bras	%r14,run		# 82
+	at	0x340
+	bras	%r14,run		# 83
+	probe	0x10000000		# 84
+	at	0x150
+	bras	%r14,run		# 85
+	at	0x340
+	bras	%r14,run		# 86
 	larl	%r1,wait
 	lpswe	0(%r1)
 
@@ -261,6 +339,7 @@ code:	lhi	%r4,0x77
 	.align	16
 pswmask: .quad	0x0000000180000000
 cr0:	.quad	0x0000000000000200	# service signal
+cr0edat: .quad	0x0000000000800200	# and EDAT
 cr0lap:	.quad	0x0000000010000200	# and low-address protection
 	.align	16
 wait:	.quad	0x0002000180000000, 0xd0e

@@ -119,7 +119,7 @@ impl<G: UnderTest> Bench<'_, G> {
         };
         let got = self.write_within(path, value, limit).await;
         if let (Err(trouble), Some(Op::Offline { block, .. })) = (&got, &asked)
-            && trouble.is_a_hang()
+            && (trouble.is_a_hang() || self.is_drawn && trouble.is_starved())
             && let Some(why) = self.may_be_busy(&[*block], Errno::EBUSY)
             && keeps_trying(self.since(&self.guest.console()))
         {

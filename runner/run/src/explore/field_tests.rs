@@ -98,6 +98,26 @@ async fn where_nothing_is_wrong_every_sequence_passes() {
     }
 }
 
+/// The kernel tries without an end to empty the block that it is in.
+#[tokio::test(start_paused = true)]
+async fn a_block_that_is_never_emptied_ends_its_sequence_and_is_no_finding() {
+    let at = "memory0/state offline";
+    let said = Fault::Say("page dumped because: migration failure");
+    let setup = Setup::x86().always(at, said).always(at, Fault::Stick);
+    let field = field(Arch::X86_64, setup, Issues::default());
+    let ended = ended(&field, 20).await;
+    let given_up: Vec<&Ended> = ended
+        .iter()
+        .filter(|ended| ended.verdict == Verdict::Skip)
+        .collect();
+    assert!(!given_up.is_empty());
+    for ended in given_up {
+        let why = "does not end, and the kernel keeps trying to empty the block: memory0 is in zone";
+        assert!(ended.reason.contains(why), "{}", ended.reason);
+    }
+    assert!(ended.iter().all(|ended| ended.verdict <= Verdict::Pass));
+}
+
 /// One of the policies is refused. The first block holds the kernel.
 fn faulty() -> Setup {
     let refused = Fault::Refuse("EIO".parse().unwrap());

@@ -149,6 +149,29 @@ pub(crate) const STEPS: &[GuestStep] = &[
     step("clearing under low-address protection", pgm(4, 0)),
     step("a key under low-address protection", 0),
     step("still alive", 0),
+    step("an address space", 0x111),
+    step("another one", 0x222),
+    step("and the first again", 0x111),
+    step(
+        "the other one, after an entry of it was invalidated from outside",
+        0x444,
+    ),
+    step("a third one", 0x333),
+    step("the first", 0x111),
+    step("the third", 0x333),
+    step("the second", 0x444),
+    step(
+        "the first, after its table was written, and all was purged",
+        0x222,
+    ),
+    step("code where a program interruption stores the old PSW", 0x77),
+    step(
+        "code in the first page, behind the storage for interruptions",
+        0x77,
+    ),
+    step("a program interruption", ADDRESSING),
+    step("and the code is overwritten", pgm(1, 0)),
+    step("and the other is not", 0x77),
 ];
 
 const PLAIN: Run = Run {

@@ -112,6 +112,8 @@ pub const PATCHES: &[Patch] = &[
     patch!("0001-s390x-sclp-standby-memory.patch"),
     patch!("0002-target-s390x-edat-1.patch"),
     patch!("0003-s390x-sclp-faults-and-log.patch"),
+    patch!("0004-target-s390x-keep-translations.patch"),
+    patch!("0005-target-s390x-lowcore.patch"),
 ];
 
 #[cfg(test)]
