@@ -72,7 +72,7 @@ impl Moment<'_> {
 }
 
 impl Scribe {
-    pub(crate) fn hold(&mut self, by: Holding, moment: &Moment<'_>) -> Option<Action> {
+    pub(crate) fn hold(&mut self, by: Holding, moment: &Moment<'_>) -> Option<Act> {
         let is_held = self.held.iter().any(|held| held.by == by);
         if is_held || self.held.len() >= HELD || !self.able.holds(by, moment.facts.arch) {
             return None;
@@ -90,13 +90,13 @@ impl Scribe {
             by,
             keeps,
         });
-        Some(Action::Act(Act::Hold(Hold { block, by, name })))
+        Some(Act::Hold(Hold { block, by, name }))
     }
 
-    pub(crate) fn let_go(&mut self, which: Pick) -> Option<Action> {
+    pub(crate) fn let_go(&mut self, which: Pick) -> Option<Act> {
         let name = which.of(&self.held)?.name.clone();
         self.held.retain(|held| held.name != name);
-        Some(Action::Act(Act::Free(Free::Hold(name))))
+        Some(Act::Free(Free::Hold(name)))
     }
 
     /// Whether pages that are in use keep this block online.
@@ -109,16 +109,16 @@ impl Scribe {
         self.held.iter().any(|held| held.by == Holding::Longterm)
     }
 
-    pub(crate) fn cpu(&mut self, on: bool, moment: &Moment<'_>) -> Option<Action> {
+    pub(crate) fn cpu(&mut self, on: bool, moment: &Moment<'_>) -> Option<Act> {
         if moment.machine.cpus <= CPU || on != self.is_cpu_off {
             return None;
         }
         self.is_cpu_off = !on;
-        Some(Action::Act(Act::Cpu(Cpu {
+        Some(Act::Cpu(Cpu {
             number: CPU,
             on,
             fails: None,
-        })))
+        }))
     }
 
     pub(crate) fn parallel(
@@ -126,7 +126,7 @@ impl Scribe {
         blocks: [Pick; 2],
         writers: &[Vec<Switch>],
         moment: &Moment<'_>,
-    ) -> Option<Action> {
+    ) -> Option<Act> {
         if self.is_refusing() {
             return None;
         }
@@ -137,13 +137,13 @@ impl Scribe {
             if switch.on { online(block) } else { offline(block) }
         };
         let writers = writers.iter().map(|switches| switches.iter().map(step).collect());
-        Some(Action::Act(Act::Parallel(Parallel {
+        Some(Act::Parallel(Parallel {
             writers: writers.collect(),
             fails: Vec::new(),
-        })))
+        }))
     }
 
-    pub(crate) fn sweep(&self, block: Pick, moment: &Moment<'_>) -> Option<Action> {
+    pub(crate) fn sweep(&self, block: Pick, moment: &Moment<'_>) -> Option<Sweep> {
         if !self.able.sweeps || self.is_refusing() || !self.held.is_empty() {
             return None;
         }
@@ -153,10 +153,10 @@ impl Scribe {
             _ => [online(block.clone()), offline(block)],
         };
         let eperm = Errno::from_number(1).filter(|_| moment.is_by_state());
-        Some(Action::Sweep(Sweep {
+        Some(Sweep {
             steps: there_and_back.into(),
             fails: eperm.into_iter().collect(),
-        }))
+        })
     }
 
     /// Blocks that go between offline and zone Movable by nothing but a write.

@@ -80,24 +80,19 @@ impl Scribe {
             ..*moment
         };
         match wish {
-            Wish::Hold { by } => self.hold(*by, moment),
-            Wish::LetGo { which } => self.let_go(*which),
-            Wish::Cpu { on } => self.cpu(*on, moment),
-            Wish::Parallel { blocks, writers } => self.parallel(*blocks, writers, moment),
-            Wish::Sweep { block } => self.sweep(*block, moment),
+            Wish::Sweep { block } => self.sweep(*block, moment).map(Action::Sweep),
             wish => self.act(wish, moment).map(Action::Act),
         }
     }
 
-    /// The same for what does one thing by itself.
+    /// The same for what acts once.
     fn act(&mut self, wish: &Wish, moment: &Moment<'_>) -> Option<Act> {
         match wish {
-            Wish::Add { .. }
-            | Wish::Hold { .. }
-            | Wish::LetGo { .. }
-            | Wish::Cpu { .. }
-            | Wish::Parallel { .. }
-            | Wish::Sweep { .. } => None,
+            Wish::Add { .. } | Wish::Sweep { .. } => None,
+            Wish::Hold { by } => self.hold(*by, moment),
+            Wish::LetGo { which } => self.let_go(*which),
+            Wish::Cpu { on } => self.cpu(*on, moment),
+            Wish::Parallel { blocks, writers } => self.parallel(*blocks, writers, moment),
             Wish::HalfBlock => self.half_block(moment),
             Wish::Online {
                 block,

@@ -22,7 +22,7 @@ use suite::{
 };
 
 /// How long a block may take that is drawn and may never go offline, before the factor of the guest's speed. One that can takes less than a second.
-const KEEPS_TRYING: Duration = Duration::from_secs(10);
+const KEEPS_TRYING: Duration = Duration::from_secs(3);
 
 /// One operation for one, several for many.
 fn together(mut ops: Vec<Op>) -> Op {
