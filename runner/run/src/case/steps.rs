@@ -337,11 +337,11 @@ async fn do_act(bench: &mut Bench<'_, impl UnderTest>, act: &Act) -> Result<(), 
     as_predicted(bench.observe(&op, exact).await?)?;
     // A step that holds pages has looked at them, and looking starts programs: what comes next is measured from there. Of many steps only those are
     // looked at that took a block away.
-    let looks = match act {
+    let may_have_moved = match act {
         Act::Hold(_) => false,
         _ => !bench.is_drawn || !was_on.is_subset(&bench.online_blocks()),
     };
-    if looks && bench.looks_at_held().await? {
+    if may_have_moved && bench.looks_at_held().await? {
         as_predicted(bench.observe(&Op::Nothing, false).await?)?;
     }
     Ok(())
