@@ -23,6 +23,8 @@ pub(crate) enum HeldFault {
     Changed,
     /// They are ordinary pages.
     Ordinary,
+    /// They are in a pipe, and do not keep their block online.
+    Loose,
     /// The process ends.
     Ends,
 }
@@ -112,7 +114,7 @@ impl Kernel {
             },
             is_one: has(" 12 0"),
             pinned: false,
-            in_pipe: has(" 278 i") || has(" 309 i"),
+            in_pipe: has(" 278 1 i") || has(" 309 1 i"),
         });
         output(format!("{pid}\n"))
     }
@@ -120,7 +122,7 @@ impl Kernel {
     /// Whether pages in a pipe keep this block online.
     pub(super) fn is_kept(&self, block: BlockId) -> bool {
         let mut held = self.held.iter();
-        held.any(|held| held.in_pipe && held.block == block)
+        self.held_fault != Some(HeldFault::Loose) && held.any(|held| held.in_pipe && held.block == block)
     }
 
     /// Whether this went wrong: it does with the first offline.
