@@ -20,8 +20,12 @@ pub mod property {
     pub const REFUSE_ASSIGN: &str = "refuse-assign";
     /// Settable: the k-th assign command from now fails, once. Reads as the number of commands that are left, 0 is never.
     pub const REFUSE_ASSIGN_AT: &str = "refuse-assign-at";
+    /// Settable: every unassign command fails.
+    pub const REFUSE_UNASSIGN: &str = "refuse-unassign";
     /// Settable: the response code of a refused command.
     pub const REFUSE_RESPONSE: &str = "refuse-response";
+    /// What that is before anybody sets it.
+    pub const DEFAULT_RESPONSE: u16 = 0x0340;
     /// Settable: the highest element id that the guest is told, 1 to 255.
     pub const MAX_ELEMENT_ID: &str = "max-element-id";
     /// Settable: the response code of READ STORAGE INFO for an element that is not attached.

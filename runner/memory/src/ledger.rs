@@ -229,7 +229,7 @@ impl Ledger {
             } => configured(blocks, false),
             Op::Nothing => true,
             Op::Several(ops) => ops.iter().all(|op| self.has(op)),
-            Op::Add { .. } | Op::Remove { .. } | Op::UnplugRefused { .. } => false,
+            Op::Add { .. } | Op::Remove { .. } | Op::UnplugRefused { .. } | Op::KeepStorage(_) => false,
         }
     }
 

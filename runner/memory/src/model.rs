@@ -28,6 +28,8 @@ pub struct Model {
     pub(super) boot_zones: BTreeMap<ZoneId, ZoneCounters>,
     /// s390: end of the core storage, in bytes.
     pub(super) core_end: u64,
+    /// s390: the hypervisor takes no storage back.
+    pub(super) keeps_storage: bool,
 }
 
 impl Model {
@@ -56,6 +58,7 @@ impl Model {
             memmaps: boot.blocks.keys().map(|&id| (id, memmap(id))).collect(),
             boot_zones: boot.zones.clone(),
             core_end,
+            keeps_storage: false,
             facts,
         }
     }

@@ -83,6 +83,8 @@ pub struct World {
     pub(super) books: BTreeMap<u64, Book>,
     /// By chunk: is the storage accessible?
     assigned: Vec<bool>,
+    /// Storage stays accessible.
+    keeps_storage: bool,
     memmap_choice: BTreeMap<u64, bool>,
     pub(super) dimms: BTreeMap<String, Dimm>,
     auto_online: AutoOnline,
@@ -103,6 +105,7 @@ impl World {
             pages: vec![None; ((CORE + BLOCKS) * N) as usize],
             books: BTreeMap::new(),
             assigned: vec![false; ((CORE + BLOCKS) * N) as usize],
+            keeps_storage: false,
             memmap_choice: BTreeMap::new(),
             dimms: BTreeMap::new(),
             auto_online: AutoOnline::Offline,
@@ -198,7 +201,9 @@ impl World {
     }
 
     fn assign(&mut self, block: u64, on: bool) {
-        self.assigned[(block * N) as usize..((block + 1) * N) as usize].fill(on);
+        if on || !self.keeps_storage {
+            self.assigned[(block * N) as usize..((block + 1) * N) as usize].fill(on);
+        }
     }
 
     fn online(&mut self, block: u64, kind: OnlineKind) {
@@ -266,6 +271,7 @@ impl World {
                 self.offline(block.0);
             }
             Op::SetAutoOnline(policy) => self.auto_online = *policy,
+            Op::KeepStorage(keeps) => self.keeps_storage = *keeps,
             Op::SetMemmapOnMemory { block, on } => {
                 if self.books.contains_key(&block.0) || *on && self.facts.altmap(1).is_none() {
                     return false;

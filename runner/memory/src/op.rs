@@ -49,6 +49,9 @@ pub enum Op {
         /// The value.
         on: bool,
     },
+    /// s390: from here on the hypervisor takes no storage back, or does again. The kernel passes over that
+    /// (`sclp_mem_change_state`, drivers/s390/char/sclp_cmd.c, 6.1 and 6.12; sclp_mem.c, 7.2).
+    KeepStorage(bool),
     /// x86: the unplug of a DIMM was refused, because some of its blocks could not go offline. Those that could come back
     /// online by the policy, not to their former zone.
     UnplugRefused {

@@ -38,6 +38,7 @@ impl Prediction {
             Op::Online { block, kind, .. } => self.online(*block, *kind),
             Op::Offline { block, .. } => self.offline(*block),
             Op::SetAutoOnline(policy) => self.ledger.auto_online = *policy,
+            Op::KeepStorage(keeps) => self.model.keeps_storage = *keeps,
             Op::SetMemmapOnMemory { block, on } => {
                 if let Some(storage) = self.ledger.storage.get_mut(block) {
                     storage.memmap_on_memory = *on;
@@ -281,6 +282,9 @@ impl Prediction {
 
     /// s390: the block's storage increments are assigned to the guest, or given back.
     fn assign(&mut self, id: BlockId, on: bool) {
+        if !on && self.model.keeps_storage {
+            return;
+        }
         let facts = &self.model.facts;
         let (
             Some(increment),

@@ -20,6 +20,7 @@ enum Wish {
     Deconfigure(u64),
     Choose(u64, bool),
     Auto(AutoOnline),
+    Keep(bool),
 }
 
 fn wish() -> impl Strategy<Value = Wish> {
@@ -42,6 +43,7 @@ fn wish() -> impl Strategy<Value = Wish> {
         2 => block.clone().prop_map(Wish::Deconfigure),
         1 => (block, any::<bool>()).prop_map(|(b, on)| Wish::Choose(b, on)),
         1 => policy.prop_map(Wish::Auto),
+        1 => any::<bool>().prop_map(Wish::Keep),
     ]
 }
 
@@ -60,6 +62,7 @@ fn op(world: &World, wish: &Wish) -> Op {
             via_online_file: *file,
         },
         Wish::Auto(policy) => Op::SetAutoOnline(*policy),
+        Wish::Keep(keeps) => Op::KeepStorage(*keeps),
         Wish::Plug(blocks) if x86 => {
             let top = world.books.keys().last().unwrap() + 1;
             if top + blocks > CORE + BLOCKS {
@@ -138,7 +141,7 @@ proptest! {
             let seen = world.ledger();
             let wrong = compare(&before, &predicted, &seen, EXACT);
             prop_assert!(wrong.is_empty(), "{:?}: {:?}", op, wrong);
-            let is_written = !matches!(op, Op::Add { by: AddBy::Dimm { .. }, .. } | Op::Remove { by: RemoveBy::Dimm { .. }, .. });
+            let is_written = !matches!(op, Op::Add { by: AddBy::Dimm { .. }, .. } | Op::Remove { by: RemoveBy::Dimm { .. }, .. } | Op::KeepStorage(_));
             if is_written && !refused {
                 prop_assert_eq!(before.has(&op), seen == before, "{:?}", op);
             }
@@ -154,7 +157,8 @@ proptest! {
         let mut model = Model::new(facts, &ledger);
         for wish in wishes {
             let op = op(&world, &wish);
-            if model.refusal(&ledger, &op).is_some() {
+            // Storage that is kept does not go back.
+            if model.refusal(&ledger, &op).is_some() || op == Op::KeepStorage(true) {
                 continue;
             }
             world.step(&op);

@@ -14,7 +14,7 @@ impl Model {
         let (enoent, ebusy, einval, eopnotsupp) = (errno(2), errno(16), errno(22), errno(95));
         let state = |id: &BlockId| before.blocks.get(id).map(|block| block.state);
         match op {
-            Op::Nothing | Op::SetAutoOnline(_) | Op::UnplugRefused { .. } => None,
+            Op::Nothing | Op::SetAutoOnline(_) | Op::KeepStorage(_) | Op::UnplugRefused { .. } => None,
             Op::Online {
                 block,
                 via_online_file,

@@ -58,7 +58,8 @@ pub use sign::{Failure, Place, Sign};
 pub use step::{
     Act, Action, Add, AddResult, Assigned, AutoOnlineBlocks, Busy, Configure, Cpu, Deconfigure, Extent, File,
     Free, Guest, Hold, Load, Log, Look, Node, Notifiers, Offline, Online, Pages, Parallel, Pressure, Read,
-    RefuseAssign, Remove, Repeat, Step, Storage, StorageCommands, StorageFile, Sweep, Uevents, Veto, Write,
+    RefuseAssign, RefuseUnassign, Remove, Repeat, Step, Storage, StorageCommands, StorageFile, Sweep,
+    Uevents, Veto, Write,
 };
 pub use words::{
     AutoPolicy, Boot, FailureKind, Filling, GuestClock, Holding, Memmap, MemmapOnMemory, Notifier, Uevent,

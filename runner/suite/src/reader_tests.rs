@@ -34,7 +34,7 @@ const VALUES: [&str; 22] = [
 ];
 
 /// Places of a suite that take a number, a size or a time, as a text in which `@` stands for it.
-const PLACES: [&str; 20] = [
+const PLACES: [&str; 21] = [
     "x86_64 machine memory: @",
     "s390x machine memory: @",
     "x86_64 machine hotplug: @",
@@ -52,6 +52,7 @@ const PLACES: [&str; 20] = [
     "x86_64 step add: { as: b, blocks: @, times: @ }",
     "s390x step add: { as: b, blocks: @, times: @ }",
     "s390x step refuse_assign: { at: @, response: @ }",
+    "s390x step refuse_unassign: { all: true, response: @ }",
     "x86_64 step repeat: { times: @, steps: [repeat: { times: @, steps: [log: { has: x }] }] }",
     "x86_64 step veto: { notifier: MEM_GOING_ONLINE, errno: EIO, priority: @ }",
     "x86_64 step offline: { block: boot.@ }",

@@ -18,7 +18,7 @@ use format::standby::property;
 use memory::{AddBy, Attribute, BlockId, Generation, OnlineKind, Op, RemoveBy, Zone, in_sysfs};
 use suite::{
     Add, AddResult, AutoOnlineBlocks, Configure, Deconfigure, Extent, File, Guest, Offline, Online,
-    RefuseAssign, Remove, Storage, Via, Write, ZoneChoice,
+    RefuseAssign, RefuseUnassign, Remove, Storage, Via, Write, ZoneChoice,
 };
 
 /// How long a block may take that is drawn and may never go offline, before the factor of the guest's speed. One that can takes less than a second.
@@ -451,12 +451,26 @@ impl<G: UnderTest> Bench<'_, G> {
             RefuseAssign::All { response } => (true, 0, *response),
             RefuseAssign::Off => (false, 0, None),
         };
-        if let Some(response) = response {
-            standby_set(self.guest, property::REFUSE_RESPONSE, json!(response)).await?;
-        }
+        self.refuse_with(response).await?;
         standby_set(self.guest, property::REFUSE_ASSIGN, json!(all)).await?;
         standby_set(self.guest, property::REFUSE_ASSIGN_AT, json!(at)).await?;
         Ok(Op::Nothing)
+    }
+
+    pub(super) async fn refuse_unassign(&mut self, refuse: &RefuseUnassign) -> Result<Op, Trouble> {
+        let (all, response) = match refuse {
+            RefuseUnassign::All { response } => (true, *response),
+            RefuseUnassign::Off => (false, None),
+        };
+        self.refuse_with(response).await?;
+        standby_set(self.guest, property::REFUSE_UNASSIGN, json!(all)).await?;
+        Ok(Op::KeepStorage(all))
+    }
+
+    /// Sets the response code of what QEMU refuses: a step before this one may have had its own.
+    async fn refuse_with(&mut self, response: Option<u16>) -> Result<(), Trouble> {
+        let response = response.unwrap_or(property::DEFAULT_RESPONSE);
+        standby_set(self.guest, property::REFUSE_RESPONSE, json!(response)).await
     }
 
     /// Runs a program in the guest.

@@ -189,6 +189,11 @@ cases! {
         "add: { as: b }\nrefuse_assign: { at: 1, response: 0x300 }\nonline: { block: b, fails: EPERM }\nonline: { block: b }" => Pass;
     storage_that_qemu_refuses_and_the_kernel_does_not_miss_fails: Setup::g1().always("state online", Fault::Ignore),
         "add: { as: b }\nrefuse_assign: { all: true }\nonline: { block: b, fails: EIO }" => Fail, "succeeded, and must fail with EIO";
+    storage_that_is_not_taken_back_is_taken_into_use_again: Setup::g1(),
+        "add: { as: b }\nonline: { block: b }\nrefuse_unassign: { all: true }\noffline: { block: b }\nassigned: { are: [b] }
+        refuse_unassign: { off: true }\nassigned: { are: [b] }\nonline: { block: b }\noffline: { block: b }\nassigned: { are: [] }" => Pass;
+    storage_that_is_taken_back_all_the_same_fails: Setup::g2().always("qmp qom-set", Fault::Ignore),
+        "add: { as: b }\nrefuse_unassign: { all: true }\ndeconfigure: { block: b }" => Fail, "first standby increments assigned: predicted";
     configuring_is_refused_with_its_storage: Setup::g2(),
         "refuse_assign: { all: true }\nadd: { as: b, fails: EIO }" => Pass;
     a_block_is_deconfigured_and_configured_again: Setup::g2(),

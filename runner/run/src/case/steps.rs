@@ -320,6 +320,7 @@ async fn do_act(bench: &mut Bench<'_, impl UnderTest>, act: &Act) -> Result<(), 
         Act::Write(write) => (bench.write_file(write).await?, true),
         Act::AutoOnline(auto) => (bench.auto_online(auto).await?, true),
         Act::RefuseAssign(refuse) => (bench.refuse_assign(refuse).await?, true),
+        Act::RefuseUnassign(refuse) => (bench.refuse_unassign(refuse).await?, true),
         // What follows starts or stops CPUs' own lists of pages, starts programs, loads modules or fills memory: the free pages move.
         Act::Veto(veto) => (bench.veto(veto).await?, false),
         Act::Busy(busy) => (bench.busy(busy).await?, false),

@@ -28,6 +28,8 @@ pub(super) struct Checker<'c, 'n, 't> {
     pub(super) pressure: bool,
     /// The line of a `load` step that goes on.
     pub(super) load: Option<usize>,
+    /// The words that have something refused from here on, each with its line.
+    in_force: BTreeMap<&'static str, usize>,
     /// The priority of `veto` steps, and the line of the first.
     pub(super) priority: Option<(i32, usize)>,
     /// How often the steps that are looked at are done.
@@ -50,6 +52,7 @@ pub(crate) fn check_steps(
         held: BTreeMap::new(),
         pressure: false,
         load: None,
+        in_force: BTreeMap::new(),
         priority: None,
         rounds: 1,
     };
@@ -79,6 +82,28 @@ impl Checker<'_, '_, '_> {
             self.list(raw, at);
         }
         steps
+    }
+
+    /// A word has something refused from here on, or does not any more.
+    pub(super) fn in_force(&mut self, word: &'static str, on: bool, at: &Spot<'_>) {
+        if !on {
+            self.in_force.remove(word);
+            return;
+        }
+        let is_kept = |one: &str| one == "refuse_unassign";
+        let others = self
+            .in_force
+            .iter()
+            .find(|(other, _)| is_kept(other) != is_kept(word));
+        if let Some((other, line)) = others {
+            let message = format_args!(
+                "`{word}`, while `{other}` of line {line} is in force: of the storage that an online had before it failed, nobody can say what is left"
+            );
+            let hint = Some(format!("say `{other}: {{ off: true }}` before it"));
+            self.notes.wrong_but(at, message, hint);
+        }
+        let line = self.notes.line(at);
+        self.in_force.insert(word, line);
     }
 
     pub(super) fn s390x(&mut self, why: impl fmt::Display, at: &Spot<'_>) {

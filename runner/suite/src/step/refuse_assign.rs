@@ -27,7 +27,7 @@ pub(crate) struct RawRefuseAssign {
     /// None any more.
     #[serde(default)]
     pub(crate) off: Option<bool>,
-    /// SCLP response code, such as 0x0300. Default: QEMU's choice.
+    /// SCLP response code, such as 0x0300. Default: 0x0340.
     #[serde(default)]
     pub(crate) response: Option<u16>,
 }
@@ -58,7 +58,7 @@ impl Word for RawRefuseAssign {
         checker.s390x("`refuse_assign` is about standby memory", at);
         let yes = |value: Option<bool>| value == Some(true);
         let response = self.response;
-        match (self.at, yes(self.all), yes(self.off)) {
+        let refuse = match (self.at, yes(self.all), yes(self.off)) {
             (Some(0), false, false) => {
                 checker
                     .notes
@@ -82,7 +82,13 @@ impl Word for RawRefuseAssign {
                     .wrong(at, "expected exactly one of `at: N`, `all: true` and `off: true`");
                 RefuseAssign::Off
             }
+        };
+        checker.in_force("refuse_assign", refuse != RefuseAssign::Off, at);
+        // Whether the n-th has come by the next step, nobody knows here.
+        if let RefuseAssign::At { .. } = refuse {
+            checker.in_force("refuse_assign", false, at);
         }
+        refuse
     }
 }
 

@@ -29,6 +29,7 @@ use super::{
     pressure::{Pressure, RawPressure},
     read::{RawRead, Read},
     refuse_assign::{RawRefuseAssign, RefuseAssign},
+    refuse_unassign::{RawRefuseUnassign, RefuseUnassign},
     remove::Remove,
     repeat::RawRepeat,
     storage::{RawStorage, Storage},
@@ -138,6 +139,9 @@ words! {
         Write(RawWrite => Write) = "write",
         /// Lets QEMU refuse to assign storage, from here on; s390x. Exactly one of `at`, `all` and `off`.
         RefuseAssign(RawRefuseAssign => RefuseAssign) = "refuse_assign",
+        /// Lets QEMU refuse to take storage back, from here on; s390x. The kernel must go on as if it had been taken: what is off or deconfigured stays
+        /// assigned, and is taken into use again. Exactly one of `all` and `off`. Meanwhile no `veto`, `refuse_assign` and `sweep`.
+        RefuseUnassign(RawRefuseUnassign => RefuseUnassign) = "refuse_unassign",
         /// Lets the kernel's notifier error injection refuse an operation, from here on. Either `notifier` and `errno`, or `off`.
         Veto(RawVeto => Veto) = "veto",
         /// Sets what the kernel does with blocks that are added (`auto_online_blocks`).

@@ -53,7 +53,7 @@ impl Word for RawVeto {
     type Step = Veto;
 
     fn check(&self, checker: &mut Checker<'_, '_, '_>, at: &Spot<'_>) -> Veto {
-        match (self.notifier, self.errno, self.off == Some(true)) {
+        let veto = match (self.notifier, self.errno, self.off == Some(true)) {
             (Some(notifier), Some(errno), false) => {
                 let (priority, line) = (self.priority.unwrap_or(0), checker.notes.line(at));
                 let (first, first_line) = *checker.priority.get_or_insert((priority, line));
@@ -76,7 +76,9 @@ impl Word for RawVeto {
                     .wrong(at, "expected either `notifier` and `errno`, or `off: true` alone");
                 Veto::Off
             }
-        }
+        };
+        checker.in_force("veto", veto != Veto::Off, at);
+        veto
     }
 }
 

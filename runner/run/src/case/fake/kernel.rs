@@ -376,6 +376,14 @@ impl Kernel {
         Ok(())
     }
 
+    /// Sets a property of the standby memory.
+    pub(super) fn sets(&mut self, property: String, value: Value) {
+        if property == format::standby::property::REFUSE_UNASSIGN {
+            self.step(&Op::KeepStorage(value == json!(true)));
+        }
+        self.properties.insert(property, value);
+    }
+
     /// Whether QEMU refuses the next ASSIGN.
     fn refuses_assign(&mut self) -> bool {
         use format::standby::property::{REFUSE_ASSIGN, REFUSE_ASSIGN_AT};
