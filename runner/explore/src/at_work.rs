@@ -95,8 +95,13 @@ impl Scribe {
 
     pub(crate) fn let_go(&mut self, which: Pick) -> Option<Act> {
         let name = which.of(&self.held)?.name.clone();
-        self.held.retain(|held| held.name != name);
+        self.forget(&name);
         Some(Act::Free(Free::Hold(name)))
+    }
+
+    /// Pages are not in use, as they were to be: the guest had them elsewhere.
+    pub fn forget(&mut self, name: &BlockName) {
+        self.held.retain(|held| held.name != *name);
     }
 
     /// Whether pages that are in use keep this block online.
@@ -150,6 +155,8 @@ impl Scribe {
         let (block, id) = block.of(&self.switched(moment)).cloned()?;
         let there_and_back = match moment.state(id)? {
             BlockState::Online => [offline(block.clone()), online(block)],
+            // What is left of its storage, an online that fails may give back.
+            _ if moment.is_by_state() && moment.has_storage(id) => return None,
             _ => [online(block.clone()), offline(block)],
         };
         let eperm = Errno::from_number(1).filter(|_| moment.is_by_state());

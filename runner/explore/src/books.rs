@@ -10,7 +10,7 @@ use memory::{
     AddBy, Attribute, BlockId, Dimm, Generation, Hypervisor, Ledger, MemoryFacts, Model, Op, RemoveBy,
     naive::{BLOCK, BLOCKS, CORE, World},
 };
-use suite::{Act, Action, AddResult, BlockName, BlockRef, Extent, File, Via, ZoneChoice};
+use suite::{Act, Action, AddResult, BlockName, BlockRef, Extent, File, RefuseUnassign, Via, ZoneChoice};
 
 /// A guest that is books alone.
 #[derive(Clone)]
@@ -175,6 +175,7 @@ impl Guest {
                 )
             }
             Act::AutoOnline(auto) => (vec![Op::SetAutoOnline(auto.policy.auto_online())], None),
+            Act::RefuseUnassign(refuse) => (vec![Op::KeepStorage(*refuse != RefuseUnassign::Off)], None),
             Act::Veto(_) | Act::RefuseAssign(_) | Act::Hold(_) | Act::Free(_) | Act::Cpu(_) => {
                 (vec![Op::Nothing], None)
             }

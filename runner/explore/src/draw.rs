@@ -192,7 +192,13 @@ mod tests {
                 "write",
             ];
             if arch == Arch::S390x {
-                all.extend(["configure", "deconfigure", "memmap_on_memory", "refuse_assign"]);
+                all.extend([
+                    "configure",
+                    "deconfigure",
+                    "memmap_on_memory",
+                    "refuse_assign",
+                    "refuse_unassign",
+                ]);
                 all.sort_unstable();
             }
             assert_eq!(kinds, all);

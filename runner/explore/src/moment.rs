@@ -108,7 +108,7 @@ impl Moment<'_> {
         pick.of(&blocks).cloned()
     }
 
-    /// Whether a block has standby storage: an online that was refused halfway may have left some with one that is offline.
+    /// Whether a block has standby storage: one that is offline may have some left, of an online that was refused halfway, or since none was taken back.
     pub(crate) fn has_storage(&self, block: BlockId) -> bool {
         let (Some(increment), Hypervisor::Standby { assigned, .. }) =
             (self.facts.increment, &self.ledger.hypervisor)
@@ -119,6 +119,13 @@ impl Moment<'_> {
         let first = |block: BlockId| block.start(self.facts.block_size) / increment.as_bytes();
         let own = first(block)..first(BlockId(block.0 + 1));
         assigned.iter().any(|number| own.contains(&u64::from(number - 1)))
+    }
+
+    /// Whether a standby block that is not configured has storage left (G2).
+    pub(crate) fn has_left(&self) -> bool {
+        let storage = self.ledger.storage.iter();
+        let mut free = storage.filter(|(_, storage)| !storage.configured);
+        free.any(|(block, _)| self.has_storage(*block))
     }
 
     /// How many blocks all DIMMs have together, in whole blocks and parts of them.

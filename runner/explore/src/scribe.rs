@@ -14,7 +14,8 @@ use base::{Arch, Errno};
 use memory::{AddBy, Attribute, AutoOnline, BlockId, BlockState, Op, RemoveBy, Zone};
 use suite::{
     Act, Action, Add, AddResult, AutoOnlineBlocks, BlockName, BlockRef, Configure, Deconfigure, Extent, File,
-    Offline, Online, RefuseAssign, Remove, Storage, StorageFile, Veto, Vetoable, Via, Write, ZoneChoice,
+    Offline, Online, RefuseAssign, RefuseUnassign, Remove, Storage, StorageFile, Veto, Vetoable, Via, Write,
+    ZoneChoice,
 };
 
 /// Blocks that all DIMMs may have together: of 16 so few never lie so that no place is left between them for three more.
@@ -30,6 +31,8 @@ pub struct Scribe {
     going_online: Option<Errno>,
     going_offline: Option<Errno>,
     refuses: Option<RefuseAssign>,
+    /// The hypervisor takes no storage back.
+    keeps_storage: bool,
     /// Names of blocks that were refused as they were added.
     failed: BTreeSet<BlockName>,
     /// Pages that are in use.
@@ -50,6 +53,7 @@ impl Scribe {
             going_online: None,
             going_offline: None,
             refuses: None,
+            keeps_storage: false,
             failed: BTreeSet::new(),
             held: Vec::new(),
             is_cpu_off: false,
@@ -133,6 +137,7 @@ impl Scribe {
             }
             Wish::Refuse { at } => self.refuse(*at, moment),
             Wish::RefuseOff => self.refuses.take().map(|_| Act::RefuseAssign(RefuseAssign::Off)),
+            Wish::Keep { on } => self.keep_storage(*on),
             Wish::Write { file, block, value } => self.write(*file, *block, *value, moment),
         }
     }
@@ -144,7 +149,10 @@ impl Scribe {
 
     /// Whether notifications or storage are refused.
     pub(crate) fn is_refusing(&self) -> bool {
-        self.going_online.is_some() || self.going_offline.is_some() || self.refuses.is_some()
+        self.going_online.is_some()
+            || self.going_offline.is_some()
+            || self.refuses.is_some()
+            || self.keeps_storage
     }
 
     fn add(
@@ -173,6 +181,9 @@ impl Scribe {
         let name = self.name("b")?;
         let mut result = AddResult::Added;
         if moment.is_g2() && self.refuses.is_some() {
+            if moment.has_left() {
+                return None;
+            }
             self.assigns();
             self.failed.insert(name.clone());
             result = AddResult::Fails(Errno::from_number(5)?);
@@ -244,9 +255,10 @@ impl Scribe {
         if moment.ledger.has(op) {
             return Some(None);
         }
-        // Boot memory has its storage, and what was taken from it by an offline comes back by the same commands.
+        // Boot memory has its storage, and what was taken from it by an offline comes back by the same commands. Whether what a block had before is
+        // given back with the rest, where some is refused, depends on the kernel.
         if moment.is_by_state() && self.refuses.is_some() {
-            if moment.boot.contains(&id) {
+            if moment.boot.contains(&id) || moment.has_storage(id) {
                 return None;
             }
             self.assigns();
@@ -341,6 +353,9 @@ impl Scribe {
             by: AddBy::Configure,
         });
         if fails.is_none() && configures && self.refuses.is_some() {
+            if moment.has_storage(id) {
+                return None;
+            }
             self.assigns();
             fails = Errno::from_number(5);
         }
@@ -353,7 +368,7 @@ impl Scribe {
     }
 
     fn veto(&mut self, notifier: Vetoable, errno: Errno) -> Option<Act> {
-        if !self.able.vetoes || self.refuses.is_some() {
+        if !self.able.vetoes || self.refuses.is_some() || self.keeps_storage {
             return None;
         }
         match notifier {
@@ -369,7 +384,7 @@ impl Scribe {
 
     fn refuse(&mut self, at: Option<Pick>, moment: &Moment<'_>) -> Option<Act> {
         let increment = moment.facts.increment?.as_bytes();
-        if self.going_online.is_some() || self.going_offline.is_some() {
+        if self.going_online.is_some() || self.going_offline.is_some() || self.keeps_storage {
             return None;
         }
         let each = moment.facts.block_size.as_bytes().checked_div(increment)?;
@@ -382,6 +397,18 @@ impl Scribe {
         };
         self.refuses = Some(refuse.clone());
         Some(Act::RefuseAssign(refuse))
+    }
+
+    /// Not while an online can fail that has some storage by then: what is left of that, nobody can say.
+    fn keep_storage(&mut self, on: bool) -> Option<Act> {
+        if on == self.keeps_storage || on && self.is_refusing() {
+            return None;
+        }
+        self.keeps_storage = on;
+        Some(Act::RefuseUnassign(match on {
+            true => RefuseUnassign::All { response: None },
+            false => RefuseUnassign::Off,
+        }))
     }
 
     fn write(&mut self, file: Writable, pick: Pick, value: Pick, moment: &Moment<'_>) -> Option<Act> {

@@ -18,7 +18,7 @@ use memory::{
     BlockId, Generation, Hypervisor, MemmapMode,
     naive::{self, BLOCK, BLOCKS, CORE},
 };
-use suite::{Act, Action, Suite, Vetoable, Via};
+use suite::{Act, Action, CaseMachine, Suite, Vetoable, Via};
 
 /// Whether a step fails by what an earlier one injected, or by pages that are in use.
 fn injected(action: &Action, moment: &Moment<'_>, guest: &Guest) -> bool {
@@ -102,6 +102,7 @@ fn whatever_is_drawn_reads_as_a_suite_and_fails_where_the_books_refuse() {
         "online",
         "parallel",
         "refuse_assign",
+        "refuse_unassign",
         "remove",
         "storage",
         "sweep",
@@ -113,23 +114,7 @@ fn whatever_is_drawn_reads_as_a_suite_and_fails_where_the_books_refuse() {
 
 #[test]
 fn a_block_with_storage_that_is_left_is_not_put_online_against_a_veto() {
-    let facts = naive::facts(Some(Generation::G1), MemmapMode::Off);
-    let increment = facts.increment.expect("increments").as_bytes();
-    let mut guest = Guest::new(facts);
-    let block = BlockId(CORE);
-    let group = Group {
-        name: "b1".parse().expect("a name"),
-        blocks: vec![block],
-    };
-    guest.groups.push((group, None));
-    let machine = Suite::parse("explore.yaml", &crate::text::opening(Arch::S390x, &[])).expect("an opening");
-    let machine = machine.cases[0].machine.clone();
-    let online = Wish::Online {
-        block: Pick::try_from(0).expect("a percentage"),
-        legal: true,
-        zone: None,
-        via: Via::State,
-    };
+    let (mut guest, machine, online) = standby();
     let mut scribe = Scribe::new(able(true));
     assert!(scribe.step(&online, &guest.moment(&machine)).is_some());
     let veto = Wish::Veto {
@@ -138,19 +123,83 @@ fn a_block_with_storage_that_is_left_is_not_put_online_against_a_veto() {
     };
     assert!(scribe.step(&veto, &guest.moment(&machine)).is_some());
     assert!(scribe.step(&online, &guest.moment(&machine)).is_some());
-    let Hypervisor::Standby { assigned, .. } = &mut guest.ledger.hypervisor else {
-        panic!("no standby storage")
-    };
-    let last = BlockId(CORE + 1).start(ByteSize::bytes(BLOCK)) / increment;
-    assigned.insert(last as u32);
+    let last = last_increment(&guest);
+    assign(&mut guest, last);
     assert_eq!(scribe.step(&online, &guest.moment(&machine)), None);
-    assigned_to_another(&mut guest, last as u32 + 1);
+    assign(&mut guest, last + 1);
     assert!(scribe.step(&online, &guest.moment(&machine)).is_some());
 }
 
+#[test]
+fn a_block_with_storage_that_is_left_is_neither_refused_more_of_it_nor_swept() {
+    let (mut guest, machine, online) = standby();
+    let mut scribe = Scribe::new(able(true));
+    let last = last_increment(&guest);
+    assign(&mut guest, last);
+    let sweep = Wish::Sweep {
+        block: Pick::try_from(0).expect("a percentage"),
+    };
+    let steps = |scribe: &mut Scribe, wish: &Wish| scribe.step(wish, &guest.moment(&machine));
+    assert_eq!(steps(&mut scribe, &sweep), None);
+    assert!(steps(&mut scribe, &online).is_some());
+    assert!(steps(&mut scribe, &Wish::Refuse { at: None }).is_some());
+    assert_eq!(steps(&mut scribe, &online), None);
+    assign(&mut guest, last + 1);
+    let steps = |scribe: &mut Scribe, wish: &Wish| scribe.step(wish, &guest.moment(&machine));
+    assert!(steps(&mut scribe, &online).is_some());
+    assert!(steps(&mut scribe, &Wish::RefuseOff).is_some());
+    assert!(steps(&mut scribe, &sweep).is_some());
+}
+
+#[test]
+fn storage_is_kept_while_nothing_is_refused() {
+    let (guest, machine, _) = standby();
+    let mut scribe = Scribe::new(able(true));
+    let mut step = |wish: Wish| {
+        let step = scribe.step(&wish, &guest.moment(&machine));
+        step.map(|step| step.to_string())
+    };
+    let (keep, back) = (Wish::Keep { on: true }, Wish::Keep { on: false });
+    let refuse = Wish::Refuse { at: None };
+    assert_eq!(step(back.clone()), None);
+    assert_eq!(
+        step(keep.clone()).as_deref(),
+        Some("refuse_unassign: { all: true }")
+    );
+    assert_eq!((step(keep.clone()), step(refuse.clone())), (None, None));
+    assert_eq!(step(back).as_deref(), Some("refuse_unassign: { off: true }"));
+    assert!(step(refuse).is_some());
+    assert_eq!(step(keep), None);
+}
+
+/// A guest of standby memory with a block that is called something, its machine, and the wish that this block goes online.
+fn standby() -> (Guest, CaseMachine, Wish) {
+    let mut guest = Guest::new(naive::facts(Some(Generation::G1), MemmapMode::Off));
+    let group = Group {
+        name: "b1".parse().expect("a name"),
+        blocks: vec![BlockId(CORE)],
+    };
+    guest.groups.push((group, None));
+    let opening = Suite::parse("explore.yaml", &crate::text::opening(Arch::S390x, &[])).expect("an opening");
+    let online = Wish::Online {
+        block: Pick::try_from(0).expect("a percentage"),
+        legal: true,
+        zone: None,
+        via: Via::State,
+    };
+    (guest, opening.cases[0].machine.clone(), online)
+}
+
+/// The last increment of that block.
+fn last_increment(guest: &Guest) -> u32 {
+    let increment = guest.facts.increment.expect("increments").as_bytes();
+    (BlockId(CORE + 1).start(ByteSize::bytes(BLOCK)) / increment) as u32
+}
+
 /// Leaves this increment alone assigned.
-fn assigned_to_another(guest: &mut Guest, number: u32) {
-    if let Hypervisor::Standby { assigned, .. } = &mut guest.ledger.hypervisor {
-        *assigned = [number].into();
-    }
+fn assign(guest: &mut Guest, number: u32) {
+    let Hypervisor::Standby { assigned, .. } = &mut guest.ledger.hypervisor else {
+        panic!("no standby storage")
+    };
+    *assigned = [number].into();
 }

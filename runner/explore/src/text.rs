@@ -9,7 +9,7 @@ use memory::Generation;
 const ALLOWED: [(Arch, &[&str]); 2] = [
     (
         Arch::S390x,
-        &[r"sclp_(cmd|mem): assign storage failed \(cmd=0x000d0001"],
+        &[r"sclp_(cmd|mem): assign storage failed \(cmd=0x000[cd]0001"],
     ),
     (
         Arch::X86_64,

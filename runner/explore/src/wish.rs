@@ -96,6 +96,11 @@ pub enum Wish {
     },
     /// It refuses none any more.
     RefuseOff,
+    /// The hypervisor takes no storage back from here on, or does again.
+    Keep {
+        /// It does not.
+        on: bool,
+    },
     /// Pages of blocks are in use from here on.
     Hold {
         /// How.
@@ -340,6 +345,7 @@ fn s390x() -> Vec<(u32, BoxedStrategy<Wish>)> {
         ),
         (1, at.prop_map(|at| Wish::Refuse { at }).boxed()),
         (2, Just(Wish::RefuseOff).boxed()),
+        (1, any::<bool>().prop_map(|on| Wish::Keep { on }).boxed()),
         (1, written(vec![Writable::Config, Writable::MemmapOnMemory])),
     ]
 }
@@ -401,6 +407,7 @@ impl fmt::Display for Wish {
             Self::Refuse { at: None } => f.write_str("refuse_assign all"),
             Self::Refuse { at: Some(at) } => write!(f, "refuse_assign at {at}"),
             Self::RefuseOff => f.write_str("refuse_assign off"),
+            Self::Keep { on } => write!(f, "refuse_unassign {}", if *on { "all" } else { "off" }),
             Self::Hold { by } => write!(f, "hold by {by}"),
             Self::LetGo { which } => write!(f, "free {which}"),
             Self::Cpu { on } => write!(f, "cpu {}", if *on { "on" } else { "off" }),

@@ -73,7 +73,7 @@ const HALFWAY: [&str; 8] = [
     "-a",
     "s390x",
     "--seed",
-    "444",
+    "174",
     "--sequences",
     "1",
 ];

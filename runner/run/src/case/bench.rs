@@ -124,6 +124,8 @@ pub(super) struct Bench<'a, G> {
     pub(super) is_drawn: bool,
     /// The last step was refused since pages are in use.
     pub(super) was_busy: bool,
+    /// The pages that the last step was to hold, and let go: some came to lie where nobody asked for them.
+    pub(super) lay_elsewhere: Option<BlockName>,
     /// The errnos with which notifications are refused now.
     pub(super) vetoed: Vec<Errno>,
     /// How long one thing in the guest may take.
@@ -181,6 +183,7 @@ impl<'a, G: UnderTest> Bench<'a, G> {
             said: Said::default(),
             is_drawn: false,
             was_busy: false,
+            lay_elsewhere: None,
             vetoed: Vec::new(),
             limit,
         };

@@ -127,8 +127,12 @@ impl Drawn {
     /// A step was done; `fails` says whether that is how the sequence fails.
     pub(super) fn did(&mut self, step: &Step, bench: &mut Bench<'_, impl UnderTest>, fails: bool) {
         let was_busy = std::mem::take(&mut bench.was_busy);
-        // One that was busy and left all as it was is not written: another guest may have nothing in these pages.
-        if !was_busy || fails {
+        let elsewhere = bench.lay_elsewhere.take();
+        if let Some(name) = &elsewhere {
+            self.scribe.forget(name);
+        }
+        // One that was busy and left all as it was is not written: another guest may have nothing in these pages. Neither is one that let its pages go.
+        if !was_busy && elsewhere.is_none() || fails {
             self.steps.push(as_it_went(step, was_busy));
         }
         // Where it cannot be read, nothing will be known of what was run either, and that is told then.

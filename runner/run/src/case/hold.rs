@@ -234,8 +234,20 @@ fn flag(by: Holding, are_new: bool) -> (u32, &'static str) {
 }
 
 impl<G: UnderTest> Bench<'_, G> {
-    /// Starts a process that has pages of these blocks in use.
+    /// Starts a process that has pages of these blocks in use. Where such a step is drawn, pages that come to lie elsewhere are let go, and it comes to nothing.
     pub(super) async fn hold(&mut self, hold: &Hold) -> Result<Op, Trouble> {
+        match self.holds(hold).await? {
+            Some(_) if self.is_drawn => {
+                self.lay_elsewhere = Some(hold.name.clone());
+                self.let_go(&hold.name).await
+            }
+            Some(elsewhere) => Err(elsewhere),
+            None => Ok(Op::Nothing),
+        }
+    }
+
+    /// The same; tells of pages that lie elsewhere.
+    async fn holds(&mut self, hold: &Hold) -> Result<Option<Trouble>, Trouble> {
         let (name, by) = (&hold.name, hold.by);
         let blocks = self.blocks(&hold.block)?;
         let movable = self.all_movable();
@@ -269,7 +281,9 @@ impl<G: UnderTest> Bench<'_, G> {
             sum: String::new(),
             pool: None,
         };
-        self.all_there(name, &held, &blocks)?;
+        if let Some(elsewhere) = self.elsewhere(name, &held, &blocks) {
+            return Ok(Some(elsewhere));
+        }
         if by == Holding::Longterm {
             let output = self.exec(&go_on(name)).await?;
             match (output.code, output.text().trim().parse::<u32>()) {
@@ -289,8 +303,10 @@ impl<G: UnderTest> Bench<'_, G> {
         (held.frames, held.flags) = self.places_of(name, by, pid).await?;
         held.sum = self.sum_of(name, by, pid).await?;
         held.pool = self.pool_of(by).await?;
-        if by != Holding::Longterm {
-            self.all_there(name, &held, &blocks)?;
+        if by != Holding::Longterm
+            && let Some(elsewhere) = self.elsewhere(name, &held, &blocks)
+        {
+            return Ok(Some(elsewhere));
         }
         let wrong = self.wrong_with(&held, &held, true);
         if by == Holding::Thp && !wrong.is_empty() {
@@ -301,7 +317,7 @@ impl<G: UnderTest> Bench<'_, G> {
         }
         as_held(name, wrong)?;
         self.held.insert(name.clone(), held);
-        Ok(Op::Nothing)
+        Ok(None)
     }
 
     /// Ends the process.
@@ -396,19 +412,18 @@ cd / && rm -rf /run/held/{name}"
         BlockId::holding(frame * PAGE_SIZE, self.facts.block_size)
     }
 
-    /// Whether all pages are in these blocks: pages elsewhere would try nothing.
-    fn all_there(&self, name: &BlockName, held: &Held, blocks: &[BlockId]) -> Result<(), Trouble> {
+    /// Some pages are not in these blocks, and would try nothing.
+    fn elsewhere(&self, name: &BlockName, held: &Held, blocks: &[BlockId]) -> Option<Trouble> {
         let there = held
             .frames
             .iter()
             .filter(|frame| blocks.contains(&self.block_of(**frame)));
         let (there, wanted) = (there.count() as u64, pages(held.by));
-        match there == wanted {
-            true => Ok(()),
-            false => Err(Trouble::bench(format!(
+        (there != wanted).then(|| {
+            Trouble::bench(format!(
                 "{there} of {wanted} pages of `{name}` came to lie in the block, and all of them must"
-            ))),
-        }
+            ))
+        })
     }
 
     /// What of pages that are held is not as it must be.

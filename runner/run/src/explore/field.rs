@@ -67,7 +67,7 @@ pub(super) struct Field<G> {
 /// A sequence that a guest was asked about.
 pub(super) struct Asked {
     pub(super) tried: Tried,
-    drawn: Drawn,
+    pub(super) drawn: Drawn,
     key: CaseKey,
 }
 

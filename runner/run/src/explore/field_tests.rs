@@ -16,7 +16,7 @@ use super::{
 use crate::{
     case::{
         Trouble,
-        fake::{Fault, Lab, Setup},
+        fake::{Fault, HeldFault, Lab, Setup},
     },
     session::{Origin, Stage},
 };
@@ -116,6 +116,30 @@ async fn a_block_that_is_never_emptied_ends_its_sequence_and_is_no_finding() {
         assert!(ended.reason.contains(why), "{}", ended.reason);
     }
     assert!(ended.iter().all(|ended| ended.verdict <= Verdict::Pass));
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_that_come_to_lie_elsewhere_are_let_go_and_the_sequence_goes_on() {
+    let setup = Setup::x86().busy(0).held_fault(HeldFault::Elsewhere);
+    let field = field(Arch::X86_64, setup, Issues::default());
+    let mut holds = 0;
+    for number in 0..12 {
+        let sequence = field.draw.sequence(number);
+        let asked = field
+            .ask(&sequence, ("", None), number, Origin::Clone)
+            .await
+            .unwrap();
+        assert_eq!(
+            asked.tried.verdict,
+            Verdict::Pass,
+            "{number}: {}",
+            asked.tried.reason
+        );
+        let told = asked.drawn.steps;
+        assert!(!told.iter().any(|step| step.contains("hold:")), "{told:?}");
+        holds += usize::from(told.len() < asked.tried.steps);
+    }
+    assert!(holds > 0);
 }
 
 /// One of the policies is refused. The first block holds the kernel.
