@@ -74,6 +74,8 @@ pub struct CaseMachine {
     pub nodes: u32,
     /// Distances between the nodes, a row for each; no table where it is empty.
     pub dist: Vec<Vec<u8>>,
+    /// Whether the CPUs have EDAT-1; s390x.
+    pub edat1: bool,
     /// Highest storage element id; s390x.
     pub max_element_id: u16,
     /// Response code to READ STORAGE ELEMENT INFORMATION of the element while it is not attached; s390x; QEMU's choice where it is `None`.
@@ -278,6 +280,7 @@ impl CaseMachine {
             clock: first(&case.clock, &suite.clock).unwrap_or(GuestClock::Host),
             nodes: first(&case.nodes, &suite.nodes).unwrap_or(1),
             dist: first(&case.dist, &suite.dist).unwrap_or_default(),
+            edat1: first(&case.edat1, &suite.edat1).unwrap_or(true),
             max_element_id: sclp(|s| s.max_element_id).unwrap_or(1),
             element_response: sclp(|s| s.element_response),
         }

@@ -430,6 +430,10 @@ fn machine(
         }
     }
     distances(spec, &place("dist"), notes);
+    if !spec.edat1 && !scope.only(Arch::S390x) {
+        let message = "only CPUs of s390x have EDAT-1, but this case also runs on x86_64";
+        notes.wrong_but(&place("edat1"), message, Some(ONLY_S390X.to_owned()));
+    }
     if spec.clock == GuestClock::Instructions && spec.cpus > 1 {
         let message = format_args!(
             "a clock of instructions is that of one CPU, and the machine has {}",

@@ -131,6 +131,9 @@ pub(crate) struct Machine {
     /// Default: no table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) dist: Option<Vec<Vec<u8>>>,
+    /// Whether the CPUs have EDAT-1, without which the kernel maps page by page; s390x. Default true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) edat1: Option<bool>,
     /// What the SCLP says about storage elements; s390x.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sclp: Option<Sclp>,

@@ -262,6 +262,7 @@ fn spec(prepared: &Prepared, emulator: &Emulator, options: &CostOptions, keys: P
         clock: GuestClock::Instructions,
         nodes: 1,
         dist: Vec::new(),
+        edat1: true,
         max_element_id: 1,
         element_response: None,
     };

@@ -62,6 +62,9 @@ pub(crate) fn spec_of(
         GuestClock::Host => emulator.accel,
         GuestClock::Instructions => Accel::TcgIcount,
     };
+    if arch == Arch::S390x && !machine.edat1 {
+        spec.cpus_lack.push("edat");
+    }
     spec.properties = properties(arch, machine);
     spec.hotplug = match arch {
         Arch::X86_64 => Hotplug::Dimms {

@@ -100,7 +100,8 @@ fn processors(spec: &MachineSpec, args: &mut Arguments) {
         Accel::Tcg | Accel::TcgIcount => ("tcg", "max"),
     };
     args.pair("-accel", accel);
-    args.pair("-cpu", cpu);
+    let lacks = spec.cpus_lack.iter().map(|feature| format!(",{feature}=off"));
+    args.pair("-cpu", format!("{cpu}{}", lacks.collect::<String>()));
     match bare(spec).count() {
         0 => args.pair("-smp", spec.cpus.to_string()),
         more => args.pair(
@@ -443,6 +444,14 @@ mod tests {
             line.contains("-accel kvm\n-cpu host\n") && !line.contains("tcg"),
             "{line}"
         );
+    }
+
+    #[test]
+    fn what_cpus_lack_is_off() {
+        let mut spec = s390x();
+        spec.cpus_lack = vec!["edat", "vx"];
+        let line = lines(&spec, None, &bench());
+        assert!(line.contains("-cpu max,edat=off,vx=off\n"), "{line}");
     }
 
     #[test]

@@ -122,6 +122,8 @@ pub struct MachineSpec {
     pub nodes: Vec<ByteSize>,
     /// Number of CPUs, at least 1.
     pub cpus: u32,
+    /// Features that they lack, by QEMU's names.
+    pub cpus_lack: Vec<&'static str>,
     /// How instructions are run.
     pub accel: Accel,
     /// What counts the guest's instructions. Needs one CPU that is translated.
@@ -156,6 +158,7 @@ impl MachineSpec {
             hotplug: Hotplug::None,
             nodes: Vec::new(),
             cpus: 1,
+            cpus_lack: Vec::new(),
             accel: Accel::Tcg,
             counter: None,
             cover: None,
