@@ -40,5 +40,5 @@ pub use scribe::Scribe;
 pub use setup::{Setup, setups};
 pub use shrink::{Enough, Failed, Shrink};
 pub use sign::Sign;
-pub use text::{Found, opening};
+pub use text::{Found, SUITE, opening};
 pub use wish::Wish;

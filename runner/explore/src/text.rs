@@ -24,9 +24,12 @@ const ALLOWED: [(Arch, &[&str]); 2] = [
 /// The step with which sequences begin.
 const FIRST: &str = "auto_online: { policy: offline }";
 
+/// The name of the suite whose cases begin sequences.
+pub const SUITE: &str = "explore";
+
 /// The suite whose cases begin sequences: one for each machine of an architecture, by its name. All of them boot with these words, too.
 pub fn opening(arch: Arch, words: &[String]) -> String {
-    let mut text = "suite: explore\nabout: how sequences begin\ncases:\n".to_owned();
+    let mut text = format!("suite: {SUITE}\nabout: how sequences begin\ncases:\n");
     for setup in setups(arch) {
         let steps = [FIRST.to_owned()];
         let needs = format!("{{ arch: [{arch}] }}");

@@ -129,6 +129,7 @@ golden! {
     counted_instructions_of_two_cpus = complaints("suite: x\nmachine: { clock: instructions }\ncases:\n  - id: a\n    name: n\n    machine:\n      cpus: 2\n    steps: [log: { has: x }]\n  - id: b\n    name: n\n    steps: [log: { has: x }]\n");
     unknown_clock = complaints("suite: x\nmachine: { clock: instruction }\ncases: []\n");
     increments_on_x86 = complaints("suite: x\nvariants: { increment: [4M] }\ncases:\n  - id: a\n    name: n\n    steps: [log: { has: x }]\n");
+    notifiers_of_two_kinds = steps("      - add: { as: b }\n      - notifiers: { are: [], whole: true }\n      - notifiers: { whole: false }\n");
     edat1_on_x86 = complaints("suite: x\ncases:\n  - id: a\n    name: n\n    machine: { edat1: false }\n    steps: [log: { has: x }]\n");
     unknown_variant = complaints("suite: x\nvariants: { memmap_on_memory: [off, on] }\ncases:\n  - id: a\n    name: n\n    known:\n      - kernels: 6.9..\n        arch: [s390x]\n        variants: { memmap_on_memory: [force], cmdline: { quiet: [y] } }\n        reason: r\n        sign: { step: 1, kind: log, pattern: x }\n    steps: [log: { has: x }]\n");
     left_out_and_needed = complaints("suite: x\ncases:\n  - id: a\n    name: n\n    cmdline: [-printk.time, -console, -memhp_default, -quiet, -panic_on_oops]\n    steps: [log: { has: x }]\n");

@@ -107,6 +107,8 @@ pub(super) struct Bench<'a, G> {
     pub(super) commands_since: u64,
     /// Length of the console's log, in bytes, when the last ledger was read.
     pub(super) console_since: usize,
+    /// The blocks that were online before the last step that acts.
+    pub(super) was_on: BTreeSet<BlockId>,
     /// Length of the uevent log, in bytes, before the last step that acts.
     pub(super) uevents_since: usize,
     /// Kinds of operations that were done in this guest.
@@ -184,6 +186,7 @@ impl<'a, G: UnderTest> Bench<'a, G> {
             is_drawn: false,
             was_busy: false,
             lay_elsewhere: None,
+            was_on: BTreeSet::new(),
             vetoed: Vec::new(),
             limit,
         };
@@ -424,7 +427,12 @@ impl<G: UnderTest> Bench<'_, G> {
     /// Takes the guest's memory state as it is, after a step that is known not to come to what the model predicts.
     pub(super) async fn takes_what_is_there(&mut self) -> Result<(), Trouble> {
         // What differs was told when the step failed.
-        self.observe(&Op::Nothing, false).await.map(drop)
+        self.observe(&Op::Nothing, false).await?;
+        if self.is_drawn {
+            self.clear_probe().await?;
+            self.was_on = self.online_blocks();
+        }
+        Ok(())
     }
 }
 

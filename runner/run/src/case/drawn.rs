@@ -9,6 +9,7 @@ use super::{
     known::{explaining, failure, unexplained},
     life::attempt,
     outcome::AttemptOutcome,
+    trouble::Trouble,
 };
 use crate::{
     cover::RanInTurn,
@@ -19,7 +20,7 @@ use base::{Errno, fault::Verdict};
 use explore::{Able, BOOT, Failed, Group, Issues, Moment, Scribe, Sign, Wish};
 use memory::Generation;
 use record::{CaseFolder, FindingRecord};
-use suite::{Act, Action, Case, Failure, Known, Offline, Place, Remove, Step};
+use suite::{Act, Action, Case, Failure, FailureKind, Known, Offline, Place, Remove, Step};
 
 /// Where the steps of a case come from.
 pub(super) enum Course<'c> {
@@ -124,16 +125,25 @@ impl Drawn {
         Some(known)
     }
 
-    /// A step was done; `fails` says whether that is how the sequence fails.
-    pub(super) fn did(&mut self, step: &Step, bench: &mut Bench<'_, impl UnderTest>, fails: bool) {
+    /// A step was done; `fails` says how the sequence fails, where that is by it.
+    pub(super) fn did(
+        &mut self,
+        step: &Step,
+        bench: &mut Bench<'_, impl UnderTest>,
+        fails: Option<&Trouble>,
+    ) {
         let was_busy = std::mem::take(&mut bench.was_busy);
         let elsewhere = bench.lay_elsewhere.take();
         if let Some(name) = &elsewhere {
             self.scribe.forget(name);
         }
         // One that was busy and left all as it was is not written: another guest may have nothing in these pages. Neither is one that let its pages go.
-        if !was_busy && elsewhere.is_none() || fails {
+        if !was_busy && elsewhere.is_none() || fails.is_some() {
             self.steps.push(as_it_went(step, was_busy));
+        }
+        // A case looks at them where it says so alone.
+        if fails.is_some_and(|trouble| trouble.is(FailureKind::Notifiers)) {
+            self.steps.push(WHOLE.to_owned());
         }
         // Where it cannot be read, nothing will be known of what was run either, and that is told then.
         if let Ok(Some(pieces)) = bench.guest.noted() {
@@ -152,6 +162,9 @@ impl Drawn {
             .collect()
     }
 }
+
+/// The line of a step that looks at the notifications of the one before it.
+const WHOLE: &str = "notifiers: { whole: true }";
 
 /// The line of a step; of one that was refused since pages are in use, with that errno.
 pub(super) fn as_it_went(step: &Step, was_busy: bool) -> String {

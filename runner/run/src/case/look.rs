@@ -8,12 +8,16 @@ use super::{
     guest::UnderTest,
     inside, lists,
     notifiers::{self, Armed, Numbers},
+    protocol,
     trouble::Trouble,
 };
 use base::{Arch, PAGE_SIZE};
 use format::standby::StorageVerb;
 use memory::{BlockId, Hypervisor, Mismatch, Reading};
-use suite::{Assigned, Log, Memmap, Notifier, Notifiers, Pages, Placeholder, Read, StorageCommands, Uevents};
+use suite::{
+    Assigned, FailureKind, Log, Memmap, Notifier, Notifiers, Pages, Placeholder, Read, StorageCommands,
+    Uevents,
+};
 
 /// Bits of `/proc/kpageflags` (include/uapi/linux/kernel-page-flags.h, fs/proc/page.c; the same in 6.1 to 7.3).
 mod kpageflags {
@@ -194,22 +198,8 @@ impl<G: UnderTest> Bench<'_, G> {
 
     /// The notifications since the probe was cleared last, in order.
     pub(super) async fn notifications(&mut self) -> Result<Vec<Notifier>, Trouble> {
-        let trace = self.exec_ok("reading the trace", notifiers::READ).await?;
-        let probe = self
-            .probe
-            .as_mut()
-            .ok_or_else(|| Trouble::bench("the notifier probe was not installed"))?;
-        let trace = probe.chain.of(&trace);
-        probe.numbers = probe.numbers.or_else(|| Numbers::of_first(&trace));
-        let block = self.facts.block_pages().0.unsigned_abs();
-        probe.prepares = probe.prepares.or_else(|| notifiers::prepares(&trace, block));
-        let Some(numbers) = probe.numbers else {
-            return match notifiers::actions(&trace).next() {
-                None => Ok(Vec::new()),
-                Some(number) => Err(Trouble::bench(format!(
-                    "the first notification is {number}, with which no operation begins"
-                ))),
-            };
+        let Some((numbers, trace)) = self.trace(notifiers::READ).await? else {
+            return Ok(Vec::new());
         };
         numbers.read(&trace).map_err(|number| {
             Trouble::bench(format!(
@@ -218,15 +208,72 @@ impl<G: UnderTest> Bench<'_, G> {
         })
     }
 
+    /// Whether the notifications since this was asked last are whole, as they are looked at after each step that is drawn. They are where nobody can see
+    /// them.
+    pub(super) async fn were_whole(&mut self) -> Result<(), Trouble> {
+        if self.probe.is_none() {
+            return Ok(());
+        }
+        let whole = self.are_whole(notifiers::TAKE).await;
+        self.was_on = self.online_blocks();
+        whole
+    }
+
+    /// Whether the notifications that this script prints are whole, see [`Notifiers::Whole`].
+    async fn are_whole(&mut self, script: &str) -> Result<(), Trouble> {
+        let block = self.facts.block_pages().0.unsigned_abs();
+        let (sent, prepares) = match self.trace(script).await? {
+            None => (Vec::new(), false),
+            Some((numbers, trace)) => {
+                // One of which no range tells, nobody has refused so early.
+                let prepares = self.probe.and_then(|probe| probe.prepares).unwrap_or(false);
+                let sent = numbers.sent(&trace, block, prepares).map_err(|line| {
+                    Trouble::bench(format!(
+                        "the trace has a notification that is about no block: {line}"
+                    ))
+                })?;
+                (sent, prepares)
+            }
+        };
+        match protocol::broken(&sent, prepares, &self.was_on, &self.online_blocks()) {
+            None => Ok(()),
+            Some(why) => Err(Trouble::kernel(why).of(FailureKind::Notifiers)),
+        }
+    }
+
+    /// What this prints of the trace about memory, and how its notifications are numbered; `None` if there is none.
+    async fn trace(&mut self, script: &str) -> Result<Option<(Numbers, String)>, Trouble> {
+        let trace = self.exec_ok("reading the trace", script).await?;
+        let probe = self
+            .probe
+            .as_mut()
+            .ok_or_else(|| Trouble::bench("the notifier probe was not installed"))?;
+        let trace = probe.chain.of(&trace);
+        probe.numbers = probe.numbers.or_else(|| Numbers::of_first(&trace));
+        let block = self.facts.block_pages().0.unsigned_abs();
+        probe.prepares = probe.prepares.or_else(|| notifiers::prepares(&trace, block));
+        let first = notifiers::actions(&trace).next();
+        match (probe.numbers, first) {
+            (_, None) => Ok(None),
+            (Some(numbers), Some(_)) => Ok(Some((numbers, trace))),
+            (None, Some(number)) => Err(Trouble::bench(format!(
+                "the first notification is {number}, with which no operation begins"
+            ))),
+        }
+    }
+
     pub(super) async fn notifiers(&mut self, wanted: &Notifiers) -> Result<(), Trouble> {
         if self.probe.is_none() {
             return Err(unseen());
         }
+        let Notifiers::Are(are) = wanted else {
+            return self.are_whole(notifiers::READ).await;
+        };
         let seen = self.notifications().await?;
         let prepares = self.probe.and_then(|probe| probe.prepares);
         listed(
             "notifications".to_owned(),
-            &must_be_sent(&wanted.are, &seen, prepares)?,
+            &must_be_sent(are, &seen, prepares)?,
             &seen,
         )
     }

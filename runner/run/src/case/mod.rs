@@ -43,6 +43,7 @@ mod parallel_tests;
 mod pressure;
 #[cfg(test)]
 mod pressure_tests;
+mod protocol;
 mod script;
 mod selftests;
 mod steps;

@@ -10,6 +10,8 @@
 //! a field `altmap_start_pfn` in `struct memory_notify` (6.9 to 6.18). A kernel without BTF shows both by what it sends: the first number, and
 //! where in that structure the range of pages is.
 
+use super::protocol::Sent;
+use memory::BlockId;
 use suite::Notifier;
 
 /// Installs the probe and prints where the chain is (`unknown` without KALLSYMS_ALL), `flags` or `enum` for how the kernel numbers notifications, and `yes` or `no` for
@@ -66,20 +68,9 @@ pub(crate) fn arm(known: &str) -> String {
 /// (include/linux/memory.h). The range is a block's, or what its memmap leaves of it, so that it ends where a block ends. The fields
 /// for the altmap do not, and are not even set in every notification.
 pub(super) fn prepares(trace: &str, block: u64) -> Option<bool> {
-    let field = |line: &str, name: &str| -> Option<u64> {
-        let (_, after) = line.split_once(&format!(" {name}="))?;
-        after.split_whitespace().next()?.parse().ok()
-    };
-    let range = |line: &str, start: &str, pages: &str| {
-        let (Some(start), Some(pages)) = (field(line, start), field(line, pages)) else {
-            return false;
-        };
-        let end = start.checked_add(pages);
-        (block / 2 + 1..=block).contains(&pages) && end.is_some_and(|end| end.is_multiple_of(block))
-    };
-    let notified = trace.lines().filter(|line| line.contains(" notify: "));
-    notified
-        .filter_map(|line| match (range(line, "a", "b"), range(line, "c", "d")) {
+    let is_range = |line: &str, prepares: bool| range(line, block, prepares).is_some();
+    notified(trace)
+        .filter_map(|line| match (is_range(line, false), is_range(line, true)) {
             (true, false) => Some(false),
             (false, true) => Some(true),
             _ => None,
@@ -87,11 +78,31 @@ pub(super) fn prepares(trace: &str, block: u64) -> Option<bool> {
         .next()
 }
 
+fn notified(trace: &str) -> impl Iterator<Item = &str> {
+    trace.lines().filter(|line| line.contains(" notify: "))
+}
+
+/// The block that a notification is about, where its range is that of one.
+fn range(line: &str, block: u64, prepares: bool) -> Option<BlockId> {
+    let field = |name: &str| -> Option<u64> {
+        let (_, after) = line.split_once(&format!(" {name}="))?;
+        after.split_whitespace().next()?.parse().ok()
+    };
+    let [start, pages] = if prepares { ["c", "d"] } else { ["a", "b"] };
+    let (start, pages) = (field(start)?, field(pages)?);
+    let end = start.checked_add(pages)?;
+    let is_a_blocks = (block / 2 + 1..=block).contains(&pages) && end.is_multiple_of(block);
+    is_a_blocks.then(|| BlockId(end / block - 1))
+}
+
 /// Empties the trace.
 pub(super) const CLEAR: &str = "echo > /sys/kernel/tracing/trace";
 
 /// Prints the trace.
 pub(super) const READ: &str = "cat /sys/kernel/tracing/trace";
+
+/// Prints the trace and empties it.
+pub(super) const TAKE: &str = "cat /sys/kernel/tracing/trace && echo > /sys/kernel/tracing/trace";
 
 /// How a kernel numbers its notifications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -223,6 +234,16 @@ impl Numbers {
         ORDER.get(index).copied()
     }
 
+    /// Reads a trace: the notifications in their order, each with its block, of so many pages; or the line that is about none.
+    pub(super) fn sent(self, trace: &str, block: u64, prepares: bool) -> Result<Vec<Sent>, &str> {
+        notified(trace)
+            .map(|line| {
+                let what = actions(line).next().and_then(|number| self.name(number));
+                range(line, block, prepares).zip(what).ok_or(line)
+            })
+            .collect()
+    }
+
     /// Reads a trace: the notifications in their order, or the number that stands for none.
     pub(super) fn read(self, trace: &str) -> Result<Vec<Notifier>, u64> {
         actions(trace)
@@ -233,17 +254,14 @@ impl Numbers {
 
 /// The numbers in a trace, in their order.
 pub(super) fn actions(trace: &str) -> impl Iterator<Item = u64> {
-    trace
-        .lines()
-        .filter(|line| line.contains(" notify: "))
-        .filter_map(|line| {
-            line.rsplit_once("action=")?
-                .1
-                .split_whitespace()
-                .next()?
-                .parse()
-                .ok()
-        })
+    notified(trace).filter_map(|line| {
+        line.rsplit_once("action=")?
+            .1
+            .split_whitespace()
+            .next()?
+            .parse()
+            .ok()
+    })
 }
 
 #[cfg(test)]
@@ -312,6 +330,31 @@ mod tests {
         let two = line(["0", "0", "0", "0"]) + &line(["0", "0", "1048576", "32768"]);
         assert_eq!(prepares(&two, 32768), Some(true));
         assert_eq!(prepares(TRACE, 32768), None);
+    }
+
+    #[test]
+    fn a_notification_is_about_the_block_at_whose_end_its_range_ends() {
+        let line = |action: u64, words: [&str; 4]| {
+            let [a, b, c, d] = words;
+            format!(
+                " x-1 [000] 1.0: notify: (f+0x0/0x80) chain=0x1 action={action} a={a} b={b} c={c} d={d}\n"
+            )
+        };
+        let trace =
+            line(64, ["1048576", "512", "1049088", "32256"]) + &line(8, ["0", "0", "1081344", "32768"]);
+        assert_eq!(
+            Numbers::Flags.sent(&trace, 32768, true),
+            Ok(vec![
+                (BlockId(32), Notifier::PrepareOnline),
+                (BlockId(33), Notifier::GoingOnline)
+            ])
+        );
+        let second = trace.lines().nth(1).unwrap();
+        assert_eq!(Numbers::Enum.sent(second, 32768, true), Err(second), "8 is none");
+        assert_eq!(
+            Numbers::Flags.sent(&trace, 32768, false),
+            Err(trace.lines().next().unwrap())
+        );
     }
 
     #[test]

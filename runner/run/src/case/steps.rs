@@ -66,7 +66,8 @@ pub(super) async fn steps(
         stage.learn_probe(job.kernel, known);
     }
     bench.is_drawn = course.is_drawn();
-    let looks = looks_at_notifiers(&case.steps);
+    bench.was_on = bench.online_blocks();
+    let looks = looks_at_notifiers(&case.steps) || bench.is_drawn;
     if looks && bench.probe.is_none() {
         // A kernel that cannot show them is told by the step that looks.
         match bench.arm_probe("").await {
@@ -74,7 +75,8 @@ pub(super) async fn steps(
             Err(trouble) => return Err(trouble),
         }
     }
-    if looks || stage.watch {
+    // Sequences are drawn in clones of a guest that has the probe.
+    if looks && !(bench.is_drawn && matches!(origin, Origin::Clone)) || stage.watch {
         bench.observe(&Op::Nothing, false).await?;
     }
     let done = all_steps(job, stage, &mut bench, course, folder, outcome, ledgers).await;
@@ -183,7 +185,8 @@ async fn all_steps(
             step: record.clone(),
         });
         if let Course::Drawn(drawn) = course {
-            drawn.did(step, bench, trouble.is_some() && goes_on.is_none());
+            let fails = trouble.as_ref().filter(|_| goes_on.is_none());
+            drawn.did(step, bench, fails);
         }
         outcome.steps.push(record);
         match (trouble, goes_on) {
@@ -258,12 +261,15 @@ async fn increment(job: &Job, guest: &impl UnderTest) -> Result<Option<ByteSize>
 
 /// Does one step, and tells how it did not pass.
 pub(super) async fn do_step(bench: &mut Bench<'_, impl UnderTest>, step: &Step) -> Result<(), Trouble> {
-    let done = match &step.action {
+    let mut done = match &step.action {
         Action::Act(act) => do_act(bench, act).await,
         Action::Look(look) => do_look(bench, look).await,
         Action::Repeat(repeat) => do_repeat(bench, repeat).await,
         Action::Sweep(sweep) => bench.sweep(sweep).await,
     };
+    if bench.is_drawn && done.is_ok() {
+        done = bench.were_whole().await;
+    }
     done.map_err(|trouble| trouble.of(step.action.fails_by()))
 }
 
@@ -307,6 +313,7 @@ async fn do_act(bench: &mut Bench<'_, impl UnderTest>, act: &Act) -> Result<(), 
         bench.mark().await?;
         bench.mark_uevents().await?;
         bench.clear_probe().await?;
+        bench.was_on = bench.online_blocks();
     }
     let looks = bench.guest.looks();
     let (op, exact) = match act {

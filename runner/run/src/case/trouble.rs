@@ -84,6 +84,11 @@ impl Trouble {
         self
     }
 
+    /// Whether the kernel did something wrong of this kind.
+    pub(super) fn is(&self, of: FailureKind) -> bool {
+        matches!(self, Self::Kernel { kind: Some(kind), .. } if *kind == of)
+    }
+
     /// Something else than the kernel broke.
     pub(crate) fn bench(message: impl Into<String>) -> Self {
         Self::Bench {

@@ -185,6 +185,25 @@ async fn a_fault_is_found_once_and_made_short() {
     );
 }
 
+/// No step of a sequence looks at notifications, and no case of a suite but one that says so.
+#[tokio::test]
+async fn a_notification_that_is_sent_twice_is_found_and_its_case_looks_at_it() {
+    let mut field = field(
+        Arch::X86_64,
+        Setup::x86().busy(0).notifies_twice(),
+        Issues::default(),
+    );
+    Arc::get_mut(&mut field).expect("nobody else's").tries = 0;
+    let ended = field.clone().run(0).await;
+    let found = ended.found.expect("a finding");
+    let twice = "notifiers: the notifications of memoryN were MEM_GOING_ONLINE, MEM_ONLINE, MEM_ONLINE: no MEM_ONLINE comes after MEM_ONLINE";
+    assert!(found.sign.ends_with(twice), "{}", found.sign);
+    let text = fs_err::read_to_string(field.grounds.stage.folder.path().join(&found.file)).unwrap();
+    let suite = Suite::parse(&found.file, &text).unwrap_or_else(|errors| panic!("{errors}"));
+    let last = suite.cases[0].steps.last().map(ToString::to_string);
+    assert_eq!(last.as_deref(), Some("notifiers: { whole: true }"));
+}
+
 /// The free pages of one guest are some less from its third memory state on, which no other guest shows.
 #[tokio::test(start_paused = true)]
 async fn free_pages_that_no_other_guest_shows_are_a_finding_only_when_they_come_often() {

@@ -13,24 +13,50 @@ use super::{
 };
 use crate::{places::Spot, words::Notifier};
 
-/// Looks at the notifications of the last step that acts.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+/// Looks at the notifications of the last step that acts. Exactly one of `are` and `whole`.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Notifiers {
+#[schemars(rename = "Notifiers")]
+pub(crate) struct RawNotifiers {
     /// Which, in order.
-    pub are: Vec<Notifier>,
+    #[serde(default)]
+    pub(crate) are: Option<Vec<Notifier>>,
+    /// Those of each block must be in an order that the kernel can send, and end with what the block is.
+    #[serde(default)]
+    pub(crate) whole: Option<bool>,
 }
 
-impl Word for Notifiers {
-    type Step = Self;
+/// How the notifications of the last step that acts must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notifiers {
+    /// These, in order.
+    Are(Vec<Notifier>),
+    /// For each block in an order that the kernel can send, and they end with what the block is.
+    Whole,
+}
 
-    fn check(&self, _: &mut Checker<'_, '_, '_>, _: &Spot<'_>) -> Self {
-        self.clone()
+impl Word for RawNotifiers {
+    type Step = Notifiers;
+
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, at: &Spot<'_>) -> Notifiers {
+        match (&self.are, self.whole == Some(true)) {
+            (Some(are), false) => Notifiers::Are(are.clone()),
+            (None, true) => Notifiers::Whole,
+            _ => {
+                checker
+                    .notes
+                    .wrong(at, "expected exactly one of `are` and `whole: true`");
+                Notifiers::Whole
+            }
+        }
     }
 }
 
 impl Keys for Notifiers {
     fn keys(&self, line: &mut Line<'_, '_>) -> fmt::Result {
-        line.list("are", &self.are)
+        match self {
+            Self::Are(are) => line.list("are", are),
+            Self::Whole => line.key("whole", true),
+        }
     }
 }

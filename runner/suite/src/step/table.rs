@@ -21,7 +21,7 @@ use super::{
     load::{Load, RawLoad},
     log::{Log, RawLog},
     node::Node,
-    notifiers::Notifiers,
+    notifiers::{Notifiers, RawNotifiers},
     offline::Offline,
     online::Online,
     pages::Pages,
@@ -183,8 +183,8 @@ words! {
         /// Looks at which standby storage is assigned: that of these blocks, and no other; s390x.
         Assigned(Assigned => Assigned) = "assigned",
         /// Looks at the notifications of the last step that acts. MEM_PREPARE_ONLINE and MEM_FINISH_OFFLINE are expected only of
-        /// kernels that have them (6.9 to 6.18), so that one list serves all.
-        Notifiers(Notifiers => Notifiers) = "notifiers",
+        /// kernels that have them (6.9 to 6.18), so that one list serves all. Exactly one of `are` and `whole`.
+        Notifiers(RawNotifiers => Notifiers) = "notifiers",
         /// Looks at the uevents since the last step that acts.
         Uevents(Uevents => Uevents) = "uevents",
         /// Looks at a NUMA node: what the files of /sys/devices/system/node say of it, the blocks that it has links to, and whether its MemTotal is what its

@@ -55,6 +55,8 @@ pub(super) struct Kernel {
     trace: String,
     /// What the probe says of the kernel; `None` where it cannot be installed.
     pub(super) probe: Option<&'static str>,
+    /// It says twice that a block is online.
+    pub(super) notifies_twice: bool,
     /// The pages that a process has.
     pub(super) held: Vec<Held>,
     /// What becomes of them.
@@ -98,6 +100,7 @@ impl Kernel {
             other_uevents: VecDeque::new(),
             trace: String::new(),
             probe: Some("ffff0000 flags no"),
+            notifies_twice: false,
             held: Vec::new(),
             held_fault: None,
             facts,
@@ -132,6 +135,7 @@ impl Kernel {
                 output("")
             }
             notifiers::READ => output(self.trace.clone()),
+            notifiers::TAKE => output(std::mem::take(&mut self.trace)),
             "dmesg" => output(self.console.clone()),
             "wc -c < /run/uevents" => output(self.uevents.len().to_string()),
             _ => self.run_other(script),
@@ -300,7 +304,7 @@ impl Kernel {
                 Some(false) if *via_online_file => Ok(()),
                 Some(false) => Err(errno("EINVAL")),
                 Some(true) if self.busy.contains(&block.0) => {
-                    self.notify(&[2, 32]);
+                    self.notify(*block, &[2, 32]);
                     Err(errno("EBUSY"))
                 }
                 Some(true) => self.changes(op, *block, "MEM_GOING_OFFLINE", [2, 4, 32], "offline"),
@@ -317,7 +321,9 @@ impl Kernel {
                 }
                 let there = |kernel: &Self, block| kernel.ledger().blocks.contains_key(block);
                 let before: Vec<bool> = blocks.iter().map(|block| there(self, block)).collect();
+                let ledger = self.ledger().clone();
                 self.steps(op, refused)?;
+                self.notify_since(&ledger);
                 for (block, before) in blocks.iter().zip(before) {
                     match (before, there(self, block)) {
                         (false, true) => self.uevent("add", *block),
@@ -347,14 +353,14 @@ impl Kernel {
             (follows && matches!(op, Op::Online { .. }) && self.refuses_assign()).then(|| errno("EPERM"))
         });
         if let Some(errno) = refused {
-            self.notify(&[going, cancelled]);
+            self.notify(block, &[going, cancelled]);
             return Err(errno);
         }
         self.steps(op, "EINVAL")?;
         if let (Op::Offline { .. }, Some((objects, left))) = (op, &mut self.objects) {
             *objects += *left;
         }
-        self.notify(&[going, done]);
+        self.notify(block, &[going, done]);
         self.uevent(uevent, block);
         Ok(())
     }
@@ -397,14 +403,30 @@ impl Kernel {
         all || next
     }
 
-    fn notify(&mut self, actions: &[u64]) {
+    fn notify(&mut self, block: BlockId, actions: &[u64]) {
+        let (start, pages) = (block.pfns(self.facts.block_size).start, PAGES);
         for action in actions {
-            writeln!(
-                self.trace,
-                " sh-1 [000] 1.0: notify: (f+0x0/0x80) chain=0xffff0000 action={action}"
-            )
-            .expect("a string");
+            let line = format!(
+                " sh-1 [000] 1.0: notify: (f+0x0/0x80) chain=0xffff0000 a={start} b={pages} action={action}\n"
+            );
+            let times = if self.notifies_twice && *action == 1 { 2 } else { 1 };
+            self.trace.push_str(&line.repeat(times));
         }
+    }
+
+    /// Notifies of the blocks that went online as they came, or offline as they went.
+    fn notify_since(&mut self, before: &Ledger) {
+        let on = |ledger: &Ledger| -> BTreeSet<BlockId> {
+            let on = ledger.blocks.iter().filter(|(_, block)| block.zone().is_some());
+            on.map(|(block, _)| *block).collect()
+        };
+        let (before, after) = (on(before), on(self.ledger()));
+        after
+            .difference(&before)
+            .for_each(|block| self.notify(*block, &[8, 1]));
+        before
+            .difference(&after)
+            .for_each(|block| self.notify(*block, &[2, 4]));
     }
 
     fn uevent(&mut self, action: &str, block: BlockId) {
@@ -456,7 +478,9 @@ impl Kernel {
                 dimm,
             },
         };
+        let before = self.ledger().clone();
         self.step(&op);
+        self.notify_since(&before);
         blocks.iter().for_each(|block| self.uevent("add", *block));
     }
 
@@ -491,6 +515,7 @@ impl Kernel {
             blocks,
             by: RemoveBy::Dimm { id: id.to_owned() },
         });
+        self.notify_since(&ledger);
         Ok(())
     }
 }

@@ -46,6 +46,7 @@ pub(crate) struct Setup {
     allocations: Option<Vec<bool>>,
     objects: Option<(i64, i64)>,
     probe: Option<&'static str>,
+    notifies_twice: bool,
     uevents: Vec<&'static str>,
     held_fault: Option<HeldFault>,
     /// Why there is none.
@@ -67,6 +68,7 @@ impl Setup {
             allocations: Some(vec![false, true]),
             objects: Some((100, 0)),
             probe: Some("ffff0000 flags no"),
+            notifies_twice: false,
             uevents: Vec::new(),
             held_fault: None,
             no_guest: None,
@@ -160,6 +162,12 @@ impl Setup {
         self
     }
 
+    /// Says twice that a block is online.
+    pub(crate) fn notifies_twice(mut self) -> Self {
+        self.notifies_twice = true;
+        self
+    }
+
     /// Says this of its notifications, or nothing.
     pub(crate) fn probe(mut self, probe: Option<&'static str>) -> Self {
         self.probe = probe;
@@ -199,6 +207,7 @@ impl Setup {
         kernel.objects = self.objects;
         kernel.allocations.clone_from(&self.allocations);
         kernel.probe = self.probe;
+        kernel.notifies_twice = self.notifies_twice;
         kernel.other_uevents.extend(&self.uevents);
         kernel
     }
