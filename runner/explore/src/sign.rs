@@ -21,6 +21,8 @@ impl Sign {
         let seen = match failure.kind {
             // Which counter it is; by how much is chance.
             FailureKind::Mismatch => first.split(": predicted").next().unwrap_or(first),
+            // What cannot be; what else was sent is chance.
+            FailureKind::Notifiers => first.split("; sent was").next().unwrap_or(first),
             // Which file it was written to is told by its name alone.
             FailureKind::Errno => first.rsplit('/').next().unwrap_or(first),
             _ => first,
@@ -108,6 +110,15 @@ mod tests {
         assert_eq!(one, "online, mismatch: memoryN valid_zones");
         assert_eq!(of("memory12 valid_zones: predicted Normal, seen Movable"), one);
         assert_ne!(of("MemTotal: predicted 1, seen 2"), one);
+        let sent = |others| {
+            let said = format!("memory9: no MEM_ONLINE comes after MEM_ONLINE; sent was {others}");
+            sign(FailureKind::Notifiers, &said, "parallel: {}")
+        };
+        let two = "parallel, notifiers: memoryN: no MEM_ONLINE comes after MEM_ONLINE";
+        assert_eq!(
+            [sent("MEM_ONLINE, MEM_ONLINE"), sent("MEM_GOING_ONLINE")],
+            [two, two]
+        );
         let offline = sign(
             FailureKind::Mismatch,
             "memory9 valid_zones: predicted a, seen b",

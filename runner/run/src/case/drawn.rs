@@ -20,7 +20,9 @@ use base::{Errno, fault::Verdict};
 use explore::{Able, BOOT, Failed, Group, Issues, Moment, Scribe, Sign, Wish};
 use memory::Generation;
 use record::{CaseFolder, FindingRecord};
-use suite::{Act, Action, Case, Failure, FailureKind, Known, Offline, Place, Remove, Step};
+use suite::{
+    Act, Action, Case, Failure, FailureKind, Known, Look, Notifiers, Offline, Place, Remove, Step, Sweep,
+};
 
 /// Where the steps of a case come from.
 pub(super) enum Course<'c> {
@@ -138,12 +140,17 @@ impl Drawn {
             self.scribe.forget(name);
         }
         // One that was busy and left all as it was is not written: another guest may have nothing in these pages. Neither is one that let its pages go.
-        if !was_busy && elsewhere.is_none() || fails.is_some() {
-            self.steps.push(as_it_went(step, was_busy));
-        }
         // A case looks at them where it says so alone.
-        if fails.is_some_and(|trouble| trouble.is(FailureKind::Notifiers)) {
-            self.steps.push(WHOLE.to_owned());
+        let looks = fails.is_some_and(|trouble| trouble.is(FailureKind::Notifiers));
+        match &step.action {
+            Action::Sweep(sweep) if looks => self.steps.push(looking(sweep)),
+            _ if looks => self
+                .steps
+                .extend([as_it_went(step, was_busy), whole().to_string()]),
+            _ if !was_busy && elsewhere.is_none() || fails.is_some() => {
+                self.steps.push(as_it_went(step, was_busy));
+            }
+            _ => {}
         }
         // Where it cannot be read, nothing will be known of what was run either, and that is told then.
         if let Ok(Some(pieces)) = bench.guest.noted() {
@@ -163,8 +170,33 @@ impl Drawn {
     }
 }
 
-/// The line of a step that looks at the notifications of the one before it.
-const WHOLE: &str = "notifiers: { whole: true }";
+/// How many steps these lines are, but for those that only look at the notifications of the one before them.
+pub(crate) fn acts(steps: &[String]) -> usize {
+    let look = whole().to_string();
+    steps.iter().filter(|step| **step != look).count()
+}
+
+/// The step that looks at the notifications of the one before it.
+fn whole() -> Step {
+    Step {
+        line: 1,
+        action: Action::Look(Look::Notifiers(Notifiers::Whole)),
+    }
+}
+
+/// The line of a sweep that looks at the notifications of each of its steps.
+fn looking(sweep: &Sweep) -> String {
+    let steps = sweep.steps.iter().flat_map(|step| [step.clone(), whole()]);
+    let sweep = Sweep {
+        steps: steps.collect(),
+        ..sweep.clone()
+    };
+    let step = Step {
+        line: 1,
+        action: Action::Sweep(sweep),
+    };
+    format!("{step:#}")
+}
 
 /// The line of a step; of one that was refused since pages are in use, with that errno.
 pub(super) fn as_it_went(step: &Step, was_busy: bool) -> String {

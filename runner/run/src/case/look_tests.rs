@@ -63,9 +63,9 @@ cases! {
     what_a_refusal_notifies_is_whole: Setup::x86().busy(4),
         &then("offline: { block: b, fails: EBUSY }\nnotifiers: { whole: true }\nlog: { lacks: oops }\nnotifiers: { whole: true }") => Pass;
     a_notification_that_is_sent_twice_fails: Setup::x86().notifies_twice(), &then("notifiers: { whole: true }")
-        => Fail, "the notifications of memory4 were MEM_GOING_ONLINE, MEM_ONLINE, MEM_ONLINE: no MEM_ONLINE comes after MEM_ONLINE";
+        => Fail, "memory4: no MEM_ONLINE comes after MEM_ONLINE; sent was MEM_GOING_ONLINE, MEM_ONLINE, MEM_ONLINE";
     an_end_without_a_beginning_fails: Setup::x86().always("cat /sys/kernel/tracing/trace", Fault::Lie(" sh-1", -7)), &then("notifiers: { whole: true }")
-        => Fail, "the notifications of memory4 were MEM_ONLINE, MEM_ONLINE: no MEM_ONLINE comes of a block that is offline";
+        => Fail, "memory4: no MEM_ONLINE comes of a block that is offline; sent was MEM_ONLINE, MEM_ONLINE";
     a_notification_about_no_block_is_nobodys_failure: Setup::x86().always("cat /sys/kernel/tracing/trace", Fault::Lie(" sh-1", 3)),
         &then("notifiers: { whole: true }") => Error, "the trace has a notification that is about no block";
     what_a_refusal_notifies_is_seen: Setup::x86().busy(4),

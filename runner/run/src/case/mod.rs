@@ -55,7 +55,7 @@ mod trouble;
 mod veto;
 mod watch;
 
-pub(crate) use drawn::{Drawn, Tried, tried};
+pub(crate) use drawn::{Drawn, Tried, acts, tried};
 pub(crate) use guest::{Guests, UnderTest};
 pub(crate) use life::{INTERRUPTED, run};
 pub(crate) use log::{Found, findings, weigh};

@@ -69,7 +69,7 @@ pub(super) fn broken(
         } else {
             all.join(", ")
         };
-        Some(format!("the notifications of {block} were {all}: {why}"))
+        Some(format!("{block}: {why}; sent was {all}"))
     })
 }
 
@@ -91,7 +91,10 @@ fn cannot_be(all: &[Notifier], prepares: bool, begins: Stage, is_on: bool) -> Op
     match stage {
         Stage::Online if is_on => None,
         Stage::Offline | Stage::Prepared if !is_on => None,
-        _ => Some(format!("after them it cannot be {state}")),
+        _ => {
+            let last = all.last().map_or("nothing".to_owned(), ToString::to_string);
+            Some(format!("after {last} it cannot be {state}"))
+        }
     }
 }
 
@@ -167,32 +170,22 @@ mod tests {
                 goes_on,
                 "no MEM_ONLINE comes of a block that is offline",
             ),
-            (&[GoingOnline], false, goes_on, "after them it cannot be online"),
-            (
-                &[GoingOnline],
-                false,
-                stays_off,
-                "after them it cannot be offline",
-            ),
+            (&[GoingOnline], false, goes_on, "it cannot be online"),
+            (&[GoingOnline], false, stays_off, "it cannot be offline"),
             (
                 &[GoingOnline, CancelOnline],
                 false,
                 goes_on,
-                "after them it cannot be online",
+                "it cannot be online",
             ),
-            (
-                &[GoingOnline, Online],
-                false,
-                stays_off,
-                "after them it cannot be offline",
-            ),
+            (&[GoingOnline, Online], false, stays_off, "it cannot be offline"),
             (
                 &[],
                 false,
                 goes_on,
-                "the notifications of memory4 were nothing: after them it cannot be online",
+                "memory4: after nothing it cannot be online; sent was nothing",
             ),
-            (&[], false, goes_off, "after them it cannot be offline"),
+            (&[], false, goes_off, "it cannot be offline"),
             (
                 &[GoingOnline],
                 false,
@@ -221,14 +214,9 @@ mod tests {
                 &[PrepareOnline, GoingOnline, CancelOnline],
                 true,
                 stays_off,
-                "after them it cannot be offline",
+                "it cannot be offline",
             ),
-            (
-                &[GoingOffline, Offline],
-                true,
-                goes_off,
-                "after them it cannot be offline",
-            ),
+            (&[GoingOffline, Offline], true, goes_off, "it cannot be offline"),
             (
                 &[GoingOffline, Offline, FinishOffline, FinishOffline],
                 true,
@@ -253,7 +241,7 @@ mod tests {
         let wrong = broken(&sent[..3], false, &on(&[5]), &on(&[4]));
         assert_eq!(
             wrong.as_deref(),
-            Some("the notifications of memory5 were MEM_GOING_OFFLINE: after them it cannot be offline")
+            Some("memory5: after MEM_GOING_OFFLINE it cannot be offline; sent was MEM_GOING_OFFLINE")
         );
     }
 }

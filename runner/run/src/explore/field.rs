@@ -14,7 +14,7 @@ use super::{
     lead::Lead,
 };
 use crate::{
-    case::{Drawn, Guests, Tried, chain, tried},
+    case::{Drawn, Guests, Tried, acts, chain, tried},
     plan::Job,
     session::{Origin, Stage},
 };
@@ -272,7 +272,7 @@ impl<G: Grounds> Field<G> {
             after: after.into(),
             times: 1,
             steps: drawn_steps,
-            shortest: steps.len() as u64,
+            shortest: acts(&steps) as u64,
             again,
             tries: shrunk.tries,
             file,
