@@ -107,6 +107,8 @@ pub(super) struct Bench<'a, G> {
     pub(super) commands_since: u64,
     /// Length of the console's log, in bytes, when the last ledger was read.
     pub(super) console_since: usize,
+    /// How many notifications in its trace were looked at.
+    pub(super) notified: usize,
     /// The blocks that were online before the last step that acts.
     pub(super) was_on: BTreeSet<BlockId>,
     /// Length of the uevent log, in bytes, before the last step that acts.
@@ -186,6 +188,7 @@ impl<'a, G: UnderTest> Bench<'a, G> {
             is_drawn: false,
             was_busy: false,
             lay_elsewhere: None,
+            notified: 0,
             was_on: BTreeSet::new(),
             vetoed: Vec::new(),
             limit,
