@@ -122,7 +122,7 @@ impl Moment<'_> {
     }
 
     /// Whether a standby block that is not configured has storage left (G2).
-    pub(crate) fn has_left(&self) -> bool {
+    pub(crate) fn has_storage_left(&self) -> bool {
         let storage = self.ledger.storage.iter();
         let mut free = storage.filter(|(_, storage)| !storage.configured);
         free.any(|(block, _)| self.has_storage(*block))

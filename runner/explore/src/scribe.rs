@@ -181,7 +181,7 @@ impl Scribe {
         let name = self.name("b")?;
         let mut result = AddResult::Added;
         if moment.is_g2() && self.refuses.is_some() {
-            if moment.has_left() {
+            if moment.has_storage_left() {
                 return None;
             }
             self.assigns();

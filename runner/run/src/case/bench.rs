@@ -109,7 +109,7 @@ pub(super) struct Bench<'a, G> {
     pub(super) console_since: usize,
     /// How many notifications in its trace were looked at.
     pub(super) notified: usize,
-    /// The blocks that were online before the last step that acts.
+    /// The blocks that were online before the last step that acts; of steps that are drawn, when notifications were looked at last.
     pub(super) was_on: BTreeSet<BlockId>,
     /// Length of the uevent log, in bytes, before the last step that acts.
     pub(super) uevents_since: usize,

@@ -140,7 +140,7 @@ impl Drawn {
             self.scribe.forget(name);
         }
         // One that was busy and left all as it was is not written: another guest may have nothing in these pages. Neither is one that let its pages go.
-        // A case looks at them where it says so alone.
+        // A suite looks at notifications only where it says so.
         let looks = fails.is_some_and(|trouble| trouble.is(FailureKind::Notifiers));
         match &step.action {
             Action::Sweep(sweep) if looks => self.steps.push(looking(sweep)),

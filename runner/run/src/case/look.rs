@@ -232,7 +232,7 @@ impl<G: UnderTest> Bench<'_, G> {
         let (sent, prepares) = match self.trace(script).await? {
             None => (Vec::new(), false),
             Some((numbers, trace)) => {
-                // One of which no range tells, nobody has refused so early.
+                // Where no range is that of a block, reading the first line fails.
                 let prepares = self.probe.and_then(|probe| probe.prepares).unwrap_or(false);
                 let sent = numbers.sent(&trace, block, prepares).map_err(|line| {
                     Trouble::bench(format!(

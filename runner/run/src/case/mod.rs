@@ -46,6 +46,7 @@ mod pressure_tests;
 mod protocol;
 mod script;
 mod selftests;
+mod standby;
 mod steps;
 mod subtests;
 mod sweep;

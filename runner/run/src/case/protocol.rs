@@ -224,7 +224,7 @@ mod tests {
                 "no MEM_FINISH_OFFLINE comes after",
             ),
         ] {
-            let wrong = told(all, prepares, change).unwrap_or_default();
+            let wrong = told(all, prepares, change).expect("something that is wrong");
             assert!(wrong.contains(said), "{all:?} {change:?}: {wrong}");
         }
     }

@@ -9,7 +9,7 @@ use std::{
 use camino::Utf8Path;
 
 use super::{
-    field::{Field, Grounds, keep},
+    field::{Asked, Field, Grounds, keep},
     findings::{Ended, Signs},
     lead::Lead,
 };
@@ -75,6 +75,13 @@ async fn ended(field: &Arc<Field<Lab>>, sequences: u64) -> Vec<Ended> {
     ended
 }
 
+/// What a guest made of the sequence of a number.
+async fn asked(field: &Field<Lab>, number: u64) -> Asked {
+    let sequence = field.draw.sequence(number);
+    let asked = field.ask(&sequence, ("", None), number, Origin::Clone);
+    asked.await.unwrap()
+}
+
 #[tokio::test(start_paused = true)]
 async fn where_nothing_is_wrong_every_sequence_passes() {
     for (arch, setup) in [
@@ -86,12 +93,7 @@ async fn where_nothing_is_wrong_every_sequence_passes() {
         // The first block holds the kernel.
         let field = field(arch, setup.busy(0), Issues::default());
         for number in 0..12 {
-            let sequence = field.draw.sequence(number);
-            let asked = field
-                .ask(&sequence, ("", None), number, Origin::Clone)
-                .await
-                .unwrap();
-            let tried = asked.tried;
+            let tried = asked(&field, number).await.tried;
             assert_eq!(tried.verdict, Verdict::Pass, "{arch} {number}: {}", tried.reason);
             assert!(tried.steps > 1, "{number}");
         }
@@ -124,11 +126,7 @@ async fn pages_that_come_to_lie_elsewhere_are_let_go_and_the_sequence_goes_on() 
     let field = field(Arch::X86_64, setup, Issues::default());
     let mut holds = 0;
     for number in 0..12 {
-        let sequence = field.draw.sequence(number);
-        let asked = field
-            .ask(&sequence, ("", None), number, Origin::Clone)
-            .await
-            .unwrap();
+        let asked = asked(&field, number).await;
         assert_eq!(
             asked.tried.verdict,
             Verdict::Pass,

@@ -411,7 +411,7 @@ impl Stage {
             let folder = self.folder.template(number).map_err(|error| broken(&error))?;
             let logs = Logs::in_folder(folder.as_std_path());
             let limits = BootLimits::default();
-            // A kernel without what the probe needs is found out by each case.
+            // Sequences are judged by their notifications, too. A kernel without what the probe needs is found out by each case.
             let arms = self.watch || job.suite.suite.name == explore::SUITE;
             let last = match arms {
                 true => format!("({})\n{LEDGER_SCRIPT}", notifiers::arm(&self.probe(job.kernel))),

@@ -90,6 +90,13 @@ impl Checker<'_, '_, '_> {
             self.in_force.remove(word);
             return;
         }
+        self.may_refuse(word, at);
+        let line = self.notes.line(at);
+        self.in_force.insert(word, line);
+    }
+
+    /// Whether a word may have something refused, as things stand.
+    pub(super) fn may_refuse(&mut self, word: &'static str, at: &Spot<'_>) {
         let is_kept = |one: &str| one == "refuse_unassign";
         let others = self
             .in_force
@@ -102,8 +109,6 @@ impl Checker<'_, '_, '_> {
             let hint = Some(format!("say `{other}: {{ off: true }}` before it"));
             self.notes.wrong_but(at, message, hint);
         }
-        let line = self.notes.line(at);
-        self.in_force.insert(word, line);
     }
 
     pub(super) fn s390x(&mut self, why: impl fmt::Display, at: &Spot<'_>) {

@@ -29,6 +29,7 @@ mod refuse_assign;
 mod refuse_unassign;
 mod remove;
 mod repeat;
+mod response;
 mod storage;
 mod storage_commands;
 mod sweep;

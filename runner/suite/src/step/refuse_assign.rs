@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     checker::Checker,
     line::Line,
+    response,
     word::{Keys, Word},
 };
 use crate::places::Spot;
@@ -68,12 +69,7 @@ impl Word for RawRefuseAssign {
             (Some(nth), false, false) => RefuseAssign::At { nth, response },
             (None, true, false) => RefuseAssign::All { response },
             (None, false, true) => {
-                if response.is_some() {
-                    checker.notes.wrong(
-                        &at.key("response"),
-                        "`off` refuses nothing, so that there is no response",
-                    );
-                }
+                response::of_off(response, checker, at);
                 RefuseAssign::Off
             }
             _ => {
@@ -83,10 +79,14 @@ impl Word for RawRefuseAssign {
                 RefuseAssign::Off
             }
         };
-        checker.in_force("refuse_assign", refuse != RefuseAssign::Off, at);
-        // Whether the n-th has come by the next step, nobody knows here.
-        if let RefuseAssign::At { .. } = refuse {
-            checker.in_force("refuse_assign", false, at);
+        match refuse {
+            RefuseAssign::All { .. } => checker.in_force("refuse_assign", true, at),
+            RefuseAssign::Off => checker.in_force("refuse_assign", false, at),
+            // Whether the n-th has come by the next step, nobody knows here.
+            RefuseAssign::At { .. } => {
+                checker.may_refuse("refuse_assign", at);
+                checker.in_force("refuse_assign", false, at);
+            }
         }
         refuse
     }
@@ -105,9 +105,6 @@ impl Keys for RefuseAssign {
             }
             Self::Off => return line.key("off", true),
         };
-        match response {
-            Some(response) => line.key("response", format_args!("{response:#06x}")),
-            None => Ok(()),
-        }
+        response::key(*response, line)
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     checker::Checker,
     line::Line,
+    response,
     word::{Keys, Word},
 };
 use crate::places::Spot;
@@ -49,10 +50,8 @@ impl Word for RawRefuseUnassign {
         let yes = |value: Option<bool>| value == Some(true);
         let refuse = match (yes(self.all), yes(self.off), self.response) {
             (true, false, response) => RefuseUnassign::All { response },
-            (false, true, None) => RefuseUnassign::Off,
-            (false, true, Some(_)) => {
-                let message = "`off` refuses nothing, so that there is no response";
-                checker.notes.wrong(&at.key("response"), message);
+            (false, true, response) => {
+                response::of_off(response, checker, at);
                 RefuseUnassign::Off
             }
             _ => {
@@ -72,9 +71,6 @@ impl Keys for RefuseUnassign {
             return line.key("off", true);
         };
         line.key("all", true)?;
-        match response {
-            Some(response) => line.key("response", format_args!("{response:#06x}")),
-            None => Ok(()),
-        }
+        response::key(*response, line)
     }
 }

@@ -56,8 +56,7 @@ impl Word for RawSweep {
             let message = "no step of it writes, so that nothing can fail";
             checker.notes.wrong_but(&list, message, Some(hint.to_owned()));
         }
-        checker.in_force("sweep", true, at);
-        checker.in_force("sweep", false, at);
+        checker.may_refuse("sweep", at);
         Sweep {
             steps,
             fails: self.fails.clone(),
