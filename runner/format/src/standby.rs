@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The properties of the standby memory that a running QEMU shows over QMP.
 
+use std::fmt;
+
 use serde::Deserialize;
 
 /// Where the properties are, for `qom-get` and `qom-set`.
@@ -35,6 +37,12 @@ pub mod property {
     /// Settable: the sequence number after which `commands` starts.
     pub const COMMANDS_SINCE: &str = "commands-since";
 }
+
+/// The response code of a command that was done.
+pub const DONE: u16 = 0x0020;
+
+/// That of one for what was so already.
+pub const ALREADY: u16 = 0x0120;
 
 /// One storage command of the guest, as the property `commands` lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -74,6 +82,22 @@ impl StorageCommand {
             0x000c_0001 => Some(StorageVerb::Unassign),
             _ => None,
         }
+    }
+
+    /// Whether it asks for storage, or gives some back.
+    pub fn moves_storage(&self) -> bool {
+        matches!(self.verb(), Some(StorageVerb::Assign | StorageVerb::Unassign))
+    }
+}
+
+/// What it asks, for which increment or element, and the response.
+impl fmt::Display for StorageCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.verb() {
+            Some(verb) => write!(f, "{verb:?}")?,
+            None => write!(f, "{:#010x}", self.command)?,
+        }
+        write!(f, " {}: {:#06x}", self.number, self.response)
     }
 }
 

@@ -20,6 +20,9 @@ pub const LEDGER_FILE: &str = "bin/memrig-ledger";
 /// The shell script that runs [`LEDGER`]. A shell that reads it from its own file system is spared having it sent.
 pub const LEDGER_SCRIPT: &str = ". /bin/memrig-ledger";
 
+/// What [`LEDGER_SCRIPT`] prints last.
+pub const LEDGER_END: &str = "\nend:\n";
+
 /// Counters of one zone, from `/proc/zoneinfo`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ZoneCounters {
@@ -187,7 +190,7 @@ pub enum LedgerError {
         /// What is wrong.
         why: String,
     },
-    /// The output ends before its last line, `== end`.
+    /// The output ends before its last line, `end:`.
     #[error("the guest's ledger is cut off after line {lines}")]
     CutOff {
         /// Lines that are there.

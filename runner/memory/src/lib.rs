@@ -44,8 +44,8 @@ pub use attribute::{Attribute, in_sysfs};
 pub use block::{AutoOnline, BlockId, BlockState, OnlineKind, UnknownWord, Zone, ZoneId};
 pub use facts::{FACTS_SCRIPT, FactsError, Generation, MemmapMode, MemoryFacts, SYMBOLS_SCRIPT};
 pub use ledger::{
-    BlockLedger, Dimm, Hypervisor, LEDGER, LEDGER_FILE, LEDGER_SCRIPT, Ledger, LedgerError, RamRange,
-    Storage, ZoneCounters,
+    BlockLedger, Dimm, Hypervisor, LEDGER, LEDGER_END, LEDGER_FILE, LEDGER_SCRIPT, Ledger, LedgerError,
+    RamRange, Storage, ZoneCounters,
 };
 pub use model::Model;
 pub use op::{AddBy, Op, RemoveBy};

@@ -5,7 +5,7 @@
 //! and compares it with what the model predicts.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     path::PathBuf,
     time::Duration,
 };
@@ -13,17 +13,18 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    guest::UnderTest, hold::Held, inside, notifiers::Armed, sweep::Fault, trouble::Trouble, watch::Watch,
+    guest::UnderTest, hold::Held, inside, notifiers, notifiers::Armed, sweep::Fault, trouble::Trouble,
+    watch::Watch,
 };
 use base::{Arch, ByteSize, Errno, Pages};
 use format::{
     klog,
     qmp::QmpError,
-    standby::{self, StorageCommand, property},
+    standby::{self, StorageVerb, property},
 };
 use memory::{
-    Attribute, BlockId, BlockState, Dimm, Hypervisor, LEDGER_SCRIPT, Ledger, MemoryFacts, Mismatch, Model,
-    Op, compare,
+    Attribute, BlockId, BlockState, Dimm, Hypervisor, LEDGER_END, LEDGER_SCRIPT, Ledger, MemoryFacts,
+    Mismatch, Model, Op, compare,
 };
 use record::SubcaseRecord;
 use suite::{BlockName, BlockRef, CaseMachine, File, Working};
@@ -103,11 +104,17 @@ pub(super) struct Bench<'a, G> {
     pub(super) under_pressure: bool,
     /// Priority with which the notifier error injection was loaded.
     pub(super) injection: Option<i32>,
-    /// Storage commands up to this number came before the last step that acts.
+    /// Storage commands up to this number came before the last step that acts; of steps that are drawn, before they were looked at last.
     pub(super) commands_since: u64,
+    /// Which of them QEMU was told to refuse.
+    pub(super) refused_storage: HashSet<StorageVerb>,
+    /// When they were looked at last, blocks that do not use their storage had some.
+    pub(super) storage_was_left: bool,
     /// Length of the console's log, in bytes, when the last ledger was read.
     pub(super) console_since: usize,
-    /// How many notifications in its trace were looked at.
+    /// The trace of the probe when the last ledger was read, where each step is judged by its notifications.
+    pub(super) trace: String,
+    /// How many notifications in it were looked at.
     pub(super) notified: usize,
     /// The blocks that were online before the last step that acts; of steps that are drawn, when notifications were looked at last.
     pub(super) was_on: BTreeSet<BlockId>,
@@ -151,7 +158,7 @@ impl<'a, G: UnderTest> Bench<'a, G> {
         limit: Duration,
         at_rest: Option<Pages>,
     ) -> Result<Self, Trouble> {
-        let ledger = settled(guest, facts.arch, limit, at_rest).await?;
+        let Seen { ledger, .. } = settled(guest, facts.arch, limit, at_rest, "").await?;
         let model = Model::new(facts.clone(), &ledger);
         // The standby blocks of s390x may be there from boot on, and are not of its memory.
         let first_standby = match facts.arch {
@@ -178,6 +185,8 @@ impl<'a, G: UnderTest> Bench<'a, G> {
             under_pressure: false,
             injection: None,
             commands_since: 0,
+            refused_storage: HashSet::new(),
+            storage_was_left: false,
             console_since: guest.console().len(),
             uevents_since: 0,
             kinds: BTreeSet::new(),
@@ -188,6 +197,7 @@ impl<'a, G: UnderTest> Bench<'a, G> {
             is_drawn: false,
             was_busy: false,
             lay_elsewhere: None,
+            trace: String::new(),
             notified: 0,
             was_on: BTreeSet::new(),
             vetoed: Vec::new(),
@@ -197,37 +207,23 @@ impl<'a, G: UnderTest> Bench<'a, G> {
         Ok(bench)
     }
 
-    /// Remembers where logs that grow are now, so that later looks show only what came since.
-    pub(super) async fn mark(&mut self) -> Result<(), Trouble> {
-        if self.has_standby() {
-            self.commands_since = self
-                .commands()
-                .await?
-                .last()
-                .map_or(self.commands_since, |last| last.seq);
-        }
-        Ok(())
-    }
-
     /// Whether QEMU has standby memory for the guest.
     pub(super) fn has_standby(&self) -> bool {
         self.facts.arch == Arch::S390x
     }
 
-    /// The storage commands since the last mark.
-    pub(super) async fn commands(&self) -> Result<Vec<StorageCommand>, Trouble> {
-        standby_set(self.guest, property::COMMANDS_SINCE, json!(self.commands_since)).await?;
-        let value = standby_get(self.guest, property::COMMANDS).await?;
-        serde_json::from_value(value.clone()).map_err(|error| {
-            Trouble::bench(format!(
-                "QEMU's list of storage commands does not read: {error}: {value}"
-            ))
-        })
-    }
-
     /// The guest's memory state as it is now.
     pub(super) async fn seen(&self) -> Result<Ledger, Trouble> {
-        ledger(self.guest, self.facts.arch, self.limit).await
+        let seen = read(self.guest, self.facts.arch, self.limit, "").await?;
+        Ok(seen.ledger)
+    }
+
+    /// What is read together with a ledger: in a guest that is translated, a script of its own takes as long as the ledger's does.
+    fn beside(&self) -> &'static str {
+        match self.is_drawn && self.probe.is_some() {
+            true => notifiers::READ,
+            false => "",
+        }
     }
 
     /// Runs a script in the guest; only a broken guest is an error, not the script's exit code.
@@ -375,10 +371,11 @@ impl<'a, G: UnderTest> Bench<'a, G> {
         let mut foreseen = None;
         loop {
             // After a step that starts programs, the next one is measured from where the guest has come to rest. It does not while others are at work.
-            let seen = if exact || busy {
-                ledger(self.guest, self.facts.arch, self.limit).await?
+            let (guest, arch, limit, beside) = (self.guest, self.facts.arch, self.limit, self.beside());
+            let Seen { ledger: seen, beside } = if exact || busy {
+                read(guest, arch, limit, beside).await?
             } else {
-                settled(self.guest, self.facts.arch, self.limit, None).await?
+                settled(guest, arch, limit, None, beside).await?
             };
             let (op, predicted) = match (op, foreseen.take()) {
                 (_, Some(foreseen)) => foreseen,
@@ -416,6 +413,7 @@ impl<'a, G: UnderTest> Bench<'a, G> {
                 };
                 self.model = predicted.model;
                 self.ledger = seen;
+                self.trace = beside;
                 self.console_since = console.len();
                 return Ok(mismatches);
             }
@@ -462,15 +460,16 @@ async fn settled(
     arch: Arch,
     limit: Duration,
     at_rest: Option<Pages>,
-) -> Result<Ledger, Trouble> {
-    let mut last = ledger(guest, arch, limit).await?;
-    if at_rest.is_some_and(|free| (last.free - free).abs().0 <= AT_REST) {
+    beside: &str,
+) -> Result<Seen, Trouble> {
+    let mut last = read(guest, arch, limit, beside).await?;
+    if at_rest.is_some_and(|free| (last.ledger.free - free).abs().0 <= AT_REST) {
         return Ok(last);
     }
     for _ in 0..SETTLE_FIRST {
         guest.rest(Duration::from_millis(100)).await;
-        let now = ledger(guest, arch, limit).await?;
-        let moved = (now.free - last.free).abs().0;
+        let now = read(guest, arch, limit, beside).await?;
+        let moved = (now.ledger.free - last.ledger.free).abs().0;
         last = now;
         if moved <= AT_REST {
             break;
@@ -482,19 +481,43 @@ async fn settled(
 /// How often a ledger that differs is read again before the difference counts.
 const SETTLE: u32 = 3;
 
-/// Reads the whole memory state: one command in the guest, and a question or two to QEMU.
-async fn ledger(guest: &impl UnderTest, arch: Arch, limit: Duration) -> Result<Ledger, Trouble> {
-    let output = inside::exec(guest, LEDGER_SCRIPT, limit).await?;
+/// What one look at a guest shows.
+struct Seen {
+    ledger: Ledger,
+    /// What was printed beside it.
+    beside: String,
+}
+
+/// Reads the whole memory state: one command in the guest, and a question or two to QEMU. `beside` is a script whose output comes with it.
+async fn read(guest: &impl UnderTest, arch: Arch, limit: Duration, beside: &str) -> Result<Seen, Trouble> {
+    let output = match beside {
+        "" => inside::exec(guest, LEDGER_SCRIPT, limit).await?,
+        _ => inside::exec(guest, &format!("{LEDGER_SCRIPT}\n{beside}"), limit).await?,
+    };
     let text = String::from_utf8_lossy(&output.stdout);
     let hypervisor = hypervisor(guest, arch).await?;
-    Ledger::parse(&text, hypervisor).map_err(|error| {
+    let how_it_ended = || {
         let said = output.error_text();
+        let colon = if said.is_empty() { "" } else { ": " };
+        format!("exit code {}{colon}{}", output.code, said.trim_end())
+    };
+    let ledger = Ledger::parse(&text, hypervisor).map_err(|error| {
         Trouble::bench(format!(
-            "the guest's memory state does not read: {error} (exit code {}{}{})",
-            output.code,
-            if said.is_empty() { "" } else { ": " },
-            said.trim_end()
+            "the guest's memory state does not read: {error} ({})",
+            how_it_ended()
         ))
+    })?;
+    if !beside.is_empty() && output.code != 0 {
+        return Err(Trouble::bench(format!(
+            "`{beside}` did not print all beside the memory state ({})",
+            how_it_ended()
+        )));
+    }
+    // A ledger that reads has its last line.
+    let beside = text.split_once(LEDGER_END).map_or("", |(_, beside)| beside);
+    Ok(Seen {
+        ledger,
+        beside: beside.to_owned(),
     })
 }
 

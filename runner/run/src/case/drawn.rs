@@ -21,7 +21,7 @@ use explore::{Able, BOOT, Failed, Group, Issues, Moment, Scribe, Sign, Wish};
 use memory::Generation;
 use record::{CaseFolder, FindingRecord};
 use suite::{
-    Act, Action, Case, Failure, FailureKind, Known, Look, Notifiers, Offline, Place, Remove, Step, Sweep,
+    Act, Action, Case, Failure, Known, Look, Notifiers, Offline, Place, Remove, Step, StorageCommands, Sweep,
 };
 
 /// Where the steps of a case come from.
@@ -140,13 +140,11 @@ impl Drawn {
             self.scribe.forget(name);
         }
         // One that was busy and left all as it was is not written: another guest may have nothing in these pages. Neither is one that let its pages go.
-        // A suite looks at notifications only where it says so.
-        let looks = fails.is_some_and(|trouble| trouble.is(FailureKind::Notifiers));
-        match &step.action {
-            Action::Sweep(sweep) if looks => self.steps.push(looking(sweep)),
-            _ if looks => self
-                .steps
-                .extend([as_it_went(step, was_busy), whole().to_string()]),
+        // A suite looks at what was sent only where it says so.
+        let look = fails.and_then(shown_by);
+        match (&step.action, look) {
+            (Action::Sweep(sweep), Some(look)) => self.steps.push(looking(sweep, &look)),
+            (_, Some(look)) => self.steps.extend([as_it_went(step, was_busy), look.to_string()]),
             _ if !was_busy && elsewhere.is_none() || fails.is_some() => {
                 self.steps.push(as_it_went(step, was_busy));
             }
@@ -170,23 +168,34 @@ impl Drawn {
     }
 }
 
-/// How many steps these lines are, but for those that only look at the notifications of the one before them.
-pub(crate) fn acts(steps: &[String]) -> usize {
-    let look = whole().to_string();
-    steps.iter().filter(|step| **step != look).count()
-}
-
-/// The step that looks at the notifications of the one before it.
-fn whole() -> Step {
-    Step {
+/// What each step that is drawn is looked at by, beside the ledger.
+fn looks() -> [Step; 2] {
+    let looks = [
+        Look::Notifiers(Notifiers::Whole),
+        Look::StorageCommands(StorageCommands::Done),
+    ];
+    looks.map(|look| Step {
         line: 1,
-        action: Action::Look(Look::Notifiers(Notifiers::Whole)),
-    }
+        action: Action::Look(look),
+    })
 }
 
-/// The line of a sweep that looks at the notifications of each of its steps.
-fn looking(sweep: &Sweep) -> String {
-    let steps = sweep.steps.iter().flat_map(|step| [step.clone(), whole()]);
+/// The look that showed how the step before it failed.
+fn shown_by(trouble: &Trouble) -> Option<Step> {
+    looks()
+        .into_iter()
+        .find(|look| trouble.is(look.action.fails_by()))
+}
+
+/// How many steps these lines are, but for those that only look at the one before them.
+pub(crate) fn acts(steps: &[String]) -> usize {
+    let looks = looks().map(|look| look.to_string());
+    steps.iter().filter(|step| !looks.contains(step)).count()
+}
+
+/// The line of a sweep with such a look behind each of its steps.
+fn looking(sweep: &Sweep, look: &Step) -> String {
+    let steps = sweep.steps.iter().flat_map(|step| [step.clone(), look.clone()]);
     let sweep = Sweep {
         steps: steps.collect(),
         ..sweep.clone()

@@ -12,12 +12,8 @@ use super::{
     trouble::Trouble,
 };
 use base::{Arch, PAGE_SIZE};
-use format::standby::StorageVerb;
 use memory::{BlockId, Hypervisor, Mismatch, Reading};
-use suite::{
-    Assigned, FailureKind, Log, Memmap, Notifier, Notifiers, Pages, Placeholder, Read, StorageCommands,
-    Uevents,
-};
+use suite::{Assigned, FailureKind, Log, Memmap, Notifier, Notifiers, Pages, Placeholder, Read, Uevents};
 
 /// Bits of `/proc/kpageflags` (include/uapi/linux/kernel-page-flags.h, fs/proc/page.c; the same in 6.1 to 7.3).
 mod kpageflags {
@@ -46,7 +42,11 @@ pub(super) fn differs(
 }
 
 /// A list that must be as it is predicted, entry by entry.
-fn listed<T: PartialEq + Display>(what: String, predicted: &[T], seen: &[T]) -> Result<(), Trouble> {
+pub(super) fn listed<T: PartialEq + Display>(
+    what: String,
+    predicted: &[T],
+    seen: &[T],
+) -> Result<(), Trouble> {
     let Some(message) = lists::wrong(&what, predicted, seen) else {
         return Ok(());
     };
@@ -124,36 +124,6 @@ impl<G: UnderTest> Bench<'_, G> {
         Ok(())
     }
 
-    pub(super) async fn storage_commands(&self, wanted: &StorageCommands) -> Result<(), Trouble> {
-        let (verb, block) = match wanted {
-            StorageCommands::None => (None, None),
-            StorageCommands::Assign(block) => (Some(StorageVerb::Assign), Some(block)),
-            StorageCommands::Unassign(block) => (Some(StorageVerb::Unassign), Some(block)),
-        };
-        let mut predicted = Vec::new();
-        if let (Some(verb), Some(block)) = (verb, block) {
-            for block in self.blocks(block)? {
-                predicted.extend(
-                    self.increments(block)?
-                        .into_iter()
-                        .map(|increment| format!("{verb:?} {increment}")),
-                );
-            }
-        }
-        let seen: Vec<String> = self
-            .commands()
-            .await?
-            .iter()
-            .filter_map(|command| match command.verb()? {
-                verb @ (StorageVerb::Assign | StorageVerb::Unassign) => {
-                    Some(format!("{verb:?} {}", command.number))
-                }
-                StorageVerb::Read | StorageVerb::Attach => None,
-            })
-            .collect();
-        listed("storage commands".to_owned(), &predicted, &seen)
-    }
-
     pub(super) async fn assigned(&self, assigned: &Assigned) -> Result<(), Trouble> {
         let Hypervisor::Standby { assigned: seen, .. } = &self.ledger.hypervisor else {
             return Err(Trouble::bench(
@@ -199,7 +169,8 @@ impl<G: UnderTest> Bench<'_, G> {
 
     /// The notifications since the probe was cleared last, in order.
     pub(super) async fn notifications(&mut self) -> Result<Vec<Notifier>, Trouble> {
-        let Some((numbers, trace)) = self.trace(notifiers::READ).await? else {
+        let trace = self.read_trace().await?;
+        let Some((numbers, trace)) = self.about_memory(&trace)? else {
             return Ok(Vec::new());
         };
         numbers.read(&trace).map_err(|number| {
@@ -215,21 +186,19 @@ impl<G: UnderTest> Bench<'_, G> {
         if self.probe.is_none() {
             return Ok(());
         }
-        let takes = self.notified > MOST;
-        let whole = self
-            .are_whole(if takes { notifiers::TAKE } else { notifiers::READ })
-            .await;
-        if takes {
-            self.notified = 0;
+        let trace = std::mem::take(&mut self.trace);
+        let whole = self.are_whole(&trace);
+        if self.notified > MOST {
+            self.clear_probe().await?;
         }
         self.was_on = self.online_blocks();
         whole
     }
 
-    /// Whether the notifications that this script prints, and that were not looked at before, are whole, see [`Notifiers::Whole`].
-    async fn are_whole(&mut self, script: &str) -> Result<(), Trouble> {
+    /// Whether the notifications in a trace that were not looked at before are whole, see [`Notifiers::Whole`].
+    fn are_whole(&mut self, trace: &str) -> Result<(), Trouble> {
         let block = self.facts.block_pages().0.unsigned_abs();
-        let (sent, prepares) = match self.trace(script).await? {
+        let (sent, prepares) = match self.about_memory(trace)? {
             None => (Vec::new(), false),
             Some((numbers, trace)) => {
                 // Where no range is that of a block, reading the first line fails.
@@ -257,14 +226,18 @@ impl<G: UnderTest> Bench<'_, G> {
         }
     }
 
-    /// What this prints of the trace about memory, and how its notifications are numbered; `None` if there is none.
-    async fn trace(&mut self, script: &str) -> Result<Option<(Numbers, String)>, Trouble> {
-        let trace = self.exec_ok("reading the trace", script).await?;
+    /// The trace as it is now.
+    async fn read_trace(&self) -> Result<String, Trouble> {
+        self.exec_ok("reading the trace", notifiers::READ).await
+    }
+
+    /// What of a trace is about memory, and how its notifications are numbered; `None` if nothing is.
+    fn about_memory(&mut self, trace: &str) -> Result<Option<(Numbers, String)>, Trouble> {
         let probe = self
             .probe
             .as_mut()
             .ok_or_else(|| Trouble::bench("the notifier probe was not installed"))?;
-        let trace = probe.chain.of(&trace);
+        let trace = probe.chain.of(trace);
         probe.numbers = probe.numbers.or_else(|| Numbers::of_first(&trace));
         let block = self.facts.block_pages().0.unsigned_abs();
         probe.prepares = probe.prepares.or_else(|| notifiers::prepares(&trace, block));
@@ -283,7 +256,8 @@ impl<G: UnderTest> Bench<'_, G> {
             return Err(unseen());
         }
         let Notifiers::Are(are) = wanted else {
-            return self.are_whole(notifiers::READ).await;
+            let trace = self.read_trace().await?;
+            return self.are_whole(&trace);
         };
         let seen = self.notifications().await?;
         let prepares = self.probe.and_then(|probe| probe.prepares);

@@ -34,17 +34,6 @@ cases! {
 
 // Storage.
 cases! {
-    going_online_assigns_the_blocks_increments: Setup::g1(), &then("storage_commands: { are: assign, block: b }") => Pass;
-    going_offline_unassigns_them: Setup::g1(),
-        &then("offline: { block: b }\nstorage_commands: { are: unassign, block: b }") => Pass;
-    adding_what_is_there_asks_for_no_storage: Setup::g1(), "add: { as: b }\nstorage_commands: { are: none }" => Pass;
-    configuring_assigns_storage: Setup::g2(), "add: { as: b }\nstorage_commands: { are: assign, block: b }" => Pass;
-    a_command_too_many_fails: Setup::g1(), &then("storage_commands: { are: none }")
-        => Fail, "storage commands: Assign 17 Assign 18 Assign 19 Assign 20 too much";
-    a_command_that_is_missing_fails: Setup::g1(), "add: { as: b }\nstorage_commands: { are: assign, block: b }"
-        => Fail, "storage commands: Assign 17 Assign 18 Assign 19 Assign 20 missing";
-    another_command_fails: Setup::g1(), &then("storage_commands: { are: unassign, block: b }")
-        => Fail, "Unassign 20 missing";
     what_is_assigned_is_seen: Setup::g1(), &then("assigned: { are: [b] }") => Pass;
     nothing_is_assigned_before: Setup::g1(), "add: { as: b }\nassigned: { are: [] }" => Pass;
     what_is_assigned_too_much_fails: Setup::g1(), &then("assigned: { are: [] }")

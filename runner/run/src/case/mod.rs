@@ -6,6 +6,9 @@ mod act;
 mod act_tests;
 mod bench;
 mod busy;
+mod commands;
+#[cfg(test)]
+mod commands_tests;
 mod cpu;
 pub(crate) mod dimm;
 mod drawn;

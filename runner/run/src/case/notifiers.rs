@@ -101,9 +101,6 @@ pub(super) const CLEAR: &str = "echo > /sys/kernel/tracing/trace";
 /// Prints the trace.
 pub(super) const READ: &str = "cat /sys/kernel/tracing/trace";
 
-/// Prints the trace and empties it.
-pub(super) const TAKE: &str = "cat /sys/kernel/tracing/trace && echo > /sys/kernel/tracing/trace";
-
 /// How a kernel numbers its notifications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Numbers {

@@ -102,7 +102,7 @@ impl<G: UnderTest> Bench<'_, G> {
             None => None,
         };
         let storage_commands = match self.has_standby() {
-            true => Some(self.commands().await?.iter().map(command).collect()),
+            true => Some(self.commands().await?.iter().map(ToString::to_string).collect()),
             false => None,
         };
         if let Some(watch) = &mut self.watch {
@@ -147,15 +147,6 @@ impl<G: UnderTest> Bench<'_, G> {
             code => Err(Trouble::bench(format!("reading /proc/lockdep ended with {code}"))),
         }
     }
-}
-
-/// A storage command in words: what it asks, for which increment or element, and the response.
-fn command(command: &format::standby::StorageCommand) -> String {
-    let verb = match command.verb() {
-        Some(verb) => format!("{verb:?}"),
-        None => format!("{:#010x}", command.command),
-    };
-    format!("{verb} {}: {:#06x}", command.number, command.response)
 }
 
 /// Reads what [`SYSFS`] printed.

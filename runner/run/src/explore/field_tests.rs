@@ -183,24 +183,35 @@ async fn a_fault_is_found_once_and_made_short() {
     );
 }
 
-/// No step of a sequence looks at notifications, and no case of a suite but one that says so.
-#[tokio::test]
-async fn a_notification_that_is_sent_twice_is_found_and_its_case_looks_at_it() {
-    let mut field = field(
-        Arch::X86_64,
-        Setup::x86().busy(0).notifies_twice(),
-        Issues::default(),
-    );
+/// What a guest of this kind, which does something twice, is found by, and the look that its case ends with.
+///
+/// No step of a sequence looks at what was sent, and no case of a suite but one that says so.
+async fn found_by_a_look(arch: Arch, setup: Setup) -> (String, Option<String>) {
+    let mut field = field(arch, setup, Issues::default());
     Arc::get_mut(&mut field).expect("nobody else's").tries = 0;
     let ended = field.clone().run(0).await;
     let found = ended.found.expect("a finding");
-    let twice = "notifiers: memoryN: no MEM_ONLINE comes after MEM_ONLINE";
-    assert!(found.sign.ends_with(twice), "{}", found.sign);
     let text = fs_err::read_to_string(field.grounds.stage.folder.path().join(&found.file)).unwrap();
     let suite = Suite::parse(&found.file, &text).unwrap_or_else(|errors| panic!("{errors}"));
-    let last = suite.cases[0].steps.last().map(ToString::to_string);
-    assert_eq!(last.as_deref(), Some("notifiers: { whole: true }"));
     assert_eq!(found.shortest + 1, suite.cases[0].steps.len() as u64);
+    let last = suite.cases[0].steps.last().map(ToString::to_string);
+    (found.sign, last)
+}
+
+#[tokio::test]
+async fn a_notification_that_is_sent_twice_is_found_and_its_case_looks_at_it() {
+    let (sign, last) = found_by_a_look(Arch::X86_64, Setup::x86().busy(0).notifies_twice()).await;
+    let twice = "notifiers: memoryN: no MEM_ONLINE comes after MEM_ONLINE";
+    assert!(sign.ends_with(twice), "{sign}");
+    assert_eq!(last.as_deref(), Some("notifiers: { whole: true }"));
+}
+
+#[tokio::test]
+async fn a_storage_command_that_is_sent_twice_is_found_and_its_case_looks_at_it() {
+    let (sign, last) = found_by_a_look(Arch::S390x, Setup::g1().assigns_twice()).await;
+    let twice = "storage_commands: a storage command was so already: Assign N: NxN";
+    assert!(sign.ends_with(twice), "{sign}");
+    assert_eq!(last.as_deref(), Some("storage_commands: { are: done }"));
 }
 
 /// The free pages of one guest are some less from its third memory state on, which no other guest shows.

@@ -19,9 +19,9 @@ use crate::{names::BlockRef, places::Spot};
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "StorageCommands")]
 pub(crate) struct RawStorageCommands {
-    /// One for each increment of `block` in ascending order and nothing else, or none at all.
+    /// One for each increment of `block` in ascending order and nothing else; none at all; or any, all of which changed something.
     pub(crate) are: StorageCommand,
-    /// Which blocks; not with `none`. They may be removed by now.
+    /// Which blocks; not with `none` and `done`. They may be removed by now.
     #[serde(default)]
     pub(crate) block: Option<BlockRef>,
 }
@@ -36,6 +36,8 @@ pub(crate) enum StorageCommand {
     Unassign,
     /// Neither.
     None,
+    /// Any, and QEMU did what each of them asks for: it refused none, and none asked for what was so.
+    Done,
 }
 
 /// The storage commands that QEMU saw since the last step that acts.
@@ -43,6 +45,8 @@ pub(crate) enum StorageCommand {
 pub enum StorageCommands {
     /// None.
     None,
+    /// Any, and each was answered with [`format::standby::DONE`].
+    Done,
     /// One ASSIGN for every increment of the blocks, in ascending order, and nothing else.
     Assign(BlockRef),
     /// One UNASSIGN for every increment of the blocks, in ascending order, and nothing else.
@@ -56,10 +60,15 @@ impl Word for RawStorageCommands {
         checker.s390x("`storage_commands` looks at standby memory", at);
         match (self.are, &self.block) {
             (StorageCommand::None, None) => StorageCommands::None,
-            (StorageCommand::None, Some(_)) => {
+            (StorageCommand::Done, None) => StorageCommands::Done,
+            (StorageCommand::None | StorageCommand::Done, Some(_)) => {
+                let word = match self.are {
+                    StorageCommand::Done => "done",
+                    _ => "none",
+                };
                 checker
                     .notes
-                    .wrong(&at.key("block"), "`are: none` is about no block");
+                    .wrong(&at.key("block"), format!("`are: {word}` is about no block"));
                 StorageCommands::None
             }
             (_, None) => {
@@ -83,6 +92,7 @@ impl Keys for StorageCommands {
     fn keys(&self, line: &mut Line<'_, '_>) -> fmt::Result {
         let (word, block) = match self {
             Self::None => return line.key("are", "none"),
+            Self::Done => return line.key("are", "done"),
             Self::Assign(block) => ("assign", block),
             Self::Unassign(block) => ("unassign", block),
         };

@@ -57,6 +57,8 @@ pub(super) struct Kernel {
     pub(super) probe: Option<&'static str>,
     /// It says twice that a block is online.
     pub(super) notifies_twice: bool,
+    /// It asks for each increment twice.
+    pub(super) assigns_twice: bool,
     /// The pages that a process has.
     pub(super) held: Vec<Held>,
     /// What becomes of them.
@@ -101,6 +103,7 @@ impl Kernel {
             trace: String::new(),
             probe: Some("ffff0000 flags no"),
             notifies_twice: false,
+            assigns_twice: false,
             held: Vec::new(),
             held_fault: None,
             facts,
@@ -124,8 +127,16 @@ impl Kernel {
 
     /// What a shell prints for a script; faults are dealt with before.
     pub(super) fn run(&mut self, script: &str) -> Output {
+        if let Some(beside) = script.strip_prefix(LEDGER_SCRIPT) {
+            let mut all = output(self.ledger().print());
+            if !beside.is_empty() {
+                let beside = self.run(beside.trim_start());
+                all.stdout.extend(&beside.stdout);
+                all.code = beside.code;
+            }
+            return all;
+        }
         match script {
-            LEDGER_SCRIPT => output(self.ledger().print()),
             SYMBOLS_SCRIPT => output(self.facts.print().0),
             FACTS_SCRIPT => output(self.facts.print().1),
             watch::SYSFS => output(self.sysfs()),
@@ -135,7 +146,6 @@ impl Kernel {
                 output("")
             }
             notifiers::READ => output(self.trace.clone()),
-            notifiers::TAKE => output(std::mem::take(&mut self.trace)),
             "dmesg" => output(self.console.clone()),
             "wc -c < /run/uevents" => output(self.uevents.len().to_string()),
             _ => self.run_other(script),
@@ -377,7 +387,16 @@ impl Kernel {
         }
         let after = assigned(self);
         let (new, gone) = (after.difference(&before), before.difference(&after));
-        new.for_each(|number| command(&mut self.commands, 0x000d_0001, *number, 0x20));
+        let answers: &[u32] = if self.assigns_twice {
+            &[0x20, 0x120]
+        } else {
+            &[0x20]
+        };
+        for number in new {
+            for answer in answers {
+                command(&mut self.commands, 0x000d_0001, *number, *answer);
+            }
+        }
         gone.for_each(|number| command(&mut self.commands, 0x000c_0001, *number, 0x20));
         Ok(())
     }

@@ -47,6 +47,7 @@ pub(crate) struct Setup {
     objects: Option<(i64, i64)>,
     probe: Option<&'static str>,
     notifies_twice: bool,
+    assigns_twice: bool,
     uevents: Vec<&'static str>,
     held_fault: Option<HeldFault>,
     /// Why there is none.
@@ -69,6 +70,7 @@ impl Setup {
             objects: Some((100, 0)),
             probe: Some("ffff0000 flags no"),
             notifies_twice: false,
+            assigns_twice: false,
             uevents: Vec::new(),
             held_fault: None,
             no_guest: None,
@@ -168,6 +170,12 @@ impl Setup {
         self
     }
 
+    /// Asks QEMU twice for each increment.
+    pub(crate) fn assigns_twice(mut self) -> Self {
+        self.assigns_twice = true;
+        self
+    }
+
     /// Says this of its notifications, or nothing.
     pub(crate) fn probe(mut self, probe: Option<&'static str>) -> Self {
         self.probe = probe;
@@ -208,6 +216,7 @@ impl Setup {
         kernel.allocations.clone_from(&self.allocations);
         kernel.probe = self.probe;
         kernel.notifies_twice = self.notifies_twice;
+        kernel.assigns_twice = self.assigns_twice;
         kernel.other_uevents.extend(&self.uevents);
         kernel
     }

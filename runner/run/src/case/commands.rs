@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The storage commands of an s390x guest, as QEMU saw them.
+
+use serde_json::json;
+
+use super::{
+    bench::{Bench, standby_get, standby_set},
+    guest::UnderTest,
+    look::listed,
+    trouble::Trouble,
+};
+use format::standby::{ALREADY, DONE, StorageCommand, StorageVerb, property};
+use memory::{BlockId, BlockState, Hypervisor};
+use suite::{FailureKind, StorageCommands};
+
+impl<G: UnderTest> Bench<'_, G> {
+    /// Remembers which commands there are, so that later looks show only what came since.
+    pub(super) async fn mark(&mut self) -> Result<(), Trouble> {
+        if self.has_standby() {
+            self.passed(&self.commands().await?);
+        }
+        Ok(())
+    }
+
+    fn passed(&mut self, commands: &[StorageCommand]) {
+        if let Some(last) = commands.last() {
+            self.commands_since = last.seq;
+        }
+    }
+
+    /// The storage commands since the last mark.
+    pub(super) async fn commands(&self) -> Result<Vec<StorageCommand>, Trouble> {
+        standby_set(self.guest, property::COMMANDS_SINCE, json!(self.commands_since)).await?;
+        let value = standby_get(self.guest, property::COMMANDS).await?;
+        serde_json::from_value(value.clone()).map_err(|error| {
+            Trouble::bench(format!(
+                "QEMU's list of storage commands does not read: {error}: {value}"
+            ))
+        })
+    }
+
+    pub(super) async fn storage_commands(&self, wanted: &StorageCommands) -> Result<(), Trouble> {
+        let commands = self.commands().await?;
+        let (verb, block) = match wanted {
+            StorageCommands::None => (None, None),
+            StorageCommands::Assign(block) => (Some(StorageVerb::Assign), Some(block)),
+            StorageCommands::Unassign(block) => (Some(StorageVerb::Unassign), Some(block)),
+            StorageCommands::Done => return all_done(&commands),
+        };
+        let mut predicted = Vec::new();
+        if let (Some(verb), Some(block)) = (verb, block) {
+            for block in self.blocks(block)? {
+                predicted.extend(
+                    self.increments(block)?
+                        .into_iter()
+                        .map(|increment| format!("{verb:?} {increment}")),
+                );
+            }
+        }
+        let seen: Vec<String> = commands
+            .iter()
+            .filter_map(|command| match command.verb()? {
+                verb @ (StorageVerb::Assign | StorageVerb::Unassign) => {
+                    Some(format!("{verb:?} {}", command.number))
+                }
+                StorageVerb::Read | StorageVerb::Attach => None,
+            })
+            .collect();
+        listed("storage commands".to_owned(), &predicted, &seen)
+    }
+
+    /// Whether the storage commands since this was asked last were all done, as they are looked at after each step that is drawn.
+    ///
+    /// Where something is refused, the kernel takes back more than it got: MEM_CANCEL_ONLINE gives back all increments of the block
+    /// (sclp_mem_notifier, drivers/s390/char/sclp_cmd.c, 6.1 to 6.18). Storage that was left is asked for although it is there.
+    pub(super) async fn were_done(&mut self) -> Result<(), Trouble> {
+        if !self.has_standby() {
+            return Ok(());
+        }
+        let commands = self.commands().await?;
+        self.passed(&commands);
+        let is_left = self.has_storage_left()?;
+        let was_left = std::mem::replace(&mut self.storage_was_left, is_left);
+        let is_refused = !self.refused_storage.is_empty() || !self.vetoed.is_empty() || self.fault.is_some();
+        match was_left || is_refused {
+            true => Ok(()),
+            false => all_done(&commands),
+        }
+    }
+
+    /// Whether a standby block has storage that it does not use: it is not configured (G2), or offline (G0, G1).
+    fn has_storage_left(&self) -> Result<bool, Trouble> {
+        let Hypervisor::Standby { assigned, .. } = &self.ledger.hypervisor else {
+            return Ok(false);
+        };
+        let offline = |block: &BlockId| {
+            let is = self.ledger.blocks.get(block);
+            is.is_some_and(|is| is.state == BlockState::Offline)
+        };
+        let unused: Vec<BlockId> = match self.ledger.storage.is_empty() {
+            true => self.ledger.blocks.keys().copied().filter(offline).collect(),
+            false => {
+                let storage = self.ledger.storage.iter();
+                let free = storage.filter(|(_, storage)| !storage.configured);
+                free.map(|(block, _)| *block).collect()
+            }
+        };
+        for block in unused {
+            if self
+                .increments(block)?
+                .iter()
+                .any(|number| assigned.contains(number))
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Whether each command that moves storage did.
+fn all_done(commands: &[StorageCommand]) -> Result<(), Trouble> {
+    let not_done = commands
+        .iter()
+        .find(|command| command.moves_storage() && command.response != DONE);
+    not_done.map_or(Ok(()), |command| {
+        let why = match command.response {
+            ALREADY => "was so already",
+            _ => "was refused",
+        };
+        let why = format!("a storage command {why}: {command}");
+        Err(Trouble::kernel(why).of(FailureKind::StorageCommands))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_moves_storage_must_be_done() {
+        let told = |command, response| {
+            let command = StorageCommand {
+                seq: 1,
+                time: 0,
+                command,
+                number: 17,
+                response,
+            };
+            all_done(&[command]).map_err(|trouble| trouble.message().to_owned())
+        };
+        let (read, assign, unassign) = (0x0004_0001, 0x000d_0001, 0x000c_0001);
+        assert_eq!(told(assign, DONE), Ok(()));
+        assert_eq!(told(read, 0x0010), Ok(()), "it moves none");
+        let wrong = |text: &str| Err(text.to_owned());
+        assert_eq!(
+            told(unassign, ALREADY),
+            wrong("a storage command was so already: Unassign 17: 0x0120")
+        );
+        assert_eq!(
+            told(assign, 0x0340),
+            wrong("a storage command was refused: Assign 17: 0x0340")
+        );
+        assert_eq!(all_done(&[]).map_err(|_| ()), Ok(()));
+    }
+}
