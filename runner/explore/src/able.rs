@@ -14,6 +14,10 @@ pub struct Able {
     pub ksm: bool,
     /// It has pages of hugetlb (`CONFIG_HUGETLB_PAGE`).
     pub hugetlb: bool,
+    /// It compacts memory when it is asked to (`CONFIG_COMPACTION`).
+    pub compacts: bool,
+    /// It tells what each page is (`CONFIG_PROC_PAGE_MONITOR`).
+    pub tells_pages: bool,
     /// It pins pages for who asks io_uring for that (`CONFIG_IO_URING`).
     pub pins: bool,
 }

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Steps that have others at work in the guest: pages in use, a CPU that goes, writers side by side, allocations that fail.
+//! Steps that have others at work in the guest: pages in use, programs that go on, little memory, a CPU that goes, writers side by side, allocations that
+//! fail.
 
 use crate::{able::Able, moment::Moment, pick::Pick, scribe::Scribe, wish::Switch};
-use base::{Arch, Errno};
+use base::{Arch, ByteSize, Errno};
 use memory::{BlockId, BlockLedger, BlockState, OnlineKind, Op, Zone};
 use suite::{
-    Act, Action, BlockName, BlockRef, Cpu, Free, Hold, Holding, Offline, Online, Parallel, Step, Sweep,
-    ZoneChoice,
+    Act, Action, BlockName, BlockRef, Cpu, Free, Hold, Holding, Load, Offline, Online, Parallel, Pressure,
+    Step, Sweep, Working, ZoneChoice,
 };
 
 /// Kinds of pages that are in use at once, at the most: all of them are looked at after each step.
 const HELD: usize = 2;
+
+/// How much memory the kernel has where it has little. All that is drawn still has enough: the memmap of a block takes 4 MiB at the most.
+const LITTLE: ByteSize = ByteSize::mib(64);
 
 /// The CPU that goes.
 const CPU: u32 = 1;
@@ -33,6 +37,16 @@ impl Able {
             Holding::Ksm => self.ksm,
             Holding::Hugetlb => self.hugetlb && arch == Arch::X86_64,
             Holding::Longterm => self.pins,
+        }
+    }
+
+    /// Whether others can be at work so. What has to be asked for on the command line nobody draws.
+    fn works(&self, by: Working) -> bool {
+        match by {
+            Working::Cache | Working::Anon | Working::Fork | Working::Sysfs => true,
+            Working::Compaction => self.compacts,
+            Working::Pages => self.tells_pages,
+            Working::PageOwner | Working::PageTables => false,
         }
     }
 }
@@ -74,6 +88,9 @@ impl Moment<'_> {
 impl Scribe {
     pub(crate) fn hold(&mut self, by: Holding, moment: &Moment<'_>) -> Option<Act> {
         let is_held = self.held.iter().any(|held| held.by == by);
+        if self.is_loaded || self.is_pressed {
+            return None;
+        }
         if is_held || self.held.len() >= HELD || !self.able.holds(by, moment.facts.arch) {
             return None;
         }
@@ -111,7 +128,42 @@ impl Scribe {
 
     /// Whether pages that do not move may be in any block from which the kernel allocates.
     pub(crate) fn is_pinned(&self) -> bool {
-        self.held.iter().any(|held| held.by == Holding::Longterm)
+        self.is_pressed || self.held.iter().any(|held| held.by == Holding::Longterm)
+    }
+
+    /// Where pages are held, it is looked where they lie, and others who are at work move them.
+    pub(crate) fn load(&mut self, by: Working) -> Option<Act> {
+        if self.is_loaded || self.is_pressed || !self.held.is_empty() || !self.able.works(by) {
+            return None;
+        }
+        self.is_loaded = true;
+        Some(Act::Load(Load::On {
+            by: vec![by],
+            seed: None,
+        }))
+    }
+
+    pub(crate) fn load_off(&mut self) -> Option<Act> {
+        std::mem::take(&mut self.is_loaded).then_some(Act::Load(Load::Off))
+    }
+
+    /// What ends a sequence: it is looked what came of those who are still at work.
+    pub fn last(&mut self) -> Option<Action> {
+        self.load_off().map(Action::Act)
+    }
+
+    /// All memory at boot must be there: with less, the kernel may have no more than that.
+    pub(crate) fn pressure(&mut self, on: bool, moment: &Moment<'_>) -> Option<Act> {
+        let is_there = |block: &BlockId| moment.state(*block) == Some(BlockState::Online);
+        let is_free = !self.is_loaded && self.held.is_empty() && moment.boot.iter().all(is_there);
+        if on == self.is_pressed || on && !is_free {
+            return None;
+        }
+        self.is_pressed = on;
+        Some(Act::Pressure(match on {
+            true => Pressure::Free(LITTLE),
+            false => Pressure::Off,
+        }))
     }
 
     pub(crate) fn cpu(&mut self, on: bool, moment: &Moment<'_>) -> Option<Act> {
@@ -150,6 +202,9 @@ impl Scribe {
 
     pub(crate) fn sweep(&self, block: Pick, moment: &Moment<'_>) -> Option<Sweep> {
         if !self.able.sweeps || self.is_refusing() || !self.held.is_empty() {
+            return None;
+        }
+        if self.is_loaded || self.is_pressed {
             return None;
         }
         let (block, id) = block.of(&self.switched(moment)).cloned()?;

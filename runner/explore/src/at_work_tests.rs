@@ -11,10 +11,10 @@ use crate::{
 };
 use base::Arch;
 use memory::{
-    BlockId, Generation, MemmapMode,
+    BlockId, BlockState, Generation, MemmapMode,
     naive::{self, CORE},
 };
-use suite::{Action, CaseMachine, Holding, Suite, Vetoable, Via, ZoneChoice};
+use suite::{Action, CaseMachine, Holding, Suite, Vetoable, Via, Working, ZoneChoice};
 
 /// A guest with two blocks, one of which is online in zone Movable.
 struct Told {
@@ -199,6 +199,71 @@ fn what_a_kernel_was_not_built_with_is_not_asked_of_it() {
         None,
         "each of many rounds would look at the pages"
     );
+}
+
+fn load(by: Working) -> Wish {
+    Wish::Load { by }
+}
+
+const PRESSURE: Wish = Wish::Pressure { on: true };
+
+#[test]
+fn others_are_at_work_until_they_are_stopped_at_the_end_at_the_latest() {
+    let mut told = Told::of(able(true));
+    assert_eq!(told.step(Wish::LoadOff), None, "nobody is");
+    assert_eq!(told.scribe.last(), None);
+    let on = told.step(load(Working::Sysfs));
+    assert_eq!(on.as_deref(), Some("load: { by: [sysfs] }"));
+    let meanwhile = [
+        load(Working::Fork),
+        hold(Holding::Anon),
+        PRESSURE,
+        Wish::Sweep { block: at(FIRST) },
+    ];
+    for wish in meanwhile {
+        assert_eq!(told.step(wish.clone()), None, "{wish}");
+    }
+    assert!(told.step(offline(FIRST)).is_some());
+    let off = told.step(Wish::LoadOff);
+    assert_eq!(off.as_deref(), Some("load: { off: true }"));
+    told.step(load(Working::Anon)).expect("a step");
+    let last = told.scribe.last().map(|action| action.to_string());
+    assert_eq!(last.as_deref(), Some("load: { off: true }"));
+    assert_eq!(told.scribe.last(), None, "once");
+
+    told.step(hold(Holding::Anon)).expect("a step");
+    assert_eq!(
+        told.step(load(Working::Anon)),
+        None,
+        "it is looked where they lie"
+    );
+
+    let mut told = Told::of(Able::default());
+    for by in [Working::Compaction, Working::Pages] {
+        assert_eq!(told.step(load(by)), None, "{by}");
+    }
+    assert!(told.step(load(Working::Cache)).is_some());
+}
+
+#[test]
+fn under_pressure_no_block_goes_that_may_have_what_takes_the_memory() {
+    let mut told = Told::of(able(true));
+    told.does(online(SECOND, ZoneChoice::Kernel));
+    assert_eq!(told.step(Wish::Pressure { on: false }), None);
+    let pressure = told.step(PRESSURE);
+    assert_eq!(pressure.as_deref(), Some("pressure: { free: 64M }"));
+    assert_eq!(told.step(PRESSURE), None);
+    assert_eq!(told.step(hold(Holding::Anon)), None);
+    assert_eq!(told.step(offline(SECOND)), None);
+    let goes = told.step(offline(FIRST));
+    assert_eq!(goes.as_deref(), Some("offline: { block: b1.0 }"));
+    let off = told.step(Wish::Pressure { on: false });
+    assert_eq!(off.as_deref(), Some("pressure: { off: true }"));
+    assert!(told.step(offline(SECOND)).is_some());
+
+    let boot = told.guest.ledger.blocks.get_mut(&BlockId(0)).expect("a block");
+    boot.state = BlockState::Offline;
+    assert_eq!(told.step(PRESSURE), None, "a block of the memory at boot is gone");
 }
 
 #[test]

@@ -176,9 +176,13 @@ impl Guest {
             }
             Act::AutoOnline(auto) => (vec![Op::SetAutoOnline(auto.policy.auto_online())], None),
             Act::RefuseUnassign(refuse) => (vec![Op::KeepStorage(*refuse != RefuseUnassign::Off)], None),
-            Act::Veto(_) | Act::RefuseAssign(_) | Act::Hold(_) | Act::Free(_) | Act::Cpu(_) => {
-                (vec![Op::Nothing], None)
-            }
+            Act::Veto(_)
+            | Act::RefuseAssign(_)
+            | Act::Hold(_)
+            | Act::Free(_)
+            | Act::Load(_)
+            | Act::Pressure(_)
+            | Act::Cpu(_) => (vec![Op::Nothing], None),
             other => panic!("nobody draws {other:?}"),
         }
     }
@@ -280,6 +284,8 @@ pub(crate) fn able(vetoes: bool) -> Able {
         thp: true,
         ksm: true,
         hugetlb: true,
+        compacts: true,
+        tells_pages: true,
         pins: true,
     }
 }

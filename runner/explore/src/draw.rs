@@ -101,9 +101,10 @@ impl Draw {
         TestRunner::new_with_rng(Config::default(), rng)
     }
 
-    /// A sequence that was not drawn, to be made simpler: fewer wishes, then a simpler machine.
-    pub(crate) fn tree_of(sequence: &Sequence) -> Tree {
-        let wishes: Box<dyn ValueTree<Value = Vec<Wish>>> = Box::new(Thinned::of(sequence.wishes.clone()));
+    /// A sequence to be made simpler, whoever made it: fewer wishes but for the `first` ones, then a simpler machine.
+    pub(crate) fn tree_of(sequence: &Sequence, first: usize) -> Tree {
+        let wishes: Box<dyn ValueTree<Value = Vec<Wish>>> =
+            Box::new(Thinned::of(sequence.wishes.clone(), first));
         TupleValueTree::new((wishes, BinarySearch::new(sequence.setup)))
     }
 
@@ -111,7 +112,7 @@ impl Draw {
     pub(crate) fn tree(self, number: u64) -> Result<Tree, Reason> {
         let mut runner = self.runner(number);
         // Without blocks nearly all wishes come to nothing.
-        let wishes = (add(), vec(wish(self.arch), 1..=LONGEST)).prop_map(|(first, mut wishes)| {
+        let wishes = (vec(wish(self.arch), 1..=LONGEST), add()).prop_map(|(mut wishes, first)| {
             wishes.insert(0, first);
             wishes
         });
@@ -150,9 +151,9 @@ mod tests {
             lines,
             [
                 "on memmap",
-                "  add 2 at node 57%, memmap on memory",
-                "  refuse_assign off",
-                "  deconfigure 63%"
+                "  add 3 at node 94%",
+                "  offline 30% of all via state",
+                "  offline 96% via state"
             ]
         );
     }
@@ -183,9 +184,11 @@ mod tests {
                 "cpu",
                 "free",
                 "hold",
+                "load",
                 "offline",
                 "online",
                 "parallel",
+                "pressure",
                 "remove",
                 "sweep",
                 "veto",

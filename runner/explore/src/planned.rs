@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A sequence that is to be run, and where it comes from.
 
-use proptest::test_runner::Reason;
-
 use crate::draw::{Draw, Sequence, Tree};
 
 /// A sequence that is to be run.
@@ -46,11 +44,17 @@ impl Planned {
         }
     }
 
-    /// The same, to be made simpler.
-    pub(crate) fn tree(&self, draw: Draw) -> Result<Tree, Reason> {
+    /// The same with each wish to be made simpler, where proptest drew them.
+    pub(crate) fn tree(&self, draw: Draw) -> Option<Tree> {
         match self.made {
-            Made::Drawn => draw.tree(self.number),
-            Made::Again(_) | Made::Varied(_) => Ok(Draw::tree_of(&self.sequence)),
+            // Nothing that is drawn is ever thrown away.
+            Made::Drawn => draw.tree(self.number).ok(),
+            Made::Again(_) | Made::Varied(_) => None,
         }
+    }
+
+    /// How many wishes at its beginning none of its simpler ones lacks: the first of one that was drawn.
+    pub(crate) fn begins_with(&self) -> usize {
+        usize::from(self.made == Made::Drawn)
     }
 }

@@ -37,6 +37,10 @@ pub struct Scribe {
     failed: BTreeSet<BlockName>,
     /// Pages that are in use.
     pub(crate) held: Vec<Held>,
+    /// Others are at work.
+    pub(crate) is_loaded: bool,
+    /// The kernel has little memory.
+    pub(crate) is_pressed: bool,
     /// The CPU that goes is gone.
     pub(crate) is_cpu_off: bool,
 }
@@ -56,6 +60,8 @@ impl Scribe {
             keeps_storage: false,
             failed: BTreeSet::new(),
             held: Vec::new(),
+            is_loaded: false,
+            is_pressed: false,
             is_cpu_off: false,
         }
     }
@@ -95,6 +101,9 @@ impl Scribe {
             Wish::Add { .. } | Wish::Sweep { .. } => None,
             Wish::Hold { by } => self.hold(*by, moment),
             Wish::LetGo { which } => self.let_go(*which),
+            Wish::Load { by } => self.load(*by),
+            Wish::LoadOff => self.load_off(),
+            Wish::Pressure { on } => self.pressure(*on, moment),
             Wish::Cpu { on } => self.cpu(*on, moment),
             Wish::Parallel { blocks, writers } => self.parallel(*blocks, writers, moment),
             Wish::HalfBlock => self.half_block(moment),

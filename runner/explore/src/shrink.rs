@@ -4,7 +4,7 @@
 use proptest::strategy::ValueTree;
 
 use crate::{
-    draw::{Draw, Sequence},
+    draw::{Draw, Sequence, Tree},
     planned::Planned,
     sign::Sign,
 };
@@ -31,6 +31,8 @@ pub struct Shrink {
 
 impl Shrink {
     /// Makes a sequence shorter, which failed so. `ask` runs one and says how it failed, if it did; it is asked so often at the most, and may end it.
+    ///
+    /// What comes of no wish is found by halves, which a few guests tell; then proptest makes what is left simpler, wish by wish.
     pub fn of(
         draw: Draw,
         planned: &Planned,
@@ -43,37 +45,71 @@ impl Shrink {
             ran,
             tries: 0,
         };
-        let Ok(mut tree) = planned.tree(draw) else {
-            return best;
-        };
-        let mut more = tree.simplify();
-        while more {
-            let simpler = draw.now(&tree);
-            let fails = if best.is_the_same(&simpler) {
-                let effective = best.effective_in(&simpler);
-                Some(Failed {
-                    effective,
-                    ..best.ran.clone()
-                })
-            } else if best.tries < most {
-                best.tries += 1;
-                match ask(&simpler) {
-                    Ok(ran) => ran.filter(|ran| ran.sign == best.ran.sign),
-                    Err(Enough) => return best,
-                }
-            } else {
-                return best;
-            };
-            more = match fails {
-                Some(ran) => {
-                    best.sequence = simpler;
-                    best.ran = ran;
-                    tree.simplify()
-                }
-                None => tree.complicate(),
-            };
+        best.leave_out_idle(planned.begins_with());
+        let halves = Draw::tree_of(&best.sequence, planned.begins_with());
+        let all_asked = best.by(draw, halves, None, most, &mut ask);
+        if let Some(tree) = planned.tree(draw).filter(|_| all_asked) {
+            best.by(draw, tree, Some(&planned.sequence), most, &mut ask);
         }
         best
+    }
+
+    /// Makes it shorter as a tree has it, and says whether guests were asked about all of that. Which wishes of `thinned` cannot be left out is known.
+    fn by(
+        &mut self,
+        draw: Draw,
+        mut tree: Tree,
+        thinned: Option<&Sequence>,
+        most: u32,
+        ask: &mut impl FnMut(&Sequence) -> Result<Option<Failed>, Enough>,
+    ) -> bool {
+        let mut more = tree.simplify();
+        while more {
+            let mut simpler = draw.now(&tree);
+            simpler.setup = simpler.setup.min(self.sequence.setup);
+            let fails = if self.is_the_same(&simpler) {
+                self.ran.effective = self.effective_in(&simpler);
+                self.sequence = simpler;
+                true
+            } else if self.is_part_of(&simpler) {
+                true
+            } else if thinned.is_some_and(|all| is_in(simpler.wishes.iter(), &all.wishes)) {
+                false
+            } else if self.tries == most {
+                return false;
+            } else {
+                self.tries += 1;
+                match ask(&simpler) {
+                    Ok(Some(ran)) if ran.sign == self.ran.sign => {
+                        self.ran = ran;
+                        self.sequence = simpler;
+                        true
+                    }
+                    Ok(_) => false,
+                    Err(Enough) => return false,
+                }
+            };
+            more = if fails { tree.simplify() } else { tree.complicate() };
+        }
+        true
+    }
+
+    /// Leaves out the wishes that came to nothing, or were never reached, but for so many at its beginning. Behind the one that failed there may be others that
+    /// do, too, and a sequence that comes to them is not shorter.
+    fn leave_out_idle(&mut self, first: usize) {
+        let mut simpler = self.sequence.clone();
+        simpler.wishes = (0..)
+            .zip(&self.sequence.wishes)
+            .filter(|(at, _)| *at < first || self.ran.effective.contains(at))
+            .map(|(_, wish)| wish.clone())
+            .collect();
+        self.ran.effective = self.effective_in(&simpler);
+        self.sequence = simpler;
+    }
+
+    /// Whether a sequence has all that is known to be enough.
+    fn is_part_of(&self, simpler: &Sequence) -> bool {
+        simpler.setup == self.sequence.setup && is_in(self.sequence.wishes.iter(), &simpler.wishes)
     }
 
     /// Whether a simpler sequence does what the best one did: it only lacks wishes that came to nothing, or were never reached.
@@ -213,6 +249,20 @@ mod tests {
             ..best.sequence.clone()
         };
         assert!(!best.is_the_same(&elsewhere));
+    }
+
+    #[test]
+    fn no_guest_is_asked_about_more_than_what_failed_took() {
+        let (draw, planned, ran) = failing();
+        let reached = ran.effective.len() + planned.begins_with();
+        assert!(reached < planned.sequence.wishes.len());
+        let mut asked = 0;
+        Shrink::of(draw, &planned, ran, 1000, |simpler| {
+            asked += 1;
+            assert!(simpler.wishes.len() <= reached, "{simpler}");
+            Ok(guest(simpler))
+        });
+        assert!(asked > 0);
     }
 
     #[test]

@@ -24,6 +24,9 @@ const ALLOWED: [(Arch, &[&str]); 2] = [
 /// The step with which sequences begin.
 const FIRST: &str = "auto_online: { policy: offline }";
 
+/// The step that stops those who are at work.
+const LOAD_OFF: &str = "load: { off: true }";
+
 /// The name of the suite whose cases begin sequences.
 pub const SUITE: &str = "explore";
 
@@ -81,13 +84,17 @@ impl Found<'_> {
             Some(generation) => format!("{{ arch: [{}], generation: [{generation:?}] }}", self.arch),
         };
         let on = (self.arch, self.setup, self.words);
-        let first = [FIRST.to_owned()];
-        let steps = match self.steps {
+        let mut steps = self.steps.to_vec();
+        if steps.is_empty() {
             // What shows before any step needs none, and a case has one.
-            [] => &first,
-            steps => steps,
-        };
-        case(&mut text, on, (CASE, self.name), &needs, steps);
+            steps.push(FIRST.to_owned());
+        }
+        // No case leaves others at work, and this one may end with the step that fails.
+        let load = steps.iter().rfind(|step| step.starts_with("load: "));
+        if load.is_some_and(|step| step != LOAD_OFF) {
+            steps.push(LOAD_OFF.to_owned());
+        }
+        case(&mut text, on, (CASE, self.name), &needs, &steps);
         text
     }
 }
@@ -165,6 +172,18 @@ mod tests {
             Suite::parse("online-errno.yaml", &found.text()).unwrap_or_else(|errors| panic!("{errors}"));
         assert_eq!(suite.cases[0].name, found.name);
         assert_eq!(suite.cases[0].cmdline, ["x"]);
+        // Others are at work still.
+        let begins = "load: { by: [fork] }".to_owned();
+        let ends = LOAD_OFF.to_owned();
+        let at_work = [begins.clone(), ends, begins];
+        for (count, all) in [(1, 2), (2, 2), (3, 4)] {
+            found.steps = &at_work[..count];
+            let suite =
+                Suite::parse("online-errno.yaml", &found.text()).unwrap_or_else(|errors| panic!("{errors}"));
+            let last = suite.cases[0].steps.last().map(ToString::to_string);
+            assert_eq!(last.as_deref(), Some(LOAD_OFF));
+            assert_eq!(suite.cases[0].steps.len(), all);
+        }
         // It showed before the first step.
         found.steps = &[];
         let suite =

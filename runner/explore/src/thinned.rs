@@ -5,10 +5,12 @@ use proptest::strategy::ValueTree;
 
 use crate::wish::Wish;
 
-/// Wishes that were not drawn, for proptest: first half of them are left out, then quarters, down to single ones.
+/// Wishes, for proptest: first half of them are left out, then quarters, down to single ones.
 #[derive(Debug, Clone)]
 pub(crate) struct Thinned {
     wishes: Vec<Wish>,
+    /// So many at the beginning stay.
+    first: usize,
     /// How many are left out at once.
     part: usize,
     /// Where the next part begins.
@@ -18,11 +20,12 @@ pub(crate) struct Thinned {
 }
 
 impl Thinned {
-    pub(crate) fn of(wishes: Vec<Wish>) -> Self {
+    pub(crate) fn of(wishes: Vec<Wish>, first: usize) -> Self {
         Self {
-            part: wishes.len().div_ceil(2),
+            part: wishes.len().saturating_sub(first).div_ceil(2),
             wishes,
-            at: 0,
+            first,
+            at: first,
             out: Vec::new(),
         }
     }
@@ -37,7 +40,7 @@ impl ValueTree for Thinned {
 
     fn simplify(&mut self) -> bool {
         if self.at >= self.wishes.len() {
-            self.at = 0;
+            self.at = self.first;
             self.part /= 2;
         }
         let end = self.wishes.len().min(self.at + self.part);
@@ -70,7 +73,18 @@ mod tests {
         let wishes: Vec<Wish> = (1..=18).map(add).collect();
         let needed = [wishes[3].clone(), wishes[16].clone()];
         let fails = |wishes: &[Wish]| needed.iter().all(|wish| wishes.contains(wish));
-        let mut tree = Thinned::of(wishes);
+        let first = wishes[0].clone();
+        let [a, b] = needed.clone();
+        assert_eq!(left_of(Thinned::of(wishes.clone(), 0), fails), needed);
+        assert_eq!(left_of(Thinned::of(wishes, 1), fails), [first, a, b]);
+        for few in 0..3 {
+            let few = vec![add(1); few];
+            assert_eq!(left_of(Thinned::of(few.clone(), few.len()), |_| true), few);
+        }
+    }
+
+    /// What is left of it.
+    fn left_of(mut tree: Thinned, fails: impl Fn(&[Wish]) -> bool) -> Vec<Wish> {
         let mut asked = 0;
         let mut more = tree.simplify();
         while more {
@@ -81,6 +95,6 @@ mod tests {
                 false => tree.complicate(),
             };
         }
-        assert_eq!(tree.current(), needed);
+        tree.current()
     }
 }

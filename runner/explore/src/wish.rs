@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pick::Pick;
 use base::{Arch, Errno};
-use suite::{AutoPolicy, Holding, Vetoable, Via, ZoneChoice};
+use suite::{AutoPolicy, Holding, Vetoable, Via, Working, ZoneChoice};
 
 /// One thing that is wanted of a guest. What it comes to depends on what is there then; where nothing fits, it comes to nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -111,6 +111,18 @@ pub enum Wish {
         /// Which of them.
         which: Pick,
     },
+    /// Others are at work from here on.
+    Load {
+        /// What they do.
+        by: Working,
+    },
+    /// They are no more.
+    LoadOff,
+    /// The kernel has little memory from here on, or again what it had.
+    Pressure {
+        /// It has little.
+        on: bool,
+    },
     /// The second CPU goes on or off.
     Cpu {
         /// On, and not off.
@@ -209,7 +221,7 @@ fn legal() -> impl Strategy<Value = bool> {
     prop::bool::weighted(0.8)
 }
 
-/// How much rarer a sweep is than the rarest of all others: it takes as long as a hundred of them.
+/// How much rarer than the rarest of all others is what takes long: a sweep is as long as a hundred of them, and where others are at work each step is.
 const RARER: u32 = 4;
 
 /// Draws a wish for a guest of this architecture.
@@ -223,8 +235,24 @@ pub(crate) fn wish(arch: Arch) -> impl Strategy<Value = Wish> {
     for (weight, _) in &mut drawn {
         *weight *= RARER;
     }
-    drawn.push((1, Pick::any().prop_map(|block| Wish::Sweep { block }).boxed()));
+    drawn.extend(rare());
     Union::new_weighted(drawn)
+}
+
+fn rare() -> Vec<(u32, BoxedStrategy<Wish>)> {
+    let by = prop::sample::select(vec![
+        Working::Cache,
+        Working::Anon,
+        Working::Fork,
+        Working::Compaction,
+        Working::Pages,
+        Working::Sysfs,
+    ]);
+    vec![
+        (1, Pick::any().prop_map(|block| Wish::Sweep { block }).boxed()),
+        (1, by.prop_map(|by| Wish::Load { by }).boxed()),
+        (1, Just(Wish::Pressure { on: true }).boxed()),
+    ]
 }
 
 /// Draws blocks that come.
@@ -305,6 +333,8 @@ fn at_work() -> Vec<(u32, BoxedStrategy<Wish>)> {
     vec![
         (1, by.prop_map(|by| Wish::Hold { by }).boxed()),
         (1, Pick::any().prop_map(|which| Wish::LetGo { which }).boxed()),
+        (4, Just(Wish::LoadOff).boxed()),
+        (2, Just(Wish::Pressure { on: false }).boxed()),
         (1, any::<bool>().prop_map(|on| Wish::Cpu { on }).boxed()),
         (
             1,
@@ -410,6 +440,9 @@ impl fmt::Display for Wish {
             Self::Keep { on } => write!(f, "refuse_unassign {}", if *on { "all" } else { "off" }),
             Self::Hold { by } => write!(f, "hold by {by}"),
             Self::LetGo { which } => write!(f, "free {which}"),
+            Self::Load { by } => write!(f, "load by {by}"),
+            Self::LoadOff => f.write_str("load off"),
+            Self::Pressure { on } => write!(f, "pressure {}", if *on { "on" } else { "off" }),
             Self::Cpu { on } => write!(f, "cpu {}", if *on { "on" } else { "off" }),
             Self::Parallel { blocks, writers } => {
                 f.write_str("parallel")?;

@@ -73,7 +73,7 @@ const HALFWAY: [&str; 8] = [
     "-a",
     "s390x",
     "--seed",
-    "174",
+    "912",
     "--sequences",
     "1",
 ];

@@ -103,7 +103,10 @@ impl Drawn {
         }
         let moment = moment(bench);
         loop {
-            let wish = self.wishes.get(self.at)?;
+            let Some(wish) = self.wishes.get(self.at) else {
+                let action = self.scribe.last()?;
+                return Some(Step { line: 1, action });
+            };
             self.at += 1;
             if let Some(action) = self.scribe.step(wish, &moment) {
                 self.effective.push(self.at - 1);

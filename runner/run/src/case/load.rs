@@ -64,11 +64,17 @@ fn work(of: Working) -> Work {
     }
 }
 
-/// The script that has them at work, or prints the first that the guest has nothing for.
+/// The script that has them at work, each in its first round at least, or prints the first that the guest has nothing for.
 fn begin(by: &[Working], seed: u32) -> String {
     let needed: String = by.iter().map(|one| needed(*one)).collect();
     let begun: String = by.iter().map(|one| begun(*one)).collect();
-    format!("mkdir -p /run/load && mount -t tmpfs load /run/load || exit 1\nseed={seed}\n{needed}{begun}")
+    let names: Vec<String> = by.iter().map(ToString::to_string).collect();
+    format!(
+        "mkdir -p /run/load && mount -t tmpfs load /run/load || exit 1
+seed={seed}
+{needed}{begun}for one in {}; do while [ ! -e /run/load/$one.begun ]; do sleep 0.1; done; done",
+        names.join(" ")
+    )
 }
 
 /// The lines that find what one of them needs, which is kept under its name.
@@ -97,6 +103,7 @@ fn begun(one: Working) -> String {
     format!(
         "({file}rounds=0
 while [ ! -e /run/load/stop ]; do
+    : > /run/load/{one}.begun
     seed=$(((seed * 1103515245 + 12345) & 0x7fffffff))
     size=$((8 + (seed >> 16) % 64))
     {{ {round}; }} > /dev/null 2> /run/load/{one}.said || {{ echo $rounds > /run/load/{one}.failed; break; }}

@@ -195,6 +195,8 @@ fn able(kernel: &PlannedKernel) -> Able {
         thp: has("CONFIG_TRANSPARENT_HUGEPAGE"),
         ksm: has("CONFIG_KSM"),
         hugetlb: has("CONFIG_HUGETLB_PAGE"),
+        compacts: has("CONFIG_COMPACTION"),
+        tells_pages: has("CONFIG_PROC_PAGE_MONITOR"),
         pins: has("CONFIG_IO_URING"),
     }
 }

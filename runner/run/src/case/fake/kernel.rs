@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Fault, HeldFault, fault::Rule, held::Held};
+use super::{Fault, HeldFault, at_work, fault::Rule, held::Held};
 use crate::case::{notifiers, watch};
 use base::Errno;
 use memory::{
@@ -170,7 +170,7 @@ impl Kernel {
             self.timed_write(script)
         } else if after("dd if=/proc/kpageflags").is_some() {
             output(self.kpageflags(script))
-        } else if let Some(said) = self.held(script) {
+        } else if let Some(said) = self.held(script).or_else(|| at_work::said(script)) {
             said
         } else if let Some(path) = after("cat /proc/sys") {
             self.read(&format!("/proc/sys{path}"))

@@ -2,6 +2,7 @@
 //! A guest without QEMU: the naive books of its memory, a shell that knows the scripts of the bench, and QEMU's answers to its questions. It can
 //! be told to lie, to refuse, to hang, to die and to lose the connection.
 
+mod at_work;
 mod fault;
 mod guest;
 mod held;
