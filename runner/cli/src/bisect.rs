@@ -25,7 +25,7 @@ pub(super) fn bisect(args: &Bisect, ui: &Ui) -> Result<Exit, Failure> {
     loop {
         match search.step(ui).map_err(Failure::of)? {
             Searched::Tested { title, outcome, good } => {
-                told::write(&outcome.record, None, &outcome.folder)?;
+                told::write(&outcome.record, None, &outcome.folder, ui)?;
                 if outcome.exit == Exit::Interrupted {
                     return Ok(Exit::Interrupted);
                 }

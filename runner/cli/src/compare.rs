@@ -68,10 +68,10 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
     while let Some(outcome) = comparison.next_pair(ui).map_err(Failure::of)? {
         let first = folder.get_or_insert_with(|| outcome.folder.clone());
         if outcome.folder != *first {
-            told::write(&outcome.record, None, &outcome.folder)?;
+            told::write(&outcome.record, None, &outcome.folder, ui)?;
         }
         // What is known is kept, also when the next pair is cut off.
-        keep(&comparison.record, first)?;
+        keep(&comparison.record, first, ui)?;
         if outcome.exit == Exit::Interrupted {
             return Ok(Exit::Interrupted);
         }
@@ -79,7 +79,7 @@ pub(super) fn compare(args: &Compare, ui: &Ui) -> Result<Exit, Failure> {
     if !args.no_cost {
         let counted = comparison.count(ui).map_err(Failure::of)?;
         if let Some(first) = &folder {
-            keep(&comparison.record, first)?;
+            keep(&comparison.record, first, ui)?;
         }
         if counted == Exit::Interrupted {
             return Ok(Exit::Interrupted);
@@ -112,13 +112,13 @@ fn exit(compared: Exit, explored: Option<Exit>) -> Exit {
 }
 
 /// Writes the comparison into the folder of its first run, and the reports of that run, whose page shows it.
-fn keep(record: &CompareRecord, folder: &Utf8Path) -> Result<(), Failure> {
+fn keep(record: &CompareRecord, folder: &Utf8Path, ui: &Ui) -> Result<(), Failure> {
     let text = serde_json::to_vec_pretty(record).map_err(Failure::broken)?;
     fs_err::write(folder.join("compare.json"), text).map_err(Failure::broken)?;
     fs_err::write(folder.join("compare.csv"), compare_csv(record)).map_err(Failure::broken)?;
     fs_err::write(folder.join("compare.mail"), compare_mail(record)).map_err(Failure::broken)?;
     let (run, _) = RunRecord::read(folder).map_err(|error| Failure::broken(anyhow::Error::new(error)))?;
-    told::write_with(&run, None, Some(record), folder)
+    told::write_with(&run, None, Some(record), folder, ui)
 }
 
 #[cfg(test)]
@@ -171,13 +171,13 @@ mod tests {
         };
         // After the first pair nothing is sure.
         record.arches.insert(Arch::X86_64, arch(json!([]), 0));
-        keep(&record, folder.path()).unwrap();
+        keep(&record, folder.path(), &Ui::silent()).unwrap();
         let before = page();
         let row = json!({ "kind": "change", "cases": [{ "suite": "quick", "case": "Q01", "variant": "" }], "others": [],
             "first": { "moment": 1, "step": 1, "text": "online b", "dimension": "ledger", "name": "nr_memmap",
                 "base": "absent", "new": "64" } });
         record.arches.insert(Arch::X86_64, arch(json!([row]), 1));
-        keep(&record, folder.path()).unwrap();
+        keep(&record, folder.path(), &Ui::silent()).unwrap();
         assert!(
             !before.contains("nr_memmap") && page().contains("nr_memmap"),
             "{}",

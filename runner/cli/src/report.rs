@@ -101,13 +101,13 @@ pub(super) fn report(args: &Report, ui: &Ui) -> Result<Exit, Failure> {
     };
     let shows_compare = matches!(args.format, ReportFormat::Text | ReportFormat::Json);
     let compare = match args.write || args.html || shows_compare {
-        true => comparison(folder)?,
+        true => comparison(folder, ui),
         false => None,
     };
     if args.write {
-        write_with(&record, news.as_ref(), compare.as_ref(), folder)?;
+        write_with(&record, news.as_ref(), compare.as_ref(), folder, ui)?;
     } else if args.html {
-        write_html(&record, news.as_ref(), compare.as_ref(), folder)?;
+        write_html(&record, news.as_ref(), compare.as_ref(), folder, ui)?;
     }
     let pretty = |value| serde_json::to_string_pretty(&value).map_err(Failure::broken);
     let text = match args.format {

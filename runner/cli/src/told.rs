@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What came of a run, as files beside it and on the terminal.
 
-use std::io::IsTerminal;
+use std::{fmt::Display, io::IsTerminal};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -16,8 +16,13 @@ use tell::{
 };
 
 /// Writes `junit.xml`, `cases.csv` and `report.html` into the folder of a run, and `subcases.csv` where a program reported tests.
-pub(super) fn write(record: &RunRecord, news: Option<&News>, folder: &Utf8Path) -> Result<(), Failure> {
-    write_with(record, news, comparison(folder)?.as_ref(), folder)
+pub(super) fn write(
+    record: &RunRecord,
+    news: Option<&News>,
+    folder: &Utf8Path,
+    ui: &Ui,
+) -> Result<(), Failure> {
+    write_with(record, news, comparison(folder, ui).as_ref(), folder, ui)
 }
 
 /// The same with what was found of two kernels, where that is known.
@@ -26,8 +31,9 @@ pub(super) fn write_with(
     news: Option<&News>,
     compare: Option<&CompareRecord>,
     folder: &Utf8Path,
+    ui: &Ui,
 ) -> Result<(), Failure> {
-    write_html(record, news, compare, folder)?;
+    write_html(record, news, compare, folder, ui)?;
     named::write(folder.join("junit.xml").as_std_path(), xml(record)?).map_err(Failure::broken)?;
     named::write(folder.join("cases.csv").as_std_path(), csv(record)).map_err(Failure::broken)?;
     if record.cases.iter().all(|case| case.subcases().next().is_none()) {
@@ -41,8 +47,9 @@ pub(super) fn write_html(
     news: Option<&News>,
     compare: Option<&CompareRecord>,
     folder: &Utf8Path,
+    ui: &Ui,
 ) -> Result<(), Failure> {
-    let explored = ExploreRecord::read(folder).map_err(Failure::broken)?;
+    let explored = where_it_reads(ExploreRecord::read(folder), ui);
     let page = html_with(record, news, &record.traces(), (compare, explored.as_ref()));
     named::write(folder.join("report.html").as_std_path(), page).map_err(Failure::broken)
 }
@@ -53,14 +60,24 @@ pub(super) fn xml(record: &RunRecord) -> Result<String, Failure> {
     String::from_utf8(xml).map_err(Failure::broken)
 }
 
-/// What was found of two kernels, where the run is the first one of a comparison.
-pub(super) fn comparison(folder: &Utf8Path) -> Result<Option<CompareRecord>, Failure> {
+/// What was found of two kernels, where the run is the first one of a comparison, and that reads.
+pub(super) fn comparison(folder: &Utf8Path, ui: &Ui) -> Option<CompareRecord> {
     let path = folder.join("compare.json");
-    let Some(text) = named::read_if_there(path.as_std_path()).map_err(Failure::broken)? else {
-        return Ok(None);
-    };
-    serde_json::from_slice(&text).map(Some).map_err(|error| {
-        Failure::broken(anyhow::Error::new(error).context(format!("`{path}` does not read")))
+    let read = named::read_if_there(path.as_std_path()).map_err(anyhow::Error::new);
+    let parsed = read.and_then(|text| match text {
+        None => Ok(None),
+        Some(text) => {
+            serde_json::from_slice(&text).map_err(|error| anyhow::anyhow!("`{path}` does not read: {error}"))
+        }
+    });
+    where_it_reads(parsed, ui)
+}
+
+/// What lies beside a record. What of it does not read is told: a report is worth having without it.
+fn where_it_reads<T>(read: Result<Option<T>, impl Display>, ui: &Ui) -> Option<T> {
+    read.unwrap_or_else(|error| {
+        ui.warning(&format!("{error:#}"));
+        None
     })
 }
 
@@ -79,13 +96,9 @@ fn print(record: &RunRecord, news: Option<&News>, ui: &Ui) {
         }
         Err(error) => ui.warning(&error.to_string()),
     }
-    match ExploreRecord::read(&record.folder) {
-        Ok(None) => {}
-        Ok(Some(explored)) => {
-            let told = explore_summary(&explored, record.folder.as_str(), Some(record));
-            ui.out(&format!("\n{}", told.trim_end()));
-        }
-        Err(error) => ui.warning(&error.to_string()),
+    if let Some(explored) = where_it_reads(ExploreRecord::read(&record.folder), ui) {
+        let told = explore_summary(&explored, record.folder.as_str(), Some(record));
+        ui.out(&format!("\n{}", told.trim_end()));
     }
 }
 
@@ -134,7 +147,7 @@ pub(super) fn news_of(record: &RunRecord, results: &Utf8Path, ui: &Ui) -> Option
 /// Writes the reports of a run in `folder` of a results folder and prints its summary, with what is new in it.
 fn all(record: &RunRecord, folder: &Utf8Path, results: &Utf8Path, ui: &Ui) -> Result<(), Failure> {
     let news = news_of(record, results, ui);
-    write(record, news.as_ref(), folder)?;
+    write(record, news.as_ref(), folder, ui)?;
     print(record, news.as_ref(), ui);
     Ok(())
 }

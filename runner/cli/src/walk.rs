@@ -28,7 +28,7 @@ pub(super) fn walk(args: &Walk, ui: &Ui) -> Result<Exit, Failure> {
             ..How::default()
         };
         let outcome = run(Request::of(selected, results, how), ui).map_err(Failure::of)?;
-        told::write(&outcome.record, None, &outcome.folder)?;
+        told::write(&outcome.record, None, &outcome.folder, ui)?;
         fill(&mut built.record, &outcome, ui).map_err(|error| Failure::broken(anyhow::Error::new(error)))?;
         let text = serde_json::to_vec_pretty(&built.record).map_err(Failure::broken)?;
         fs_err::write(outcome.folder.join("walk.json"), text).map_err(Failure::broken)?;

@@ -196,10 +196,18 @@ fn the_report_of_a_compared_run_begins_with_the_comparison() {
     assert!(both.ends_with(&alone), "{both}");
     let json: Value = serde_json::from_str(&report("json")).unwrap();
     assert_eq!(json["compare"]["new"], "debian:sid");
+    // What lies beside a record takes nothing with it that reads.
     fs_err::write(folder.join("compare.json"), &compared[..40]).unwrap();
-    let told = memrig(&place.root, &["report", folder.as_str()]);
-    assert_eq!(told.code, Some(3));
-    assert!(told.err.contains("compare.json` does not read"), "{}", told.err);
+    fs_err::write(folder.join("explore.json"), "{\"kernels\": [").unwrap();
+    let told = memrig(&place.root, &["report", folder.as_str(), "--write"]);
+    assert_eq!(told.code, Some(1), "{}", told.err);
+    assert!(told.out.starts_with(alone.trim_end()), "{}", told.out);
+    for file in ["compare.json` does not read", "explore.json"] {
+        assert!(told.err.contains(file), "{file}: {}", told.err);
+    }
+    for file in ["report.html", "junit.xml", "cases.csv"] {
+        assert!(folder.join(file).is_file(), "{file}");
+    }
 }
 
 #[test]
