@@ -14,13 +14,9 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    built_tests::{Ground, MAKEFILE},
-    *,
-};
+use super::built_tests::{Ground, MAKEFILE};
 use crate::{
     confined::Reach,
-    git::Git,
     kernel::{self, KernelSpec},
     packages::Packages,
 };
@@ -243,7 +239,6 @@ fn where_namespaces_are_refused_it_is_built_and_told() {
 #[test]
 fn patches_that_change_what_is_run_are_told_before_they_are_built() {
     let ground = Ground::new();
-    let git = Git::ours(ground.source());
     fs_err::create_dir(ground.source().join("mm")).unwrap();
     ground.write("mm/a.c", "int a;\n");
     ground.commit();
@@ -256,21 +251,12 @@ fn patches_that_change_what_is_run_are_told_before_they_are_built() {
         ground.write(&format!("scripts/{file}.sh"), "true\n");
     }
     ground.commit();
-    git.run(&["format-patch", "-q", "-3", "-o", "../series"]).unwrap();
-    let series = ground.root.path().join("series");
+    let last = ground.mail_last(3);
     let told = "patch 3 of 3 (`a change`) changes what a build runs on this host: Makefile, scripts/a.sh, scripts/b.sh, scripts/c.sh and 2 more";
-    let named = |patches: usize| {
-        format!(
-            "tree:{}@HEAD~3,series={},patches={patches}",
-            ground.source().display(),
-            series.display()
-        )
-    };
     let build = |patches: usize| {
-        let spec = BuildSpec::parse(&named(patches)).unwrap();
         // Without a look into the cache first, which would tell it, too.
         let packages = Packages::refreshing(&ground.cache, &ground.ui);
-        build_kernel(&spec, Arch::X86_64, &packages, &ground.cache, &ground.ui).unwrap();
+        ground.build_series(last, patches, &packages);
         ground.ui.lines()
     };
     let count = |lines: &[String]| {
@@ -284,7 +270,7 @@ fn patches_that_change_what_is_run_are_told_before_they_are_built() {
     assert_eq!(count(&before), 0, "{before:?}");
 
     let looked = Ui::silent();
-    let spec: KernelSpec = named(3).parse().unwrap();
+    let spec: KernelSpec = ground.series(last, 3).parse().unwrap();
     kernel::known(&spec, Arch::X86_64, &ground.cache, &looked).unwrap();
     assert_eq!(looked.lines(), [format!("warning: {told}")]);
 
@@ -294,4 +280,43 @@ fn patches_that_change_what_is_run_are_told_before_they_are_built() {
     assert!(at(told).unwrap() < at("build tree:").unwrap(), "{new:?}");
     // What is in the cache is not built.
     assert_eq!(count(&build(3)), 1);
+}
+
+/// What one build leaves in its objects, the next one links.
+#[test]
+fn what_patches_of_a_mail_run_at_build_time_leaves_nothing_to_other_builds() {
+    let ground = Ground::new();
+    ground.write("release", "other");
+    ground.commit();
+    // It finds what was built before, and leaves something.
+    let plants = "\t@cat $(O)/made; echo planted >> $(O)/made; echo planted > $(O)/arch/x86/boot/part\n";
+    ground.write("Makefile", &format!("{MAKEFILE}{plants}"));
+    ground.commit();
+    let last = ground.mail_last(2);
+    let build = |patches: usize| {
+        let packages = Packages::open(&ground.cache, &ground.ui);
+        let built = ground.build_series(last, patches, &packages);
+        fs_err::read_to_string(built.log).unwrap()
+    };
+    build(0);
+    let log = build(2);
+    assert!(
+        log.contains("x86_64 memrig ++\nx86_64 memrig ++\n"),
+        "it goes on from the base: {log}"
+    );
+    build(1);
+    assert_eq!(
+        ground.made(),
+        ["x86_64 memrig ++", "x86_64 memrig ++"],
+        "of 0 and of 1"
+    );
+    let trees = fs_err::read_dir(ground.root.path().join("cache/trees")).unwrap();
+    for tree in trees {
+        let left = fs_err::read_dir(tree.unwrap().path().join("build")).unwrap();
+        let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+        assert!(
+            left.iter().all(|name| !name.to_string_lossy().contains("apart")),
+            "{left:?}"
+        );
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     path::{Path, PathBuf},
     thread,
 };
@@ -54,8 +55,14 @@ pub(super) enum By {
     /// Whoever the user has it from as a source.
     Source,
     /// Somebody who sent patches.
-    Mail,
+    Mail {
+        /// They change what a build runs on this host, and so what it leaves behind.
+        runs: bool,
+    },
 }
+
+/// What the folder of objects that nobody shares is called, behind the name of the one that it is a copy of.
+const APART: &str = "apart";
 
 /// What came out.
 pub(super) struct Built {
@@ -71,6 +78,45 @@ pub(super) struct Built {
 impl Build<'_> {
     /// The folder with the objects. Its name is short, since it is in every message of the compiler.
     fn objects(&self) -> PathBuf {
+        let shared = self.shared();
+        match self.by {
+            By::Mail { runs: true } => beside(&shared, APART),
+            By::Mail { runs: false } | By::Source => shared,
+        }
+    }
+
+    /// Makes a folder of objects that this build has for itself: all others of this tree go on from what they share.
+    fn set_apart(&self, objects: &Path) -> Result<(), SourceKernelError> {
+        let shared = self.shared();
+        self.clear()?;
+        if shared.exists() {
+            let copied = Command::new("cp").args(["-a", "--reflink=auto", "--"]);
+            copied.arg(&shared).arg(objects).output()?;
+            for kept in [CONFIGURED, WARNINGS] {
+                let of_shared = beside(&shared, kept);
+                if of_shared.exists() {
+                    fs_err::copy(of_shared, beside(objects, kept))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes away what only this build has.
+    pub(super) fn clear(&self) -> io::Result<()> {
+        let objects = self.objects();
+        if objects == self.shared() {
+            return Ok(());
+        }
+        let files = [CONFIGURED, WARNINGS, LOG].map(|kept| beside(&objects, kept));
+        let folders = [beside(&objects, ASKED), objects];
+        let files = files.iter().map(|file| gone(fs_err::remove_file(file)));
+        let folders = folders.iter().map(|folder| gone(fs_err::remove_dir_all(folder)));
+        files.chain(folders).collect()
+    }
+
+    /// The folder with the objects that builds of this tree share.
+    fn shared(&self) -> PathBuf {
         let named: Vec<&str> = self
             .fragments
             .iter()
@@ -87,8 +133,12 @@ impl Build<'_> {
     /// Builds what is checked out.
     pub(super) fn run(&self, task: &Task) -> Result<Built, SourceKernelError> {
         let objects = self.objects();
+        if objects != self.shared() {
+            task.message("copying the objects");
+            self.set_apart(&objects)?;
+        }
         fs_err::create_dir_all(&objects)?;
-        let log = beside(&objects, "log");
+        let log = beside(&objects, LOG);
         if log.exists() {
             fs_err::remove_file(&log)?;
         }
@@ -117,7 +167,7 @@ impl Build<'_> {
             }
             Err(error) => return Err(error.into()),
         };
-        let known = beside(&objects, "warnings");
+        let known = beside(&objects, WARNINGS);
         let before: BTreeMap<String, BTreeSet<Warning>> = match fs_err::read(&known) {
             // Without it, those of files that are not compiled again are not known.
             Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|_| BTreeMap::new()),
@@ -194,7 +244,7 @@ impl Build<'_> {
             key = key.with(word);
         }
         let key = key.finish();
-        let stamp = beside(objects, "configured");
+        let stamp = beside(objects, CONFIGURED);
         let config = objects.join(".config");
         if config.is_file()
             && let Ok(text) = fs_err::read(&stamp)
@@ -204,7 +254,7 @@ impl Build<'_> {
         {
             return Ok(configured.options);
         }
-        let folder = beside(objects, "asked");
+        let folder = beside(objects, ASKED);
         fs_err::create_dir_all(&folder)?;
         let mut merge = self
             .toolchain
@@ -293,6 +343,20 @@ pub fn make_alone(tree: &SourceTree, arch: Arch) -> Command {
         by: By::Source,
     };
     build.image(&build.objects())
+}
+
+/// What lies beside a folder of objects.
+const CONFIGURED: &str = "configured";
+const WARNINGS: &str = "warnings";
+const LOG: &str = "log";
+const ASKED: &str = "asked";
+
+/// What is not there need not be taken away.
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// A file beside the folder of objects, so that `make mrproper` does not know it.

@@ -106,12 +106,36 @@ impl Ground {
         )
     }
 
+    /// Makes mails of the last commits, and says how many they are.
+    pub(super) fn mail_last(&self, commits: usize) -> usize {
+        let git = Git::ours(self.source());
+        let last = format!("-{commits}");
+        git.run(&["format-patch", "-q", &last, "-o", "../series"])
+            .unwrap();
+        commits
+    }
+
+    /// A kernel with the first patches of a mail of the last commits, in the words of `-k`.
+    pub(super) fn series(&self, last: usize, patches: usize) -> String {
+        let series = self.root.path().join("series");
+        format!(
+            "tree:{}@HEAD~{last},series={},patches={patches}",
+            self.source().display(),
+            series.display()
+        )
+    }
+
+    pub(super) fn build_series(&self, last: usize, patches: usize, packages: &Packages) -> BuiltKernel {
+        let spec = BuildSpec::parse(&self.series(last, patches)).unwrap();
+        build_kernel(&spec, Arch::X86_64, packages, &self.cache, &self.ui).unwrap()
+    }
+
     pub(super) fn kernel(&self, configs: &[&str]) -> Kernel {
         self.build(configs).unwrap().kernel
     }
 
     /// A line for each time that something was made.
-    fn made(&self) -> Vec<String> {
+    pub(super) fn made(&self) -> Vec<String> {
         let below = |folder: PathBuf| {
             fs_err::read_dir(folder)
                 .unwrap()
@@ -369,18 +393,10 @@ fn a_kernel_has_the_lines_of_its_series_and_those_of_the_last_patch() {
         ground.write("a.c", text);
         ground.commit();
     }
-    let git = Git::ours(ground.source());
-    git.run(&["format-patch", "-q", "-2", "-o", "../series"]).unwrap();
-    let series = ground.root.path().join("series");
+    let last = ground.mail_last(2);
     let changed = |patches: usize| {
-        let text = format!(
-            "tree:{}@HEAD~2,series={},patches={patches}",
-            ground.source().display(),
-            series.display()
-        );
-        let spec = BuildSpec::parse(&text).unwrap();
         let packages = Packages::open(&ground.cache, &ground.ui);
-        let built = build_kernel(&spec, Arch::X86_64, &packages, &ground.cache, &ground.ui).unwrap();
+        let built = ground.build_series(last, patches, &packages);
         built.kernel.changed
     };
     let lines = |lines: &[(u32, &str)]| -> AddedLines {

@@ -291,11 +291,10 @@ fn built(
         None => None,
     };
     // Of a build that would be, too: who only looks can still stay away from it.
-    let tell_runs = || {
-        if let Some(series) = &series {
-            tell_runs(series, spec.patches, ui);
-        }
-    };
+    let runs = series
+        .as_ref()
+        .map_or_else(Vec::new, |series| runs(series, spec.patches));
+    let tell_runs = || runs.iter().for_each(|told| ui.warning_once(told));
     let (commit, before) = commit(spec, series.as_ref(), &tree).inspect_err(|error| {
         if error.not_here().is_some() {
             tell_runs();
@@ -348,12 +347,14 @@ fn built(
             toolchain: &toolchain,
             compiler: &compiler,
             by: match &series {
-                Some(LoadedSeries::Mails { .. }) if spec.patches != Some(0) => By::Mail,
+                Some(LoadedSeries::Mails { .. }) if spec.patches != Some(0) => By::Mail {
+                    runs: !runs.is_empty(),
+                },
                 _ => By::Source,
             },
         };
         let task = ui.task(format!("build {spec} {arch}"), None);
-        match build.run(&task) {
+        let outcome = match build.run(&task) {
             Ok(made) => {
                 task.done(&format!("{compiler}, {} warnings", made.warnings.len()));
                 tell_lost(&made.lost, arch, ui);
@@ -377,7 +378,9 @@ fn built(
                 task.failed();
                 Err(kept(error, cache)?)
             }
-        }
+        };
+        // Why there is no kernel counts for more than what is left of it.
+        outcome.and(build.clear().map_err(SourceKernelError::Io))
     })?;
     let changed = match before {
         Some(before) => before.changed(&tree, &commit)?,
@@ -468,17 +471,15 @@ fn commit(
 /// How many files of a patch are named.
 const FILES_NAMED: usize = 4;
 
-/// Says which of the patches that are built change what runs on this host: nobody but who sent them has looked at that.
-fn tell_runs(series: &LoadedSeries, patches: Option<usize>, ui: &Ui) {
+/// A line for each of the patches that are built and change what runs on this host: nobody but who sent them has looked at that.
+fn runs(series: &LoadedSeries, patches: Option<usize>) -> Vec<String> {
     let LoadedSeries::Mails { series, before } = series else {
-        return;
+        return Vec::new();
     };
     if patches == Some(0) {
-        return;
+        return Vec::new();
     }
-    for before in before {
-        tell_runs(before, None, ui);
-    }
+    let mut told: Vec<String> = before.iter().flat_map(|before| runs(before, None)).collect();
     let total = series.patches.len();
     for (at, patch) in series.patches.iter().enumerate().take(patches.unwrap_or(total)) {
         let files = patch.runs_at_build();
@@ -488,13 +489,14 @@ fn tell_runs(series: &LoadedSeries, patches: Option<usize>, ui: &Ui) {
             [] => String::new(),
             more => format!(" and {} more", more.len()),
         };
-        ui.warning_once(&format!(
+        told.push(format!(
             "patch {} of {total} (`{}`) changes what a build runs on this host: {}{more}",
             at + 1,
             patch.title,
             named.join(", ")
         ));
     }
+    told
 }
 
 /// Says which options are not what was asked, and whether that matters.
