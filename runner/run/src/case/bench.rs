@@ -10,29 +10,20 @@ use std::{
     time::Duration,
 };
 
-use serde_json::{Value, json};
-
 use super::{
-    guest::UnderTest, hold::Held, inside, notifiers, notifiers::Armed, sweep::Fault, trouble::Trouble,
-    watch::Watch,
+    guest::UnderTest, hold::Held, hypervisor::hypervisor, inside, notifiers, notifiers::Armed, sweep::Fault,
+    trouble::Trouble, watch::Watch,
 };
 use base::{Arch, ByteSize, Errno, Pages};
-use format::{
-    klog,
-    qmp::QmpError,
-    standby::{self, StorageVerb, property},
-};
+use format::{klog, standby::StorageVerb};
 use memory::{
-    Attribute, BlockId, BlockState, Dimm, Hypervisor, LEDGER_END, LEDGER_SCRIPT, Ledger, MemoryFacts,
-    Mismatch, Model, Op, compare,
+    Attribute, BlockId, BlockState, LEDGER_END, LEDGER_SCRIPT, Ledger, MemoryFacts, Mismatch, Model, Op,
+    compare,
 };
 use record::SubcaseRecord;
 use suite::{BlockName, BlockRef, CaseMachine, File, Working};
 use supply::tree::Origin;
-use vm::{
-    guest::Output,
-    machine::{MachineError, Wait},
-};
+use vm::guest::Output;
 
 /// Blocks that a step named.
 #[derive(Debug, Clone)]
@@ -108,6 +99,8 @@ pub(super) struct Bench<'a, G> {
     pub(super) commands_since: u64,
     /// Which of them QEMU was told to refuse.
     pub(super) refused_storage: HashSet<StorageVerb>,
+    /// Of those that ask for storage, one alone.
+    pub(super) refuses_once: bool,
     /// When they were looked at last, blocks that do not use their storage had some.
     pub(super) storage_was_left: bool,
     /// Length of the console's log, in bytes, when the last ledger was read.
@@ -186,6 +179,7 @@ impl<'a, G: UnderTest> Bench<'a, G> {
             injection: None,
             commands_since: 0,
             refused_storage: HashSet::new(),
+            refuses_once: false,
             storage_was_left: false,
             console_since: guest.console().len(),
             uevents_since: 0,
@@ -218,7 +212,7 @@ impl<'a, G: UnderTest> Bench<'a, G> {
         Ok(seen.ledger)
     }
 
-    /// What is read together with a ledger: in a guest that is translated, a script of its own takes as long as the ledger's does.
+    /// What is read together with a ledger, by the same question to the guest.
     fn beside(&self) -> &'static str {
         match self.is_drawn && self.probe.is_some() {
             true => notifiers::READ,
@@ -431,6 +425,7 @@ impl<G: UnderTest> Bench<'_, G> {
         self.observe(&Op::Nothing, false).await?;
         if self.is_drawn {
             self.clear_probe().await?;
+            self.pass_commands().await?;
             self.was_on = self.online_blocks();
         }
         Ok(())
@@ -519,91 +514,4 @@ async fn read(guest: &impl UnderTest, arch: Arch, limit: Duration, beside: &str)
         ledger,
         beside: beside.to_owned(),
     })
-}
-
-/// What the hypervisor has handed out.
-async fn hypervisor(guest: &impl UnderTest, arch: Arch) -> Result<Hypervisor, Trouble> {
-    match arch {
-        Arch::X86_64 => dimms(guest).await.map(Hypervisor::Dimms),
-        Arch::S390x => Ok(Hypervisor::Standby {
-            assigned: numbers(standby_get(guest, property::ASSIGNED_INCREMENTS).await?)?,
-            unassigned_core: numbers(standby_get(guest, property::UNASSIGNED_CORE_INCREMENTS).await?)?,
-        }),
-    }
-}
-
-fn numbers(list: Value) -> Result<BTreeSet<u32>, Trouble> {
-    serde_json::from_value(list)
-        .map_err(|error| Trouble::bench(format!("QEMU's list of increments does not read: {error}")))
-}
-
-/// The plugged DIMMs, by QEMU's id.
-pub(super) async fn dimms(guest: &impl UnderTest) -> Result<BTreeMap<String, Dimm>, Trouble> {
-    let devices = qmp(guest, "query-memory-devices", json!({})).await?;
-    let shape = || Trouble::bench(format!("QEMU's list of memory devices does not read: {devices}"));
-    let mut dimms = BTreeMap::new();
-    for device in devices.as_array().ok_or_else(shape)? {
-        if device["type"] != "dimm" {
-            continue;
-        }
-        let data = &device["data"];
-        let number = |key: &str| data[key].as_u64().ok_or_else(shape);
-        let dimm = Dimm {
-            address: number("addr")?,
-            size: ByteSize::bytes(number("size")?),
-            slot: number("slot")? as u32,
-            node: number("node")? as u32,
-        };
-        dimms.insert(data["id"].as_str().ok_or_else(shape)?.to_owned(), dimm);
-    }
-    Ok(dimms)
-}
-
-/// How long QEMU may take for an answer, before the factor of the guest's speed.
-const QMP_LIMIT: Duration = Duration::from_secs(30);
-
-/// Sends a command to QEMU that must succeed.
-pub(super) async fn qmp(guest: &impl UnderTest, command: &str, arguments: Value) -> Result<Value, Trouble> {
-    let answer = ask_qemu(guest, command, arguments).await?;
-    answer.map_err(|error| Trouble::of_machine(&MachineError::from(error)))
-}
-
-/// Sends a command to QEMU, and waits for its answer no longer than QEMU may take.
-pub(super) async fn ask_qemu(
-    guest: &impl UnderTest,
-    command: &str,
-    arguments: Value,
-) -> Result<Result<Value, QmpError>, Trouble> {
-    let asked = guest.qmp().execute_raw(command, arguments);
-    match guest.wait_for(asked, guest.scale(QMP_LIMIT)).await {
-        Ok(answer) => Ok(answer),
-        Err(Wait::Ended(end)) => Err(Trouble::ended(&end)),
-        Err(wait @ Wait::Starved { .. }) => {
-            Err(Trouble::starved(format!("asking QEMU for {command}: {wait}")))
-        }
-        Err(wait @ Wait::Deadline(_)) => {
-            Err(Trouble::bench(format!("QEMU does not answer {command}: {wait}")))
-        }
-    }
-}
-
-/// Reads a property of the standby memory.
-pub(super) async fn standby_get(guest: &impl UnderTest, property: &str) -> Result<Value, Trouble> {
-    qmp(
-        guest,
-        "qom-get",
-        json!({ "path": standby::PATH, "property": property }),
-    )
-    .await
-}
-
-/// Sets a property of the standby memory.
-pub(super) async fn standby_set(guest: &impl UnderTest, property: &str, value: Value) -> Result<(), Trouble> {
-    qmp(
-        guest,
-        "qom-set",
-        json!({ "path": standby::PATH, "property": property, "value": value }),
-    )
-    .await
-    .map(drop)
 }

@@ -4,8 +4,9 @@
 use serde_json::json;
 
 use super::{
-    bench::{Bench, standby_get, standby_set},
+    bench::Bench,
     guest::UnderTest,
+    hypervisor::{standby_get, standby_set},
     look::listed,
     trouble::Trouble,
 };
@@ -74,18 +75,28 @@ impl<G: UnderTest> Bench<'_, G> {
     /// Where something is refused, the kernel takes back more than it got: MEM_CANCEL_ONLINE gives back all increments of the block
     /// (sclp_mem_notifier, drivers/s390/char/sclp_cmd.c, 6.1 to 6.18). Storage that was left is asked for although it is there.
     pub(super) async fn were_done(&mut self) -> Result<(), Trouble> {
+        let judged = self.pass_commands().await?;
+        judged.map_or(Ok(()), |commands| all_done(&commands))
+    }
+
+    /// Goes on behind the storage commands up to now; those that must be done come back, if that is known of them.
+    pub(super) async fn pass_commands(&mut self) -> Result<Option<Vec<StorageCommand>>, Trouble> {
         if !self.has_standby() {
-            return Ok(());
+            return Ok(None);
         }
         let commands = self.commands().await?;
         self.passed(&commands);
         let is_left = self.has_storage_left()?;
         let was_left = std::mem::replace(&mut self.storage_was_left, is_left);
         let is_refused = !self.refused_storage.is_empty() || !self.vetoed.is_empty() || self.fault.is_some();
-        match was_left || is_refused {
-            true => Ok(()),
-            false => all_done(&commands),
+        // QEMU refuses no more than this one.
+        if std::mem::take(&mut self.refuses_once) {
+            self.refuses_once = !commands.iter().any(was_refused);
+            if !self.refuses_once {
+                self.refused_storage.remove(&StorageVerb::Assign);
+            }
         }
+        Ok((!was_left && !is_refused).then_some(commands))
     }
 
     /// Whether a standby block has storage that it does not use: it is not configured (G2), or offline (G0, G1).
@@ -116,6 +127,11 @@ impl<G: UnderTest> Bench<'_, G> {
         }
         Ok(false)
     }
+}
+
+/// Whether QEMU refused it, though it asked for what was not so.
+fn was_refused(command: &StorageCommand) -> bool {
+    command.moves_storage() && ![DONE, ALREADY].contains(&command.response)
 }
 
 /// Whether each command that moves storage did.

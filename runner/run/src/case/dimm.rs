@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{
-    bench::{Bench, ask_qemu, dimms, qmp},
+    bench::Bench,
     guest::UnderTest,
+    hypervisor::{ask_qemu, dimms, qmp},
     inside,
     trouble::{Trouble, expect},
 };

@@ -18,6 +18,7 @@ mod guest;
 mod hold;
 #[cfg(test)]
 mod hold_tests;
+mod hypervisor;
 pub(crate) mod inside;
 mod known;
 #[cfg(test)]

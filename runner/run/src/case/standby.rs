@@ -5,8 +5,9 @@ use serde_json::json;
 
 use super::{
     act::together,
-    bench::{Bench, standby_get, standby_set},
+    bench::Bench,
     guest::UnderTest,
+    hypervisor::{standby_get, standby_set},
     trouble::Trouble,
 };
 use base::{ByteSize, Errno};
@@ -168,6 +169,7 @@ impl<G: UnderTest> Bench<'_, G> {
         };
         self.refuse_with(response).await?;
         self.are_refused(StorageVerb::Assign, *refuse != RefuseAssign::Off);
+        self.refuses_once = matches!(refuse, RefuseAssign::At { .. });
         standby_set(self.guest, property::REFUSE_ASSIGN, json!(all)).await?;
         standby_set(self.guest, property::REFUSE_ASSIGN_AT, json!(at)).await?;
         Ok(Op::Nothing)

@@ -419,6 +419,9 @@ impl Kernel {
         if next {
             self.properties.remove(REFUSE_ASSIGN_AT);
         }
+        if all || next {
+            command(&mut self.commands, 0x000d_0001, 17, 0x340);
+        }
         all || next
     }
 
