@@ -88,10 +88,12 @@ impl Moment<'_> {
 impl Scribe {
     pub(crate) fn hold(&mut self, by: Holding, moment: &Moment<'_>) -> Option<Act> {
         let is_held = self.held.iter().any(|held| held.by == by);
-        if self.is_loaded || self.is_pressed {
-            return None;
-        }
-        if is_held || self.held.len() >= HELD || !self.able.holds(by, moment.facts.arch) {
+        if self.is_loaded
+            || self.is_pressed
+            || is_held
+            || self.held.len() >= HELD
+            || !self.able.holds(by, moment.facts.arch)
+        {
             return None;
         }
         let (block, blocks) = moment.all_movable()?;
@@ -131,9 +133,13 @@ impl Scribe {
         self.is_pressed || self.held.iter().any(|held| held.by == Holding::Longterm)
     }
 
-    /// Where pages are held, it is looked where they lie, and others who are at work move them.
+    /// Whether nobody is at work, and the kernel has its memory. Where pages are held, it is looked where they lie, and others would move them.
+    fn is_at_rest(&self) -> bool {
+        !self.is_loaded && !self.is_pressed && self.held.is_empty()
+    }
+
     pub(crate) fn load(&mut self, by: Working) -> Option<Act> {
-        if self.is_loaded || self.is_pressed || !self.held.is_empty() || !self.able.works(by) {
+        if !self.is_at_rest() || !self.able.works(by) {
             return None;
         }
         self.is_loaded = true;
@@ -155,8 +161,8 @@ impl Scribe {
     /// All memory at boot must be there: with less, the kernel may have no more than that.
     pub(crate) fn pressure(&mut self, on: bool, moment: &Moment<'_>) -> Option<Act> {
         let is_there = |block: &BlockId| moment.state(*block) == Some(BlockState::Online);
-        let is_free = !self.is_loaded && self.held.is_empty() && moment.boot.iter().all(is_there);
-        if on == self.is_pressed || on && !is_free {
+        let can_be = self.is_at_rest() && moment.boot.iter().all(is_there);
+        if on == self.is_pressed || on && !can_be {
             return None;
         }
         self.is_pressed = on;
@@ -201,10 +207,7 @@ impl Scribe {
     }
 
     pub(crate) fn sweep(&self, block: Pick, moment: &Moment<'_>) -> Option<Sweep> {
-        if !self.able.sweeps || self.is_refusing() || !self.held.is_empty() {
-            return None;
-        }
-        if self.is_loaded || self.is_pressed {
+        if !self.able.sweeps || self.is_refusing() || !self.is_at_rest() {
             return None;
         }
         let (block, id) = block.of(&self.switched(moment)).cloned()?;

@@ -108,24 +108,9 @@ impl Moment<'_> {
         pick.of(&blocks).cloned()
     }
 
-    /// Whether a block has standby storage: one that is offline may have some left, of an online that was refused halfway, or since none was taken back.
+    /// Whether a block has standby storage, used or not.
     pub(crate) fn has_storage(&self, block: BlockId) -> bool {
-        let (Some(increment), Hypervisor::Standby { assigned, .. }) =
-            (self.facts.increment, &self.ledger.hypervisor)
-        else {
-            return false;
-        };
-        // Increment n starts at (n - 1) times its size.
-        let first = |block: BlockId| block.start(self.facts.block_size) / increment.as_bytes();
-        let own = first(block)..first(BlockId(block.0 + 1));
-        assigned.iter().any(|number| own.contains(&u64::from(number - 1)))
-    }
-
-    /// Whether a standby block that is not configured has storage left (G2).
-    pub(crate) fn has_storage_left(&self) -> bool {
-        let storage = self.ledger.storage.iter();
-        let mut free = storage.filter(|(_, storage)| !storage.configured);
-        free.any(|(block, _)| self.has_storage(*block))
+        self.ledger.has_storage(block, self.facts)
     }
 
     /// How many blocks all DIMMs have together, in whole blocks and parts of them.

@@ -190,7 +190,7 @@ impl Scribe {
         let name = self.name("b")?;
         let mut result = AddResult::Added;
         if moment.is_g2() && self.refuses.is_some() {
-            if moment.has_storage_left() {
+            if moment.ledger.has_storage_left(moment.facts) {
                 return None;
             }
             self.assigns();

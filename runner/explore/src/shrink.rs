@@ -45,8 +45,9 @@ impl Shrink {
             ran,
             tries: 0,
         };
-        best.leave_out_idle(planned.begins_with());
-        let halves = Draw::tree_of(&best.sequence, planned.begins_with());
+        let first = planned.begins_with();
+        best.leave_out_idle(first);
+        let halves = Draw::tree_of(&best.sequence, first);
         let all_asked = best.by(draw, halves, None, most, &mut ask);
         if let Some(tree) = planned.tree(draw).filter(|_| all_asked) {
             best.by(draw, tree, Some(&planned.sequence), most, &mut ask);

@@ -239,6 +239,7 @@ pub(crate) fn wish(arch: Arch) -> impl Strategy<Value = Wish> {
     Union::new_weighted(drawn)
 }
 
+/// What takes long. What ends it is no rarer than other wishes.
 fn rare() -> Vec<(u32, BoxedStrategy<Wish>)> {
     let by = prop::sample::select(vec![
         Working::Cache,

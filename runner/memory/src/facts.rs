@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a kernel is like, as far as its memory hotplug goes: found in the guest, never taken from a version string.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
-use super::{AutoOnline, Dimm};
+use super::{AutoOnline, BlockId, Dimm};
 use base::{Arch, ByteSize, PAGE_SIZE, Pages};
 
 /// The shell script that prints which functions a kernel has, the first part of what [`MemoryFacts::parse`] reads. It runs in any guest
@@ -137,6 +139,18 @@ const fn pmd_bytes(arch: Arch) -> u64 {
 }
 
 impl MemoryFacts {
+    /// The numbers of the storage increments that a block consists of, ascending; none where there are no increments. Increment n starts at (n - 1) times
+    /// its size.
+    pub fn increments(&self, block: BlockId) -> Range<u32> {
+        let Some(increment) = self.increment else {
+            return 0..0;
+        };
+        let size = increment.as_bytes();
+        let first = block.start(self.block_size) / size;
+        let end = BlockId(block.0 + 1).start(self.block_size).div_ceil(size);
+        first as u32 + 1..end as u32 + 1
+    }
+
     /// Reads the output of [`SYMBOLS_SCRIPT`] and, after it, of [`FACTS_SCRIPT`]; `increment` is what the hypervisor says (s390).
     ///
     /// # Errors

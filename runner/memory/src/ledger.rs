@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{AddBy, AutoOnline, BlockId, BlockState, Op, RemoveBy, Zone, ZoneId};
+use super::{AddBy, AutoOnline, BlockId, BlockState, Generation, MemoryFacts, Op, RemoveBy, Zone, ZoneId};
 use base::{ByteSize, Pages};
 
 /// What a guest has in [`LEDGER_FILE`]: prints what [`Ledger::parse`] reads.
@@ -242,9 +242,72 @@ impl Ledger {
         zones.map(|(_, zone)| zone.managed).sum()
     }
 
+    /// Whether a block has standby storage: one that does not use it may have some left, of an online that was refused halfway, or since none was taken back.
+    pub fn has_storage(&self, block: BlockId, facts: &MemoryFacts) -> bool {
+        match &self.hypervisor {
+            Hypervisor::Dimms(_) => false,
+            Hypervisor::Standby { assigned, .. } => {
+                let own = facts.increments(block);
+                assigned.range(own).next().is_some()
+            }
+        }
+    }
+
+    /// Whether a block has standby storage that it does not use: it is not configured (G2), or offline (G0, G1).
+    pub fn has_storage_left(&self, facts: &MemoryFacts) -> bool {
+        let has = |block: &BlockId| self.has_storage(*block, facts);
+        match facts.generation {
+            Some(Generation::G2) => {
+                let mut storage = self.storage.iter();
+                storage.any(|(block, storage)| !storage.configured && has(block))
+            }
+            _ => self.in_state(BlockState::Offline).any(|block| has(&block)),
+        }
+    }
+
     /// Blocks in a state, in order.
     pub(crate) fn in_state(&self, state: BlockState) -> impl Iterator<Item = BlockId> + '_ {
         let blocks = self.blocks.iter().filter(move |(_, block)| block.state == state);
         blocks.map(|(id, _)| *id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        MemmapMode,
+        naive::{BLOCK, CORE, INCREMENT, World, facts},
+    };
+
+    #[test]
+    fn storage_is_left_where_a_block_does_not_use_it() {
+        let standby = BlockId(CORE);
+        let each = (BLOCK / INCREMENT) as u32;
+        for generation in [Generation::G0, Generation::G1, Generation::G2] {
+            let facts = facts(Some(generation), MemmapMode::Off);
+            let own = facts.increments(standby);
+            assert_eq!(own.len() as u32, each);
+            let mut ledger = World::new(&facts).ledger();
+            assert!(!ledger.has_storage(standby, &facts) && !ledger.has_storage_left(&facts));
+            let Hypervisor::Standby { assigned, .. } = &mut ledger.hypervisor else {
+                panic!("no standby storage")
+            };
+            // The last of this block alone.
+            assigned.insert(own.end - 1);
+            assert!(ledger.has_storage(standby, &facts) && ledger.has_storage_left(&facts));
+            assert!(!ledger.has_storage(BlockId(CORE + 1), &facts));
+            // It uses it.
+            if let Some(storage) = ledger.storage.get_mut(&standby) {
+                storage.configured = true;
+            }
+            if let Some(block) = ledger.blocks.get_mut(&standby) {
+                block.state = BlockState::Online;
+            }
+            assert!(!ledger.has_storage_left(&facts), "{generation:?}");
+        }
+        let x86 = facts(None, MemmapMode::Off);
+        assert!(x86.increments(standby).is_empty());
+        assert!(!World::new(&x86).ledger().has_storage_left(&x86));
     }
 }

@@ -297,12 +297,8 @@ impl Prediction {
         else {
             return;
         };
-        let size = increment.as_bytes();
-        let start = id.start(facts.block_size) / size;
-        let end = BlockId(id.0 + 1).start(facts.block_size) / size;
-        for n in start..end {
-            let number = n as u32 + 1;
-            let core = n * size < self.model.core_end;
+        for number in facts.increments(id) {
+            let core = u64::from(number - 1) * increment.as_bytes() < self.model.core_end;
             match (core, on) {
                 (false, true) => assigned.insert(number),
                 (false, false) => assigned.remove(&number),

@@ -5,7 +5,7 @@
 //! and compares it with what the model predicts.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     time::Duration,
 };
@@ -14,14 +14,14 @@ use super::{
     guest::UnderTest, hold::Held, hypervisor::hypervisor, inside, notifiers, notifiers::Armed, sweep::Fault,
     trouble::Trouble, watch::Watch,
 };
-use base::{Arch, ByteSize, Errno, Pages};
-use format::{klog, standby::StorageVerb};
+use base::{Arch, Errno, Pages};
+use format::klog;
 use memory::{
     Attribute, BlockId, BlockState, LEDGER_END, LEDGER_SCRIPT, Ledger, MemoryFacts, Mismatch, Model, Op,
     compare,
 };
 use record::SubcaseRecord;
-use suite::{BlockName, BlockRef, CaseMachine, File, Working};
+use suite::{BlockName, BlockRef, CaseMachine, File, RefuseAssign, Working};
 use supply::tree::Origin;
 use vm::guest::Output;
 
@@ -97,10 +97,10 @@ pub(super) struct Bench<'a, G> {
     pub(super) injection: Option<i32>,
     /// Storage commands up to this number came before the last step that acts; of steps that are drawn, before they were looked at last.
     pub(super) commands_since: u64,
-    /// Which of them QEMU was told to refuse.
-    pub(super) refused_storage: HashSet<StorageVerb>,
-    /// Of those that ask for storage, one alone.
-    pub(super) refuses_once: bool,
+    /// Which of those that ask for storage QEMU refuses.
+    pub(super) refuses_assign: RefuseAssign,
+    /// It takes no storage back.
+    pub(super) keeps_storage: bool,
     /// When they were looked at last, blocks that do not use their storage had some.
     pub(super) storage_was_left: bool,
     /// Length of the console's log, in bytes, when the last ledger was read.
@@ -151,7 +151,7 @@ impl<'a, G: UnderTest> Bench<'a, G> {
         limit: Duration,
         at_rest: Option<Pages>,
     ) -> Result<Self, Trouble> {
-        let Seen { ledger, .. } = settled(guest, facts.arch, limit, at_rest, "").await?;
+        let Seen { ledger, .. } = settled(guest, facts.arch, limit, at_rest, None).await?;
         let model = Model::new(facts.clone(), &ledger);
         // The standby blocks of s390x may be there from boot on, and are not of its memory.
         let first_standby = match facts.arch {
@@ -178,8 +178,8 @@ impl<'a, G: UnderTest> Bench<'a, G> {
             under_pressure: false,
             injection: None,
             commands_since: 0,
-            refused_storage: HashSet::new(),
-            refuses_once: false,
+            refuses_assign: RefuseAssign::Off,
+            keeps_storage: false,
             storage_was_left: false,
             console_since: guest.console().len(),
             uevents_since: 0,
@@ -208,16 +208,13 @@ impl<'a, G: UnderTest> Bench<'a, G> {
 
     /// The guest's memory state as it is now.
     pub(super) async fn seen(&self) -> Result<Ledger, Trouble> {
-        let seen = read(self.guest, self.facts.arch, self.limit, "").await?;
+        let seen = read(self.guest, self.facts.arch, self.limit, None).await?;
         Ok(seen.ledger)
     }
 
     /// What is read together with a ledger, by the same question to the guest.
-    fn beside(&self) -> &'static str {
-        match self.is_drawn && self.probe.is_some() {
-            true => notifiers::READ,
-            false => "",
-        }
+    fn beside(&self) -> Option<&'static str> {
+        (self.is_drawn && self.probe.is_some()).then_some(notifiers::READ)
     }
 
     /// Runs a script in the guest; only a broken guest is an error, not the script's exit code.
@@ -317,16 +314,10 @@ impl<'a, G: UnderTest> Bench<'a, G> {
 
     /// The numbers of the storage increments that a block consists of, ascending. Increment n starts at (n - 1) times its size.
     pub(super) fn increments(&self, block: BlockId) -> Result<Vec<u32>, Trouble> {
-        let increment = self
-            .facts
-            .increment
-            .map(ByteSize::as_bytes)
-            .ok_or_else(|| Trouble::bench("the machine has no increments"))?;
-        let start = block.start(self.facts.block_size);
-        let end = start + self.facts.block_size.as_bytes();
-        Ok((start / increment..end.div_ceil(increment))
-            .map(|index| index as u32 + 1)
-            .collect())
+        match self.facts.increment {
+            Some(_) => Ok(self.facts.increments(block).collect()),
+            None => Err(Trouble::bench("the machine has no increments")),
+        }
     }
 
     /// Whether an operation is of a kind that was not done before in this guest.
@@ -455,7 +446,7 @@ async fn settled(
     arch: Arch,
     limit: Duration,
     at_rest: Option<Pages>,
-    beside: &str,
+    beside: Option<&str>,
 ) -> Result<Seen, Trouble> {
     let mut last = read(guest, arch, limit, beside).await?;
     if at_rest.is_some_and(|free| (last.ledger.free - free).abs().0 <= AT_REST) {
@@ -484,11 +475,14 @@ struct Seen {
 }
 
 /// Reads the whole memory state: one command in the guest, and a question or two to QEMU. `beside` is a script whose output comes with it.
-async fn read(guest: &impl UnderTest, arch: Arch, limit: Duration, beside: &str) -> Result<Seen, Trouble> {
-    let output = match beside {
-        "" => inside::exec(guest, LEDGER_SCRIPT, limit).await?,
-        _ => inside::exec(guest, &format!("{LEDGER_SCRIPT}\n{beside}"), limit).await?,
-    };
+async fn read(
+    guest: &impl UnderTest,
+    arch: Arch,
+    limit: Duration,
+    beside: Option<&str>,
+) -> Result<Seen, Trouble> {
+    let script: Vec<&str> = std::iter::once(LEDGER_SCRIPT).chain(beside).collect();
+    let output = inside::exec(guest, &script.join("\n"), limit).await?;
     let text = String::from_utf8_lossy(&output.stdout);
     let hypervisor = hypervisor(guest, arch).await?;
     let how_it_ended = || {
@@ -502,7 +496,9 @@ async fn read(guest: &impl UnderTest, arch: Arch, limit: Duration, beside: &str)
             how_it_ended()
         ))
     })?;
-    if !beside.is_empty() && output.code != 0 {
+    if let Some(beside) = beside
+        && output.code != 0
+    {
         return Err(Trouble::bench(format!(
             "`{beside}` did not print all beside the memory state ({})",
             how_it_ended()

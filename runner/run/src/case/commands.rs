@@ -11,19 +11,18 @@ use super::{
     trouble::Trouble,
 };
 use format::standby::{ALREADY, DONE, StorageCommand, StorageVerb, property};
-use memory::{BlockId, BlockState, Hypervisor};
-use suite::{FailureKind, StorageCommands};
+use suite::{FailureKind, RefuseAssign, StorageCommands};
 
 impl<G: UnderTest> Bench<'_, G> {
     /// Remembers which commands there are, so that later looks show only what came since.
     pub(super) async fn mark(&mut self) -> Result<(), Trouble> {
         if self.has_standby() {
-            self.passed(&self.commands().await?);
+            self.go_behind(&self.commands().await?);
         }
         Ok(())
     }
 
-    fn passed(&mut self, commands: &[StorageCommand]) {
+    fn go_behind(&mut self, commands: &[StorageCommand]) {
         if let Some(last) = commands.last() {
             self.commands_since = last.seq;
         }
@@ -72,8 +71,8 @@ impl<G: UnderTest> Bench<'_, G> {
 
     /// Whether the storage commands since this was asked last were all done, as they are looked at after each step that is drawn.
     ///
-    /// Where something is refused, the kernel takes back more than it got: MEM_CANCEL_ONLINE gives back all increments of the block
-    /// (sclp_mem_notifier, drivers/s390/char/sclp_cmd.c, 6.1 to 6.18). Storage that was left is asked for although it is there.
+    /// Where something is refused, the kernel gives back more than it got: all increments of the block, at MEM_CANCEL_ONLINE (6.1) or MEM_FINISH_OFFLINE
+    /// (6.12; sclp_mem_notifier, drivers/s390/char/sclp_cmd.c). Storage that was left is asked for although it is there.
     pub(super) async fn were_done(&mut self) -> Result<(), Trouble> {
         let judged = self.pass_commands().await?;
         judged.map_or(Ok(()), |commands| all_done(&commands))
@@ -85,47 +84,18 @@ impl<G: UnderTest> Bench<'_, G> {
             return Ok(None);
         }
         let commands = self.commands().await?;
-        self.passed(&commands);
-        let is_left = self.has_storage_left()?;
+        self.go_behind(&commands);
+        let is_left = self.ledger.has_storage_left(&self.facts);
         let was_left = std::mem::replace(&mut self.storage_was_left, is_left);
-        let is_refused = !self.refused_storage.is_empty() || !self.vetoed.is_empty() || self.fault.is_some();
+        let is_refused = self.refuses_assign != RefuseAssign::Off
+            || self.keeps_storage
+            || !self.vetoed.is_empty()
+            || self.fault.is_some();
         // QEMU refuses no more than this one.
-        if std::mem::take(&mut self.refuses_once) {
-            self.refuses_once = !commands.iter().any(was_refused);
-            if !self.refuses_once {
-                self.refused_storage.remove(&StorageVerb::Assign);
-            }
+        if matches!(self.refuses_assign, RefuseAssign::At { .. }) && commands.iter().any(was_refused) {
+            self.refuses_assign = RefuseAssign::Off;
         }
         Ok((!was_left && !is_refused).then_some(commands))
-    }
-
-    /// Whether a standby block has storage that it does not use: it is not configured (G2), or offline (G0, G1).
-    fn has_storage_left(&self) -> Result<bool, Trouble> {
-        let Hypervisor::Standby { assigned, .. } = &self.ledger.hypervisor else {
-            return Ok(false);
-        };
-        let offline = |block: &BlockId| {
-            let is = self.ledger.blocks.get(block);
-            is.is_some_and(|is| is.state == BlockState::Offline)
-        };
-        let unused: Vec<BlockId> = match self.ledger.storage.is_empty() {
-            true => self.ledger.blocks.keys().copied().filter(offline).collect(),
-            false => {
-                let storage = self.ledger.storage.iter();
-                let free = storage.filter(|(_, storage)| !storage.configured);
-                free.map(|(block, _)| *block).collect()
-            }
-        };
-        for block in unused {
-            if self
-                .increments(block)?
-                .iter()
-                .any(|number| assigned.contains(number))
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 }
 

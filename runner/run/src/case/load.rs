@@ -64,16 +64,18 @@ fn work(of: Working) -> Work {
     }
 }
 
-/// The script that has them at work, each in its first round at least, or prints the first that the guest has nothing for.
+/// The script that has them at work, or prints the first that the guest has nothing for. It gives each some time to be in its first round; of one that never is, the
+/// script that stops them tells.
 fn begin(by: &[Working], seed: u32) -> String {
     let needed: String = by.iter().map(|one| needed(*one)).collect();
     let begun: String = by.iter().map(|one| begun(*one)).collect();
-    let names: Vec<String> = by.iter().map(ToString::to_string).collect();
     format!(
         "mkdir -p /run/load && mount -t tmpfs load /run/load || exit 1
 seed={seed}
-{needed}{begun}for one in {}; do while [ ! -e /run/load/$one.begun ]; do sleep 0.1; done; done",
-        names.join(" ")
+{needed}{begun}for one in {}; do
+    for try in $(seq 100); do [ -e /run/load/$one.begun ] && break; sleep 0.1; done
+done",
+        names(by)
     )
 }
 
@@ -116,7 +118,6 @@ echo $rounds > /run/load/{one}.rounds) < /dev/null > /dev/null 2>&1 &
 
 /// The script that stops them, and prints of each its rounds, or the round that did not go well and what was said then.
 fn end(by: &[Working]) -> String {
-    let names: Vec<String> = by.iter().map(ToString::to_string).collect();
     format!(
         "touch /run/load/stop
 for one in {}; do
@@ -128,8 +129,14 @@ for one in {}; do
     fi
 done
 umount /run/load && rmdir /run/load",
-        names.join(" ")
+        names(by)
     )
+}
+
+/// Their words, as a list of the shell's.
+fn names(by: &[Working]) -> String {
+    let names: Vec<&str> = by.iter().map(|one| one.word()).collect();
+    names.join(" ")
 }
 
 /// Its name, as a shell has it.

@@ -11,7 +11,7 @@ use super::{
     trouble::Trouble,
 };
 use base::{ByteSize, Errno};
-use format::standby::{StorageVerb, property};
+use format::standby::property;
 use memory::{AddBy, Attribute, BlockId, Op};
 use suite::{Add, AddResult, Configure, Deconfigure, Extent, RefuseAssign, RefuseUnassign, Storage};
 
@@ -168,8 +168,7 @@ impl<G: UnderTest> Bench<'_, G> {
             RefuseAssign::Off => (false, 0, None),
         };
         self.refuse_with(response).await?;
-        self.are_refused(StorageVerb::Assign, *refuse != RefuseAssign::Off);
-        self.refuses_once = matches!(refuse, RefuseAssign::At { .. });
+        self.refuses_assign = refuse.clone();
         standby_set(self.guest, property::REFUSE_ASSIGN, json!(all)).await?;
         standby_set(self.guest, property::REFUSE_ASSIGN_AT, json!(at)).await?;
         Ok(Op::Nothing)
@@ -181,17 +180,9 @@ impl<G: UnderTest> Bench<'_, G> {
             RefuseUnassign::Off => (false, None),
         };
         self.refuse_with(response).await?;
-        self.are_refused(StorageVerb::Unassign, all);
+        self.keeps_storage = all;
         standby_set(self.guest, property::REFUSE_UNASSIGN, json!(all)).await?;
         Ok(Op::KeepStorage(all))
-    }
-
-    /// Remembers whether QEMU refuses these commands from now on.
-    fn are_refused(&mut self, verb: StorageVerb, are: bool) {
-        match are {
-            true => self.refused_storage.insert(verb),
-            false => self.refused_storage.remove(&verb),
-        };
     }
 
     /// Sets the response code of what QEMU refuses: a step before this one may have had its own.

@@ -78,14 +78,15 @@ pub(super) struct Built {
 impl Build<'_> {
     /// The folder with the objects. Its name is short, since it is in every message of the compiler.
     fn objects(&self) -> PathBuf {
-        let shared = self.shared();
-        match self.by {
-            By::Mail { runs: true } => beside(&shared, APART),
-            By::Mail { runs: false } | By::Source => shared,
-        }
+        self.apart().unwrap_or_else(|| self.shared())
     }
 
-    /// Makes a folder of objects that this build has for itself: all others of this tree go on from what they share.
+    /// The same where this build has it for itself, since nobody has looked at what it leaves there.
+    fn apart(&self) -> Option<PathBuf> {
+        (self.by == By::Mail { runs: true }).then(|| beside(&self.shared(), APART))
+    }
+
+    /// Begins a folder of objects that this build has for itself: all others of this tree go on from what they share.
     fn set_apart(&self, objects: &Path) -> Result<(), SourceKernelError> {
         let shared = self.shared();
         self.clear()?;
@@ -104,10 +105,9 @@ impl Build<'_> {
 
     /// Takes away what only this build has.
     pub(super) fn clear(&self) -> io::Result<()> {
-        let objects = self.objects();
-        if objects == self.shared() {
+        let Some(objects) = self.apart() else {
             return Ok(());
-        }
+        };
         let files = [CONFIGURED, WARNINGS, LOG].map(|kept| beside(&objects, kept));
         let folders = [beside(&objects, ASKED), objects];
         let files = files.iter().map(|file| gone(fs_err::remove_file(file)));
@@ -133,7 +133,7 @@ impl Build<'_> {
     /// Builds what is checked out.
     pub(super) fn run(&self, task: &Task) -> Result<Built, SourceKernelError> {
         let objects = self.objects();
-        if objects != self.shared() {
+        if self.apart().is_some() {
             task.message("copying the objects");
             self.set_apart(&objects)?;
         }
